@@ -1,0 +1,23 @@
+//! The nouns of mail: addresses, flags, UIDs, MODSEQs, mailbox names, messages and their MIME
+//! structure, delivery status reports.
+//!
+//! Pure values: this crate does no I/O, knows no clock and no protocol word. Bytes go in, values
+//! come out; every parser is total (it never panics and never fails to end) and has limits.
+
+pub mod address;
+pub mod date;
+pub mod flags;
+pub mod header;
+pub mod id;
+pub mod limits;
+pub mod listing;
+pub mod mailbox_name;
+pub mod mime;
+pub mod report;
+pub mod summary;
+
+pub use address::{Address, Domain, ReversePath};
+pub use flags::{Flag, FlagBits, Keyword, KeywordTable};
+pub use id::{AccountId, ContentId, MailboxId, MessageId, ModSeq, Uid, UidValidity};
+pub use listing::{Entry, Listing};
+pub use mailbox_name::{MailboxName, SpecialUse};

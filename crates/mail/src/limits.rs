@@ -1,0 +1,26 @@
+//! Every limit of this crate, with the RFC's minimum and our reason.
+
+/// Octets in a keyword. RFC 9051 sets none; long ones only cost.
+pub const KEYWORD_OCTETS_MAX: usize = 100;
+/// Octets in a local part. RFC 5321 §4.5.3.1.1.
+pub const LOCAL_PART_OCTETS_MAX: usize = 64;
+/// Octets in a domain. RFC 5321 §4.5.3.1.2.
+pub const DOMAIN_OCTETS_MAX: usize = 255;
+/// Octets in a mailbox name, UTF-8, all levels together.
+pub const MAILBOX_NAME_OCTETS_MAX: usize = 1000;
+/// Levels of a mailbox name.
+pub const MAILBOX_NAME_LEVELS_MAX: usize = 32;
+/// Depth of nested MIME parts that is taken apart; deeper parts stay opaque. security.md MI-1.
+pub const MIME_DEPTH_MAX: usize = 100;
+/// MIME parts of one message that are taken apart; the rest stays opaque text.
+pub const MIME_PARTS_MAX: usize = 10_000;
+/// Octets of one header field that are looked at (the stored bytes are always whole).
+pub const HEADER_FIELD_OCTETS_MAX: usize = 256 * 1024;
+/// Octets of all the header fields of one part that are looked at.
+pub const HEADER_OCTETS_MAX: usize = 1024 * 1024;
+/// Parameters of one MIME header field.
+pub const PARAMETERS_MAX: usize = 128;
+/// Addresses of one message that are put into its ENVELOPE.
+pub const ADDRESSES_MAX: usize = 10_000;
+/// Depth of nested comments.
+pub const COMMENT_DEPTH_MAX: usize = 64;

@@ -1,0 +1,56 @@
+//! The shape that every line protocol's session has: a machine without I/O.
+//!
+//! Bytes go in by [`Machine::receive`], in any split; [`Machine::next`] says what the shell must do
+//! now; replies collect in [`Machine::output`] and are written when the machine wants to read, so
+//! that pipelined replies travel together (RFC 2920 §3.1). A machine that asks consumes no further
+//! input until it is answered, so replies never change places. It knows no time: it only says how
+//! long the shell should be patient.
+
+use std::time::Duration;
+
+/// What the shell must do now.
+#[derive(Debug)]
+pub enum Step<Q> {
+    /// Flush the output, then wait for bytes from the peer.
+    Read,
+    /// Find the answer and give it to [`Machine::answer`].
+    Ask(Q),
+    /// Keep these octets of the message that is being received.
+    Body(Vec<u8>),
+    /// Flush the output, then start TLS; afterwards call [`Machine::tls_started`].
+    StartTls,
+    /// Flush the output, then close the connection.
+    Close,
+}
+
+/// One side of a protocol conversation.
+pub trait Machine: Send {
+    /// What it may ask the shell.
+    type Question: Send;
+    /// What it may be told.
+    type Answer: Send;
+
+    /// Bytes from the peer, however they were split.
+    fn receive(&mut self, bytes: &[u8]);
+    /// What to do now.
+    fn next(&mut self) -> Step<Self::Question>;
+    /// The answer to the question of the last [`Step::Ask`].
+    fn answer(&mut self, answer: Self::Answer);
+    /// Octets for the peer that are not written yet. The shell takes them out.
+    fn output(&mut self) -> &mut Vec<u8>;
+    /// TLS is up: forget everything learned before (RFC 3207 §4.2, RFC 9051 §6.2.1).
+    fn tls_started(&mut self);
+    /// Octets received that no step has used yet. Not empty at [`Step::StartTls`] means that
+    /// somebody put plain text before the handshake; the shell closes the connection then.
+    fn has_unread_input(&self) -> bool;
+    /// How long the peer may take to complete what it is doing now.
+    fn patience(&self) -> Duration;
+    /// Grows each time the peer completes something; the patience starts anew then, and only then.
+    fn progress(&self) -> u64;
+    /// The patience ran out: say so and close.
+    fn expire(&mut self);
+    /// The server shuts down: say so and close, if the machine is between two commands.
+    fn shutdown(&mut self);
+    /// The shell's own failure (a panic in a handler): say so and close.
+    fn fail(&mut self);
+}

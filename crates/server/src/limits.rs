@@ -1,0 +1,12 @@
+//! Every limit of this crate, with our reason.
+
+use std::time::Duration;
+
+/// Octets read from a socket at once.
+pub const INPUT_CHUNK_OCTETS: usize = 16 * 1024;
+/// Octets of output that collect before they are written in the middle of an answer.
+pub const OUTPUT_CHUNK_OCTETS: usize = 64 * 1024;
+/// A peer that takes none of our output for so long is gone.
+pub const WRITE_WAIT: Duration = Duration::from_secs(60);
+/// How long closing politely (TLS close_notify) may take.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(2);

@@ -1,0 +1,32 @@
+//! The only door to the outside: clock, randomness, DNS, TCP, TLS and disk.
+//!
+//! Everything above sees the world through the traits here, so that the simulator can replace it
+//! and a seed replays a run. Invariant: no other crate reads a clock, opens a socket, asks DNS or
+//! draws a random number.
+
+pub mod clock;
+pub mod disk;
+pub mod net;
+pub mod random;
+pub mod resolver;
+pub mod tls;
+
+use std::sync::Arc;
+
+/// The world a server lives in.
+#[derive(Clone)]
+pub struct World {
+    /// What time it is.
+    pub clock: Arc<dyn clock::Clock>,
+    /// Random numbers.
+    pub random: Arc<dyn random::Random>,
+    /// DNS.
+    pub resolver: Arc<dyn resolver::Resolver>,
+    /// TCP.
+    pub net: Arc<dyn net::Net>,
+    /// Files.
+    pub disk: Arc<dyn disk::Disk>,
+}
+
+/// A boxed future, for the object-safe traits of this crate.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
