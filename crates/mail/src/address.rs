@@ -55,7 +55,9 @@ impl Domain {
         let name = text.strip_suffix('.').unwrap_or(text);
         let label = |label: &str| {
             let fine = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c) || !c.is_ascii();
-            !label.is_empty() && label.len() <= 63 && label.chars().all(|c| fine(c) && !c.is_control())
+            !label.is_empty()
+                && label.len() <= 63
+                && label.chars().all(|c| fine(c) && !c.is_control())
         };
         if !name.split('.').all(label) {
             return Err(AddressError::Domain);
@@ -261,7 +263,10 @@ mod tests {
             assert_eq!(address.to_string(), printed);
             assert_eq!(Address::parse(printed).unwrap(), address);
         }
-        let bad = ["", "bob", "@x", "bob@", "a b@x.y", "a@b@c.d", "\"\"@x.y", "\"x", "a@b..c", "a@[", "a\r\n@b"];
+        let bad = [
+            "", "bob", "@x", "bob@", "a b@x.y", "a@b@c.d", "\"\"@x.y", "\"x", "a@b..c", "a@[",
+            "a\r\n@b",
+        ];
         for bad in bad {
             assert!(Address::parse(bad).is_err(), "{bad:?}");
         }

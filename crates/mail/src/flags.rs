@@ -135,7 +135,11 @@ impl KeywordTable {
     /// A table from stored names; names that are not keywords become unusable placeholders.
     pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> KeywordTable {
         KeywordTable(
-            names.into_iter().map(|name| Keyword(name.into())).take(FlagBits::KEYWORDS_MAX).collect(),
+            names
+                .into_iter()
+                .map(|name| Keyword(name.into()))
+                .take(FlagBits::KEYWORDS_MAX)
+                .collect(),
         )
     }
     /// The keywords, first bit first.

@@ -70,7 +70,11 @@ impl MailboxName {
         self.0.strip_prefix(&*other.0).is_some_and(|rest| rest.starts_with(SEPARATOR))
     }
     /// This name with the prefix `from` replaced by `to`; `None` unless it is `from` or below it.
-    pub fn moved(&self, from: &MailboxName, to: &MailboxName) -> Option<Result<MailboxName, NameError>> {
+    pub fn moved(
+        &self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Option<Result<MailboxName, NameError>> {
         let rest = self.0.strip_prefix(&*from.0)?;
         (rest.is_empty() || rest.starts_with(SEPARATOR))
             .then(|| MailboxName::new(&format!("{}{rest}", to.0)))

@@ -1,1 +1,1 @@
-//! placeholder
+//! Reports about messages: delivery status notifications. RFC 3464.

@@ -1,1 +1,102 @@
-//! placeholder
+//! TCP: dialling and listening.
+
+use crate::BoxFuture;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A connection, in clear or under TLS.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A boxed connection.
+pub type BoxStream = Box<dyn Stream>;
+
+/// A listening socket.
+pub trait Listener: Send + Sync {
+    /// Waits for the next connection: it, the peer's address and ours.
+    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr, SocketAddr)>>;
+    /// The address it listens on.
+    fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// The network.
+pub trait Net: Send + Sync {
+    /// Connects, from `source` if given, within `patience`.
+    fn connect(
+        &self,
+        to: SocketAddr,
+        source: Option<std::net::IpAddr>,
+        patience: Duration,
+    ) -> BoxFuture<'_, io::Result<BoxStream>>;
+    /// Listens.
+    fn listen(&self, on: SocketAddr) -> io::Result<Box<dyn Listener>>;
+}
+
+/// The machine's network.
+pub struct TcpNet;
+
+/// Connections that wait to be accepted; the kernel may allow fewer.
+const BACKLOG: i32 = 4096;
+
+impl Net for TcpNet {
+    fn connect(
+        &self,
+        to: SocketAddr,
+        source: Option<std::net::IpAddr>,
+        patience: Duration,
+    ) -> BoxFuture<'_, io::Result<BoxStream>> {
+        Box::pin(async move {
+            let socket = if to.is_ipv4() {
+                tokio::net::TcpSocket::new_v4()?
+            } else {
+                tokio::net::TcpSocket::new_v6()?
+            };
+            if let Some(source) = source {
+                socket.bind(SocketAddr::new(source, 0))?;
+            }
+            let stream = tokio::time::timeout(patience, socket.connect(to)).await;
+            let stream = stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            prepare(&stream);
+            Ok(Box::new(stream) as BoxStream)
+        })
+    }
+
+    fn listen(&self, on: SocketAddr) -> io::Result<Box<dyn Listener>> {
+        let socket = Socket::new(Domain::for_address(on), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if on.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&on.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(Box::new(TcpListener::from_std(socket.into())?))
+    }
+}
+
+impl Listener for TcpListener {
+    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr, SocketAddr)>> {
+        Box::pin(async move {
+            let (stream, peer) = TcpListener::accept(self).await?;
+            prepare(&stream);
+            let local = stream.local_addr()?;
+            Ok((Box::new(stream) as BoxStream, peer, local))
+        })
+    }
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        TcpListener::local_addr(self)
+    }
+}
+
+/// Small replies leave at once; dead peers are found by keep-alive probes (users.md I-05).
+fn prepare(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(300))
+        .with_interval(Duration::from_secs(60));
+    let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&probes);
+}

@@ -1,1 +1,238 @@
-//! placeholder
+//! TLS by rustls with aws-lc-rs: TLS 1.2 and 1.3, certificates that may change while we run.
+//!
+//! A server's certificate is read again when its files change (users.md D-07); sessions that are
+//! open go on with the old one. Resumption tickets are off: Microsoft's senders were seen to fail
+//! with resumed sessions (users.md S-05).
+
+use crate::net::BoxStream;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// What a handshake settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: String,
+    /// The cipher suite by its IANA name.
+    pub cipher: String,
+    /// The server name that the client asked for.
+    pub sni: Option<String>,
+    /// The peer's certificate was verified.
+    pub verified: bool,
+}
+
+/// The server side: one certificate, read from two files.
+pub struct TlsServer {
+    acceptor: TlsAcceptor,
+    current: Arc<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    cert: PathBuf,
+    key: PathBuf,
+    loaded: RwLock<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    key: Arc<CertifiedKey>,
+    stamps: [Option<SystemTime>; 2],
+}
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
+
+impl TlsServer {
+    /// Reads a PEM certificate chain and its private key.
+    pub fn from_files(cert: &Path, key: &Path) -> io::Result<TlsServer> {
+        let stamps = [modified(cert), modified(key)];
+        let loaded = RwLock::new(Loaded { key: load(cert, key)?, stamps });
+        let current = Arc::new(Current { cert: cert.into(), key: key.into(), loaded });
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_cert_resolver(current.clone());
+        let mut config = config;
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        Ok(TlsServer { acceptor: TlsAcceptor::from(Arc::new(config)), current })
+    }
+
+    /// Shakes hands as the server.
+    pub async fn accept(&self, stream: BoxStream) -> io::Result<(BoxStream, TlsFacts)> {
+        let handshake = tokio::time::timeout(HANDSHAKE_WAIT, self.acceptor.accept(stream)).await;
+        let stream = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let (_, connection) = stream.get_ref();
+        let sni = connection.server_name().map(str::to_owned);
+        let facts = facts(connection, sni, false);
+        Ok((Box::new(stream), facts))
+    }
+
+    /// Reads the files again if they changed. `Ok(true)` when a new certificate is in use. On an
+    /// error the old certificate stays in use.
+    pub fn reload(&self) -> io::Result<bool> {
+        let current = &self.current;
+        let stamps = [modified(&current.cert), modified(&current.key)];
+        let known = current.loaded.read().unwrap_or_else(PoisonError::into_inner).stamps;
+        if stamps == known {
+            return Ok(false);
+        }
+        let key = load(&current.cert, &current.key)?;
+        *current.loaded.write().unwrap_or_else(PoisonError::into_inner) = Loaded { key, stamps };
+        Ok(true)
+    }
+}
+
+impl ResolvesServerCert for Current {
+    /// Any name gets the one certificate: refusing unknown names loses mail (users.md S-08).
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.loaded.read().unwrap_or_else(PoisonError::into_inner).key.clone())
+    }
+}
+
+/// Whom a client believes.
+pub enum Trust {
+    /// Anybody: opportunistic TLS, which only keeps bystanders out. RFC 7435.
+    Anybody,
+    /// Certificates signed by the authorities in this PEM file, for the name asked for.
+    Authorities(PathBuf),
+}
+
+/// The client side.
+#[derive(Clone)]
+pub struct TlsClient {
+    connector: TlsConnector,
+    verifies: bool,
+}
+
+impl TlsClient {
+    /// A client that trusts as said. Reads the file of authorities.
+    pub fn new(trust: &Trust) -> io::Result<TlsClient> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?;
+        let config = match trust {
+            Trust::Anybody => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Believe(provider())))
+                .with_no_client_auth(),
+            Trust::Authorities(file) => {
+                let mut roots = RootCertStore::empty();
+                for cert in CertificateDer::pem_file_iter(file).map_err(io::Error::other)? {
+                    let cert = cert.map_err(io::Error::other)?;
+                    roots.add(cert).map_err(io::Error::other)?;
+                }
+                builder.with_root_certificates(roots).with_no_client_auth()
+            }
+        };
+        let verifies = matches!(trust, Trust::Authorities(_));
+        Ok(TlsClient { connector: TlsConnector::from(Arc::new(config)), verifies })
+    }
+
+    /// Shakes hands as the client, asking for `name`.
+    pub async fn connect(
+        &self,
+        name: &str,
+        stream: BoxStream,
+    ) -> io::Result<(BoxStream, TlsFacts)> {
+        let server = ServerName::try_from(name.trim_end_matches('.').to_owned());
+        let server = server.map_err(io::Error::other)?;
+        let handshake = self.connector.connect(server, stream);
+        let stream = tokio::time::timeout(HANDSHAKE_WAIT, handshake).await;
+        let stream = stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let facts = facts(stream.get_ref().1, Some(name.to_owned()), self.verifies);
+        Ok((Box::new(stream), facts))
+    }
+}
+
+/// A self-signed certificate for `names`, so that a server comes up before it has a real one:
+/// certificate and private key in PEM.
+pub fn self_signed(names: &[String]) -> io::Result<(String, String)> {
+    let made = rcgen::generate_simple_self_signed(names.to_vec()).map_err(io::Error::other)?;
+    Ok((made.cert.pem(), made.signing_key.serialize_pem()))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
+fn load(cert: &Path, key: &Path) -> io::Result<Arc<CertifiedKey>> {
+    let named = |path: &Path, error: &dyn std::fmt::Display| {
+        io::Error::other(format!("{}: {error}", path.display()))
+    };
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.map_err(|e| named(cert, &e))?;
+    if chain.is_empty() {
+        return Err(named(cert, &"holds no certificate in PEM form"));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| named(key, &e))?;
+    let made = CertifiedKey::from_der(chain, private, &provider()).map_err(|e| named(key, &e))?;
+    Ok(Arc::new(made))
+}
+
+fn facts(connection: &rustls::CommonState, sni: Option<String>, verified: bool) -> TlsFacts {
+    let version = match connection.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+        _ => "TLS",
+    };
+    let cipher = connection.negotiated_cipher_suite();
+    let cipher = cipher.and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
+    let cipher = cipher.replacen("TLS13_", "TLS_", 1);
+    TlsFacts { version: version.to_owned(), cipher, sni, verified }
+}
+
+/// Accepts any certificate, but checks that the peer holds its key.
+#[derive(Debug)]
+struct Believe(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Believe {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let schemes = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, signed, schemes)
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let schemes = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, signed, schemes)
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

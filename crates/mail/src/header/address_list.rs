@@ -1,0 +1,237 @@
+//! Address lists: From, To, Cc and their kin. RFC 5322 §3.4, with the obsolete forms of §4.4.
+//!
+//! Total and linear: whatever stands there, something sensible comes out. Comments nest at most
+//! [`COMMENT_DEPTH_MAX`] deep; at most [`ADDRESSES_MAX`] addresses come out.
+
+use crate::limits::{ADDRESSES_MAX, COMMENT_DEPTH_MAX};
+use crate::summary::EnvelopeAddress;
+
+/// The addresses in the value of a field.
+pub fn address_list(value: &[u8]) -> Vec<EnvelopeAddress> {
+    let mut reader = Reader { rest: value, out: Vec::new(), in_group: false };
+    let mut item = Item::default();
+    while let Some((&byte, rest)) = reader.rest.split_first() {
+        if reader.out.len() >= ADDRESSES_MAX {
+            break;
+        }
+        reader.rest = rest;
+        match byte {
+            b',' => reader.flush(&mut item),
+            b';' if reader.in_group => {
+                reader.flush(&mut item);
+                reader.out.push(EnvelopeAddress::GroupEnd);
+                reader.in_group = false;
+            }
+            b':' if !reader.in_group && item.at.is_none() => {
+                let name = std::mem::take(&mut item).phrase;
+                reader.out.push(EnvelopeAddress::GroupStart(name));
+                reader.in_group = true;
+            }
+            b'<' => item.angle = Some(reader.angle()),
+            b'(' => item.comment = Some(reader.comment()),
+            b'"' => {
+                let text = reader.quoted();
+                item.word(&text);
+            }
+            b' ' | b'\t' | b'\r' | b'\n' => item.blank = true,
+            b'@' => item.at_sign(),
+            byte => item.word(&[byte]),
+        }
+    }
+    reader.flush(&mut item);
+    if reader.in_group {
+        reader.out.push(EnvelopeAddress::GroupEnd);
+    }
+    reader.out
+}
+
+/// What has been read since the last comma.
+#[derive(Default)]
+struct Item {
+    /// Words with single blanks between them: a display name, or an address without `<>`.
+    phrase: Vec<u8>,
+    /// The same without blanks.
+    compact: Vec<u8>,
+    /// Where in `compact` the last `@` stood.
+    at: Option<usize>,
+    blank: bool,
+    angle: Option<(Vec<u8>, Vec<u8>)>,
+    comment: Option<Vec<u8>>,
+}
+
+impl Item {
+    fn word(&mut self, text: &[u8]) {
+        if std::mem::take(&mut self.blank) && !self.phrase.is_empty() {
+            self.phrase.push(b' ');
+        }
+        self.phrase.extend_from_slice(text);
+        self.compact.extend_from_slice(text);
+    }
+
+    fn at_sign(&mut self) {
+        self.at = Some(self.compact.len());
+        self.word(b"@");
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+    out: Vec<EnvelopeAddress>,
+    in_group: bool,
+}
+
+impl Reader<'_> {
+    fn flush(&mut self, item: &mut Item) {
+        let item = std::mem::take(item);
+        let some = |text: Vec<u8>| (!text.is_empty()).then_some(text);
+        let (name, local, host) = match (item.angle, item.at) {
+            (Some((local, host)), _) => (some(item.phrase).or(item.comment), local, host),
+            (None, Some(at)) => {
+                let (local, host) = item.compact.split_at(at);
+                let host = host.get(1..).unwrap_or_default();
+                (item.comment.and_then(some), local.to_vec(), host.to_vec())
+            }
+            (None, None) if item.compact.is_empty() => return,
+            (None, None) => (item.comment.and_then(some), item.compact, Vec::new()),
+        };
+        if local.is_empty() && host.is_empty() && name.is_none() {
+            return;
+        }
+        self.out.push(EnvelopeAddress::Mailbox { name, local, host });
+    }
+
+    /// After `<`: an addr-spec, perhaps behind a source route, up to `>`.
+    fn angle(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let mut text = Vec::new();
+        let mut at = None;
+        while let Some((&byte, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            match byte {
+                b'>' => break,
+                b'(' => drop(self.comment()),
+                b'"' => text.append(&mut self.quoted()),
+                b' ' | b'\t' | b'\r' | b'\n' => {}
+                // The end of a route, RFC 5322 §4.4 obs-route.
+                b':' if text.first() == Some(&b'@') => {
+                    text.clear();
+                    at = None;
+                }
+                b'@' => {
+                    at = Some(text.len());
+                    text.push(byte);
+                }
+                byte => text.push(byte),
+            }
+        }
+        match at {
+            Some(at) => {
+                let (local, host) = text.split_at(at);
+                (local.to_vec(), host.get(1..).unwrap_or_default().to_vec())
+            }
+            None => (text, Vec::new()),
+        }
+    }
+
+    /// After `"`: the text up to the closing quote, backslashes resolved, line breaks dropped.
+    fn quoted(&mut self) -> Vec<u8> {
+        let mut text = Vec::new();
+        while let Some((&byte, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            match byte {
+                b'"' => break,
+                b'\\' => {
+                    if let Some((&escaped, rest)) = self.rest.split_first() {
+                        self.rest = rest;
+                        text.push(escaped);
+                    }
+                }
+                b'\r' | b'\n' => {}
+                byte => text.push(byte),
+            }
+        }
+        text
+    }
+
+    /// After `(`: the text up to the matching `)`.
+    fn comment(&mut self) -> Vec<u8> {
+        let mut text = Vec::new();
+        let mut depth = 1usize;
+        while let Some((&byte, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            match byte {
+                b'(' if depth < COMMENT_DEPTH_MAX => depth += 1,
+                b')' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            match byte {
+                b'\\' => {
+                    if let Some((&escaped, rest)) = self.rest.split_first() {
+                        self.rest = rest;
+                        text.push(escaped);
+                    }
+                }
+                b'\r' | b'\n' => {}
+                byte => text.push(byte),
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(value: &str) -> String {
+        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        let one = |address: &EnvelopeAddress| match address {
+            EnvelopeAddress::Mailbox { name, local, host } => {
+                let name = name.as_deref().map_or("-".to_owned(), text);
+                format!("{name}|{}|{}", text(local), text(host))
+            }
+            EnvelopeAddress::GroupStart(name) => format!("{}:", text(name)),
+            EnvelopeAddress::GroupEnd => ";".to_owned(),
+        };
+        address_list(value.as_bytes()).iter().map(one).collect::<Vec<_>>().join(" , ")
+    }
+
+    #[test]
+    fn examples_of_the_rfc() {
+        // RFC 5322 Appendix A.1.2, A.1.3, A.5, A.6.1.
+        assert_eq!(
+            show("\"Joe Q. Public\" <john.q.public@example.com>"),
+            "Joe Q. Public|john.q.public|example.com"
+        );
+        assert_eq!(
+            show("Mary Smith <mary@x.test>, jdoe@example.org, Who? <one@y.test>"),
+            "Mary Smith|mary|x.test , -|jdoe|example.org , Who?|one|y.test"
+        );
+        assert_eq!(
+            show("A Group:Ed Jones <c@a.test>,joe@where.test,John <jdoe@one.test>;"),
+            "A Group: , Ed Jones|c|a.test , -|joe|where.test , John|jdoe|one.test , ;"
+        );
+        assert_eq!(show("Undisclosed recipients:;"), "Undisclosed recipients: , ;");
+        assert_eq!(
+            show("Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>"),
+            "Pete|pete|silly.test"
+        );
+        assert_eq!(
+            show("Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example"),
+            "Mary Smith|mary|example.net , -|jdoe|test.example"
+        );
+    }
+
+    #[test]
+    fn odd_ones_give_something() {
+        assert_eq!(show("a@b (The Name)"), "The Name|a|b");
+        assert_eq!(show("just a name"), "-|justaname|");
+        assert_eq!(show("\"a@b\"@c"), "-|a@b|c");
+        assert_eq!(show("<>"), "");
+        assert_eq!(show(""), "");
+        assert_eq!(show("((((((("), "");
+        assert_eq!(show("x <y"), "x|y|");
+    }
+}

@@ -1,0 +1,120 @@
+//! Known answers, and: any split of the input gives the same summary.
+
+use super::*;
+use crate::summary::Summary;
+
+const NESTED: &str = "From: A <a@x.test>\r\nTo: b@y.test\r\nSubject: hi\r\nDate: Fri, 21 Nov 1997 09:55:06 -0600\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"outer\"\r\n\r\npreamble\r\n--outer\r\n\r\nfirst\r\nline two\r\n--outer\r\nContent-Type: multipart/alternative; boundary=outer-in\r\n\r\n--outer-in\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8BIT\r\n\r\n<b>\r\n--outer-in--\r\nepilogue\r\n--outer\r\nContent-Type: message/rfc822\r\nContent-Disposition: attachment; filename=\"m.eml\"\r\n\r\nSubject: inner\r\nFrom: c@z.test\r\n\r\ninner body\r\n\r\n--outer--\r\nend\r\n";
+
+fn octets(message: &str, part: &Part) -> String {
+    message.get(part.body_start as usize..part.end as usize).unwrap().to_owned()
+}
+
+#[test]
+fn nested_message_is_taken_apart() {
+    let summary = summary_of(NESTED.as_bytes());
+    let root = &summary.root;
+    assert_eq!(root.end, NESTED.len() as u64);
+    assert_eq!(summary.sent, Some(880_127_706));
+    let PartBody::Multipart(parts) = &root.body else { panic!("{root:?}") };
+    assert_eq!(parts.len(), 3);
+    let first = root.section(&[1]).unwrap();
+    assert_eq!(octets(NESTED, first), "first\r\nline two");
+    assert_eq!((first.media_type.as_slice(), first.lines), (b"text".as_slice(), 1));
+    let html = root.section(&[2, 1]).unwrap();
+    assert_eq!(octets(NESTED, html), "<b>");
+    assert_eq!(html.encoding, b"8bit");
+    let message = root.section(&[3]).unwrap();
+    assert_eq!(octets(NESTED, message), "Subject: inner\r\nFrom: c@z.test\r\n\r\ninner body\r\n");
+    let PartBody::Message(envelope, _) = &message.body else { panic!("{message:?}") };
+    assert_eq!(envelope.subject.as_deref(), Some(b"inner".as_slice()));
+    assert_eq!(octets(NESTED, root.section(&[3, 1]).unwrap()), "inner body\r\n");
+    assert!(root.section(&[4]).is_none() && root.section(&[1, 1]).is_none());
+}
+
+#[test]
+fn every_split_gives_the_same() {
+    let whole = summary_of(NESTED.as_bytes());
+    for at in 0..NESTED.len() {
+        let (a, b) = NESTED.as_bytes().split_at(at);
+        let mut parser = Parser::new();
+        parser.feed(a);
+        parser.feed(b);
+        assert_eq!(parser.finish(), whole, "split at {at}");
+    }
+    let mut parser = Parser::new();
+    for byte in NESTED.as_bytes() {
+        parser.feed(&[*byte]);
+    }
+    assert_eq!(parser.finish(), whole);
+}
+
+#[test]
+fn stored_form_round_trips_and_never_panics() {
+    let summary = summary_of(NESTED.as_bytes());
+    let stored = summary.encode();
+    assert_eq!(Summary::decode(&stored), Some(summary));
+    for len in 0..stored.len() {
+        assert_eq!(Summary::decode(&stored[..len]), None);
+        let mut damaged = stored.clone();
+        damaged[len] ^= 0x55;
+        let _ = Summary::decode(&damaged);
+    }
+}
+
+#[test]
+fn plain_messages_and_odd_ones() {
+    let plain = summary_of(b"Subject: x\r\n\r\none\r\ntwo\r\n");
+    assert_eq!((plain.root.octets(), plain.root.lines), (10, 2));
+    assert_eq!(plain.root.media_type, b"text");
+    assert_eq!(plain.root.section(&[1]), Some(&plain.root));
+    let empty = summary_of(b"");
+    assert_eq!((empty.root.octets(), empty.root.media_type.as_slice()), (0, b"text".as_slice()));
+    let headless = summary_of(b"\r\nbody");
+    assert_eq!((headless.root.body_start, headless.root.octets()), (2, 4));
+    let header_only = summary_of(b"Subject: only");
+    assert_eq!(header_only.envelope.subject.as_deref(), Some(b"only".as_slice()));
+    let bare = summary_of(b"Subject: lf\nX: y\n\na\nb\n");
+    assert_eq!((bare.root.octets(), bare.root.lines), (4, 2));
+    let hollow = summary_of(b"Content-Type: multipart/mixed; boundary=b\r\n\r\nnothing\r\n");
+    assert_eq!(
+        (hollow.root.media_type.as_slice(), hollow.root.body),
+        (b"text".as_slice(), PartBody::Leaf)
+    );
+    let folded = summary_of(b"Subject: a\r\n b\r\nTo: x@y,\r\n\tz@w\r\n\r\n");
+    assert_eq!(folded.envelope.subject.as_deref(), Some(b"a b".as_slice()));
+    assert_eq!(folded.envelope.to.len(), 2);
+}
+
+#[test]
+fn digest_parts_default_to_messages() {
+    let digest = b"Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nSubject: one\r\n\r\nx\r\n--b\r\n\r\nSubject: two\r\n\r\ny\r\n--b--\r\n";
+    let summary = summary_of(digest);
+    let PartBody::Multipart(parts) = &summary.root.body else { panic!() };
+    let subjects: Vec<_> = parts
+        .iter()
+        .map(|part| match &part.body {
+            PartBody::Message(envelope, _) => envelope.subject.clone().unwrap(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(subjects, [b"one".to_vec(), b"two".to_vec()]);
+}
+
+#[test]
+fn hostile_structures_stay_within_limits() {
+    let mut deep = String::new();
+    for n in 0..50_000 {
+        deep.push_str(&format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n"));
+    }
+    let summary = summary_of(deep.as_bytes());
+    let stored = summary.encode();
+    assert_eq!(Summary::decode(&stored), Some(summary));
+    let nested = "Content-Type: message/rfc822\r\n\r\n".repeat(100_000);
+    let summary = summary_of(nested.as_bytes());
+    assert_eq!(Summary::decode(&summary.encode()), Some(summary));
+    let mut flat = String::from("Content-Type: multipart/mixed; boundary=b\r\n\r\n");
+    flat.push_str(&"--b\r\n\r\nx\r\n".repeat(200_000));
+    let summary = summary_of(flat.as_bytes());
+    let PartBody::Multipart(parts) = &summary.root.body else { panic!() };
+    assert!(parts.len() < crate::limits::MIME_PARTS_MAX);
+}
