@@ -1,1 +1,91 @@
-//! placeholder
+//! Who exists and who may: recipients are resolved, passwords compared and senders allowed here.
+//!
+//! Invariant: secrets are seen and compared in this crate only. An unknown user costs the same work
+//! as a wrong password, and a directory that is down is *unavailable*, never *no such user*.
+
+pub mod authenticate;
+pub mod limits;
+pub mod password;
+pub mod proven;
+pub mod resolve;
+
+use mail::Domain;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use store::Store;
+use sys::random::Random;
+use tokio::sync::Semaphore;
+
+pub use authenticate::{AuthError, Authenticated, Credentials};
+pub use resolve::{Destination, Resolution};
+
+/// The directory cannot answer now; it may later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable(pub String);
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the directory is unavailable: {}", self.0)
+    }
+}
+
+impl From<store::StoreError> for Unavailable {
+    fn from(error: store::StoreError) -> Unavailable {
+        Unavailable(error.to_string())
+    }
+}
+
+/// Settings of the directory.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Completes user names without a domain (users.md I-27).
+    pub default_domain: Option<Domain>,
+    /// The cost of new password hashes.
+    pub hash_cost: password::Cost,
+}
+
+/// The directory. Cloning is cheap.
+#[derive(Clone)]
+pub struct Directory {
+    store: Store,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    proven: proven::Proven,
+    /// At most as many hashes at a time as there are cores, so that a flood of logins leaves room.
+    hashing: Semaphore,
+    /// Logins that wait for or do a hash.
+    waiting: AtomicUsize,
+    /// A hash of nothing in particular, compared when there is no such user.
+    decoy: String,
+    random: Arc<dyn Random>,
+}
+
+impl Directory {
+    /// A directory over the accounts in `store`.
+    pub fn new(store: Store, random: Arc<dyn Random>, settings: Settings) -> Directory {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let decoy = password::decoy(settings.hash_cost);
+        let inner = Inner {
+            settings,
+            proven: proven::Proven::new(&*random),
+            hashing: Semaphore::new(cores),
+            waiting: AtomicUsize::new(0),
+            decoy,
+            random,
+        };
+        Directory { store, inner: Arc::new(inner) }
+    }
+
+    /// Hashes a password for storage, at the cost of the settings.
+    pub async fn hash(&self, password: String) -> Result<String, Unavailable> {
+        let mut salt = [0; 16];
+        self.inner.random.fill(&mut salt);
+        let cost = self.inner.settings.hash_cost;
+        let done = tokio::task::spawn_blocking(move || password::hash(&password, &salt, cost));
+        done.await.map_err(|e| Unavailable(e.to_string()))?.map_err(Unavailable)
+    }
+}

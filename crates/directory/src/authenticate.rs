@@ -1,0 +1,115 @@
+//! Passwords are proven here.
+
+use crate::limits::HASH_QUEUE_MAX;
+use crate::{Directory, Unavailable, password};
+use mail::{AccountId, Address};
+use std::fmt;
+
+/// What somebody who logs in says.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The whole address, or its local part when there is a default domain.
+    pub user: &'a str,
+    /// The password.
+    pub password: &'a str,
+}
+
+/// Somebody who has proven who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticated {
+    /// The account.
+    pub account: AccountId,
+    /// Its address.
+    pub address: Address,
+}
+
+/// Why a login fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthError {
+    /// No such user or a wrong password; nobody is told which.
+    Invalid,
+    /// The account is switched off.
+    Disabled,
+    /// It cannot be found out now.
+    Unavailable(String),
+}
+
+impl fmt::Display for AuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AuthError::Invalid => f.write_str("wrong user name or password"),
+            AuthError::Disabled => f.write_str("the account is switched off"),
+            AuthError::Unavailable(why) => write!(f, "cannot check the password now: {why}"),
+        }
+    }
+}
+
+impl From<Unavailable> for AuthError {
+    fn from(error: Unavailable) -> AuthError {
+        AuthError::Unavailable(error.0)
+    }
+}
+
+impl Directory {
+    /// Proves a password. Unknown users cost the same work as wrong passwords.
+    pub async fn authenticate(
+        &self,
+        credentials: Credentials<'_>,
+    ) -> Result<Authenticated, AuthError> {
+        let Credentials { user, password } = credentials;
+        let account = match self.user_address(user) {
+            Some(address) => self.store.lookup(address).await.map_err(Unavailable::from)?.account,
+            None => None,
+        };
+        let secret = account.as_ref().map(|row| row.secret.clone());
+        let secret = secret.unwrap_or_else(|| self.inner.decoy.clone());
+        let key = account.as_ref().map(|row| row.address.key()).unwrap_or_default();
+        if !self.proves(&key, password, secret).await? {
+            return Err(AuthError::Invalid);
+        }
+        match account {
+            None => Err(AuthError::Invalid),
+            Some(row) if row.disabled => Err(AuthError::Disabled),
+            Some(row) => Ok(Authenticated { account: row.id, address: row.address }),
+        }
+    }
+
+    fn user_address(&self, user: &str) -> Option<Address> {
+        match (Address::parse(user), &self.inner.settings.default_domain) {
+            (Ok(address), _) => Some(address),
+            (Err(_), Some(domain)) => Address::new(user, domain.clone()).ok(),
+            (Err(_), None) => None,
+        }
+    }
+
+    async fn proves(&self, key: &str, secret: &str, hash: String) -> Result<bool, AuthError> {
+        if !key.is_empty() && self.inner.proven.knows([key, secret, &hash]) {
+            return Ok(true);
+        }
+        let waiting = HASH_QUEUE_MAX;
+        if self.inner.waiting.fetch_add(1, std::sync::atomic::Ordering::Relaxed) >= waiting {
+            self.inner.waiting.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+            return Err(AuthError::Unavailable("too many logins at once".to_owned()));
+        }
+        let _done = Leaves(&self.inner.waiting);
+        let permit = self.inner.hashing.acquire().await;
+        let permit = permit.map_err(|e| AuthError::Unavailable(e.to_string()))?;
+        let (text, stored) = (secret.to_owned(), hash.clone());
+        let verified = tokio::task::spawn_blocking(move || password::verify(&text, &stored)).await;
+        drop(permit);
+        let right = verified.map_err(|e| AuthError::Unavailable(e.to_string()))?;
+        if right && !key.is_empty() {
+            self.inner.proven.learn([key, secret, &hash]);
+        }
+        Ok(right)
+    }
+}
+
+/// Counts one waiting login less when it goes.
+struct Leaves<'a>(&'a std::sync::atomic::AtomicUsize);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}

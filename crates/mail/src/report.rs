@@ -1,1 +1,0 @@
-//! Reports about messages: delivery status notifications. RFC 3464.

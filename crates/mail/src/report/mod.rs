@@ -1,0 +1,3 @@
+//! Reports about messages.
+
+pub mod dsn;
