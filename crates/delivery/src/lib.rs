@@ -1,1 +1,91 @@
-//! placeholder
+//! An accepted message's fate: accepting it, routing, the schedule of attempts, relaying to other
+//! servers, and reports about what failed.
+//!
+//! Responsibility moves only here. Invariants: [`Accepted`] exists only after the commit, and a 250
+//! needs one; a recipient leaves the queue only with the remote 250, a report, or by an operator.
+
+pub mod accept;
+pub mod bounce;
+pub mod journey;
+pub mod limits;
+pub mod remote;
+pub mod route;
+pub mod schedule;
+pub mod trace;
+
+use directory::Directory;
+use mail::Domain;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use sys::World;
+use sys::tls::TlsClient;
+
+pub use accept::{Accepted, AcceptedRecipient, DeliveryError, Incoming, Receiving};
+pub use schedule::Scheduler;
+
+/// Settings of delivery.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our name in `Received`, EHLO and reports.
+    pub hostname: Domain,
+    /// Where all mail for others goes, as `host:port`; `None` for the MX of each domain.
+    pub smarthost: Option<String>,
+    /// The port of other servers; 25 but for tests.
+    pub relay_port: u16,
+    /// Our own addresses, by which a loop is known.
+    pub own_addresses: Vec<SocketAddr>,
+    /// The address that connections to other servers come from.
+    pub source: Option<std::net::IpAddr>,
+    /// Waits between attempts; the last one repeats.
+    pub retry_after: Vec<Duration>,
+    /// How long a message is tried.
+    pub expire_after: Duration,
+    /// When the sender is told of a delay.
+    pub delay_notice_after: Duration,
+}
+
+impl Settings {
+    /// Good settings for a server of that name.
+    pub fn new(hostname: Domain) -> Settings {
+        let minutes = |n: u64| Duration::from_secs(n * 60);
+        Settings {
+            hostname,
+            smarthost: None,
+            relay_port: 25,
+            own_addresses: Vec::new(),
+            source: None,
+            retry_after: [1, 5, 15, 30, 60, 120, 240].into_iter().map(minutes).collect(),
+            expire_after: minutes(5 * 24 * 60),
+            delay_notice_after: minutes(4 * 60),
+        }
+    }
+}
+
+/// Delivery. Cloning is cheap.
+#[derive(Clone)]
+pub struct Delivery {
+    pub(crate) shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub settings: Settings,
+    pub store: Store,
+    pub directory: Directory,
+    pub world: World,
+    pub tls: TlsClient,
+}
+
+impl Delivery {
+    /// Delivery over a store.
+    pub fn new(
+        settings: Settings,
+        store: Store,
+        directory: Directory,
+        world: World,
+        tls: TlsClient,
+    ) -> Delivery {
+        Delivery { shared: Arc::new(Shared { settings, store, directory, world, tls }) }
+    }
+}

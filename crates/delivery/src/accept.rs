@@ -1,0 +1,297 @@
+//! Taking responsibility for a message. RFC 5321 §6.1.
+//!
+//! Invariant: an [`Accepted`] is made in [`Receiving::finish`] only, after the commit; nothing else
+//! entitles to a 250.
+
+use crate::journey::{self, Step};
+use crate::limits::HOPS_MAX;
+use crate::trace::{self, HopCounter, Mender, NewFields};
+use crate::{Delivery, Shared};
+use directory::{Authenticated, Destination};
+use mail::summary::Parser;
+use mail::{AccountId, Address, Domain, MailboxName, MessageId, ReversePath};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::{NewQueued, NewRecipient, Notify, Placement, Ret, Spool, StoreError};
+use sys::tls::TlsFacts;
+
+/// A recipient that was accepted at RCPT.
+#[derive(Clone, Debug)]
+pub struct AcceptedRecipient {
+    /// The address.
+    pub address: Address,
+    /// When its sender wants reports. RFC 3461 §4.1.
+    pub notify: Notify,
+    /// ORCPT, `type;address` decoded. RFC 3461 §4.2.
+    pub orcpt: Option<String>,
+}
+
+/// A message that is about to come: its envelope and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Incoming {
+    /// Our name for it.
+    pub message: MessageId,
+    /// Envelope sender.
+    pub sender: ReversePath,
+    /// Envelope recipients; at least one.
+    pub recipients: Vec<AcceptedRecipient>,
+    /// What the client called itself.
+    pub helo: String,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// `SMTP`, `ESMTP`, `ESMTPS`, `ESMTPSA`, … RFC 3848.
+    pub protocol: String,
+    /// TLS, if any.
+    pub tls: Option<TlsFacts>,
+    /// BODY=8BITMIME was said.
+    pub body8: bool,
+    /// SMTPUTF8 was said.
+    pub smtputf8: bool,
+    /// RET. RFC 3461 §4.3.
+    pub ret: Option<Ret>,
+    /// ENVID, decoded. RFC 3461 §4.4.
+    pub envid: Option<String>,
+    /// Who logged in.
+    pub authenticated: Option<Authenticated>,
+}
+
+/// The proof that a message is ours now: durable, in mailboxes or queue.
+#[derive(Debug)]
+pub struct Accepted {
+    message: MessageId,
+    octets: u64,
+}
+
+impl Accepted {
+    /// Our name for the message.
+    pub fn message(&self) -> MessageId {
+        self.message
+    }
+    /// Octets stored.
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+}
+
+/// Why a message is not accepted. Nothing of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryError {
+    /// The disk is (nearly) full.
+    Full,
+    /// It goes in circles.
+    TooManyHops,
+    /// Something of ours does not work now.
+    Unavailable(String),
+}
+
+impl fmt::Display for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeliveryError::Full => f.write_str("no room to store the message"),
+            DeliveryError::TooManyHops => write!(f, "more than {HOPS_MAX} Received lines: a loop"),
+            DeliveryError::Unavailable(why) => write!(f, "unavailable: {why}"),
+        }
+    }
+}
+
+impl From<StoreError> for DeliveryError {
+    fn from(error: StoreError) -> DeliveryError {
+        match error {
+            StoreError::Full => DeliveryError::Full,
+            other => DeliveryError::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<directory::Unavailable> for DeliveryError {
+    fn from(error: directory::Unavailable) -> DeliveryError {
+        DeliveryError::Unavailable(error.0)
+    }
+}
+
+/// A message on its way in.
+pub struct Receiving {
+    shared: Arc<Shared>,
+    incoming: Incoming,
+    spool: Spool,
+    parser: Parser,
+    hops: HopCounter,
+    mender: Option<(Mender, NewFields)>,
+    /// Octets of the `Return-Path` line.
+    skip: u32,
+    failed: Option<DeliveryError>,
+}
+
+impl Delivery {
+    /// Begins to receive a message: writes its trace lines.
+    pub async fn begin(&self, incoming: Incoming) -> Receiving {
+        let now = self.shared.world.clock.unix_seconds();
+        let return_path = trace::return_path(&incoming);
+        let received = trace::received(&incoming, &self.shared.settings.hostname, now);
+        let mender = incoming.authenticated.is_some().then(|| {
+            let hostname = &self.shared.settings.hostname;
+            let message_id = format!("<{}@{hostname}>", incoming.message);
+            let date = mail::date::format_rfc5322(now);
+            (Mender::default(), NewFields { date, message_id })
+        });
+        let mut receiving = Receiving {
+            spool: self.shared.store.spool(),
+            shared: self.shared.clone(),
+            incoming,
+            parser: Parser::new(),
+            hops: HopCounter::default(),
+            mender,
+            skip: return_path.len() as u32,
+            failed: None,
+        };
+        receiving.store(format!("{return_path}{received}").as_bytes()).await;
+        receiving
+    }
+}
+
+impl Receiving {
+    /// The next octets of the message. What goes wrong is told by [`Receiving::finish`]: the
+    /// client has to be heard out anyway.
+    pub async fn write(&mut self, octets: &[u8]) {
+        self.hops.feed(octets);
+        match &mut self.mender {
+            Some((mender, new)) => {
+                let ready = mender.feed(octets, new);
+                self.store(&ready).await;
+            }
+            None => self.store(octets).await,
+        }
+    }
+
+    async fn store(&mut self, octets: &[u8]) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.parser.feed(octets);
+        if let Err(error) = self.spool.write(octets) {
+            self.failed = Some(error.into());
+        }
+    }
+
+    /// The message is complete: commits it to the mailboxes of local recipients and to the queue
+    /// for the others, in one transaction.
+    pub async fn finish(mut self) -> Result<Accepted, DeliveryError> {
+        if let Some((mut mender, new)) = self.mender.take() {
+            let rest = mender.finish(&new);
+            self.store(&rest).await;
+        }
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if self.hops.hops > HOPS_MAX {
+            return Err(DeliveryError::TooManyHops);
+        }
+        let shared = self.shared;
+        let now = shared.world.clock.unix_seconds();
+        let fate = decide(&shared, &self.incoming).await?;
+        let placements = placements(&shared, &fate.accounts).await?;
+        let content = self.spool.seal()?;
+        let octets = content.len();
+        let queued = fate.remote.len();
+        let step = accepted_step(&shared, &self.incoming, octets, placements.len(), queued);
+        let queue = (queued > 0).then(|| NewQueued {
+            sender: self.incoming.sender.clone(),
+            recipients: fate.remote,
+            ret: self.incoming.ret,
+            envid: self.incoming.envid.clone(),
+            body8: self.incoming.body8,
+            smtputf8: self.incoming.smtputf8,
+            skip: self.skip,
+            arrived: now,
+            expires: now + shared.settings.expire_after.as_secs() as i64,
+            submitted_by: self.incoming.authenticated.as_ref().map(|who| who.account),
+        });
+        let delivery = store::Delivery {
+            message: self.incoming.message,
+            content,
+            summary: self.parser.finish().encode(),
+            date: now,
+            placements,
+            queue,
+            journey: step.encode(),
+        };
+        shared.store.deliver(delivery).await?;
+        Ok(Accepted { message: self.incoming.message, octets })
+    }
+}
+
+fn accepted_step(
+    shared: &Shared,
+    incoming: &Incoming,
+    size: u64,
+    mailboxes: usize,
+    queued: usize,
+) -> Step {
+    Step::Accepted {
+        at: shared.world.clock.unix_millis(),
+        helo: incoming.helo.clone(),
+        peer: incoming.peer.to_string(),
+        protocol: incoming.protocol.clone(),
+        tls: incoming.tls.as_ref().map(journey::describe_tls),
+        login: incoming.authenticated.as_ref().map(|who| who.address.to_string()),
+        sender: incoming.sender.to_string(),
+        // A journey record is small, whatever the message.
+        recipients: incoming.recipients.iter().take(100).map(|r| r.address.to_string()).collect(),
+        size,
+        mailboxes,
+        queued,
+    }
+}
+
+/// Where the copies of a message go.
+struct Fate {
+    accounts: Vec<AccountId>,
+    remote: Vec<NewRecipient>,
+}
+
+/// Takes aliases apart; each account and each remote address gets the message once.
+async fn decide(shared: &Shared, incoming: &Incoming) -> Result<Fate, DeliveryError> {
+    let mut fate = Fate { accounts: Vec::new(), remote: Vec::new() };
+    for recipient in &incoming.recipients {
+        for destination in shared.directory.expand(&recipient.address).await? {
+            match destination {
+                Destination::Account(id) if !fate.accounts.contains(&id) => fate.accounts.push(id),
+                Destination::Remote(address)
+                    if !fate.remote.iter().any(|r| r.address == address) =>
+                {
+                    fate.remote.push(NewRecipient {
+                        domain: routing_domain(&address),
+                        address,
+                        notify: recipient.notify,
+                        orcpt: recipient.orcpt.clone(),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+    if fate.accounts.is_empty() && fate.remote.is_empty() {
+        // Accepted at RCPT, gone since: the client tries again and hears 550 then.
+        return Err(DeliveryError::Unavailable("a recipient has just gone".to_owned()));
+    }
+    Ok(fate)
+}
+
+pub(crate) async fn placements(
+    shared: &Shared,
+    accounts: &[AccountId],
+) -> Result<Vec<Placement>, DeliveryError> {
+    let mut placements = Vec::with_capacity(accounts.len());
+    for account in accounts {
+        let inbox = shared.store.mailbox(*account, MailboxName::inbox()).await?;
+        let inbox = inbox.ok_or_else(|| DeliveryError::Unavailable("no INBOX".to_owned()))?;
+        placements.push(Placement { mailbox: inbox.id, flags: Vec::new() });
+    }
+    Ok(placements)
+}
+
+/// The routing domain of an address; kept as a function so that routing has one place to grow.
+pub(crate) fn routing_domain(address: &Address) -> Domain {
+    address.domain().clone()
+}

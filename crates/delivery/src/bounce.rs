@@ -1,0 +1,153 @@
+//! Reports to the sender: a recipient failed, or is delayed. RFC 3461 §6, RFC 5321 §6.1.
+//!
+//! Invariant: a report has the null reverse path, and a message with the null reverse path never
+//! makes one (RFC 5321 §4.5.5), so reports cannot loop.
+
+use crate::journey::Step;
+use crate::limits::RETURNED_OCTETS_MAX;
+use crate::{DeliveryError, Shared, accept};
+use directory::Destination;
+use mail::report::dsn::{Action, Original, Report, ReportedRecipient};
+use mail::{Address, MessageId, ReversePath};
+use store::{NewQueued, NewRecipient, Notify, QueueRow, RecipientRow, Ret};
+
+/// What a report says of one recipient.
+pub(crate) struct Finding<'a> {
+    pub recipient: &'a RecipientRow,
+    pub action: Action,
+    pub status: String,
+    pub host: Option<String>,
+    pub reply: String,
+    pub retry_until: Option<i64>,
+}
+
+/// A report that is ready to be committed, and what the journey says of it.
+pub(crate) struct Made {
+    pub delivery: store::Delivery,
+    pub step: Step,
+}
+
+/// Makes the report about `findings`; `None` when nobody wants it.
+pub(crate) async fn report(
+    shared: &Shared,
+    row: &QueueRow,
+    findings: &[Finding<'_>],
+) -> Result<Option<Made>, DeliveryError> {
+    let ReversePath::Address(to) = &row.sender else { return Ok(None) };
+    let wanted: Vec<&Finding<'_>> = findings.iter().filter(|f| wants(f)).collect();
+    let Some(first) = wanted.first() else { return Ok(None) };
+    let now = shared.world.clock.unix_seconds();
+    let message =
+        MessageId::new(shared.world.clock.unix_millis() as u64, shared.world.random.u32());
+    let recipients: Vec<ReportedRecipient> = wanted.iter().map(|f| reported(f, now)).collect();
+    let original = original(shared, row).await?;
+    let returned = match row.ret {
+        Some(Ret::Full) if original.len() as u64 <= RETURNED_OCTETS_MAX => Original::Full(&original),
+        _ => Original::Header(mail::mime::header_of(&original)),
+    };
+    let report = Report {
+        reporting_mta: &shared.settings.hostname,
+        id: message.to_string(),
+        date: now,
+        to,
+        envelope_id: row.envid.as_deref(),
+        arrival: row.arrived,
+        recipients: &recipients,
+        original: returned,
+    };
+    let Some(delivery) = delivery(shared, message, to, &report.compose()).await? else {
+        return Ok(None);
+    };
+    let what = if first.action == Action::Delayed { "delayed" } else { "failed" };
+    let step = Step::Reported {
+        at: shared.world.clock.unix_millis(),
+        what: what.to_owned(),
+        to: to.to_string(),
+        report: message.to_string(),
+    };
+    Ok(Some(Made { delivery, step }))
+}
+
+/// NOTIFY decides; without one, failures and delays are reported. RFC 3461 §4.1.
+fn wants(finding: &Finding<'_>) -> bool {
+    let notify = finding.recipient.notify;
+    match finding.action {
+        Action::Failed => notify.is_default() || notify.contains(Notify::FAILURE),
+        Action::Delayed => notify.is_default() || notify.contains(Notify::DELAY),
+        _ => notify.contains(Notify::SUCCESS),
+    }
+}
+
+fn reported(finding: &Finding<'_>, now: i64) -> ReportedRecipient {
+    ReportedRecipient {
+        address: finding.recipient.address.clone(),
+        original: finding.recipient.orcpt.clone(),
+        action: finding.action,
+        status: finding.status.clone(),
+        remote_mta: finding.host.clone(),
+        diagnostic: (!finding.reply.is_empty()).then(|| finding.reply.clone()),
+        last_attempt: Some(now),
+        retry_until: finding.retry_until,
+    }
+}
+
+/// The start of the original: enough for a report, never the whole of a big message.
+async fn original(shared: &Shared, row: &QueueRow) -> Result<Vec<u8>, DeliveryError> {
+    let from = u64::from(row.skip);
+    let to = row.size.min(from + RETURNED_OCTETS_MAX + 1);
+    Ok(shared.store.content(row.content, from..to).await?)
+}
+
+/// The report as a message to `to`, which is one of ours or somewhere else.
+async fn delivery(
+    shared: &Shared,
+    message: MessageId,
+    to: &Address,
+    octets: &[u8],
+) -> Result<Option<store::Delivery>, DeliveryError> {
+    let now = shared.world.clock.unix_seconds();
+    let mut accounts = Vec::new();
+    let mut remote = Vec::new();
+    for destination in shared.directory.expand(to).await? {
+        match destination {
+            Destination::Account(id) => accounts.push(id),
+            Destination::Remote(address) => remote.push(NewRecipient {
+                domain: accept::routing_domain(&address),
+                address,
+                notify: Notify::NEVER,
+                orcpt: None,
+            }),
+        }
+    }
+    if accounts.is_empty() && remote.is_empty() {
+        return Ok(None);
+    }
+    let return_path = b"Return-Path: <>\r\n";
+    let mut spool = shared.store.spool();
+    spool.write(return_path)?;
+    spool.write(octets)?;
+    let mut parser = mail::summary::Parser::new();
+    parser.feed(return_path);
+    parser.feed(octets);
+    let queue = (!remote.is_empty()).then(|| NewQueued {
+        sender: ReversePath::Null,
+        recipients: remote,
+        ret: None,
+        envid: None,
+        body8: !octets.is_ascii(),
+        smtputf8: to.needs_utf8(),
+        skip: return_path.len() as u32,
+        arrived: now,
+        expires: now + shared.settings.expire_after.as_secs() as i64,
+        submitted_by: None,
+    });
+    Ok(Some(store::Delivery {
+        message,
+        content: spool.seal()?,
+        summary: parser.finish().encode(),
+        date: now,
+        placements: accept::placements(shared, &accounts).await?,
+        queue,
+        journey: Vec::new(),
+    }))
+}

@@ -1,0 +1,33 @@
+//! Every limit of this crate, with the RFC's word on it or our reason.
+
+use std::time::Duration;
+
+/// `Received` lines of a message that goes in circles. RFC 5321 §6.3 asks for at least 100 to be
+/// let through or for loops to be found otherwise; Postfix stops at 50, and so do we.
+pub const HOPS_MAX: usize = 50;
+/// Octets of a submitted message's header that we hold back to mend it.
+pub const SUBMITTED_HEADER_OCTETS_MAX: usize = 256 * 1024;
+/// Connections to one destination at a time.
+pub const CONNECTIONS_PER_DESTINATION: usize = 20;
+/// Connections to all destinations at a time.
+pub const CONNECTIONS_MAX: usize = 200;
+/// Messages over one connection before a new one is made.
+pub const MESSAGES_PER_CONNECTION: usize = 1000;
+/// Recipients in one transaction. RFC 5321 §4.5.3.1.8 lets us count on 100.
+pub const RECIPIENTS_PER_TRANSACTION: usize = 100;
+/// Hosts of one destination that are tried in one attempt. RFC 5321 §5.1 asks for two at least.
+pub const HOSTS_MAX: usize = 10;
+/// How long a connection is kept for the next message.
+pub const IDLE_CONNECTION: Duration = Duration::from_secs(2);
+/// How long connecting may take. RFC 5321 §4.5.3.2 has no word on it.
+pub const CONNECT_WAIT: Duration = Duration::from_secs(30);
+/// Due rows that are looked at beyond those in flight.
+pub const DUE_AT_ONCE: usize = 1000;
+/// Octets of the original that go back in a report; beyond that only its header does.
+pub const RETURNED_OCTETS_MAX: u64 = 256 * 1024;
+/// Octets of one piece of a message on its way out.
+pub const PIECE_OCTETS: u64 = 256 * 1024;
+/// Lines of dialogue kept in a journey record's entry.
+pub const DIALOGUE_LINES_MAX: usize = 64;
+/// Octets kept of one such line.
+pub const DIALOGUE_LINE_OCTETS_MAX: usize = 300;

@@ -1,0 +1,188 @@
+//! What we add to a message when it comes in, and what we look at in its header. RFC 5321 §4.4.
+
+use crate::accept::Incoming;
+use crate::limits::SUBMITTED_HEADER_OCTETS_MAX;
+use mail::date::format_rfc5322;
+use mail::{Domain, header};
+
+/// The `Return-Path` line. It belongs to the copy in a mailbox only; relaying starts behind it.
+pub fn return_path(incoming: &Incoming) -> String {
+    format!("Return-Path: <{}>\r\n", incoming.sender)
+}
+
+/// The `Received` line. The address of a client that logged in is nobody's business
+/// (users.md S-35).
+pub fn received(incoming: &Incoming, hostname: &Domain, unix_seconds: i64) -> String {
+    let from = match &incoming.authenticated {
+        Some(_) => format!("from {} (logged in)", incoming.helo),
+        None => format!("from {} ([{}])", incoming.helo, incoming.peer.ip()),
+    };
+    let tls = incoming.tls.as_ref().map_or(String::new(), |facts| {
+        format!("\r\n\t({} {})", facts.version, facts.cipher)
+    });
+    let only = match incoming.recipients.as_slice() {
+        [one] => format!("\r\n\tfor <{}>", one.address),
+        _ => String::new(),
+    };
+    format!(
+        "Received: {from}\r\n\tby {hostname} with {} id {}{tls}{only};\r\n\t{}\r\n",
+        incoming.protocol,
+        incoming.message,
+        format_rfc5322(unix_seconds)
+    )
+}
+
+/// Counts the `Received` lines of a header that comes in pieces.
+#[derive(Debug, Default)]
+pub struct HopCounter {
+    /// The start of the current line, as far as it matters.
+    line: Vec<u8>,
+    done: bool,
+    /// `Received` lines so far.
+    pub hops: usize,
+}
+
+impl HopCounter {
+    /// The next octets of the message.
+    pub fn feed(&mut self, octets: &[u8]) {
+        const NAME: &[u8] = b"received:";
+        if self.done {
+            return;
+        }
+        for byte in octets {
+            if *byte == b'\n' {
+                if matches!(self.line.as_slice(), b"" | b"\r") {
+                    self.done = true;
+                    return;
+                }
+                self.hops += usize::from(self.line.eq_ignore_ascii_case(NAME));
+                self.line.clear();
+            } else if self.line.len() < NAME.len() {
+                self.line.push(*byte);
+            }
+        }
+    }
+}
+
+/// Holds the header of a submitted message back until it is complete, then mends it: adds Date and
+/// Message-ID where they are missing and takes Bcc out. RFC 6409 §8.
+#[derive(Debug, Default)]
+pub struct Mender {
+    held: Vec<u8>,
+    done: bool,
+}
+
+impl Mender {
+    /// The next octets of the message; returns what may be stored now.
+    pub fn feed(&mut self, octets: &[u8], new: &NewFields) -> Vec<u8> {
+        if self.done {
+            return octets.to_vec();
+        }
+        let searched = self.held.len().saturating_sub(3);
+        self.held.extend_from_slice(octets);
+        let ends = self.held.get(searched..).unwrap_or_default();
+        let end = match (self.held.starts_with(b"\r\n"), memchr_empty_line(ends)) {
+            (true, _) => Some(0),
+            (false, Some(at)) => Some(searched + at + 2),
+            (false, None) => None,
+        };
+        if end.is_none() && self.held.len() <= SUBMITTED_HEADER_OCTETS_MAX {
+            return Vec::new();
+        }
+        self.done = true;
+        let held = std::mem::take(&mut self.held);
+        let (head, rest) = held.split_at(end.unwrap_or(0).min(held.len()));
+        mend(head, rest, new)
+    }
+
+    /// The message is complete; what is still held back.
+    pub fn finish(&mut self, new: &NewFields) -> Vec<u8> {
+        let held = std::mem::take(&mut self.held);
+        if self.done || held.is_empty() {
+            return held;
+        }
+        self.done = true;
+        mend(&held, b"", new)
+    }
+}
+
+fn memchr_empty_line(octets: &[u8]) -> Option<usize> {
+    octets.windows(4).position(|four| four == b"\r\n\r\n")
+}
+
+/// What a submitted message is given when it lacks it.
+#[derive(Debug)]
+pub struct NewFields {
+    /// The value for `Date`.
+    pub date: String,
+    /// The value for `Message-ID`.
+    pub message_id: String,
+}
+
+fn mend(head: &[u8], rest: &[u8], new: &NewFields) -> Vec<u8> {
+    let has = |name: &[u8]| header::fields(head).any(|f| f.name.eq_ignore_ascii_case(name));
+    let mut out = Vec::with_capacity(head.len() + rest.len() + 128);
+    if !has(b"Date") {
+        out.extend_from_slice(format!("Date: {}\r\n", new.date).as_bytes());
+    }
+    if !has(b"Message-ID") {
+        out.extend_from_slice(format!("Message-ID: {}\r\n", new.message_id).as_bytes());
+    }
+    for field in header::fields(head) {
+        if !field.name.eq_ignore_ascii_case(b"Bcc") {
+            out.extend_from_slice(field.raw);
+        }
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new() -> NewFields {
+        NewFields { date: "D".to_owned(), message_id: "<m>".to_owned() }
+    }
+
+    fn in_pieces(message: &[u8], size: usize) -> String {
+        let mut mender = Mender::default();
+        let mut out = Vec::new();
+        for piece in message.chunks(size) {
+            out.extend(mender.feed(piece, &new()));
+        }
+        out.extend(mender.finish(&new()));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn submitted_headers_are_mended_in_any_split() {
+        let cases: [(&str, &str); 4] = [
+            (
+                "Subject: x\r\nBcc: secret@x,\r\n\tmore@y\r\n\r\nBcc: body\r\n",
+                "Date: D\r\nMessage-ID: <m>\r\nSubject: x\r\n\r\nBcc: body\r\n",
+            ),
+            (
+                "Date: a\r\nmessage-id: b\r\n\r\nbody\r\n\r\nmore",
+                "Date: a\r\nmessage-id: b\r\n\r\nbody\r\n\r\nmore",
+            ),
+            ("\r\nbody\r\n", "Date: D\r\nMessage-ID: <m>\r\n\r\nbody\r\n"),
+            ("Subject: only\r\n", "Date: D\r\nMessage-ID: <m>\r\nSubject: only\r\n"),
+        ];
+        for (message, mended) in cases {
+            for size in [1, 2, 3, 5, 1000] {
+                assert_eq!(in_pieces(message.as_bytes(), size), mended, "in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn hops_are_counted_in_the_header_only() {
+        let message = b"Received: a\r\n\tReceived: no\r\nRECEIVED: b\r\nX-Received: c\r\n\r\nReceived: d\r\n";
+        for size in [1, 7, 1000] {
+            let mut counter = HopCounter::default();
+            message.chunks(size).for_each(|piece| counter.feed(piece));
+            assert_eq!(counter.hops, 2);
+        }
+    }
+}

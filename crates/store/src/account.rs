@@ -1,0 +1,139 @@
+//! Accounts, domains and aliases, and what must hold among them.
+
+use crate::error::{Result, StoreError};
+use crate::mailbox::names;
+use crate::rows::{AccountRow, AliasRow, DomainRow, Lookup};
+use crate::txn::ReadTxn;
+use crate::write::Writing;
+use mail::{AccountId, Address, Domain, MailboxName, SpecialUse};
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Its address.
+    pub address: Address,
+    /// Its password hash.
+    pub secret: String,
+}
+
+fn not_found(what: &str, name: impl std::fmt::Display) -> StoreError {
+    StoreError::NotFound(format!("the {what} {name}"))
+}
+
+/// Everything about an address itself.
+pub(crate) fn lookup(txn: &dyn ReadTxn, address: &Address) -> Result<Lookup> {
+    let Some(domain) = txn.domain(address.domain().as_str())? else {
+        return Ok(Lookup::default());
+    };
+    let key = address.key();
+    let account = txn.account(&key)?;
+    let alias = if account.is_none() { txn.alias(&key)? } else { None };
+    Ok(Lookup { domain: Some(domain), account, alias })
+}
+
+/// Makes an account with its default mailboxes, in a domain that is ours, at a free address.
+pub(crate) fn add(w: &mut Writing<'_>, new: &NewAccount) -> Result<AccountId> {
+    free(w, &new.address)?;
+    let id = AccountId(w.next("account")? as u32);
+    w.txn.put_account(&AccountRow {
+        id,
+        address: new.address.clone(),
+        secret: new.secret.clone(),
+        disabled: false,
+        created: w.now,
+    })?;
+    names::create(w, id, &MailboxName::inbox(), None)?;
+    for (special_use, name) in SpecialUse::ALL {
+        let name = MailboxName::new(name).map_err(|_| StoreError::NotAllowed("name"))?;
+        names::create(w, id, &name, Some(special_use))?;
+    }
+    Ok(id)
+}
+
+/// The address is in a domain of ours, and nobody has it.
+fn free(w: &Writing<'_>, address: &Address) -> Result<()> {
+    let found = lookup(&*w.txn, address)?;
+    if found.domain.is_none() {
+        return Err(not_found("domain", address.domain()));
+    }
+    match (found.account, found.alias) {
+        (Some(_), _) => Err(StoreError::AlreadyExists(format!("the account {address}"))),
+        (_, Some(_)) => Err(StoreError::AlreadyExists(format!("the alias {address}"))),
+        (None, None) => Ok(()),
+    }
+}
+
+/// Changes what an account's row says.
+pub(crate) fn update(
+    w: &mut Writing<'_>,
+    address: &Address,
+    change: impl FnOnce(&mut AccountRow),
+) -> Result<()> {
+    let row = w.txn.account(&address.key())?;
+    let mut row = row.ok_or_else(|| not_found("account", address))?;
+    change(&mut row);
+    w.txn.put_account(&row)
+}
+
+/// Takes an account away, with all its mail.
+pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
+    let row = w.txn.account(&address.key())?;
+    let row = row.ok_or_else(|| not_found("account", address))?;
+    for mailbox in w.txn.mailboxes(row.id)? {
+        names::remove(w, &mailbox)?;
+    }
+    for name in w.txn.subscriptions(row.id)? {
+        w.txn.remove_subscription(row.id, &name)?;
+    }
+    w.txn.remove_account(&address.key()).map(drop)
+}
+
+/// Makes an alias at a free address in a domain that is ours.
+pub(crate) fn add_alias(w: &mut Writing<'_>, row: &AliasRow) -> Result<()> {
+    if row.targets.is_empty() {
+        return Err(StoreError::NotAllowed("an alias needs at least one target"));
+    }
+    free(w, &row.address)?;
+    w.txn.put_alias(row)
+}
+
+/// Takes an alias away.
+pub(crate) fn remove_alias(w: &mut Writing<'_>, address: &Address) -> Result<()> {
+    match w.txn.remove_alias(&address.key())? {
+        true => Ok(()),
+        false => Err(not_found("alias", address)),
+    }
+}
+
+/// Makes a domain ours.
+pub(crate) fn add_domain(w: &mut Writing<'_>, domain: &Domain) -> Result<()> {
+    if w.txn.domain(domain.as_str())?.is_some() {
+        return Err(StoreError::AlreadyExists(format!("the domain {domain}")));
+    }
+    w.txn.put_domain(&DomainRow { domain: domain.clone(), catch_all: None })
+}
+
+/// Sets who gets mail for addresses that nobody has.
+pub(crate) fn set_catch_all(
+    w: &mut Writing<'_>,
+    domain: &Domain,
+    to: Option<Address>,
+) -> Result<()> {
+    let row = w.txn.domain(domain.as_str())?;
+    let mut row = row.ok_or_else(|| not_found("domain", domain))?;
+    row.catch_all = to;
+    w.txn.put_domain(&row)
+}
+
+/// Takes a domain away that no account and no alias is in.
+pub(crate) fn remove_domain(w: &mut Writing<'_>, domain: &Domain) -> Result<()> {
+    let in_use = w.txn.accounts()?.iter().any(|row| row.address.domain() == domain)
+        || w.txn.aliases()?.iter().any(|row| row.address.domain() == domain);
+    if in_use {
+        return Err(StoreError::NotAllowed("the domain still has accounts or aliases"));
+    }
+    match w.txn.remove_domain(domain.as_str())? {
+        true => Ok(()),
+        false => Err(not_found("domain", domain)),
+    }
+}

@@ -1,0 +1,22 @@
+//! Every limit of this crate, with our reason.
+
+/// Octets of an incoming message that stay in memory; beyond that it goes to a file.
+pub const SPOOL_MEMORY_MAX: usize = 1 << 20;
+/// Octets of a segment at which the next one is begun.
+pub const SEGMENT_OCTETS: u64 = 128 << 20;
+/// Jobs in one commit.
+pub const BATCH_JOBS_MAX: usize = 256;
+/// Octets of messages in one commit; one larger message makes a commit of its own.
+pub const BATCH_OCTETS_MAX: u64 = 16 << 20;
+/// Octets of messages that may wait for the writer; beyond that deliveries wait (back-pressure).
+pub const WAITING_OCTETS_MAX: u32 = 64 << 20;
+/// Segment files kept open for reading.
+pub const OPEN_SEGMENTS_MAX: usize = 256;
+/// Octets of a record's header; more means that it is no record.
+pub const RECORD_HEADER_OCTETS_MAX: usize = 64 << 20;
+/// Octets of whole messages that one call returns.
+pub const CONTENTS_OCTETS_MAX: u64 = 4 << 20;
+/// Days a journey is remembered.
+pub const JOURNEY_DAYS: i64 = 30;
+/// Messages that one commit changes in a large operation, so that deliveries need not wait long.
+pub const CHUNK_MESSAGES: usize = 10_000;

@@ -1,0 +1,70 @@
+//! COPY and MOVE. RFC 9051 §6.4.7, §6.4.8; UIDs of both sides as RFC 4315 §3 wants them.
+
+use super::append::{self, NewEntry};
+use super::{entries_of, expunge};
+use crate::error::Result;
+use crate::rows::MailboxRow;
+use crate::write::Writing;
+use mail::{Entry, Flag, FlagBits, Keyword, MailboxId, Uid, UidValidity};
+
+/// What was copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// UIDVALIDITY of the target.
+    pub uidvalidity: UidValidity,
+    /// UIDs in the source and in the target, in order.
+    pub pairs: Vec<(Uid, Uid)>,
+}
+
+/// Copies messages with flags, keywords and dates. The bytes are shared.
+pub(crate) fn copy(
+    w: &mut Writing<'_>,
+    from: MailboxId,
+    uids: &[Uid],
+    to: MailboxId,
+) -> Result<Copied> {
+    let source = w.mailbox(from)?;
+    let mut target = w.mailbox(to)?;
+    let mut uids = uids.to_vec();
+    uids.sort_unstable();
+    uids.dedup();
+    let mut pairs = Vec::with_capacity(uids.len());
+    for entry in entries_of(w.txn, from, &uids)? {
+        let flags = carried(&source, &mut target, &entry)?;
+        w.hold(entry.content)?;
+        let new =
+            NewEntry { content: entry.content, size: entry.size, date: entry.date, flags };
+        let placed = append::add(w, &mut target, new)?;
+        pairs.push((entry.uid, placed.uid));
+    }
+    Ok(Copied { uidvalidity: target.uidvalidity, pairs })
+}
+
+/// Copies messages and expunges the originals, in one commit. RFC 6851 §3.
+pub(crate) fn move_(
+    w: &mut Writing<'_>,
+    from: MailboxId,
+    uids: &[Uid],
+    to: MailboxId,
+) -> Result<Copied> {
+    let copied = copy(w, from, uids, to)?;
+    let gone: Vec<Uid> = copied.pairs.iter().map(|(uid, _)| *uid).collect();
+    expunge::expunge(w, from, &expunge::Which::Exactly(gone))?;
+    Ok(copied)
+}
+
+/// The flags of a message by the target's table. A keyword that the full table cannot take is
+/// lost: the copy matters more.
+fn carried(source: &MailboxRow, target: &mut MailboxRow, entry: &Entry) -> Result<FlagBits> {
+    const SYSTEM: FlagBits = FlagBits((1 << FlagBits::KEYWORD_SHIFT) - 1);
+    let keywords = entry.flags.without(SYSTEM);
+    let mut bits = entry.flags.without(keywords);
+    for name in source.keywords.names(keywords) {
+        if let Some(keyword) = Keyword::new(name)
+            && let Ok(bit) = append::bits(target, &[Flag::Keyword(keyword)])
+        {
+            bits = bits.with(bit);
+        }
+    }
+    Ok(bits)
+}

@@ -1,0 +1,97 @@
+//! Changing flags. RFC 9051 §6.4.6, RFC 7162 §3.1.3.
+
+use super::{append, bump, entries_of};
+use crate::error::Result;
+use crate::write::Writing;
+use mail::{Entry, Flag, FlagBits, MailboxId, ModSeq, Uid};
+
+/// What to do with the named flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Set them.
+    Add,
+    /// Clear them.
+    Remove,
+    /// Set them and clear all others.
+    Replace,
+}
+
+/// A change of flags.
+#[derive(Clone, Debug)]
+pub struct ChangeFlags {
+    /// The messages; those that are gone are passed over.
+    pub uids: Vec<Uid>,
+    /// What to do.
+    pub change: Change,
+    /// With these flags.
+    pub flags: Vec<Flag>,
+    /// Refuse messages with a greater MODSEQ. RFC 7162 §3.1.3.
+    pub unchanged_since: Option<ModSeq>,
+}
+
+/// What a change of flags did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlagOutcome {
+    /// The messages asked for that were not refused, as they are now, changed or not.
+    pub entries: Vec<Entry>,
+    /// The messages refused because of `unchanged_since`.
+    pub refused: Vec<Uid>,
+}
+
+/// Changes flags. Messages whose flags stay the same keep their MODSEQ; the others get one new
+/// MODSEQ together.
+pub(crate) fn change_flags(
+    w: &mut Writing<'_>,
+    mailbox: MailboxId,
+    mut wanted: ChangeFlags,
+) -> Result<FlagOutcome> {
+    let mut row = w.mailbox(mailbox)?;
+    wanted.uids.sort_unstable();
+    wanted.uids.dedup();
+    let keywords_before = row.keywords.clone();
+    let named = match wanted.change {
+        // Clearing a keyword that the mailbox does not know changes nothing.
+        Change::Remove => {
+            let known = wanted.flags.iter().filter_map(|flag| row.keywords.bit(flag));
+            known.fold(FlagBits::default(), FlagBits::with)
+        }
+        Change::Add | Change::Replace => append::bits(&mut row, &wanted.flags)?,
+    };
+    let mut outcome = FlagOutcome::default();
+    let mut modseq = None;
+    for mut entry in entries_of(w.txn, mailbox, &wanted.uids)? {
+        if wanted.unchanged_since.is_some_and(|since| entry.modseq > since) {
+            outcome.refused.push(entry.uid);
+            continue;
+        }
+        let flags = match wanted.change {
+            Change::Add => entry.flags.with(named),
+            Change::Remove => entry.flags.without(named),
+            Change::Replace => named,
+        };
+        if flags != entry.flags {
+            let at = *modseq.get_or_insert_with(|| bump(&mut row));
+            recount(&mut row.unseen, !entry.flags.contains(FlagBits::SEEN), !flags.contains(FlagBits::SEEN));
+            recount(&mut row.deleted, entry.flags.contains(FlagBits::DELETED), flags.contains(FlagBits::DELETED));
+            (entry.flags, entry.modseq) = (flags, at);
+            w.txn.set_flags(mailbox, entry.uid, flags, at)?;
+        }
+        outcome.entries.push(entry);
+    }
+    if let Some(at) = modseq {
+        let changed = outcome.entries.iter().filter(|entry| entry.modseq == at);
+        let changed: Vec<(Uid, Entry)> = changed.map(|entry| (entry.uid, *entry)).collect();
+        w.save(&row)?.changed.extend(changed);
+    } else if row.keywords != keywords_before {
+        w.save(&row)?;
+    }
+    Ok(outcome)
+}
+
+fn recount(counter: &mut u32, before: bool, after: bool) {
+    match (before, after) {
+        (false, true) => *counter = counter.saturating_add(1),
+        (true, false) => *counter = counter.saturating_sub(1),
+        _ => {}
+    }
+}

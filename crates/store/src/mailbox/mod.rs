@@ -1,0 +1,59 @@
+//! What mailboxes mean, written once over the rows: UIDs, MODSEQs, flags, copies, names.
+
+pub mod append;
+pub mod copy;
+pub mod expunge;
+pub mod flags;
+pub mod names;
+
+use crate::error::Result;
+use crate::rows::MailboxRow;
+use crate::txn::ReadTxn;
+use mail::{Entry, FlagBits, MailboxId, ModSeq, Uid};
+
+pub use copy::Copied;
+pub use expunge::Which;
+pub use flags::{Change, ChangeFlags, FlagOutcome};
+
+/// UIDs further apart than this are read one by one.
+const GAP: u32 = 16;
+
+/// The messages with these UIDs (sorted); UIDs that are gone are passed over.
+pub(crate) fn entries_of(
+    txn: &dyn ReadTxn,
+    mailbox: MailboxId,
+    uids: &[Uid],
+) -> Result<Vec<Entry>> {
+    let mut found = Vec::with_capacity(uids.len());
+    for run in uids.chunk_by(|a, b| b.get().saturating_sub(a.get()) <= GAP) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        if first == last {
+            found.extend(txn.entry(mailbox, *first)?);
+            continue;
+        }
+        let read = txn.entries(mailbox, *first, *last)?;
+        found.extend(read.into_iter().filter(|entry| run.binary_search(&entry.uid).is_ok()));
+    }
+    Ok(found)
+}
+
+/// Gives out the next MODSEQ of a mailbox. RFC 7162 §3.1.1.
+pub(crate) fn bump(row: &mut MailboxRow) -> ModSeq {
+    row.modseq = ModSeq(row.modseq.0 + 1);
+    row.modseq
+}
+
+/// Counts a message in (`sign` 1) or out (-1).
+pub(crate) fn count(row: &mut MailboxRow, flags: FlagBits, octets: u32, into: bool) {
+    let step = |n: &mut u32, applies: bool| {
+        if applies {
+            *n = if into { n.saturating_add(1) } else { n.saturating_sub(1) };
+        }
+    };
+    step(&mut row.exists, true);
+    step(&mut row.unseen, !flags.contains(FlagBits::SEEN));
+    step(&mut row.deleted, flags.contains(FlagBits::DELETED));
+    let octets = u64::from(octets);
+    row.octets =
+        if into { row.octets.saturating_add(octets) } else { row.octets.saturating_sub(octets) };
+}

@@ -1,0 +1,156 @@
+//! Making, deleting and renaming mailboxes. RFC 9051 §6.3.4 to §6.3.6.
+
+use super::copy;
+use crate::error::{Result, StoreError};
+use crate::rows::MailboxRow;
+use crate::write::Writing;
+use mail::{AccountId, MailboxId, MailboxName, ModSeq, SpecialUse, Uid, UidValidity};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// Mailboxes an account can have.
+const MAILBOXES_MAX: usize = 10_000;
+
+/// Makes a mailbox and those above it that do not exist, and subscribes to them.
+pub(crate) fn create(
+    w: &mut Writing<'_>,
+    account: AccountId,
+    name: &MailboxName,
+    special_use: Option<SpecialUse>,
+) -> Result<MailboxRow> {
+    if w.txn.mailbox_named(account, name)?.is_some() {
+        return Err(StoreError::AlreadyExists(format!("the mailbox {name}")));
+    }
+    let existing = w.txn.mailboxes(account)?;
+    if existing.len() >= MAILBOXES_MAX {
+        return Err(StoreError::NotAllowed("the account has as many mailboxes as it can have"));
+    }
+    if special_use.is_some() && existing.iter().any(|row| row.special_use == special_use) {
+        return Err(StoreError::NotAllowed("another mailbox has this special use already"));
+    }
+    let mut parent = name.parent();
+    let mut missing = Vec::new();
+    while let Some(name) = parent {
+        if w.txn.mailbox_named(account, &name)?.is_some() {
+            break;
+        }
+        parent = name.parent();
+        missing.push(name);
+    }
+    for name in missing.iter().rev() {
+        insert(w, account, name, None)?;
+    }
+    insert(w, account, name, special_use)
+}
+
+fn insert(
+    w: &mut Writing<'_>,
+    account: AccountId,
+    name: &MailboxName,
+    special_use: Option<SpecialUse>,
+) -> Result<MailboxRow> {
+    let id = MailboxId(w.next("mailbox")? as u32);
+    let row = MailboxRow {
+        id,
+        account,
+        name: name.clone(),
+        special_use,
+        uidvalidity: next_uidvalidity(w)?,
+        uidnext: Some(Uid::FIRST),
+        modseq: ModSeq(1),
+        exists: 0,
+        unseen: 0,
+        deleted: 0,
+        octets: 0,
+        recent_from: 1,
+        keywords: Arc::default(),
+    };
+    w.txn.put_mailbox(&row)?;
+    w.txn.put_subscription(account, name)?;
+    Ok(row)
+}
+
+/// UIDVALIDITY: the time, but always greater than any given before, so that a mailbox of the same
+/// name never looks like the old one.
+fn next_uidvalidity(w: &mut Writing<'_>) -> Result<UidValidity> {
+    let last = w.txn.counter("uidvalidity")?;
+    let now = w.now.clamp(1, i64::from(u32::MAX)) as u64;
+    let next = now.max(last + 1).min(u64::from(u32::MAX));
+    w.txn.put_counter("uidvalidity", next)?;
+    Ok(UidValidity(NonZeroU32::new(next as u32).unwrap_or(NonZeroU32::MIN)))
+}
+
+/// Deletes a mailbox with its messages. INBOX stays, and so does what has others below it.
+pub(crate) fn delete(w: &mut Writing<'_>, account: AccountId, name: &MailboxName) -> Result<()> {
+    if name.is_inbox() {
+        return Err(StoreError::NotAllowed("INBOX cannot be deleted"));
+    }
+    let row = w.txn.mailbox_named(account, name)?.ok_or(StoreError::NoSuchMailbox)?;
+    if w.txn.mailboxes(account)?.iter().any(|other| other.name.is_below(name)) {
+        return Err(StoreError::HasChildren);
+    }
+    remove(w, &row)
+}
+
+/// Takes a mailbox and its messages away.
+pub(crate) fn remove(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
+    for entry in w.txn.entries(row.id, Uid::FIRST, Uid::MAX)? {
+        w.release(entry.content)?;
+    }
+    w.txn.remove_mailbox(row.id)?;
+    w.txn.remove_subscription(row.account, &row.name)?;
+    w.note(row).deleted = true;
+    Ok(())
+}
+
+/// Renames a mailbox and all below it. Renaming INBOX moves its messages instead.
+pub(crate) fn rename(
+    w: &mut Writing<'_>,
+    account: AccountId,
+    from: &MailboxName,
+    to: &MailboxName,
+) -> Result<()> {
+    let row = w.txn.mailbox_named(account, from)?.ok_or(StoreError::NoSuchMailbox)?;
+    if to.is_below(from) {
+        return Err(StoreError::NotAllowed("a mailbox cannot go below itself"));
+    }
+    if from.is_inbox() {
+        let target = create(w, account, to, None)?;
+        let entries = w.txn.entries(row.id, Uid::FIRST, Uid::MAX)?;
+        let uids: Vec<Uid> = entries.iter().map(|entry| entry.uid).collect();
+        return copy::move_(w, row.id, &uids, target.id).map(drop);
+    }
+    if to.is_inbox() || w.txn.mailbox_named(account, to)?.is_some() {
+        return Err(StoreError::AlreadyExists(format!("the mailbox {to}")));
+    }
+    if let Some(parent) = to.parent()
+        && w.txn.mailbox_named(account, &parent)?.is_none()
+    {
+        create(w, account, &parent, None)?;
+    }
+    let subscribed = w.txn.subscriptions(account)?;
+    for mut row in w.txn.mailboxes(account)? {
+        let Some(moved) = row.name.moved(from, to) else { continue };
+        let moved = moved.map_err(|_| StoreError::NotAllowed("the new name is too long"))?;
+        if w.txn.mailbox_named(account, &moved)?.is_some() {
+            return Err(StoreError::AlreadyExists(format!("the mailbox {moved}")));
+        }
+        if subscribed.contains(&row.name) {
+            w.txn.remove_subscription(account, &row.name)?;
+            w.txn.put_subscription(account, &moved)?;
+        }
+        row.name = moved;
+        w.txn.put_mailbox(&row)?;
+    }
+    Ok(())
+}
+
+/// Notes that messages up to UIDNEXT are not `\Recent` any more.
+pub(crate) fn set_recent(w: &mut Writing<'_>, id: MailboxId, from: u32) -> Result<()> {
+    let Some(mut row) = w.txn.mailbox(id)? else { return Ok(()) };
+    if from > row.recent_from {
+        row.recent_from = from;
+        w.txn.put_mailbox(&row)?;
+    }
+    Ok(())
+}

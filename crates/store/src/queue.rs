@@ -1,0 +1,173 @@
+//! The queue: messages for other servers, one row for each recipient. RFC 5321 §4.5.4.
+
+use crate::error::Result;
+use crate::rows::{Notify, QueueRow, QueuedRow, RecipientRow, Ret};
+use crate::txn::ReadTxn;
+use crate::write::Writing;
+use mail::{AccountId, Address, ContentId, Domain, MessageId, ReversePath};
+
+/// A message for the queue, with its recipients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewQueued {
+    /// Envelope sender.
+    pub sender: ReversePath,
+    /// Recipients; not empty.
+    pub recipients: Vec<NewRecipient>,
+    /// RET.
+    pub ret: Option<Ret>,
+    /// ENVID, decoded.
+    pub envid: Option<String>,
+    /// BODY=8BITMIME was said.
+    pub body8: bool,
+    /// SMTPUTF8 was said.
+    pub smtputf8: bool,
+    /// Octets at the start of the content that are not sent.
+    pub skip: u32,
+    /// When it came, seconds since 1970.
+    pub arrived: i64,
+    /// When we give up, seconds since 1970.
+    pub expires: i64,
+    /// Who submitted it.
+    pub submitted_by: Option<AccountId>,
+}
+
+/// A recipient for the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecipient {
+    /// The address.
+    pub address: Address,
+    /// The domain that routing goes by.
+    pub domain: Domain,
+    /// NOTIFY.
+    pub notify: Notify,
+    /// ORCPT, decoded.
+    pub orcpt: Option<String>,
+}
+
+/// What became of a recipient in an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// It is out of our hands: delivered, or reported as failed.
+    Done,
+    /// To be tried again.
+    Retry {
+        /// When, seconds since 1970.
+        next_attempt: i64,
+        /// What the other server said.
+        reply: String,
+        /// Which server.
+        host: Option<String>,
+        /// The sender is told of the delay by this commit.
+        delay_told: bool,
+    },
+}
+
+/// Puts a message into the queue. It holds the content.
+pub(crate) fn add(
+    w: &mut Writing<'_>,
+    message: MessageId,
+    content: ContentId,
+    size: u64,
+    new: &NewQueued,
+) -> Result<()> {
+    w.txn.put_queued(&QueuedRow {
+        message,
+        content,
+        size,
+        skip: new.skip,
+        sender: new.sender.clone(),
+        ret: new.ret,
+        envid: new.envid.clone(),
+        body8: new.body8,
+        smtputf8: new.smtputf8,
+        arrived: new.arrived,
+        expires: new.expires,
+        submitted_by: new.submitted_by,
+    })?;
+    for (n, recipient) in (0..).zip(&new.recipients) {
+        w.txn.put_recipient(
+            message,
+            &RecipientRow {
+                n,
+                address: recipient.address.clone(),
+                domain: recipient.domain.clone(),
+                held: false,
+                attempts: 0,
+                next_attempt: new.arrived,
+                last_reply: None,
+                last_host: None,
+                delay_told: false,
+                notify: recipient.notify,
+                orcpt: recipient.orcpt.clone(),
+            },
+        )?;
+    }
+    w.changes.queue = true;
+    Ok(())
+}
+
+/// A queued message with its recipients.
+pub(crate) fn get(txn: &dyn ReadTxn, message: MessageId) -> Result<Option<QueueRow>> {
+    let Some(queued) = txn.queued(message)? else { return Ok(None) };
+    Ok(Some(QueueRow { queued, recipients: txn.recipients(message)? }))
+}
+
+/// Writes down what became of a recipient. The message leaves with its last recipient.
+pub fn settle(
+    w: &mut Writing<'_>,
+    message: MessageId,
+    n: u32,
+    settlement: &Settlement,
+) -> Result<()> {
+    let mut recipients = w.txn.recipients(message)?;
+    let Some(at) = recipients.iter().position(|row| row.n == n) else { return Ok(()) };
+    match settlement {
+        Settlement::Done => {
+            w.txn.remove_recipient(message, n)?;
+            if recipients.len() == 1 {
+                forget(w, message)?;
+            }
+        }
+        Settlement::Retry { next_attempt, reply, host, delay_told } => {
+            let mut row = recipients.swap_remove(at);
+            row.attempts = row.attempts.saturating_add(1);
+            row.next_attempt = *next_attempt;
+            row.last_reply = Some(reply.clone());
+            row.last_host = host.clone().or(row.last_host);
+            row.delay_told |= delay_told;
+            w.txn.put_recipient(message, &row)?;
+            w.changes.queue = true;
+        }
+    }
+    Ok(())
+}
+
+/// Adds an entry to the journey of a message.
+pub fn add_journey(w: &mut Writing<'_>, message: MessageId, entry: &[u8]) -> Result<()> {
+    w.txn.add_journey(message, entry)
+}
+
+/// Takes a message out of the queue, whatever has become of it.
+pub(crate) fn forget(w: &mut Writing<'_>, message: MessageId) -> Result<bool> {
+    let Some(row) = w.txn.queued(message)? else { return Ok(false) };
+    w.txn.remove_queued(message)?;
+    w.release(row.content)?;
+    Ok(true)
+}
+
+/// Changes every recipient of a message; whether there is such a message.
+pub(crate) fn change_all(
+    w: &mut Writing<'_>,
+    message: MessageId,
+    change: impl Fn(&mut RecipientRow),
+) -> Result<bool> {
+    if w.txn.queued(message)?.is_none() {
+        return Ok(false);
+    }
+    for mut row in w.txn.recipients(message)? {
+        change(&mut row);
+        w.txn.put_recipient(message, &row)?;
+    }
+    w.changes.queue = true;
+    Ok(true)
+}

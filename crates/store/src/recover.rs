@@ -1,0 +1,123 @@
+//! What happens at start: deliveries that are in a segment but not in the rows are repeated.
+//!
+//! Only deliveries can be missing from the rows after a power cut (`writer.rs`), and each of them
+//! is whole in a segment. The first record that is not whole ends the last segment: it was never
+//! acknowledged.
+
+use crate::delivery::Place;
+use crate::error::{Result, StoreError};
+use crate::mailbox::append;
+use crate::record::{Header, Kind};
+use crate::rows::ContentRow;
+use crate::segment::{Found, Segments, Tail, find};
+use crate::txn::{Durability, Engine};
+use crate::write::{Changes, Writing};
+use crate::queue;
+use mail::Entry;
+use mail::summary::Parser;
+use std::io;
+use std::sync::Arc;
+
+/// What recovery did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Deliveries that were repeated.
+    pub deliveries: u64,
+    /// Octets that were cut off.
+    pub cut: u64,
+}
+
+fn broken(error: io::Error) -> StoreError {
+    StoreError::Failed(format!("segment: {error}"))
+}
+
+/// Repeats what is missing and opens the last segment for appending.
+pub(crate) fn recover(
+    engine: &mut dyn Engine,
+    segments: &Arc<Segments>,
+    now: i64,
+) -> Result<(Tail, Recovered)> {
+    let mut done = Recovered::default();
+    engine.begin(Durability::Synced)?;
+    let (mut number, mut at) = engine.txn().applied()?;
+    let last = segments.numbers().map_err(broken)?.last().copied();
+    let last = last.unwrap_or(number).max(number);
+    loop {
+        let Ok(file) = segments.file(number) else { break };
+        let len = file.len().map_err(broken)?;
+        while let Some(found) = find(&*file, at, len).map_err(broken)? {
+            at = found.next;
+            if found.lead.kind == Kind::Replay {
+                done.deliveries += u64::from(replay(engine, segments, number, &found, now)?);
+            }
+        }
+        if number >= last {
+            done.cut = len.saturating_sub(at);
+            break;
+        }
+        (number, at) = (number + 1, 0);
+    }
+    engine.txn().set_applied(number, at)?;
+    engine.commit()?;
+    let tail = Tail::open(segments, number, at).map_err(broken)?;
+    Ok((tail, done))
+}
+
+/// Repeats one delivery unless its rows are there.
+fn replay(
+    engine: &mut dyn Engine,
+    segments: &Segments,
+    segment: u32,
+    found: &Found,
+    now: i64,
+) -> Result<bool> {
+    let Header { message, content, date, places, queue: queued, journey } = &found.header;
+    if engine.txn().content(*content)?.is_some() {
+        return Ok(false);
+    }
+    let mut changes = Changes::default();
+    let mut w = Writing { txn: engine.txn(), changes: &mut changes, now };
+    let row = ContentRow {
+        id: *content,
+        segment,
+        offset: found.offset,
+        len: found.lead.body_len,
+        crc: found.lead.body_crc,
+        refs: 0,
+    };
+    let mut refs = 0;
+    for Place { mailbox, uid, modseq, flags } in places {
+        // The mailbox may be gone: deleting it came later and is durable.
+        let Some(mut mailbox) = w.txn.mailbox(*mailbox)? else { continue };
+        if w.txn.entry(mailbox.id, *uid)?.is_some() {
+            continue;
+        }
+        let flags = append::bits(&mut mailbox, flags)?;
+        let size = u32::try_from(row.len).unwrap_or(u32::MAX);
+        let (uid, modseq) = (*uid, *modseq);
+        let entry = Entry { uid, size, flags, modseq, date: *date, content: *content };
+        append::put(&mut w, &mut mailbox, entry)?;
+        refs += 1;
+    }
+    if let Some(new) = queued {
+        queue::add(&mut w, *message, *content, row.len, new)?;
+        refs += 1;
+    }
+    if !journey.is_empty() {
+        w.txn.add_journey(*message, journey)?;
+    }
+    let known = w.txn.counter("content")?;
+    w.txn.put_counter("content", known.max(content.0))?;
+    if refs > 0 {
+        let mut parser = Parser::new();
+        let mut at = 0;
+        while at < row.len {
+            let piece = segments.read(&row, at..at + (1 << 20))?;
+            at += piece.len() as u64;
+            parser.feed(&piece);
+        }
+        let summary = parser.finish().encode();
+        w.txn.put_content(&ContentRow { refs, ..row }, &summary)?;
+    }
+    Ok(true)
+}

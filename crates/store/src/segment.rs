@@ -1,0 +1,242 @@
+//! Segments: files of message bytes that are only ever appended to.
+//!
+//! Invariant: what has been synced is never changed. A batch that fails is cut off again before
+//! anything else is written; when that fails too, or a sync fails, nothing is written any more.
+
+use crate::error::{Result, StoreError};
+use crate::limits::{OPEN_SEGMENTS_MAX, SEGMENT_OCTETS};
+use crate::record::{Header, Kind, LEAD_OCTETS, Lead};
+use crate::spool::{Body, Sealed};
+use std::collections::HashMap;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use sys::disk::{Disk, DiskFile, Mode};
+
+/// Octets copied at once from a spool file.
+const PIECE: u64 = 1 << 20;
+/// Octets collected before they are written.
+const BUFFER: usize = 4 << 20;
+
+/// The segment files of a store, for reading.
+pub(crate) struct Segments {
+    folder: PathBuf,
+    disk: Arc<dyn Disk>,
+    open: Mutex<HashMap<u32, Arc<dyn DiskFile>>>,
+}
+
+impl Segments {
+    pub fn new(folder: &Path, disk: Arc<dyn Disk>) -> Arc<Segments> {
+        Arc::new(Segments { folder: folder.to_owned(), disk, open: Mutex::default() })
+    }
+
+    pub fn path(&self, segment: u32) -> PathBuf {
+        self.folder.join(format!("{segment:08}.seg"))
+    }
+
+    /// The numbers of all segments, sorted.
+    pub fn numbers(&self) -> io::Result<Vec<u32>> {
+        let number = |path: PathBuf| {
+            let name = path.file_name()?.to_str()?.strip_suffix(".seg")?;
+            name.parse::<u32>().ok()
+        };
+        let mut numbers: Vec<u32> =
+            self.disk.list(&self.folder)?.into_iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    pub fn file(&self, segment: u32) -> io::Result<Arc<dyn DiskFile>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = open.get(&segment) {
+            return Ok(file.clone());
+        }
+        let file = self.disk.open(&self.path(segment), Mode::Read)?;
+        if open.len() >= OPEN_SEGMENTS_MAX {
+            open.clear();
+        }
+        open.insert(segment, file.clone());
+        Ok(file)
+    }
+
+    /// Reads octets of a body. When it is the whole body, its checksum is compared.
+    pub fn read(&self, row: &crate::rows::ContentRow, range: Range<u64>) -> Result<Vec<u8>> {
+        let (from, to) = (range.start.min(row.len), range.end.min(row.len));
+        let mut octets = vec![0; to.saturating_sub(from) as usize];
+        let damaged = |why: String| {
+            StoreError::Corrupt(format!("content {} in segment {}: {why}", row.id, row.segment))
+        };
+        let file = self.file(row.segment).map_err(|e| damaged(e.to_string()))?;
+        file.read_at(&mut octets, row.offset + from).map_err(|e| damaged(e.to_string()))?;
+        if octets.len() as u64 == row.len && crc32c::crc32c(&octets) != row.crc {
+            return Err(damaged("wrong checksum".to_owned()));
+        }
+        Ok(octets)
+    }
+
+    /// Removes a segment that nothing refers to.
+    pub fn remove(&self, segment: u32) -> io::Result<()> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&segment);
+        self.disk.remove(&self.path(segment))
+    }
+}
+
+/// The segment that is written to.
+pub(crate) struct Tail {
+    segments: Arc<Segments>,
+    disk: Arc<dyn Disk>,
+    pub number: u32,
+    file: Arc<dyn DiskFile>,
+    /// Where the next record goes.
+    pub end: u64,
+    /// What was written since, and is not durable yet.
+    pending: Vec<u8>,
+    written: u64,
+}
+
+/// Where a body was put.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Put {
+    pub segment: u32,
+    pub offset: u64,
+}
+
+impl Tail {
+    /// Opens a segment for appending at `end`; what lies behind is cut off.
+    pub fn open(segments: &Arc<Segments>, number: u32, end: u64) -> io::Result<Tail> {
+        let disk = segments.disk.clone();
+        let path = segments.path(number);
+        let file = disk.open(&path, Mode::Write)?;
+        if file.len()? != end {
+            file.set_len(end)?;
+            file.sync()?;
+        }
+        disk.sync_folder(&segments.folder)?;
+        let pending = Vec::new();
+        Ok(Tail { segments: segments.clone(), disk, number, file, end, pending, written: end })
+    }
+
+    /// Begins the next segment when this one is full. Only between batches.
+    pub fn roll(&mut self) -> io::Result<()> {
+        if self.end < SEGMENT_OCTETS {
+            return Ok(());
+        }
+        *self = Tail::open(&self.segments, self.number + 1, 0)?;
+        Ok(())
+    }
+
+    /// Where the body of the next record with such a header will be.
+    pub fn body_offset(&self, header_len: usize) -> Put {
+        Put { segment: self.number, offset: self.end + (LEAD_OCTETS + header_len) as u64 }
+    }
+
+    /// Appends a record. Durable after [`Tail::sync`] only.
+    pub fn append(&mut self, kind: Kind, header: &Header, body: &Sealed) -> io::Result<Put> {
+        let header = header.encode();
+        let put = self.body_offset(header.len());
+        let lead = Lead {
+            kind,
+            header_len: header.len() as u32,
+            body_len: body.len(),
+            header_crc: crc32c::crc32c(&header),
+            body_crc: body.crc(),
+        };
+        self.pending.extend_from_slice(&lead.encode());
+        self.pending.extend_from_slice(&header);
+        self.end = put.offset + body.len();
+        match body.body() {
+            Body::Memory(octets) => self.pending.extend_from_slice(octets),
+            Body::File(spool) => {
+                let mut at = 0;
+                while at < body.len() {
+                    let mut piece = vec![0; PIECE.min(body.len() - at) as usize];
+                    spool.file.read_at(&mut piece, at)?;
+                    at += piece.len() as u64;
+                    self.pending.append(&mut piece);
+                    self.flush_above(BUFFER)?;
+                }
+            }
+        }
+        self.flush_above(BUFFER)?;
+        Ok(put)
+    }
+
+    fn flush_above(&mut self, octets: usize) -> io::Result<()> {
+        if self.pending.len() > octets {
+            self.file.write_at(&self.pending, self.written)?;
+            self.written += self.pending.len() as u64;
+            self.pending.clear();
+            self.pending.shrink_to(BUFFER);
+        }
+        Ok(())
+    }
+
+    /// Writes what is pending.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.flush_above(0)
+    }
+
+    /// Makes everything appended durable.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.file.sync()
+    }
+
+    /// Cuts off what was appended since `end`, and makes that durable.
+    pub fn cut(&mut self, end: u64) -> io::Result<()> {
+        self.pending.clear();
+        if self.written > end {
+            self.file.set_len(end)?;
+            self.file.sync()?;
+        }
+        (self.end, self.written) = (end, end);
+        Ok(())
+    }
+
+    /// Octets that may still be written to this disk.
+    pub fn available(&self) -> io::Result<u64> {
+        self.disk.available(&self.segments.folder)
+    }
+}
+
+/// A record found in a segment.
+pub(crate) struct Found {
+    pub lead: Lead,
+    pub header: Header,
+    pub offset: u64,
+    /// Where the next record starts.
+    pub next: u64,
+}
+
+/// The record at `at`; `None` where there is no whole and undamaged one.
+pub(crate) fn find(file: &dyn DiskFile, at: u64, len: u64) -> io::Result<Option<Found>> {
+    let mut lead = [0; LEAD_OCTETS];
+    let body_at = at + LEAD_OCTETS as u64;
+    if body_at > len {
+        return Ok(None);
+    }
+    file.read_at(&mut lead, at)?;
+    let Some(lead) = Lead::decode(&lead) else { return Ok(None) };
+    let offset = body_at + u64::from(lead.header_len);
+    let Some(next) = offset.checked_add(lead.body_len).filter(|next| *next <= len) else {
+        return Ok(None);
+    };
+    let mut header = vec![0; lead.header_len as usize];
+    file.read_at(&mut header, body_at)?;
+    if crc32c::crc32c(&header) != lead.header_crc || !body_is_whole(file, &lead, offset)? {
+        return Ok(None);
+    }
+    Ok(Header::decode(&header).map(|header| Found { lead, header, offset, next }))
+}
+
+fn body_is_whole(file: &dyn DiskFile, lead: &Lead, offset: u64) -> io::Result<bool> {
+    let (mut at, mut crc) = (0, 0);
+    while at < lead.body_len {
+        let mut piece = vec![0; PIECE.min(lead.body_len - at) as usize];
+        file.read_at(&mut piece, offset + at)?;
+        crc = crc32c::crc32c_append(crc, &piece);
+        at += piece.len() as u64;
+    }
+    Ok(crc == lead.body_crc)
+}

@@ -1,0 +1,129 @@
+//! A message while it comes in: in memory while it is small, in a file when it grows.
+//!
+//! Typestate: only a [`Sealed`] spool can be delivered. A spool that is dropped leaves nothing.
+
+use crate::error::{Result, StoreError};
+use crate::limits::SPOOL_MEMORY_MAX;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use sys::disk::{Disk, DiskFile, Mode};
+
+/// Octets that are written to a spool file at once.
+const PIECE: usize = 256 * 1024;
+
+/// A message that is still coming in.
+pub struct Spool {
+    folder: PathBuf,
+    disk: Arc<dyn Disk>,
+    memory: Vec<u8>,
+    file: Option<SpoolFile>,
+    len: u64,
+    crc: u32,
+}
+
+/// A message that is complete.
+pub struct Sealed {
+    body: Body,
+    len: u64,
+    crc: u32,
+}
+
+/// Where the octets are.
+pub(crate) enum Body {
+    Memory(Vec<u8>),
+    File(SpoolFile),
+}
+
+/// A file that goes when nobody needs it.
+pub(crate) struct SpoolFile {
+    pub file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+}
+
+impl Drop for SpoolFile {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept at the next start.
+        let _ = self.disk.remove(&self.path);
+    }
+}
+
+impl Spool {
+    pub(crate) fn new(folder: PathBuf, disk: Arc<dyn Disk>) -> Spool {
+        Spool { folder, disk, memory: Vec::new(), file: None, len: 0, crc: 0 }
+    }
+
+    /// Adds octets.
+    pub fn write(&mut self, octets: &[u8]) -> Result<()> {
+        self.crc = crc32c::crc32c_append(self.crc, octets);
+        self.len += octets.len() as u64;
+        self.memory.extend_from_slice(octets);
+        let most = if self.file.is_some() { PIECE } else { SPOOL_MEMORY_MAX };
+        if self.memory.len() > most { self.spill().map_err(spool_error) } else { Ok(()) }
+    }
+
+    /// Octets so far.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+    /// There are none yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let at = self.len - self.memory.len() as u64;
+        let file = match &self.file {
+            Some(file) => file,
+            None => {
+                let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+                let path = self.folder.join(format!("{}-{number}", std::process::id()));
+                let file = self.disk.open(&path, Mode::Write)?;
+                self.file.insert(SpoolFile { file, path, disk: self.disk.clone() })
+            }
+        };
+        file.file.write_at(&self.memory, at)?;
+        self.memory.clear();
+        Ok(())
+    }
+
+    /// The message is complete.
+    pub fn seal(mut self) -> Result<Sealed> {
+        if self.file.is_some() && !self.memory.is_empty() {
+            self.spill().map_err(spool_error)?;
+        }
+        let body = match self.file {
+            Some(file) => Body::File(file),
+            None => Body::Memory(self.memory),
+        };
+        Ok(Sealed { body, len: self.len, crc: self.crc })
+    }
+}
+
+impl Sealed {
+    /// Octets.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+    /// CRC32C of the octets.
+    pub(crate) fn crc(&self) -> u32 {
+        self.crc
+    }
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+}
+
+fn spool_error(error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+        _ => StoreError::Engine(format!("spool: {error}")),
+    }
+}

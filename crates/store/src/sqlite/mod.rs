@@ -1,0 +1,198 @@
+//! The embedded engine: SQLite in WAL mode. Statements and options only; no meaning.
+//!
+//! Options and their reasons are in `docs/decisions/0002-store.md`. One writer connection, any
+//! number of readers.
+
+mod accounts;
+mod mailboxes;
+mod messages;
+mod queue;
+mod txn;
+
+use crate::error::{Result, StoreError};
+use crate::txn::{Durability, Engine, ReadTxn, Reader, Txn};
+use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
+use std::path::{Path, PathBuf};
+
+/// The layout of the tables; a file with a greater one was made by a newer Postrider.
+const SCHEMA_VERSION: i64 = 1;
+/// Octets in the WAL at which it is written back (4,000 pages).
+const CHECKPOINT_OCTETS: u64 = 16 << 20;
+
+/// The engine over one database file.
+pub struct Sqlite {
+    path: PathBuf,
+    writer: Handle,
+    durability: Durability,
+}
+
+/// A connection, in or out of a transaction.
+pub(crate) struct Handle {
+    db: Connection,
+}
+
+impl Sqlite {
+    /// Opens the database, making it when there is none.
+    pub fn open(path: &Path) -> Result<Sqlite> {
+        let db = Connection::open(path).map_err(engine)?;
+        let fresh = version(&db)? == 0;
+        if fresh {
+            db.execute_batch("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA page_size=4096;")
+                .map_err(engine)?;
+        }
+        db.execute_batch(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
+             PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;
+             PRAGMA busy_timeout=5000; PRAGMA journal_size_limit=67108864;
+             PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
+        )
+        .map_err(engine)?;
+        db.set_prepared_statement_cache_capacity(128);
+        match version(&db)? {
+            0 => {
+                let schema = concat!("BEGIN;", include_str!("schema.sql"), "COMMIT;");
+                db.execute_batch(schema).map_err(engine)?;
+            }
+            SCHEMA_VERSION => {}
+            other => {
+                let text = format!("the data folder has layout {other}; this program knows 1");
+                return Err(StoreError::Engine(text));
+            }
+        }
+        let writer = Handle { db };
+        Ok(Sqlite { path: path.to_owned(), writer, durability: Durability::Synced })
+    }
+
+    fn run(&self, sql: &str) -> Result<()> {
+        self.writer.db.execute_batch(sql).map_err(engine)
+    }
+}
+
+fn version(db: &Connection) -> Result<i64> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(engine)
+}
+
+impl Engine for Sqlite {
+    fn begin(&mut self, durability: Durability) -> Result<()> {
+        if durability != self.durability {
+            self.run(match durability {
+                Durability::Replayable => "PRAGMA synchronous=NORMAL",
+                Durability::Synced => "PRAGMA synchronous=FULL",
+            })?;
+            self.durability = durability;
+        }
+        self.run("BEGIN IMMEDIATE")
+    }
+    fn txn(&mut self) -> &mut dyn Txn {
+        &mut self.writer
+    }
+    fn savepoint(&mut self) -> Result<()> {
+        self.run("SAVEPOINT one")
+    }
+    fn undo_to_savepoint(&mut self) -> Result<()> {
+        self.run("ROLLBACK TO one; RELEASE one")
+    }
+    fn release_savepoint(&mut self) -> Result<()> {
+        self.run("RELEASE one")
+    }
+    fn commit(&mut self) -> Result<()> {
+        self.run("COMMIT")
+    }
+    fn rollback(&mut self) {
+        // Fails only when SQLite has rolled back by itself already.
+        let _ = self.run("ROLLBACK");
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>> {
+        let db = Connection::open(&self.path).map_err(engine)?;
+        db.execute_batch(
+            "PRAGMA query_only=1; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;
+             PRAGMA mmap_size=0; PRAGMA busy_timeout=5000; PRAGMA trusted_schema=OFF;",
+        )
+        .map_err(engine)?;
+        db.set_prepared_statement_cache_capacity(64);
+        Ok(Box::new(Handle { db }))
+    }
+
+    fn tidy(&mut self, last: bool) -> Result<()> {
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        let octets = std::fs::metadata(wal).map(|meta| meta.len()).unwrap_or(0);
+        if last {
+            self.run("PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE)")
+        } else if octets > CHECKPOINT_OCTETS {
+            self.run("PRAGMA wal_checkpoint(PASSIVE)")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Reader for Handle {
+    fn read(&mut self, look: &mut dyn FnMut(&dyn ReadTxn) -> Result<()>) -> Result<()> {
+        self.db.execute_batch("BEGIN").map_err(engine)?;
+        let looked = look(self);
+        let ended = self.db.execute_batch("COMMIT").map_err(engine);
+        looked.and(ended)
+    }
+}
+
+impl Handle {
+    fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        self.db.prepare_cached(sql).map_err(engine)
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    fn execute(&self, sql: &str, params: impl Params) -> Result<usize> {
+        self.statement(sql)?.execute(params).map_err(engine)
+    }
+
+    /// The first row, read by `read`.
+    fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(params).map_err(engine)?;
+        rows.next().map_err(engine)?.map(read).transpose()
+    }
+
+    /// All rows, read by `read`.
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query(params).map_err(engine)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next().map_err(engine)? {
+            all.push(read(row)?);
+        }
+        Ok(all)
+    }
+}
+
+/// A column of a row.
+fn column<T: rusqlite::types::FromSql>(row: &Row<'_>, n: usize) -> Result<T> {
+    row.get(n).map_err(engine)
+}
+
+/// A text column that holds what `parse` understands.
+fn parsed<T>(row: &Row<'_>, n: usize, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
+    let text: String = column(row, n)?;
+    parse(&text).ok_or_else(|| StoreError::Corrupt(format!("'{text}' in the database")))
+}
+
+fn engine(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Corrupt(error.to_string())
+        }
+        _ => StoreError::Engine(error.to_string()),
+    }
+}

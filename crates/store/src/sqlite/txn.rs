@@ -1,0 +1,174 @@
+//! tidy: table. The engine seam's operations, each on its statement in the modules beside this one.
+
+use super::Handle;
+use crate::error::Result;
+use crate::rows::*;
+use crate::txn::{ReadTxn, Txn};
+use mail::{
+    AccountId, ContentId, Domain, Entry, FlagBits, MailboxId, MailboxName, MessageId, ModSeq, Uid,
+};
+
+impl ReadTxn for Handle {
+    fn domain(&self, name: &str) -> Result<Option<DomainRow>> {
+        self.domain_row(name)
+    }
+    fn domains(&self) -> Result<Vec<DomainRow>> {
+        self.domain_rows()
+    }
+    fn account(&self, key: &str) -> Result<Option<AccountRow>> {
+        self.account_row(key)
+    }
+    fn accounts(&self) -> Result<Vec<AccountRow>> {
+        self.account_rows()
+    }
+    fn alias(&self, key: &str) -> Result<Option<AliasRow>> {
+        self.alias_row(key)
+    }
+    fn aliases(&self) -> Result<Vec<AliasRow>> {
+        self.alias_rows()
+    }
+    fn route(&self, domain: &str) -> Result<Option<String>> {
+        self.route_target(domain)
+    }
+    fn routes(&self) -> Result<Vec<(Domain, String)>> {
+        self.route_rows()
+    }
+    fn counter(&self, name: &str) -> Result<u64> {
+        self.counter_value(name)
+    }
+    fn mailbox(&self, id: MailboxId) -> Result<Option<MailboxRow>> {
+        self.mailbox_row(id)
+    }
+    fn mailbox_named(&self, account: AccountId, name: &MailboxName) -> Result<Option<MailboxRow>> {
+        self.mailbox_row_named(account, name)
+    }
+    fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>> {
+        self.mailbox_rows(account)
+    }
+    fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
+        self.subscription_names(account)
+    }
+    fn entries(&self, mailbox: MailboxId, from: Uid, to: Uid) -> Result<Vec<Entry>> {
+        self.entry_rows(mailbox, from, to)
+    }
+    fn entry(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Entry>> {
+        self.entry_row(mailbox, uid)
+    }
+    fn expunged(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Uid>> {
+        self.expunged_uids(mailbox, since)
+    }
+    fn content(&self, id: ContentId) -> Result<Option<ContentRow>> {
+        self.content_row(id)
+    }
+    fn summary(&self, id: ContentId) -> Result<Option<Vec<u8>>> {
+        self.summary_data(id)
+    }
+    fn segment_live(&self, segment: u32) -> Result<u64> {
+        self.live_octets(segment)
+    }
+    fn queued(&self, message: MessageId) -> Result<Option<QueuedRow>> {
+        self.queued_row(message)
+    }
+    fn recipients(&self, message: MessageId) -> Result<Vec<RecipientRow>> {
+        self.recipient_rows(message)
+    }
+    fn queue(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<QueuedRow>> {
+        self.queued_rows(after, limit)
+    }
+    fn due(&self, now: i64, limit: usize) -> Result<Vec<(MessageId, u32, Domain)>> {
+        self.due_rows(now, limit)
+    }
+    fn next_due(&self, now: i64) -> Result<Option<i64>> {
+        self.next_due_after(now)
+    }
+    fn journey(&self, message: MessageId) -> Result<Vec<Vec<u8>>> {
+        self.journey_rows(message)
+    }
+    fn applied(&self) -> Result<(u32, u64)> {
+        self.applied_mark()
+    }
+}
+
+impl Txn for Handle {
+    fn put_domain(&mut self, row: &DomainRow) -> Result<()> {
+        self.write_domain(row)
+    }
+    fn remove_domain(&mut self, name: &str) -> Result<bool> {
+        self.execute("DELETE FROM domain WHERE name = ?1", [name]).map(|n| n > 0)
+    }
+    fn put_account(&mut self, row: &AccountRow) -> Result<()> {
+        self.write_account(row)
+    }
+    fn remove_account(&mut self, key: &str) -> Result<bool> {
+        self.execute("DELETE FROM account WHERE key = ?1", [key]).map(|n| n > 0)
+    }
+    fn put_alias(&mut self, row: &AliasRow) -> Result<()> {
+        self.write_alias(row)
+    }
+    fn remove_alias(&mut self, key: &str) -> Result<bool> {
+        self.execute("DELETE FROM alias WHERE key = ?1", [key]).map(|n| n > 0)
+    }
+    fn put_route(&mut self, domain: &Domain, target: &str) -> Result<()> {
+        self.write_route(domain, target)
+    }
+    fn remove_route(&mut self, domain: &str) -> Result<bool> {
+        self.execute("DELETE FROM route WHERE domain = ?1", [domain]).map(|n| n > 0)
+    }
+    fn put_counter(&mut self, name: &str, value: u64) -> Result<()> {
+        self.write_counter(name, value)
+    }
+    fn put_mailbox(&mut self, row: &MailboxRow) -> Result<()> {
+        self.write_mailbox(row)
+    }
+    fn remove_mailbox(&mut self, id: MailboxId) -> Result<()> {
+        self.delete_mailbox(id)
+    }
+    fn put_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()> {
+        self.execute("INSERT OR REPLACE INTO subscription(account, name) VALUES(?1, ?2)", (account.0, name.as_str())).map(drop)
+    }
+    fn remove_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()> {
+        self.execute("DELETE FROM subscription WHERE account = ?1 AND name = ?2", (account.0, name.as_str())).map(drop)
+    }
+    fn put_entry(&mut self, mailbox: MailboxId, entry: &Entry) -> Result<()> {
+        self.insert_entry(mailbox, entry)
+    }
+    fn set_flags(&mut self, mailbox: MailboxId, uid: Uid, to: FlagBits, at: ModSeq) -> Result<()> {
+        self.update_flags(mailbox, uid, to, at)
+    }
+    fn remove_entry(&mut self, mailbox: MailboxId, uid: Uid) -> Result<()> {
+        self.delete_entry(mailbox, uid)
+    }
+    fn put_expunged(&mut self, mailbox: MailboxId, at: ModSeq, uids: &[Uid]) -> Result<()> {
+        self.insert_expunged(mailbox, at, uids)
+    }
+    fn put_content(&mut self, row: &ContentRow, summary: &[u8]) -> Result<()> {
+        self.insert_content(row, summary)
+    }
+    fn set_content_refs(&mut self, id: ContentId, refs: u32) -> Result<()> {
+        self.update_refs(id, refs)
+    }
+    fn remove_content(&mut self, id: ContentId) -> Result<()> {
+        self.delete_content(id)
+    }
+    fn put_queued(&mut self, row: &QueuedRow) -> Result<()> {
+        self.write_queued(row)
+    }
+    fn remove_queued(&mut self, message: MessageId) -> Result<()> {
+        self.delete_queued(message)
+    }
+    fn put_recipient(&mut self, message: MessageId, row: &RecipientRow) -> Result<()> {
+        self.write_recipient(message, row)
+    }
+    fn remove_recipient(&mut self, message: MessageId, n: u32) -> Result<()> {
+        self.delete_recipient(message, n)
+    }
+    fn add_journey(&mut self, message: MessageId, entry: &[u8]) -> Result<()> {
+        self.insert_journey(message, entry)
+    }
+    fn prune_journeys(&mut self, before: MessageId, limit: usize) -> Result<()> {
+        self.delete_journeys(before, limit)
+    }
+    fn set_applied(&mut self, segment: u32, offset: u64) -> Result<()> {
+        self.write_applied(segment, offset)
+    }
+}

@@ -1,0 +1,167 @@
+//! The engine seam: row operations without any mail meaning, and the engine that runs them.
+//!
+//! Semantics are written once, above this trait; an engine holds statements only. Object-safe, so
+//! that the in-memory model, the fault injector and SQLite are told apart by nobody.
+
+use crate::error::Result;
+use crate::rows::*;
+use mail::{
+    AccountId, ContentId, Domain, Entry, FlagBits, MailboxId, MailboxName, MessageId, ModSeq, Uid,
+};
+
+/// Reading rows.
+pub trait ReadTxn {
+    /// A domain.
+    fn domain(&self, name: &str) -> Result<Option<DomainRow>>;
+    /// All domains, by name.
+    fn domains(&self) -> Result<Vec<DomainRow>>;
+    /// An account by the key of its address.
+    fn account(&self, key: &str) -> Result<Option<AccountRow>>;
+    /// All accounts, by address.
+    fn accounts(&self) -> Result<Vec<AccountRow>>;
+    /// An alias by the key of its address.
+    fn alias(&self, key: &str) -> Result<Option<AliasRow>>;
+    /// All aliases, by address.
+    fn aliases(&self) -> Result<Vec<AliasRow>>;
+    /// The fixed route of a domain.
+    fn route(&self, domain: &str) -> Result<Option<String>>;
+    /// All fixed routes, by domain.
+    fn routes(&self) -> Result<Vec<(Domain, String)>>;
+    /// A counter; 0 before it is first set.
+    fn counter(&self, name: &str) -> Result<u64>;
+
+    /// A mailbox.
+    fn mailbox(&self, id: MailboxId) -> Result<Option<MailboxRow>>;
+    /// A mailbox by name.
+    fn mailbox_named(&self, account: AccountId, name: &MailboxName) -> Result<Option<MailboxRow>>;
+    /// All mailboxes of an account, by name.
+    fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>>;
+    /// The names an account is subscribed to, sorted.
+    fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>>;
+    /// The messages of a mailbox with UIDs from `from` to `to`, in order.
+    fn entries(&self, mailbox: MailboxId, from: Uid, to: Uid) -> Result<Vec<Entry>>;
+    /// One message.
+    fn entry(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Entry>>;
+    /// UIDs expunged after `since`.
+    fn expunged(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Uid>>;
+
+    /// Where a message's bytes are.
+    fn content(&self, id: ContentId) -> Result<Option<ContentRow>>;
+    /// What is kept beside a message's bytes.
+    fn summary(&self, id: ContentId) -> Result<Option<Vec<u8>>>;
+    /// Octets of a segment that something refers to.
+    fn segment_live(&self, segment: u32) -> Result<u64>;
+
+    /// A queued message without its recipients.
+    fn queued(&self, message: MessageId) -> Result<Option<QueuedRow>>;
+    /// The recipients of a queued message, by number.
+    fn recipients(&self, message: MessageId) -> Result<Vec<RecipientRow>>;
+    /// Queued messages after `after`, oldest first.
+    fn queue(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<QueuedRow>>;
+    /// Recipients that are due at `now`: message, number, routing domain; longest due first.
+    fn due(&self, now: i64, limit: usize) -> Result<Vec<(MessageId, u32, Domain)>>;
+    /// When the next recipient is due after `now`.
+    fn next_due(&self, now: i64) -> Result<Option<i64>>;
+    /// The entries of a journey, in order.
+    fn journey(&self, message: MessageId) -> Result<Vec<Vec<u8>>>;
+    /// Up to where the segments are in these rows: segment and offset.
+    fn applied(&self) -> Result<(u32, u64)>;
+}
+
+/// Writing rows. Everything is undone when the transaction is.
+pub trait Txn: ReadTxn {
+    /// Puts a domain.
+    fn put_domain(&mut self, row: &DomainRow) -> Result<()>;
+    /// Takes a domain away; whether there was one.
+    fn remove_domain(&mut self, name: &str) -> Result<bool>;
+    /// Puts an account.
+    fn put_account(&mut self, row: &AccountRow) -> Result<()>;
+    /// Takes an account away.
+    fn remove_account(&mut self, key: &str) -> Result<bool>;
+    /// Puts an alias.
+    fn put_alias(&mut self, row: &AliasRow) -> Result<()>;
+    /// Takes an alias away.
+    fn remove_alias(&mut self, key: &str) -> Result<bool>;
+    /// Puts a fixed route.
+    fn put_route(&mut self, domain: &Domain, target: &str) -> Result<()>;
+    /// Takes a fixed route away.
+    fn remove_route(&mut self, domain: &str) -> Result<bool>;
+    /// Sets a counter.
+    fn put_counter(&mut self, name: &str, value: u64) -> Result<()>;
+
+    /// Puts a mailbox.
+    fn put_mailbox(&mut self, row: &MailboxRow) -> Result<()>;
+    /// Takes a mailbox away, with its messages' rows and its history.
+    fn remove_mailbox(&mut self, id: MailboxId) -> Result<()>;
+    /// Subscribes.
+    fn put_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()>;
+    /// Unsubscribes.
+    fn remove_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()>;
+    /// Adds a message.
+    fn put_entry(&mut self, mailbox: MailboxId, entry: &Entry) -> Result<()>;
+    /// Changes flags and MODSEQ of a message.
+    fn set_flags(&mut self, mailbox: MailboxId, uid: Uid, to: FlagBits, at: ModSeq) -> Result<()>;
+    /// Takes a message away.
+    fn remove_entry(&mut self, mailbox: MailboxId, uid: Uid) -> Result<()>;
+    /// Remembers what was expunged.
+    fn put_expunged(&mut self, mailbox: MailboxId, at: ModSeq, uids: &[Uid]) -> Result<()>;
+
+    /// Adds message bytes and what is kept beside them.
+    fn put_content(&mut self, row: &ContentRow, summary: &[u8]) -> Result<()>;
+    /// Sets how many hold these bytes.
+    fn set_content_refs(&mut self, id: ContentId, refs: u32) -> Result<()>;
+    /// Forgets message bytes.
+    fn remove_content(&mut self, id: ContentId) -> Result<()>;
+
+    /// Puts a queued message.
+    fn put_queued(&mut self, row: &QueuedRow) -> Result<()>;
+    /// Takes a queued message and its recipients away.
+    fn remove_queued(&mut self, message: MessageId) -> Result<()>;
+    /// Puts a recipient.
+    fn put_recipient(&mut self, message: MessageId, row: &RecipientRow) -> Result<()>;
+    /// Takes a recipient away.
+    fn remove_recipient(&mut self, message: MessageId, n: u32) -> Result<()>;
+    /// Adds an entry to a journey.
+    fn add_journey(&mut self, message: MessageId, entry: &[u8]) -> Result<()>;
+    /// Forgets journeys of messages before `before`, at most `limit` entries.
+    fn prune_journeys(&mut self, before: MessageId, limit: usize) -> Result<()>;
+    /// Sets up to where the segments are in these rows.
+    fn set_applied(&mut self, segment: u32, offset: u64) -> Result<()>;
+}
+
+/// How durable a commit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It may be lost by a power cut: the segments hold everything to repeat it.
+    Replayable,
+    /// It is on the disk when the commit returns.
+    Synced,
+}
+
+/// An engine: one writer, and readers that see what is committed.
+pub trait Engine: Send {
+    /// Begins a transaction.
+    fn begin(&mut self, durability: Durability) -> Result<()>;
+    /// The transaction that was begun.
+    fn txn(&mut self) -> &mut dyn Txn;
+    /// Marks a place within the transaction.
+    fn savepoint(&mut self) -> Result<()>;
+    /// Undoes what came after the mark, and forgets the mark.
+    fn undo_to_savepoint(&mut self) -> Result<()>;
+    /// Forgets the mark.
+    fn release_savepoint(&mut self) -> Result<()>;
+    /// Commits.
+    fn commit(&mut self) -> Result<()>;
+    /// Undoes the transaction.
+    fn rollback(&mut self);
+    /// A reader.
+    fn reader(&self) -> Result<Box<dyn Reader>>;
+    /// Housekeeping between transactions; `last` before the end.
+    fn tidy(&mut self, last: bool) -> Result<()>;
+}
+
+/// A reader of an engine.
+pub trait Reader: Send {
+    /// Calls `look` with one consistent view of the rows.
+    fn read(&mut self, look: &mut dyn FnMut(&dyn ReadTxn) -> Result<()>) -> Result<()>;
+}
