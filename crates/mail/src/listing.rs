@@ -73,6 +73,12 @@ impl Listing {
         listing
     }
 
+    /// A mailbox without messages or history.
+    pub fn empty() -> Listing {
+        let validity = UidValidity(std::num::NonZeroU32::MIN);
+        Listing::new(&[], Arc::default(), ModSeq(1), validity, Some(Uid::FIRST))
+    }
+
     /// EXISTS.
     pub fn len(&self) -> u32 {
         self.len
@@ -175,10 +181,10 @@ impl Listing {
             let (here, later) = replaced.split_at(replaced.partition_point(|e| e.uid <= end));
             let mut entries = page.to_vec();
             for entry in here {
-                if let Ok(n) = entries.binary_search_by(|e| e.uid.cmp(&entry.uid)) {
-                    if let Some(slot) = entries.get_mut(n) {
-                        *slot = *entry;
-                    }
+                if let Ok(n) = entries.binary_search_by(|e| e.uid.cmp(&entry.uid))
+                    && let Some(slot) = entries.get_mut(n)
+                {
+                    *slot = *entry;
                 }
             }
             *page = entries.into();

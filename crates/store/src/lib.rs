@@ -1,1 +1,40 @@
-//! placeholder
+//! Everything remembered: accounts, mailboxes, messages, queue, journeys.
+//!
+//! SQL, file formats and migrations live here and nowhere else. Semantics are written once over a
+//! trait of row operations (`txn.rs`); engines hold statements. Invariants: nothing is visible to
+//! another session before it is durable; UIDs and MODSEQs only grow; after a failed sync nothing
+//! more is acknowledged.
+
+mod account;
+mod api;
+mod delivery;
+mod error;
+pub mod limits;
+mod mailbox;
+mod open;
+mod queue;
+mod record;
+mod recover;
+mod rows;
+mod segment;
+mod spool;
+mod sqlite;
+pub mod txn;
+mod view;
+mod write;
+mod writer;
+
+pub use account::NewAccount;
+pub use api::{QueueFilter, Selected};
+pub use delivery::{Delivered, Delivery, Placement};
+pub use error::{Result, StoreError};
+pub use mailbox::append::Placed;
+pub use mailbox::{Change, ChangeFlags, Copied, FlagOutcome, Which};
+pub use open::{Options, Store};
+pub use queue::{NewQueued, NewRecipient, Settlement, add_journey, settle};
+pub use recover::Recovered;
+pub use rows::*;
+pub use spool::{Sealed, Spool};
+pub use view::Watch;
+pub use write::Writing;
+pub use writer::Health;

@@ -154,11 +154,14 @@ pub trait Engine: Send {
     fn commit(&mut self) -> Result<()>;
     /// Undoes the transaction.
     fn rollback(&mut self);
-    /// A reader.
-    fn reader(&self) -> Result<Box<dyn Reader>>;
+    /// A maker of readers, which may be used on any thread.
+    fn readers(&self) -> Result<ReaderMaker>;
     /// Housekeeping between transactions; `last` before the end.
     fn tidy(&mut self, last: bool) -> Result<()>;
 }
+
+/// Makes readers.
+pub type ReaderMaker = Box<dyn FnMut() -> Result<Box<dyn Reader>> + Send>;
 
 /// A reader of an engine.
 pub trait Reader: Send {

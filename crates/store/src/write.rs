@@ -3,7 +3,7 @@
 use crate::error::{Result, StoreError};
 use crate::rows::MailboxRow;
 use crate::txn::Txn;
-use mail::{ContentId, Entry, KeywordTable, MailboxId, ModSeq, Uid, UidValidity};
+use mail::{ContentId, Entry, KeywordTable, MailboxId, ModSeq, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,7 +31,6 @@ pub(crate) struct Changes {
 #[derive(Clone, Debug)]
 pub(crate) struct MailboxChange {
     pub modseq: ModSeq,
-    pub uidvalidity: UidValidity,
     pub uidnext: Option<Uid>,
     pub keywords: Arc<KeywordTable>,
     pub changed: BTreeMap<Uid, Entry>,
@@ -93,7 +92,6 @@ impl Writing<'_> {
     pub(crate) fn note(&mut self, row: &MailboxRow) -> &mut MailboxChange {
         let change = self.changes.mailboxes.entry(row.id).or_insert_with(|| MailboxChange {
             modseq: row.modseq,
-            uidvalidity: row.uidvalidity,
             uidnext: row.uidnext,
             keywords: row.keywords.clone(),
             changed: BTreeMap::new(),

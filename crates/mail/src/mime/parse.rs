@@ -173,13 +173,13 @@ impl Parser {
             return false;
         }
         let found = self.delimiter();
-        if found.is_some() {
-            if let Some(open) = self.open.last_mut() {
-                open.fields.finish();
-                open.part.body_start = self.line_start;
-                open.breaks_before = self.breaks - 1;
-                open.state = State::Body;
-            }
+        if found.is_some()
+            && let Some(open) = self.open.last_mut()
+        {
+            open.fields.finish();
+            open.part.body_start = self.line_start;
+            open.breaks_before = self.breaks - 1;
+            open.state = State::Body;
         }
         self.boundary_line(found, next)
     }

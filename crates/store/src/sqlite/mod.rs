@@ -10,7 +10,7 @@ mod queue;
 mod txn;
 
 use crate::error::{Result, StoreError};
-use crate::txn::{Durability, Engine, ReadTxn, Reader, Txn};
+use crate::txn::{Durability, Engine, ReadTxn, Reader, ReaderMaker, Txn};
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
 use std::path::{Path, PathBuf};
 
@@ -103,15 +103,9 @@ impl Engine for Sqlite {
         let _ = self.run("ROLLBACK");
     }
 
-    fn reader(&self) -> Result<Box<dyn Reader>> {
-        let db = Connection::open(&self.path).map_err(engine)?;
-        db.execute_batch(
-            "PRAGMA query_only=1; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;
-             PRAGMA mmap_size=0; PRAGMA busy_timeout=5000; PRAGMA trusted_schema=OFF;",
-        )
-        .map_err(engine)?;
-        db.set_prepared_statement_cache_capacity(64);
-        Ok(Box::new(Handle { db }))
+    fn readers(&self) -> Result<ReaderMaker> {
+        let path = self.path.clone();
+        Ok(Box::new(move || Ok(Box::new(reader(&path)?))))
     }
 
     fn tidy(&mut self, last: bool) -> Result<()> {
@@ -126,6 +120,17 @@ impl Engine for Sqlite {
             Ok(())
         }
     }
+}
+
+fn reader(path: &Path) -> Result<Handle> {
+    let db = Connection::open(path).map_err(engine)?;
+    db.execute_batch(
+        "PRAGMA query_only=1; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;
+         PRAGMA mmap_size=0; PRAGMA busy_timeout=5000; PRAGMA trusted_schema=OFF;",
+    )
+    .map_err(engine)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(Handle { db })
 }
 
 impl Reader for Handle {

@@ -1,0 +1,335 @@
+//! What the rest of the program calls: one method for each thing to be done.
+
+use crate::account::{self, NewAccount};
+use crate::error::{Result, StoreError};
+use crate::limits::CONTENTS_OCTETS_MAX;
+use crate::mailbox::{ChangeFlags, Copied, FlagOutcome, Which, copy, expunge, flags, names};
+use crate::open::Store;
+use crate::queue;
+use crate::rows::*;
+use crate::view::Watch;
+use mail::{
+    AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, SpecialUse,
+    Uid,
+};
+use std::ops::Range;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A mailbox that was selected.
+pub struct Selected {
+    /// What is in it.
+    pub listing: Arc<Listing>,
+    /// Tells of changes, and holds the mailbox in memory.
+    pub watch: Watch,
+    /// Its row when it was selected.
+    pub row: MailboxRow,
+}
+
+/// Which queued messages are listed.
+#[derive(Clone, Debug, Default)]
+pub struct QueueFilter {
+    /// With a recipient in this domain.
+    pub domain: Option<Domain>,
+    /// From this sender.
+    pub sender: Option<Address>,
+    /// With this recipient.
+    pub recipient: Option<Address>,
+    /// At most so many; 0 is all.
+    pub limit: usize,
+}
+
+impl QueueFilter {
+    fn admits(&self, row: &QueueRow) -> bool {
+        let any = |check: &dyn Fn(&RecipientRow) -> bool| row.recipients.iter().any(check);
+        self.domain.as_ref().is_none_or(|domain| any(&|r| r.domain == *domain))
+            && self.recipient.as_ref().is_none_or(|address| any(&|r| r.address == *address))
+            && self.sender.as_ref().is_none_or(|address| row.sender.address() == Some(address))
+    }
+}
+
+/// Domains, accounts, aliases and routes.
+impl Store {
+    /// Makes a domain ours.
+    pub async fn domain_add(&self, domain: Domain) -> Result<()> {
+        self.write(move |w| account::add_domain(w, &domain)).await
+    }
+    /// Takes a domain away that no account and no alias is in.
+    pub async fn domain_remove(&self, domain: Domain) -> Result<()> {
+        self.write(move |w| account::remove_domain(w, &domain)).await
+    }
+    /// Sets who gets mail for addresses that nobody has.
+    pub async fn domain_set_catch_all(&self, domain: Domain, to: Option<Address>) -> Result<()> {
+        self.write(move |w| account::set_catch_all(w, &domain, to)).await
+    }
+    /// All domains.
+    pub fn domains(&self) -> Result<Vec<DomainRow>> {
+        self.look(|txn| txn.domains())
+    }
+    /// Makes an account with its default mailboxes.
+    pub async fn account_add(&self, new: NewAccount) -> Result<AccountId> {
+        self.write(move |w| account::add(w, &new)).await
+    }
+    /// Makes accounts in one commit, all or none.
+    pub async fn accounts_add(&self, new: Vec<NewAccount>) -> Result<()> {
+        let add = move |w: &mut crate::Writing<'_>| {
+            new.iter().try_for_each(|new| account::add(w, new).map(drop))
+        };
+        self.write(add).await
+    }
+    /// Sets a password hash.
+    pub async fn account_set_secret(&self, address: Address, secret: String) -> Result<()> {
+        self.write(move |w| account::update(w, &address, |row| row.secret = secret)).await
+    }
+    /// Switches logging in off or on.
+    pub async fn account_set_disabled(&self, address: Address, disabled: bool) -> Result<()> {
+        self.write(move |w| account::update(w, &address, |row| row.disabled = disabled)).await
+    }
+    /// Takes an account away, with all its mail.
+    pub async fn account_remove(&self, address: Address) -> Result<()> {
+        self.write(move |w| account::remove(w, &address)).await
+    }
+    /// All accounts.
+    pub fn accounts(&self) -> Result<Vec<AccountRow>> {
+        self.look(|txn| txn.accounts())
+    }
+    /// Makes an alias.
+    pub async fn alias_add(&self, row: AliasRow) -> Result<()> {
+        self.write(move |w| account::add_alias(w, &row)).await
+    }
+    /// Takes an alias away.
+    pub async fn alias_remove(&self, address: Address) -> Result<()> {
+        self.write(move |w| account::remove_alias(w, &address)).await
+    }
+    /// All aliases.
+    pub fn aliases(&self) -> Result<Vec<AliasRow>> {
+        self.look(|txn| txn.aliases())
+    }
+    /// Everything about an address itself.
+    pub fn lookup(&self, address: &Address) -> Result<Lookup> {
+        self.look(|txn| account::lookup(txn, address))
+    }
+    /// Sets the fixed route of a domain.
+    pub async fn route_add(&self, domain: Domain, target: String) -> Result<()> {
+        self.write(move |w| w.txn.put_route(&domain, &target)).await
+    }
+    /// Takes a fixed route away; whether there was one.
+    pub async fn route_remove(&self, domain: Domain) -> Result<bool> {
+        self.write(move |w| w.txn.remove_route(domain.as_str())).await
+    }
+    /// All fixed routes.
+    pub fn routes(&self) -> Result<Vec<(Domain, String)>> {
+        self.look(|txn| txn.routes())
+    }
+    /// The fixed route of a domain.
+    pub fn route(&self, domain: &Domain) -> Result<Option<String>> {
+        self.look(|txn| txn.route(domain.as_str()))
+    }
+}
+
+/// Mailboxes.
+impl Store {
+    /// All mailboxes of an account, by name.
+    pub fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>> {
+        self.look(|txn| txn.mailboxes(account))
+    }
+    /// A mailbox by name.
+    pub fn mailbox(&self, account: AccountId, name: &MailboxName) -> Result<Option<MailboxRow>> {
+        self.look(|txn| txn.mailbox_named(account, name))
+    }
+    /// Messages of a mailbox that no session has been told of. RFC 3501 §6.3.10 RECENT.
+    pub fn recent(&self, row: &MailboxRow) -> Result<u32> {
+        let Some(from) = Uid::new(row.recent_from) else { return Ok(0) };
+        if row.uidnext.is_some_and(|next| from >= next) {
+            return Ok(0);
+        }
+        self.look(|txn| Ok(txn.entries(row.id, from, Uid::MAX)?.len() as u32))
+    }
+    /// Makes a mailbox and those above it, and subscribes to them.
+    pub async fn mailbox_create(
+        &self,
+        account: AccountId,
+        name: MailboxName,
+        special_use: Option<SpecialUse>,
+    ) -> Result<MailboxRow> {
+        self.write(move |w| names::create(w, account, &name, special_use)).await
+    }
+    /// Deletes a mailbox with its messages.
+    pub async fn mailbox_delete(&self, account: AccountId, name: MailboxName) -> Result<()> {
+        self.write(move |w| names::delete(w, account, &name)).await
+    }
+    /// Renames a mailbox and all below it.
+    pub async fn mailbox_rename(
+        &self,
+        account: AccountId,
+        from: MailboxName,
+        to: MailboxName,
+    ) -> Result<()> {
+        self.write(move |w| names::rename(w, account, &from, &to)).await
+    }
+    /// The names an account is subscribed to.
+    pub fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
+        self.look(|txn| txn.subscriptions(account))
+    }
+    /// Subscribes; the mailbox need not exist. RFC 9051 §6.3.7.
+    pub async fn subscribe(&self, account: AccountId, name: MailboxName) -> Result<()> {
+        self.write(move |w| w.txn.put_subscription(account, &name)).await
+    }
+    /// Unsubscribes.
+    pub async fn unsubscribe(&self, account: AccountId, name: MailboxName) -> Result<()> {
+        self.write(move |w| w.txn.remove_subscription(account, &name)).await
+    }
+    /// Loads a mailbox, if it is not loaded, and watches it.
+    pub async fn select(&self, id: MailboxId) -> Result<Selected> {
+        let view = self.inner.views.view(id);
+        let load = self.read(move |txn| {
+            let row = txn.mailbox(id)?.ok_or(StoreError::NoSuchMailbox)?;
+            Ok((row, txn.entries(id, Uid::FIRST, Uid::MAX)?))
+        });
+        let mut watch = view.load(load).await?;
+        let row = self.look(|txn| txn.mailbox(id))?.ok_or(StoreError::NoSuchMailbox)?;
+        Ok(Selected { listing: watch.current(), watch, row })
+    }
+    /// Takes the messages below `uidnext` that no session was told of: those from the returned UID
+    /// on are `\Recent` for this session. RFC 3501 §2.3.2.
+    pub fn claim_recent(&self, watch: &Watch, uidnext: Option<Uid>) -> u32 {
+        let next = uidnext.map_or(u32::MAX, Uid::get);
+        let from = watch.claim_recent(next);
+        if from < next {
+            let (store, id) = (self.clone(), watch.mailbox());
+            // Nobody waits for this: losing it makes messages recent once more.
+            tokio::spawn(async move {
+                let _ = store.write(move |w| names::set_recent(w, id, next)).await;
+            });
+        }
+        from
+    }
+}
+
+/// Messages.
+impl Store {
+    /// Changes flags.
+    pub async fn change_flags(&self, id: MailboxId, change: ChangeFlags) -> Result<FlagOutcome> {
+        self.write(move |w| flags::change_flags(w, id, change)).await
+    }
+    /// Copies messages.
+    pub async fn copy(&self, from: MailboxId, uids: Vec<Uid>, to: MailboxId) -> Result<Copied> {
+        self.write(move |w| copy::copy(w, from, &uids, to)).await
+    }
+    /// Moves messages.
+    pub async fn move_(&self, from: MailboxId, uids: Vec<Uid>, to: MailboxId) -> Result<Copied> {
+        self.write(move |w| copy::move_(w, from, &uids, to)).await
+    }
+    /// Expunges messages; returns their UIDs.
+    pub async fn expunge(&self, id: MailboxId, which: Which) -> Result<Vec<Uid>> {
+        self.write(move |w| expunge::expunge(w, id, &which)).await
+    }
+    /// What is kept beside the bytes of messages, in the order asked for.
+    pub fn summaries(&self, ids: &[ContentId]) -> Result<Vec<Option<Vec<u8>>>> {
+        self.look(|txn| ids.iter().map(|id| txn.summary(*id)).collect())
+    }
+    /// Octets of a message.
+    pub fn content(&self, id: ContentId, range: Range<u64>) -> Result<Vec<u8>> {
+        let row = self.look(|txn| txn.content(id))?;
+        let row = row.ok_or_else(|| StoreError::NotFound(format!("content {id}")))?;
+        self.inner.segments.read(&row, range)
+    }
+    /// Whole messages, as many of them as fit 4 MB together but at least one; an item is an error
+    /// when that message cannot be read.
+    pub fn contents(&self, ids: &[ContentId]) -> Result<Vec<Result<Vec<u8>>>> {
+        let rows = self.look(|txn| {
+            let mut rows = Vec::new();
+            let mut octets = 0;
+            for id in ids {
+                let row = txn.content(*id)?;
+                octets += row.map_or(0, |row| row.len);
+                if !rows.is_empty() && octets > CONTENTS_OCTETS_MAX {
+                    break;
+                }
+                rows.push((*id, row));
+            }
+            Ok(rows)
+        })?;
+        let read = |(id, row): (ContentId, Option<ContentRow>)| {
+            let row = row.ok_or_else(|| StoreError::NotFound(format!("content {id}")))?;
+            self.inner.segments.read(&row, 0..row.len)
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+}
+
+/// The queue and journeys.
+impl Store {
+    /// Bumps after each commit that made rows due.
+    pub fn queue_watch(&self) -> watch::Receiver<u64> {
+        self.inner.queue.clone()
+    }
+    /// Recipients due at `now`, by message and destination.
+    pub fn queue_due(&self, now: i64, limit: usize) -> Result<Vec<(MessageId, Domain, Vec<u32>)>> {
+        let rows = self.look(|txn| txn.due(now, limit))?;
+        let mut groups: Vec<(MessageId, Domain, Vec<u32>)> = Vec::new();
+        let mut places = std::collections::HashMap::new();
+        for (message, n, domain) in rows {
+            let at = *places.entry((message, domain.clone())).or_insert(groups.len());
+            match groups.get_mut(at) {
+                Some((_, _, numbers)) => numbers.push(n),
+                None => groups.push((message, domain, vec![n])),
+            }
+        }
+        Ok(groups)
+    }
+    /// When the next recipient is due after `now`.
+    pub fn queue_next(&self, now: i64) -> Result<Option<i64>> {
+        self.look(|txn| txn.next_due(now))
+    }
+    /// A queued message.
+    pub fn queue_get(&self, message: MessageId) -> Result<Option<QueueRow>> {
+        self.look(|txn| queue::get(txn, message))
+    }
+    /// Queued messages, oldest first.
+    pub fn queue_list(&self, filter: &QueueFilter) -> Result<Vec<QueueRow>> {
+        self.look(|txn| {
+            let mut found = Vec::new();
+            let mut after = None;
+            loop {
+                let page = txn.queue(after, 500)?;
+                let Some(last) = page.last() else { return Ok(found) };
+                after = Some(last.message);
+                for queued in page {
+                    let recipients = txn.recipients(queued.message)?;
+                    let row = QueueRow { queued, recipients };
+                    if filter.admits(&row) {
+                        found.push(row);
+                    }
+                    if filter.limit > 0 && found.len() >= filter.limit {
+                        return Ok(found);
+                    }
+                }
+            }
+        })
+    }
+    /// Holds a message back; whether it is queued.
+    pub async fn queue_hold(&self, message: MessageId) -> Result<bool> {
+        self.write(move |w| queue::change_all(w, message, |row| row.held = true)).await
+    }
+    /// Lets a held message go.
+    pub async fn queue_release(&self, message: MessageId) -> Result<bool> {
+        self.write(move |w| queue::change_all(w, message, |row| row.held = false)).await
+    }
+    /// Makes a message due now.
+    pub async fn queue_retry(&self, message: MessageId) -> Result<bool> {
+        let change = move |w: &mut crate::Writing<'_>| {
+            let now = w.now;
+            queue::change_all(w, message, |row| row.next_attempt = now)
+        };
+        self.write(change).await
+    }
+    /// Takes a message out of the queue without a report.
+    pub async fn queue_drop(&self, message: MessageId) -> Result<bool> {
+        self.write(move |w| queue::forget(w, message)).await
+    }
+    /// The entries of a journey.
+    pub fn journey(&self, message: MessageId) -> Result<Vec<Vec<u8>>> {
+        self.look(|txn| txn.journey(message))
+    }
+}

@@ -1,0 +1,276 @@
+//! Opening and closing a store, and the two ways in: `read` and `write`.
+
+use crate::delivery::{Delivered, Delivery};
+use crate::error::{Result, StoreError};
+use crate::limits::WAITING_OCTETS_MAX;
+use crate::recover::{self, Recovered};
+use crate::segment::Segments;
+use crate::spool::Spool;
+use crate::sqlite::Sqlite;
+use crate::txn::{Engine, ReadTxn, Reader, ReaderMaker};
+use crate::view::Views;
+use crate::write::Writing;
+use crate::writer::{Given, Health, Job, Message, Work, Writer};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use sys::clock::Clock;
+use sys::disk::Disk;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data folder.
+    pub folder: PathBuf,
+    /// Octets that stay free: with less, new messages are refused and deleting still works.
+    pub min_free_octets: u64,
+    /// Sync segment and rows on every commit, so that nothing ever needs to be repeated.
+    pub two_sync: bool,
+}
+
+impl Options {
+    /// The usual options.
+    pub fn new(folder: &Path) -> Options {
+        Options { folder: folder.to_owned(), min_free_octets: 256 << 20, two_sync: false }
+    }
+}
+
+/// A store. Cloning is cheap.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    jobs: SyncSender<Message>,
+    room: Arc<Semaphore>,
+    readers: Mutex<Vec<Box<dyn Reader>>>,
+    make_reader: Mutex<ReaderMaker>,
+    pub segments: Arc<Segments>,
+    pub views: Arc<Views>,
+    health: Arc<Mutex<Health>>,
+    pub queue: watch::Receiver<u64>,
+    spool: PathBuf,
+    disk: Arc<dyn Disk>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    recovered: Recovered,
+    /// Held while the store is open.
+    _lock: Option<File>,
+}
+
+/// Readers kept for the next read.
+const READERS_KEPT: usize = 16;
+/// Jobs that may wait for the writer.
+const JOBS_MAX: usize = 100_000;
+
+impl Store {
+    /// Opens the store in a data folder, making it when there is none, and repeats what a crash
+    /// took from the rows.
+    pub fn open(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Store> {
+        let folder = options.folder.clone();
+        disk.create_folders(&folder).map_err(|e| io_error(&folder, &e))?;
+        let lock = lock(&folder)?;
+        let path = folder.join("meta.db");
+        let engine = Sqlite::open(&path)?;
+        Store::assemble(Box::new(engine), Some(lock), options, disk, clock)
+    }
+
+    /// A store over another engine.
+    pub fn with_engine(
+        engine: Box<dyn Engine>,
+        options: Options,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Store> {
+        Store::assemble(engine, None, options, disk, clock)
+    }
+
+    fn assemble(
+        mut engine: Box<dyn Engine>,
+        lock: Option<File>,
+        options: Options,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Store> {
+        let (folder, spool) = (options.folder.join("segments"), options.folder.join("spool"));
+        for made in [&folder, &spool] {
+            disk.create_folders(made).map_err(|e| io_error(made, &e))?;
+        }
+        for left in disk.list(&spool).map_err(|e| io_error(&spool, &e))? {
+            disk.remove(&left).map_err(|e| io_error(&left, &e))?;
+        }
+        disk.sync_folder(&options.folder).map_err(|e| io_error(&options.folder, &e))?;
+        let segments = Segments::new(&folder, disk.clone());
+        let (tail, recovered) = recover::recover(&mut *engine, &segments, clock.unix_seconds())?;
+        let shared = Arc::new(Mutex::new(Health::Fine));
+        let views = Arc::new(Views::default());
+        let (queue_sender, queue) = watch::channel(0);
+        let (jobs, receiver) = mpsc::sync_channel(JOBS_MAX);
+        let make_reader = engine.readers()?;
+        let writer = Writer {
+            engine,
+            tail,
+            segments: segments.clone(),
+            views: views.clone(),
+            clock,
+            health: shared.clone(),
+            queue: queue_sender,
+            min_free_octets: options.min_free_octets,
+            two_sync: options.two_sync,
+            deliveries: 0,
+        };
+        let thread = std::thread::Builder::new().name("store-writer".to_owned());
+        let thread = thread.spawn(move || writer.run(receiver));
+        let thread = thread.map_err(|e| StoreError::Failed(e.to_string()))?;
+        Ok(Store {
+            inner: Arc::new(Inner {
+                jobs,
+                room: Arc::new(Semaphore::new(WAITING_OCTETS_MAX as usize)),
+                readers: Mutex::default(),
+                make_reader: Mutex::new(make_reader),
+                segments,
+                views,
+                health: shared,
+                queue,
+                spool,
+                disk,
+                writer: Mutex::new(Some(thread)),
+                recovered,
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// What recovery did when the store was opened.
+    pub fn recovered(&self) -> Recovered {
+        self.inner.recovered
+    }
+
+    /// How the store is.
+    pub fn health(&self) -> Health {
+        self.inner.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for the writer to finish what waits, and closes. Later writes fail.
+    pub fn close(&self) {
+        let _ = self.inner.jobs.send(Message::Stop);
+        let thread = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+
+    /// A place for a message to come in.
+    pub fn spool(&self) -> Spool {
+        Spool::new(self.inner.spool.clone(), self.inner.disk.clone())
+    }
+
+    /// Looks at the rows, on this thread: for what takes microseconds.
+    pub fn look<T>(&self, look: impl FnOnce(&dyn ReadTxn) -> Result<T>) -> Result<T> {
+        let kept = self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut reader = match kept {
+            Some(reader) => reader,
+            None => self.inner.make_reader.lock().unwrap_or_else(PoisonError::into_inner)()?,
+        };
+        let (mut look, mut seen) = (Some(look), None);
+        let read = reader.read(&mut |txn| {
+            if let Some(look) = look.take() {
+                seen = Some(look(txn)?);
+            }
+            Ok(())
+        });
+        let mut readers = self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.len() < READERS_KEPT {
+            readers.push(reader);
+        }
+        read?;
+        seen.ok_or_else(|| StoreError::Engine("the engine did not read".to_owned()))
+    }
+
+    /// Reads the rows on a thread for slow things.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn ReadTxn) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.clone();
+        let done = tokio::task::spawn_blocking(move || store.look(read)).await;
+        done.map_err(|e| StoreError::Engine(e.to_string()))?
+    }
+
+    /// Runs a write in a commit of its own or with others. It is durable when this returns.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Writing<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (_, given) = self.deliver_and(Vec::new(), write).await?;
+        Ok(given)
+    }
+
+    /// Stores messages and runs a write, all in one commit.
+    pub async fn deliver_and<T: Send + 'static>(
+        &self,
+        deliveries: Vec<Delivery>,
+        write: impl FnOnce(&mut Writing<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<(Vec<Delivered>, T)> {
+        let work: Work = Box::new(move |w| Ok(Box::new(write(w)?) as Given));
+        let (delivered, given) = self.submit(deliveries, Some(work)).await?;
+        let given = given.and_then(|given| given.downcast::<T>().ok());
+        let given = given.ok_or_else(|| StoreError::Engine("a write gave nothing".to_owned()))?;
+        Ok((delivered, *given))
+    }
+
+    /// Stores a message. It is durable when this returns.
+    pub async fn deliver(&self, delivery: Delivery) -> Result<Delivered> {
+        let (mut delivered, _) = self.submit(vec![delivery], None).await?;
+        delivered.pop().ok_or_else(|| StoreError::Engine("nothing was delivered".to_owned()))
+    }
+
+    async fn submit(
+        &self,
+        deliveries: Vec<Delivery>,
+        work: Option<Work>,
+    ) -> Result<(Vec<Delivered>, Option<Given>)> {
+        if let Health::Failed(why) = self.health() {
+            return Err(StoreError::Failed(why));
+        }
+        let octets: u64 = deliveries.iter().map(|d| d.content.len()).sum();
+        let wanted = octets.min(u64::from(WAITING_OCTETS_MAX)) as u32;
+        let permit = match wanted {
+            0 => None,
+            n => self.inner.room.clone().acquire_many_owned(n).await.ok(),
+        };
+        let (reply, answer) = oneshot::channel();
+        let job = Job { deliveries, work, reply, permit };
+        let closed = || StoreError::Failed("the store is closed".to_owned());
+        self.inner.jobs.send(Message::Job(Box::new(job))).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+fn io_error(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Failed(format!("{}: {error}", path.display()))
+}
+
+/// Takes the lock of a data folder, so that no two processes write to it.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).read(true).open(&path);
+    let file = file.map_err(|e| io_error(&path, &e))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(_) => {
+            let pid = std::fs::read_to_string(&path).unwrap_or_default();
+            return Err(StoreError::Locked(format!("process {}", pid.trim())));
+        }
+    }
+    let text = format!("{}\n", std::process::id());
+    let written = file.set_len(0).and_then(|()| {
+        use std::os::unix::fs::FileExt;
+        file.write_all_at(text.as_bytes(), 0)
+    });
+    written.map_err(|e| io_error(&path, &e))?;
+    Ok(file)
+}

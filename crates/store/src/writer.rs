@@ -1,0 +1,313 @@
+//! The one writer: group commit with one sync.
+//!
+//! A batch is whatever waits; it forms while the last one is being synced, so there is no timer.
+//! - A batch of deliveries only: records to the segment, `fdatasync` of the segment (the durability
+//!   point), commit of the rows without a sync.
+//! - A batch with any other write: its records say that the rows decide, the segment is synced, then
+//!   the commit is synced, which makes all earlier rows durable too.
+//!
+//! So a power cut takes nothing but rows of deliveries, and those are in the segments
+//! (`recover.rs`). Watchers hear of a batch, and callers get their answers, only after all of it.
+
+use crate::delivery::{self, Delivered, Delivery};
+use crate::error::{Result, StoreError};
+use crate::limits::{BATCH_JOBS_MAX, BATCH_OCTETS_MAX, JOURNEY_DAYS};
+use crate::record::Kind;
+use crate::segment::{Segments, Tail};
+use crate::txn::{Durability, Engine};
+use crate::view::Views;
+use crate::write::{Changes, Writing};
+use mail::MessageId;
+use std::any::Any;
+use std::io;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
+use sys::clock::Clock;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+/// What a write closure gives back, whatever its type.
+pub(crate) type Given = Box<dyn Any + Send>;
+pub(crate) type Work = Box<dyn FnOnce(&mut Writing<'_>) -> Result<Given> + Send>;
+type Answer = Result<(Vec<Delivered>, Option<Given>)>;
+
+/// Something to be written in one commit, all of it or nothing.
+pub(crate) struct Job {
+    pub deliveries: Vec<Delivery>,
+    pub work: Option<Work>,
+    pub reply: oneshot::Sender<Answer>,
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+pub(crate) enum Message {
+    Job(Box<Job>),
+    Stop,
+}
+
+/// How the store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Well.
+    Fine,
+    /// Too little room for new messages; deleting works.
+    Full,
+    /// Writing failed; nothing is written until the program starts again.
+    Failed(String),
+}
+
+pub(crate) struct Writer {
+    pub engine: Box<dyn Engine>,
+    pub tail: Tail,
+    pub segments: Arc<Segments>,
+    pub views: Arc<Views>,
+    pub clock: Arc<dyn Clock>,
+    pub health: Arc<Mutex<Health>>,
+    pub queue: watch::Sender<u64>,
+    pub min_free_octets: u64,
+    pub two_sync: bool,
+    pub deliveries: u64,
+}
+
+/// A job that is carried out but not yet committed.
+struct Done {
+    reply: oneshot::Sender<Answer>,
+    given: (Vec<Delivered>, Option<Given>),
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Writer {
+    /// Writes until told to stop.
+    pub fn run(mut self, jobs: Receiver<Message>) {
+        let mut stop = false;
+        while !stop {
+            let Ok(Message::Job(first)) = jobs.recv() else { break };
+            let mut octets = octets_of(&first);
+            let mut batch = vec![*first];
+            while batch.len() < BATCH_JOBS_MAX && octets < BATCH_OCTETS_MAX {
+                match jobs.try_recv() {
+                    Ok(Message::Job(job)) => {
+                        octets += octets_of(&job);
+                        batch.push(*job);
+                    }
+                    Ok(Message::Stop) => {
+                        stop = true;
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+            self.batch(batch);
+        }
+        if let Err(error) = self.engine.tidy(true) {
+            tracing::warn!(%error, "could not tidy the database at the end");
+        }
+    }
+
+    fn health(&self) -> Health {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_health(&self, health: Health) {
+        let mut slot = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if *slot != health && !matches!(*slot, Health::Failed(_)) {
+            match &health {
+                Health::Fine => tracing::info!("the store has room again"),
+                Health::Full => tracing::error!("the disk is nearly full: no new messages"),
+                Health::Failed(why) => tracing::error!(why, "the store stopped writing"),
+            }
+            *slot = health;
+        }
+    }
+
+    /// Carries out a batch: answers everything in it.
+    fn batch(&mut self, batch: Vec<Job>) {
+        if let Health::Failed(why) = self.health() {
+            return refuse(batch, &StoreError::Failed(why));
+        }
+        let batch = self.refuse_when_full(batch);
+        let synced = self.two_sync || batch.iter().any(|job| job.work.is_some());
+        let durability = if synced { Durability::Synced } else { Durability::Replayable };
+        let start = self.tail.end;
+        if let Err(error) = self.engine.begin(durability) {
+            return refuse(batch, &error);
+        }
+        let kind = if synced { Kind::RowsDecide } else { Kind::Replay };
+        let mut changes = Changes::default();
+        let mut done = Vec::with_capacity(batch.len());
+        let mut trouble = None;
+        for job in batch {
+            if let Some(error) = &trouble {
+                refuse(vec![job], error);
+                continue;
+            }
+            match self.carry_out(job, kind, &mut changes, &mut done) {
+                Ok(()) => {}
+                Err(error) => trouble = Some(error),
+            }
+        }
+        let ended = match trouble {
+            Some(error) => Err(error),
+            None => self.commit(),
+        };
+        match ended {
+            Ok(()) => self.succeed(done, changes),
+            Err(error) => self.undo(start, done, error),
+        }
+    }
+
+    /// Too little room: deliveries are refused, everything else goes on.
+    fn refuse_when_full(&mut self, batch: Vec<Job>) -> Vec<Job> {
+        if batch.iter().all(|job| job.deliveries.is_empty()) {
+            return batch;
+        }
+        let wanted: u64 = batch.iter().map(octets_of).sum();
+        let room = self.tail.available().unwrap_or(u64::MAX);
+        if room >= self.min_free_octets.saturating_add(wanted) {
+            self.set_health(Health::Fine);
+            return batch;
+        }
+        self.set_health(Health::Full);
+        let (large, rest): (Vec<Job>, Vec<Job>) =
+            batch.into_iter().partition(|job| !job.deliveries.is_empty());
+        refuse(large, &StoreError::Full);
+        rest
+    }
+
+    /// One job within the transaction. An error here is the batch's; the job's own errors are
+    /// answered at once and leave no trace.
+    fn carry_out(
+        &mut self,
+        job: Job,
+        kind: Kind,
+        changes: &mut Changes,
+        done: &mut Vec<Done>,
+    ) -> Result<()> {
+        let Job { deliveries, work, reply, permit } = job;
+        self.engine.savepoint()?;
+        let mark = self.tail.end;
+        let mut own = Changes::default();
+        let result = self.perform(&deliveries, work, kind, &mut own);
+        match result {
+            Ok(given) => {
+                self.engine.release_savepoint()?;
+                changes.absorb(own);
+                done.push(Done { reply, given, _permit: permit });
+                Ok(())
+            }
+            Err(error) if self.tail.end == mark => {
+                self.engine.undo_to_savepoint()?;
+                let _ = reply.send(Err(error));
+                Ok(())
+            }
+            // Something of it is in the segment already: the batch has to be cut off.
+            Err(error) => {
+                let _ = reply.send(Err(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn perform(
+        &mut self,
+        deliveries: &[Delivery],
+        work: Option<Work>,
+        kind: Kind,
+        changes: &mut Changes,
+    ) -> Result<(Vec<Delivered>, Option<Given>)> {
+        let now = self.clock.unix_seconds();
+        let mut w = Writing { txn: self.engine.txn(), changes, now };
+        // Rows first: whatever can be refused is refused before a byte is written.
+        let mut entered = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            entered.push(delivery::enter(&mut w, delivery)?);
+        }
+        let given = work.map(|work| work(&mut w)).transpose()?;
+        let mut delivered = Vec::with_capacity(deliveries.len());
+        for (delivery, (places, header)) in deliveries.iter().zip(entered) {
+            let put = self.tail.append(kind, &header, &delivery.content).map_err(full_or_failed)?;
+            let mut w = Writing { txn: self.engine.txn(), changes, now };
+            delivery::enter_content(&mut w, delivery, places.content, put)?;
+            delivered.push(places);
+        }
+        Ok((delivered, given))
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        if self.deliveries.is_multiple_of(1024) {
+            let horizon = self.clock.unix_seconds() - JOURNEY_DAYS * 86_400;
+            let before = MessageId::new((horizon.max(0) as u64) * 1000, 0);
+            self.engine.txn().prune_journeys(before, 4096)?;
+        }
+        self.engine.txn().set_applied(self.tail.number, self.tail.end)?;
+        self.tail.flush().map_err(full_or_failed)?;
+        if let Err(error) = self.tail.sync() {
+            // After a failed sync nobody knows what is on the disk.
+            let why = format!("fdatasync of segment {}: {error}", self.tail.number);
+            self.set_health(Health::Failed(why.clone()));
+            return Err(StoreError::Failed(why));
+        }
+        self.engine.commit()
+    }
+
+    fn succeed(&mut self, done: Vec<Done>, changes: Changes) {
+        let queue = changes.queue;
+        let segments = changes.segments.clone();
+        self.deliveries += done.iter().map(|job| job.given.0.len() as u64).sum::<u64>();
+        // In commit order, and before the callers go on: what they see next includes their own.
+        self.views.publish(changes);
+        for Done { reply, given, .. } in done {
+            let _ = reply.send(Ok(given));
+        }
+        if queue {
+            self.queue.send_modify(|n| *n = n.wrapping_add(1));
+        }
+        for segment in segments {
+            self.remove_if_dead(segment);
+        }
+        if let Err(error) = self.engine.tidy(false) {
+            tracing::warn!(%error, "could not tidy the database");
+        }
+        if let Err(error) = self.tail.roll() {
+            tracing::warn!(%error, "could not begin a new segment; going on with the old one");
+        }
+    }
+
+    fn remove_if_dead(&mut self, segment: u32) {
+        if segment == self.tail.number || !matches!(self.engine.txn().segment_live(segment), Ok(0)) {
+            return;
+        }
+        if let Err(error) = self.segments.remove(segment) {
+            tracing::warn!(segment, %error, "could not remove a segment that is not used");
+        }
+    }
+
+    /// The batch failed: no trace of it may stay.
+    fn undo(&mut self, start: u64, done: Vec<Done>, error: StoreError) {
+        self.engine.rollback();
+        if let Err(cut) = self.tail.cut(start) {
+            self.set_health(Health::Failed(format!("cutting off a failed write: {cut}")));
+        }
+        if error == StoreError::Full {
+            self.set_health(Health::Full);
+        }
+        for Done { reply, .. } in done {
+            let _ = reply.send(Err(error.clone()));
+        }
+    }
+}
+
+fn octets_of(job: &Job) -> u64 {
+    job.deliveries.iter().map(|delivery| delivery.content.len() + 1024).sum()
+}
+
+fn refuse(batch: Vec<Job>, error: &StoreError) {
+    for job in batch {
+        let _ = job.reply.send(Err(error.clone()));
+    }
+}
+
+fn full_or_failed(error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+        _ => StoreError::Engine(format!("segment: {error}")),
+    }
+}
