@@ -3,4 +3,8 @@
 //! Forbidden here: sockets, files, clocks, async, storage and policy. Bytes in, values out; every
 //! machine may be fed in any split of its input and takes the same steps.
 
+pub mod line;
 pub mod machine;
+pub mod pop3;
+pub mod sasl;
+pub mod smtp;

@@ -1,0 +1,124 @@
+//! Lines that end in CRLF, out of bytes in any split. RFC 5321 §2.3.8.
+//!
+//! Invariant: only CRLF ends a line; a bare CR or LF is told, never taken for an end.
+
+/// What the buffer holds next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A whole line, without its CRLF.
+    Whole(Vec<u8>),
+    /// Not yet a whole line.
+    Partial,
+    /// Longer than the limit; it is dropped up to its end.
+    TooLong,
+    /// A CR or LF that stands alone.
+    Bare,
+}
+
+/// Bytes received and not used yet.
+#[derive(Debug, Default)]
+pub struct Input {
+    bytes: Vec<u8>,
+    /// Octets at the front that are used already.
+    used: usize,
+    /// In the middle of a line that is too long.
+    dropping: bool,
+}
+
+impl Input {
+    /// More bytes from the peer.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if self.used > 0 && self.used == self.bytes.len() {
+            self.bytes.clear();
+            self.used = 0;
+        } else if self.used > 16 * 1024 {
+            self.bytes.drain(..self.used);
+            self.used = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// What is not used yet.
+    pub fn rest(&self) -> &[u8] {
+        self.bytes.get(self.used..).unwrap_or_default()
+    }
+
+    /// Nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.rest().is_empty()
+    }
+
+    /// These octets are used.
+    pub fn consume(&mut self, octets: usize) {
+        self.used = (self.used + octets).min(self.bytes.len());
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Input::default();
+    }
+
+    /// The next line of at most `most` octets.
+    pub fn line(&mut self, most: usize) -> Line {
+        let rest = self.rest();
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            let bare = memchr::memchr(b'\r', rest).is_some_and(|at| at + 1 < rest.len());
+            if bare && !self.dropping {
+                return Line::Bare;
+            }
+            if rest.len() > most {
+                // A CR at the very end may belong to the CRLF.
+                let drop = rest.len() - usize::from(rest.ends_with(b"\r"));
+                self.dropping = true;
+                self.consume(drop);
+            }
+            return Line::Partial;
+        };
+        let line = rest.get(..end).unwrap_or_default();
+        let proper = line.strip_suffix(b"\r").filter(|line| memchr::memchr(b'\r', line).is_none());
+        let result = match proper {
+            _ if self.dropping => Line::TooLong,
+            Some(line) if line.len() > most => Line::TooLong,
+            Some(line) => Line::Whole(line.to_vec()),
+            None => return Line::Bare,
+        };
+        self.dropping = false;
+        self.consume(end + 1);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(bytes: &[u8], split: usize) -> Vec<Line> {
+        let mut input = Input::default();
+        let mut lines = Vec::new();
+        for piece in bytes.chunks(split) {
+            input.receive(piece);
+            loop {
+                match input.line(10) {
+                    Line::Partial => break,
+                    Line::Bare => {
+                        lines.push(Line::Bare);
+                        return lines;
+                    }
+                    line => lines.push(line),
+                }
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn only_crlf_ends_a_line_in_any_split() {
+        for split in 1..40 {
+            let text = b"EHLO x\r\n\r\n0123456789abc\r\nNOOP\r\n";
+            let whole = |text: &str| Line::Whole(text.as_bytes().to_vec());
+            assert_eq!(all(text, split), [whole("EHLO x"), whole(""), Line::TooLong, whole("NOOP")]);
+            assert_eq!(all(b"a\nb\r\n", split), [Line::Bare]);
+            assert_eq!(all(b"a\rb\r\n", split), [Line::Bare]);
+        }
+    }
+}

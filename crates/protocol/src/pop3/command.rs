@@ -1,0 +1,106 @@
+//! Command lines into values. RFC 1939 §5 to §7.
+
+/// A command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// USER
+    User(String),
+    /// PASS
+    Pass(String),
+    /// AUTH: mechanism and initial response; without a mechanism, the list of them.
+    Auth(Option<(String, Option<String>)>),
+    /// STLS
+    Stls,
+    /// CAPA
+    Capa,
+    /// QUIT
+    Quit,
+    /// NOOP
+    Noop,
+    /// STAT
+    Stat,
+    /// LIST
+    List(Option<u32>),
+    /// UIDL
+    Uidl(Option<u32>),
+    /// RETR
+    Retr(u32),
+    /// TOP: message and lines of its body.
+    Top(u32, u64),
+    /// DELE
+    Dele(u32),
+    /// RSET
+    Rset,
+}
+
+impl Command {
+    /// Reads a line without its CRLF; the error says what is wrong.
+    pub fn parse(line: &[u8]) -> Result<Command, &'static str> {
+        let text = std::str::from_utf8(line).map_err(|_| "not UTF-8")?;
+        let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let args = rest.trim_ascii();
+        match verb.to_ascii_uppercase().as_str() {
+            "USER" if !args.is_empty() => Ok(Command::User(args.to_owned())),
+            // Blanks belong to the password. RFC 1939 §7 PASS.
+            "PASS" if !rest.is_empty() => Ok(Command::Pass(rest.to_owned())),
+            "USER" | "PASS" => Err("an argument is missing"),
+            "AUTH" => auth(args),
+            "STLS" => alone(args, Command::Stls),
+            "CAPA" => alone(args, Command::Capa),
+            "QUIT" => alone(args, Command::Quit),
+            "NOOP" => alone(args, Command::Noop),
+            "STAT" => alone(args, Command::Stat),
+            "RSET" => alone(args, Command::Rset),
+            "LIST" => maybe_number(args).map(Command::List),
+            "UIDL" => maybe_number(args).map(Command::Uidl),
+            "RETR" => number(args).map(Command::Retr),
+            "DELE" => number(args).map(Command::Dele),
+            "TOP" => {
+                let (message, lines) = args.split_once(' ').ok_or("TOP wants two numbers")?;
+                let lines = lines.trim_ascii().parse().map_err(|_| "TOP wants two numbers")?;
+                Ok(Command::Top(number(message)?, lines))
+            }
+            _ => Err("unknown command"),
+        }
+    }
+}
+
+fn alone(args: &str, command: Command) -> Result<Command, &'static str> {
+    if args.is_empty() { Ok(command) } else { Err("no argument expected") }
+}
+
+fn number(text: &str) -> Result<u32, &'static str> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = if digits { text.parse().ok() } else { None };
+    number.filter(|n| *n > 0).ok_or("a message number is expected")
+}
+
+fn maybe_number(text: &str) -> Result<Option<u32>, &'static str> {
+    if text.is_empty() { Ok(None) } else { number(text).map(Some) }
+}
+
+fn auth(args: &str) -> Result<Command, &'static str> {
+    let mut words = args.split(' ').filter(|word| !word.is_empty()).map(str::to_owned);
+    let Some(mechanism) = words.next() else { return Ok(Command::Auth(None)) };
+    let initial = words.next();
+    if words.next().is_some() {
+        return Err("too many arguments");
+    }
+    Ok(Command::Auth(Some((mechanism, initial))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Command;
+
+    #[test]
+    fn commands_parse() {
+        let parse = |line: &str| Command::parse(line.as_bytes());
+        assert_eq!(parse("pass  a b "), Ok(Command::Pass(" a b ".to_owned())));
+        assert_eq!(parse("TOP 1 10"), Ok(Command::Top(1, 10)));
+        assert_eq!(parse("LIST"), Ok(Command::List(None)));
+        for bad in ["RETR", "RETR 0", "RETR x", "RETR -1", "RETR 99999999999", "TOP 1", "STAT 1", "XYZ", "USER"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

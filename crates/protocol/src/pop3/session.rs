@@ -1,0 +1,347 @@
+//! The server's side of a POP3 session, without I/O. RFC 1939 §4 to §6.
+//!
+//! States: AUTHORIZATION, TRANSACTION, UPDATE. Invariant: messages go only by QUIT in the
+//! TRANSACTION state; a connection that ends in any other way deletes nothing.
+
+use super::command::Command;
+use crate::line::{Input, Line};
+use crate::machine::{Machine, Step};
+use crate::sasl::{self, Exchange, Login, Next, RESPONSE_OCTETS_MAX};
+use std::time::Duration;
+
+/// Octets of a command line. RFC 2449 §4 wants 255.
+const COMMAND_OCTETS_MAX: usize = 1024;
+/// RFC 1939 §3: at least ten minutes.
+const COMMAND_WAIT: Duration = Duration::from_secs(600);
+/// Before login a client gets less.
+const LOGIN_WAIT: Duration = Duration::from_secs(60);
+/// Mistakes before the connection is closed.
+const ERRORS_MAX: usize = 20;
+
+/// What a port offers.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// STLS may be said.
+    pub stls: bool,
+    /// Passwords are taken without TLS.
+    pub plaintext_auth: bool,
+}
+
+/// What the machine asks its shell.
+#[derive(Debug)]
+pub enum Question {
+    /// Is this password right? Yes opens the maildrop.
+    Authenticate(Login),
+    /// Carry this out and write the whole response to the output.
+    Command(Command),
+    /// Delete what is marked. RFC 1939 §6.
+    Update,
+}
+
+/// The shell's answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// The password is right: the text of the greeting.
+    Welcome(String),
+    /// It is done, and said.
+    Done,
+    /// No: the text behind `-ERR`.
+    No(String),
+}
+
+#[derive(Debug)]
+enum Phase {
+    Command,
+    Sasl(Exchange),
+    Asking(Asked),
+    Tls,
+    Closing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Login,
+    Command,
+    Update,
+}
+
+/// A session.
+pub struct Session {
+    offer: Offer,
+    input: Input,
+    output: Vec<u8>,
+    phase: Phase,
+    user: Option<String>,
+    /// TRANSACTION state.
+    open: bool,
+    tls: bool,
+    errors: usize,
+    progress: u64,
+    going_down: bool,
+}
+
+impl Session {
+    /// A session under TLS or not yet; the greeting is in the output.
+    pub fn new(offer: Offer, tls: bool) -> Session {
+        Session {
+            offer,
+            input: Input::default(),
+            output: b"+OK Postrider ready\r\n".to_vec(),
+            phase: Phase::Command,
+            user: None,
+            open: false,
+            tls,
+            errors: 0,
+            progress: 0,
+            going_down: false,
+        }
+    }
+
+    fn ok(&mut self, text: &str) {
+        self.output.extend_from_slice(format!("+OK {text}\r\n").as_bytes());
+        self.progress += 1;
+    }
+
+    fn err(&mut self, text: &str) {
+        self.output.extend_from_slice(format!("-ERR {text}\r\n").as_bytes());
+        self.progress += 1;
+        self.errors += 1;
+        if self.errors >= ERRORS_MAX {
+            self.phase = Phase::Closing;
+        }
+    }
+
+    fn may_login(&self) -> bool {
+        self.tls || self.offer.plaintext_auth
+    }
+
+    fn obey(&mut self, command: Command) -> Option<Step<Question>> {
+        match command {
+            Command::Capa => self.capabilities(),
+            Command::Quit if self.open => return Some(self.ask(Asked::Update, Question::Update)),
+            Command::Quit => {
+                self.ok("Bye");
+                self.phase = Phase::Closing;
+            }
+            command if self.open => return self.in_transaction(command),
+            Command::Stls if !self.offer.stls || self.tls => self.err("TLS is not to be had here"),
+            Command::Stls => {
+                self.ok("Begin TLS");
+                self.phase = Phase::Tls;
+            }
+            Command::User(_) | Command::Pass(_) | Command::Auth(Some(_)) if !self.may_login() => {
+                self.err("[AUTH] Passwords only under TLS: use STLS first, or port 995");
+            }
+            Command::User(user) => {
+                self.user = Some(user);
+                self.ok("Now the password");
+            }
+            Command::Pass(password) => match self.user.take() {
+                Some(user) => return Some(self.login(Login { user, password })),
+                None => self.err("Say USER first"),
+            },
+            Command::Auth(None) if self.may_login() => {
+                self.ok("Mechanisms");
+                self.output.extend_from_slice(b"PLAIN\r\nLOGIN\r\n.\r\n");
+            }
+            Command::Auth(None) => {
+                self.ok("Mechanisms");
+                self.output.extend_from_slice(b".\r\n");
+            }
+            Command::Auth(Some((mechanism, initial))) => {
+                let initial = initial.as_deref().map(str::as_bytes);
+                match sasl::begin(&mechanism, initial) {
+                    Some((exchange, next)) => return self.sasl(exchange, next),
+                    None => self.err("Unknown mechanism; there are PLAIN and LOGIN"),
+                }
+            }
+            _ => self.err("Log in first"),
+        }
+        None
+    }
+
+    fn in_transaction(&mut self, command: Command) -> Option<Step<Question>> {
+        match command {
+            Command::User(_) | Command::Pass(_) | Command::Auth(_) | Command::Stls => {
+                self.err("You are logged in already");
+                None
+            }
+            Command::Noop => {
+                self.ok("");
+                None
+            }
+            command => Some(self.ask(Asked::Command, Question::Command(command))),
+        }
+    }
+
+    fn ask(&mut self, asked: Asked, question: Question) -> Step<Question> {
+        self.phase = Phase::Asking(asked);
+        Step::Ask(question)
+    }
+
+    fn login(&mut self, login: Login) -> Step<Question> {
+        self.ask(Asked::Login, Question::Authenticate(login))
+    }
+
+    fn sasl(&mut self, exchange: Exchange, next: Next) -> Option<Step<Question>> {
+        self.phase = Phase::Command;
+        match next {
+            Next::Challenge(text) => {
+                self.output.extend_from_slice(format!("+ {text}\r\n").as_bytes());
+                self.progress += 1;
+                self.phase = Phase::Sasl(exchange);
+            }
+            Next::Check(login) => return Some(self.login(login)),
+            Next::Aborted => self.err("Login given up"),
+            Next::Broken => self.err("That is not what the mechanism wants"),
+        }
+        None
+    }
+
+    /// RFC 2449 §5, §6.
+    fn capabilities(&mut self) {
+        self.ok("Capabilities");
+        let mut lines = vec!["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"];
+        if self.may_login() || self.open {
+            lines.extend(["USER", "SASL PLAIN LOGIN"]);
+        }
+        if self.offer.stls && !self.tls && !self.open {
+            lines.push("STLS");
+        }
+        lines.extend(["EXPIRE NEVER", "IMPLEMENTATION Postrider"]);
+        for line in lines {
+            self.output.extend_from_slice(format!("{line}\r\n").as_bytes());
+        }
+        self.output.extend_from_slice(b".\r\n");
+    }
+
+    fn read_line(&mut self, most: usize) -> Result<Vec<u8>, Option<Step<Question>>> {
+        match self.input.line(most) {
+            Line::Whole(line) => Ok(line),
+            Line::Partial => Err(Some(Step::Read)),
+            Line::TooLong => {
+                self.phase = Phase::Command;
+                self.err("Line too long");
+                Err(None)
+            }
+            Line::Bare => {
+                self.err("Lines end with CR LF, nothing else");
+                self.phase = Phase::Closing;
+                Err(None)
+            }
+        }
+    }
+
+    fn command(&mut self) -> Option<Step<Question>> {
+        let line = match self.read_line(COMMAND_OCTETS_MAX) {
+            Ok(line) => line,
+            Err(step) => return step,
+        };
+        match Command::parse(&line) {
+            Ok(command) => self.obey(command),
+            Err(why) => {
+                self.err(why);
+                None
+            }
+        }
+    }
+
+    fn response(&mut self) -> Option<Step<Question>> {
+        let line = match self.read_line(RESPONSE_OCTETS_MAX) {
+            Ok(line) => line,
+            Err(step) => return step,
+        };
+        let Phase::Sasl(exchange) = std::mem::replace(&mut self.phase, Phase::Command) else {
+            return None;
+        };
+        let (exchange, next) = exchange.respond(&line);
+        self.sasl(exchange, next)
+    }
+}
+
+impl Machine for Session {
+    type Question = Question;
+    type Answer = Answer;
+
+    fn receive(&mut self, bytes: &[u8]) {
+        self.input.receive(bytes);
+    }
+
+    fn next(&mut self) -> Step<Question> {
+        loop {
+            let step = match &self.phase {
+                Phase::Closing => return Step::Close,
+                Phase::Tls => return Step::StartTls,
+                Phase::Asking(_) => return Step::Read,
+                Phase::Command if self.going_down => {
+                    self.err("[SYS/TEMP] Shutting down, come back soon");
+                    self.phase = Phase::Closing;
+                    None
+                }
+                Phase::Command => self.command(),
+                Phase::Sasl(_) => self.response(),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let Phase::Asking(asked) = std::mem::replace(&mut self.phase, Phase::Command) else {
+            return;
+        };
+        self.progress += 1;
+        match (answer, asked) {
+            (Answer::Welcome(text), _) => {
+                self.open = true;
+                self.ok(&text);
+            }
+            (Answer::No(text), _) => self.err(&text),
+            (Answer::Done, Asked::Update) => self.ok("Bye"),
+            (Answer::Done, _) => {}
+        }
+        if asked == Asked::Update {
+            self.phase = Phase::Closing;
+        }
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    fn tls_started(&mut self) {
+        self.input.clear();
+        self.user = None;
+        self.tls = true;
+        self.errors = 0;
+        self.phase = Phase::Command;
+        self.progress += 1;
+    }
+
+    fn has_unread_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    fn patience(&self) -> Duration {
+        if self.open { COMMAND_WAIT } else { LOGIN_WAIT }
+    }
+
+    fn progress(&self) -> u64 {
+        self.progress
+    }
+
+    fn expire(&mut self) {
+        // RFC 1939 §3: without going to UPDATE.
+        self.phase = Phase::Closing;
+    }
+
+    fn shutdown(&mut self) {
+        self.going_down = true;
+    }
+
+    fn fail(&mut self) {
+        self.err("[SYS/TEMP] Something went wrong here");
+        self.phase = Phase::Closing;
+    }
+}

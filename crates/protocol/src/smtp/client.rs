@@ -1,0 +1,230 @@
+//! The client's side: what we say to another server and what its replies mean. RFC 5321 §4.2, §4.3.
+//!
+//! Pure pieces for `delivery::remote`, which does the talking: a reply reader with limits, what EHLO
+//! announced, and the command lines.
+
+use super::limits::{REPLY_LINES_MAX, REPLY_OCTETS_MAX};
+use super::params::{Notify, Ret, xtext_encode};
+use crate::line::{Input, Line};
+use mail::{Address, ReversePath};
+
+/// A reply of another server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteReply {
+    /// Three digits; of the last line where lines differ.
+    pub code: u16,
+    /// The texts of its lines, without codes.
+    pub lines: Vec<String>,
+}
+
+impl RemoteReply {
+    /// 2yz or 3yz.
+    pub fn is_positive(&self) -> bool {
+        (200..400).contains(&self.code)
+    }
+    /// 5yz: trying again will not help.
+    pub fn is_permanent(&self) -> bool {
+        (500..600).contains(&self.code)
+    }
+    /// All of it on one line.
+    pub fn text(&self) -> String {
+        format!("{} {}", self.code, self.lines.join(" "))
+    }
+    /// The enhanced status code it gives, or a general one for its class. RFC 3463.
+    pub fn status(&self) -> String {
+        let first = self.lines.first().map(String::as_str).unwrap_or_default();
+        let word = first.split(' ').next().unwrap_or_default();
+        let numbers: Vec<&str> = word.split('.').collect();
+        let fine = numbers.len() == 3
+            && numbers.iter().all(|n| {
+                (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit())
+            })
+            && word.starts_with(['2', '4', '5']);
+        if fine { word.to_owned() } else { format!("{}.0.0", self.code / 100) }
+    }
+}
+
+/// A peer that does not speak SMTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotSmtp(pub String);
+
+/// Reads replies.
+#[derive(Debug, Default)]
+pub struct ReplyReader {
+    input: Input,
+    lines: Vec<String>,
+}
+
+impl ReplyReader {
+    /// Bytes from the server.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.input.receive(bytes);
+    }
+
+    /// Something came that no reply has used.
+    pub fn has_unread_input(&self) -> bool {
+        !self.input.is_empty() || !self.lines.is_empty()
+    }
+
+    /// The next whole reply, if there is one.
+    pub fn next(&mut self) -> Result<Option<RemoteReply>, NotSmtp> {
+        loop {
+            let line = match self.input.line(REPLY_OCTETS_MAX) {
+                Line::Whole(line) => line,
+                Line::Partial => return Ok(None),
+                Line::TooLong => return Err(NotSmtp("a reply line that is too long".to_owned())),
+                Line::Bare => return Err(NotSmtp("a reply with a bare CR or LF".to_owned())),
+            };
+            let text = String::from_utf8_lossy(&line).into_owned();
+            let code = text.get(..3).filter(|code| code.bytes().all(|b| b.is_ascii_digit()));
+            let code: Option<u16> = code.and_then(|code| code.parse().ok());
+            let more = match text.get(3..4) {
+                Some("-") => true,
+                Some(" ") | None => false,
+                Some(_) => return Err(NotSmtp(format!("not a reply: {text:.80}"))),
+            };
+            let Some(code) = code.filter(|code| (200..600).contains(code)) else {
+                return Err(NotSmtp(format!("not a reply: {text:.80}")));
+            };
+            self.lines.push(text.get(4..).unwrap_or_default().to_owned());
+            if self.lines.len() > REPLY_LINES_MAX {
+                return Err(NotSmtp("a reply of too many lines".to_owned()));
+            }
+            if !more {
+                return Ok(Some(RemoteReply { code, lines: std::mem::take(&mut self.lines) }));
+            }
+        }
+    }
+}
+
+/// What EHLO announced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// PIPELINING
+    pub pipelining: bool,
+    /// STARTTLS
+    pub starttls: bool,
+    /// 8BITMIME
+    pub eight_bit: bool,
+    /// SMTPUTF8
+    pub smtputf8: bool,
+    /// DSN
+    pub dsn: bool,
+    /// SIZE and its limit; 0 is none.
+    pub size: Option<u64>,
+}
+
+impl Extensions {
+    /// From the reply to EHLO.
+    pub fn parse(reply: &RemoteReply) -> Extensions {
+        let mut found = Extensions::default();
+        for line in reply.lines.iter().skip(1) {
+            let mut words = line.split_ascii_whitespace();
+            match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
+                "PIPELINING" => found.pipelining = true,
+                "STARTTLS" => found.starttls = true,
+                "8BITMIME" => found.eight_bit = true,
+                "SMTPUTF8" => found.smtputf8 = true,
+                "DSN" => found.dsn = true,
+                "SIZE" => found.size = words.next().unwrap_or("0").parse().ok(),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+/// What MAIL says.
+#[derive(Clone, Debug)]
+pub struct MailLine<'a> {
+    /// The sender.
+    pub sender: &'a ReversePath,
+    /// Octets of the message.
+    pub size: u64,
+    /// The message has 8-bit octets.
+    pub body8: bool,
+    /// SMTPUTF8 is needed.
+    pub smtputf8: bool,
+    /// RET
+    pub ret: Option<Ret>,
+    /// ENVID
+    pub envid: Option<&'a str>,
+}
+
+impl MailLine<'_> {
+    /// The command line, using what the server can do.
+    pub fn encode(&self, can: &Extensions) -> String {
+        let mut line = format!("MAIL FROM:<{}>", self.sender);
+        if can.size.is_some() {
+            line.push_str(&format!(" SIZE={}", self.size));
+        }
+        if can.eight_bit && self.body8 {
+            line.push_str(" BODY=8BITMIME");
+        }
+        if can.smtputf8 && self.smtputf8 {
+            line.push_str(" SMTPUTF8");
+        }
+        if can.dsn {
+            match self.ret {
+                Some(Ret::Full) => line.push_str(" RET=FULL"),
+                Some(Ret::Headers) => line.push_str(" RET=HDRS"),
+                None => {}
+            }
+            if let Some(envid) = self.envid {
+                line.push_str(&format!(" ENVID={}", xtext_encode(envid)));
+            }
+        }
+        line.push_str("\r\n");
+        line
+    }
+}
+
+/// The RCPT line of a recipient.
+pub fn rcpt_line(to: &Address, notify: Notify, orcpt: Option<&str>, can: &Extensions) -> String {
+    let mut line = format!("RCPT TO:<{to}>");
+    if can.dsn {
+        if let Some(value) = notify.value() {
+            line.push_str(&format!(" NOTIFY={value}"));
+        }
+        if let Some((kind, address)) = orcpt.and_then(|orcpt| orcpt.split_once(';')) {
+            line.push_str(&format!(" ORCPT={kind};{}", xtext_encode(address)));
+        }
+    }
+    line.push_str("\r\n");
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replies(bytes: &[u8], split: usize) -> Result<Vec<RemoteReply>, NotSmtp> {
+        let mut reader = ReplyReader::default();
+        let mut all = Vec::new();
+        for piece in bytes.chunks(split) {
+            reader.receive(piece);
+            while let Some(reply) = reader.next()? {
+                all.push(reply);
+            }
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn replies_are_read_in_any_split() {
+        for split in [1, 2, 7, 1000] {
+            let all = replies(b"250-mx.test Hi\r\n250-SIZE 100\r\n250 STARTTLS\r\n550 5.1.1 no\r\n354\r\n", split);
+            let all = all.unwrap();
+            assert_eq!(all.len(), 3);
+            let can = Extensions::parse(&all[0]);
+            assert!(can.starttls && can.size == Some(100) && !can.pipelining);
+            assert_eq!((all[1].status().as_str(), all[1].is_permanent()), ("5.1.1", true));
+            assert_eq!((all[2].status().as_str(), all[2].is_positive()), ("3.0.0", true));
+            for bad in [&b"hello\r\n"[..], b"25\r\n", b"999 x\r\n", b"250_x\r\n", b"250 a\nb\r\n"] {
+                assert!(replies(bad, split).is_err());
+            }
+            let endless = b"250-x\r\n".repeat(300);
+            assert!(replies(&endless, split).is_err());
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Command lines into values. RFC 5321 §4.1.
+
+use super::params::{Notify, Ret, words, xtext_decode};
+use super::path;
+use super::reply::{self, Reply};
+use mail::{Address, ReversePath};
+
+/// A command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// EHLO and the client's name.
+    Ehlo(String),
+    /// HELO and the client's name.
+    Helo(String),
+    /// MAIL
+    Mail(Mail),
+    /// RCPT
+    Rcpt(Rcpt),
+    /// DATA
+    Data,
+    /// BDAT: octets that follow, and whether they are the last.
+    Bdat(u64, bool),
+    /// RSET
+    Rset,
+    /// NOOP
+    Noop,
+    /// QUIT
+    Quit,
+    /// VRFY
+    Vrfy(String),
+    /// HELP
+    Help,
+    /// STARTTLS
+    StartTls,
+    /// AUTH: mechanism and initial response.
+    Auth(String, Option<String>),
+    /// What no mail client says: GET, POST, CONNECT, a TLS handshake.
+    NotSmtp,
+}
+
+/// MAIL. RFC 5321 §4.1.1.2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// The sender.
+    pub sender: ReversePath,
+    /// SIZE. RFC 1870 §3.
+    pub size: Option<u64>,
+    /// BODY=8BITMIME. RFC 6152.
+    pub body8: bool,
+    /// SMTPUTF8. RFC 6531.
+    pub smtputf8: bool,
+    /// RET
+    pub ret: Option<Ret>,
+    /// ENVID, decoded.
+    pub envid: Option<String>,
+}
+
+/// RCPT. RFC 5321 §4.1.1.3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rcpt {
+    /// The recipient; `None` for `<postmaster>` without a domain (RFC 5321 §4.5.1).
+    pub recipient: Option<Address>,
+    /// NOTIFY
+    pub notify: Notify,
+    /// ORCPT, decoded.
+    pub orcpt: Option<String>,
+}
+
+impl Command {
+    /// Reads a command line without its CRLF; the error is the reply to it.
+    pub fn parse(line: &[u8]) -> Result<Command, Reply> {
+        let Ok(text) = std::str::from_utf8(line) else {
+            let binary = line.first().is_some_and(|b| *b == 0x16);
+            return if binary { Ok(Command::NotSmtp) } else { Err(reply::SYNTAX) };
+        };
+        if text.contains('\0') {
+            return Err(reply::SYNTAX);
+        }
+        let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let rest = rest.trim_ascii();
+        match verb.to_ascii_uppercase().as_str() {
+            "EHLO" => name(rest).map(Command::Ehlo),
+            "HELO" => name(rest).map(Command::Helo),
+            "MAIL" => mail(after(rest, "FROM:")?).map(Command::Mail),
+            "RCPT" => rcpt(after(rest, "TO:")?).map(Command::Rcpt),
+            "DATA" => alone(rest, Command::Data),
+            "BDAT" => bdat(rest),
+            "RSET" => alone(rest, Command::Rset),
+            "NOOP" => Ok(Command::Noop),
+            "QUIT" => alone(rest, Command::Quit),
+            "VRFY" if !rest.is_empty() => Ok(Command::Vrfy(rest.to_owned())),
+            "VRFY" => Err(reply::SYNTAX),
+            "HELP" => Ok(Command::Help),
+            "STARTTLS" => alone(rest, Command::StartTls),
+            "AUTH" => auth(rest),
+            "GET" | "POST" | "PUT" | "CONNECT" | "OPTIONS" | "HEAD" => Ok(Command::NotSmtp),
+            _ if text.starts_with('\u{16}') => Ok(Command::NotSmtp),
+            _ => Err(reply::UNKNOWN_COMMAND),
+        }
+    }
+}
+
+fn alone(rest: &str, command: Command) -> Result<Command, Reply> {
+    if rest.is_empty() { Ok(command) } else { Err(reply::SYNTAX) }
+}
+
+/// Any name will do (users.md S-04), as long as it can stand in a header line.
+fn name(rest: &str) -> Result<String, Reply> {
+    let word = rest.split(' ').next().unwrap_or_default();
+    let fine = |c: char| !c.is_control() && !"()<>\\\"".contains(c);
+    if word.is_empty() || word.len() > 255 || !word.chars().all(fine) {
+        return Err(reply::SYNTAX);
+    }
+    Ok(word.to_owned())
+}
+
+fn after<'a>(rest: &'a str, keyword: &str) -> Result<&'a str, Reply> {
+    let start = rest.get(..keyword.len()).filter(|start| start.eq_ignore_ascii_case(keyword));
+    start.and(rest.get(keyword.len()..)).ok_or(reply::SYNTAX)
+}
+
+fn mail(rest: &str) -> Result<Mail, Reply> {
+    let found = path::split(rest).ok_or(reply::BAD_SENDER)?;
+    let sender = path::reverse_path(found.inner).ok_or(reply::BAD_SENDER)?;
+    let mut mail =
+        Mail { sender, size: None, body8: false, smtputf8: false, ret: None, envid: None };
+    for (keyword, value) in words(found.rest) {
+        match (keyword.as_str(), value) {
+            ("SIZE", Some(value)) => mail.size = Some(value.parse().map_err(|_| reply::SYNTAX)?),
+            ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => mail.body8 = true,
+            ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => {}
+            ("SMTPUTF8", None) => mail.smtputf8 = true,
+            ("RET", Some(value)) if value.eq_ignore_ascii_case("FULL") => {
+                mail.ret = Some(Ret::Full);
+            }
+            ("RET", Some(value)) if value.eq_ignore_ascii_case("HDRS") => {
+                mail.ret = Some(Ret::Headers);
+            }
+            ("ENVID", Some(value)) if value.len() <= 100 => {
+                mail.envid = Some(xtext_decode(value).ok_or(reply::SYNTAX)?);
+            }
+            // RFC 4954 §5: who submitted it first; we trust nobody's word on it.
+            ("AUTH", Some(_)) => {}
+            ("SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID", _) => return Err(reply::SYNTAX),
+            _ => return Err(reply::UNKNOWN_PARAMETER.saying(format!("Unknown parameter {keyword}"))),
+        }
+    }
+    let utf8 = mail.sender.address().is_some_and(Address::needs_utf8);
+    if utf8 && !mail.smtputf8 { Err(reply::UTF8_NEEDED) } else { Ok(mail) }
+}
+
+fn rcpt(rest: &str) -> Result<Rcpt, Reply> {
+    let found = path::split(rest).ok_or(reply::BAD_ADDRESS)?;
+    let recipient = match found.inner {
+        bare if bare.eq_ignore_ascii_case("postmaster") => None,
+        inner => Some(Address::parse(inner).map_err(|_| reply::BAD_ADDRESS)?),
+    };
+    let mut rcpt = Rcpt { recipient, notify: Notify::default(), orcpt: None };
+    for (keyword, value) in words(found.rest) {
+        match (keyword.as_str(), value) {
+            ("NOTIFY", Some(value)) => {
+                rcpt.notify = Notify::parse(value).ok_or(reply::SYNTAX)?;
+            }
+            ("ORCPT", Some(value)) if value.len() <= 500 => {
+                let decoded = xtext_decode(value).filter(|text| text.contains(';'));
+                rcpt.orcpt = Some(decoded.ok_or(reply::SYNTAX)?);
+            }
+            ("NOTIFY" | "ORCPT", _) => return Err(reply::SYNTAX),
+            _ => return Err(reply::UNKNOWN_PARAMETER.saying(format!("Unknown parameter {keyword}"))),
+        }
+    }
+    Ok(rcpt)
+}
+
+/// `BDAT size [LAST]`. RFC 3030 §2.
+fn bdat(rest: &str) -> Result<Command, Reply> {
+    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let digits = words.next().filter(|w| w.len() <= 18 && w.bytes().all(|b| b.is_ascii_digit()));
+    let size = digits.and_then(|w| w.parse().ok()).ok_or(reply::SYNTAX)?;
+    match (words.next(), words.next()) {
+        (None, _) => Ok(Command::Bdat(size, false)),
+        (Some(last), None) if last.eq_ignore_ascii_case("LAST") => Ok(Command::Bdat(size, true)),
+        _ => Err(reply::SYNTAX),
+    }
+}
+
+/// `AUTH mechanism [initial]`; several blanks are let through (users.md S-31).
+fn auth(rest: &str) -> Result<Command, Reply> {
+    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let mechanism = words.next().ok_or(reply::SYNTAX)?.to_owned();
+    let initial = words.next().map(str::to_owned);
+    if words.next().is_some() { Err(reply::SYNTAX) } else { Ok(Command::Auth(mechanism, initial)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_parse() {
+        let parse = |line: &str| Command::parse(line.as_bytes());
+        assert_eq!(parse("ehlo Foo_bar."), Ok(Command::Ehlo("Foo_bar.".to_owned())));
+        assert_eq!(parse("EHLO"), Err(reply::SYNTAX));
+        assert_eq!(parse("EHLO a(b"), Err(reply::SYNTAX));
+        assert_eq!(parse("DATA x"), Err(reply::SYNTAX));
+        assert_eq!(parse("BDAT 10 last"), Ok(Command::Bdat(10, true)));
+        assert_eq!(parse("BDAT -1"), Err(reply::SYNTAX));
+        assert_eq!(parse("BDAT 99999999999999999999"), Err(reply::SYNTAX));
+        assert_eq!(parse("AUTH PLAIN  AAA="), Ok(Command::Auth("PLAIN".into(), Some("AAA=".into()))));
+        assert_eq!(parse("GET / HTTP/1.1"), Ok(Command::NotSmtp));
+        let Ok(Command::Mail(mail)) = parse("MAIL FROM: <a@b.c> SIZE=5 BODY=8bitmime RET=HDRS ENVID=x+2By") else {
+            panic!()
+        };
+        assert_eq!((mail.size, mail.body8, mail.ret), (Some(5), true, Some(Ret::Headers)));
+        assert_eq!(mail.envid.as_deref(), Some("x+y"));
+        assert_eq!(parse("MAIL FROM:<jörg@b.c>"), Err(reply::UTF8_NEEDED));
+        assert!(parse("MAIL FROM:<jörg@b.c> SMTPUTF8").is_ok());
+        assert_eq!(parse("MAIL FROM:<a@b.c> FOO=1").unwrap_err().code, 555);
+        assert_eq!(parse("RCPT TO:<>"), Err(reply::BAD_ADDRESS));
+        let Ok(Command::Rcpt(rcpt)) = parse("RCPT TO:<Postmaster> NOTIFY=NEVER ORCPT=rfc822;a@b") else {
+            panic!()
+        };
+        assert!(rcpt.recipient.is_none() && rcpt.notify.never);
+        assert_eq!(rcpt.orcpt.as_deref(), Some("rfc822;a@b"));
+    }
+}

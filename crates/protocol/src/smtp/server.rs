@@ -1,0 +1,615 @@
+//! The server's side of an SMTP session, without I/O. RFC 5321 §3, §4.1.4.
+//!
+//! Invariants: a machine that asks consumes no input; a recipient is in the envelope only once it
+//! was accepted; after STARTTLS nothing of before is remembered; a message with a bare CR, LF or NUL
+//! from a stranger is read to its true end, refused, and the connection closed.
+
+use super::body::{Bare, BareCheck, DataReader};
+use super::command::{Command, Mail, Rcpt};
+use super::limits::*;
+use super::reply::{self, Reply};
+use crate::line::{Input, Line};
+use crate::machine::{Machine, Step};
+use crate::sasl::{self, Exchange, Login, Next, RESPONSE_OCTETS_MAX};
+use std::time::Duration;
+
+/// What a port offers.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Our name.
+    pub hostname: String,
+    /// Octets of the largest message.
+    pub size_max: u64,
+    /// Recipients of one message. RFC 5321 §4.5.3.1.8 wants 100.
+    pub recipients_max: usize,
+    /// STARTTLS may be said.
+    pub starttls: bool,
+    /// Senders log in here, and must.
+    pub login: bool,
+    /// Passwords are taken without TLS.
+    pub plaintext_auth: bool,
+}
+
+/// The envelope of a message. RFC 5321 §2.3.1.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// MAIL
+    pub mail: Mail,
+    /// The RCPTs that were accepted.
+    pub recipients: Vec<Rcpt>,
+}
+
+/// The client's greeting.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// What it calls itself.
+    pub name: String,
+    /// EHLO, not HELO.
+    pub extended: bool,
+}
+
+/// What the machine asks its shell.
+#[derive(Debug)]
+pub enum Question {
+    /// Is this password right?
+    Authenticate(Login),
+    /// May this sender send?
+    Sender(Mail),
+    /// Will you take mail for this recipient?
+    Recipient(Rcpt),
+    /// Does this exist?
+    Verify(String),
+    /// A message begins; the answer is not told the client unless it is negative.
+    Begin(Hello, Envelope),
+    /// The message is complete; the answer is the reply to it.
+    End,
+    /// What came of the message is void. The answer is not looked at.
+    Abort,
+}
+
+/// The shell's answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// Yes.
+    Yes,
+    /// The reply to give; negative means no.
+    Reply(Reply),
+}
+
+/// What the machine is doing.
+#[derive(Debug)]
+enum Phase {
+    Command,
+    Sasl(Exchange),
+    Data(DataReader),
+    Chunk { left: u64, last: bool },
+    /// Octets of a chunk that nobody wants, then the reply.
+    Discard { left: u64, reply: Reply },
+    Asking(Pending),
+    Tls,
+    Closing,
+}
+
+/// What the answer is for.
+#[derive(Debug)]
+enum Pending {
+    Login,
+    Sender(Mail),
+    Recipient(Rcpt),
+    Verify,
+    BeginData,
+    BeginChunk { size: u64, last: bool },
+    End,
+    Abort(Reply),
+}
+
+/// A session.
+pub struct Session {
+    offer: Offer,
+    input: Input,
+    output: Vec<u8>,
+    phase: Phase,
+    hello: Option<Hello>,
+    envelope: Option<Envelope>,
+    /// A message is being received in chunks.
+    chunks: Option<BareCheck>,
+    tls: bool,
+    authenticated: bool,
+    octets: u64,
+    errors: usize,
+    progress: u64,
+    going_down: bool,
+}
+
+impl Session {
+    /// A session under TLS or not yet; the greeting is in the output.
+    pub fn new(offer: Offer, tls: bool) -> Session {
+        let mut session = Session {
+            input: Input::default(),
+            output: Vec::new(),
+            phase: Phase::Command,
+            hello: None,
+            envelope: None,
+            chunks: None,
+            tls,
+            authenticated: false,
+            octets: 0,
+            errors: 0,
+            progress: 0,
+            going_down: false,
+            offer,
+        };
+        let text = format!("220 {} ESMTP Postrider\r\n", session.offer.hostname);
+        session.output.extend_from_slice(text.as_bytes());
+        session
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        reply.encode(&mut self.output);
+        self.progress += 1;
+        if reply.code >= 500 {
+            self.errors += 1;
+            let most = if self.hello.is_some() { ERRORS_MAX } else { ERRORS_BEFORE_HELLO_MAX };
+            if self.errors >= most {
+                reply::TOO_MANY_ERRORS.encode(&mut self.output);
+                self.phase = Phase::Closing;
+            }
+        }
+    }
+
+    fn close_with(&mut self, reply: &Reply) {
+        reply.encode(&mut self.output);
+        self.phase = Phase::Closing;
+    }
+
+    fn bare(&self) -> Bare {
+        if self.authenticated { Bare::Repair } else { Bare::Refuse }
+    }
+
+    /// Passwords may be said now.
+    fn may_login(&self) -> bool {
+        self.offer.login && (self.tls || self.offer.plaintext_auth)
+    }
+
+    fn command(&mut self) -> Option<Step<Question>> {
+        match self.input.line(COMMAND_OCTETS_MAX) {
+            Line::Partial => return Some(Step::Read),
+            Line::TooLong => self.say(&reply::LINE_TOO_LONG),
+            Line::Bare => self.close_with(&reply::BARE_LINE_BREAK),
+            Line::Whole(line) => match Command::parse(&line) {
+                Ok(command) => return self.obey(command),
+                Err(refusal) => self.say(&refusal),
+            },
+        }
+        None
+    }
+
+    fn obey(&mut self, command: Command) -> Option<Step<Question>> {
+        match command {
+            Command::Ehlo(name) => self.greet(name, true),
+            Command::Helo(name) => self.greet(name, false),
+            Command::Mail(mail) => return self.mail(mail),
+            Command::Rcpt(rcpt) => return self.rcpt(rcpt),
+            Command::Data => return self.data(),
+            Command::Bdat(size, last) => return self.bdat(size, last),
+            Command::Rset => return self.reset(reply::OK),
+            Command::Noop => self.say(&reply::OK),
+            Command::Help => self.say(&reply::HELP),
+            Command::Quit => self.close_with(&reply::BYE),
+            Command::Vrfy(text) => return Some(self.ask(Pending::Verify, Question::Verify(text))),
+            Command::StartTls => self.starttls(),
+            Command::Auth(mechanism, initial) => return self.auth(&mechanism, initial),
+            Command::NotSmtp => self.close_with(&reply::NOT_SMTP),
+        }
+        None
+    }
+
+    fn ask(&mut self, pending: Pending, question: Question) -> Step<Question> {
+        self.phase = Phase::Asking(pending);
+        Step::Ask(question)
+    }
+
+    /// EHLO, HELO. RFC 5321 §4.1.1.1: also ends a transaction.
+    fn greet(&mut self, name: String, extended: bool) {
+        self.envelope = None;
+        let hostname = self.offer.hostname.clone();
+        let text = if extended { self.extensions().join("\n") } else { hostname };
+        self.hello = Some(Hello { name, extended });
+        self.say(&Reply { code: 250, enhanced: "", text: text.into() });
+    }
+
+    fn extensions(&self) -> Vec<String> {
+        let mut lines = vec![self.offer.hostname.clone()];
+        let fixed = ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"];
+        lines.push(format!("SIZE {}", self.offer.size_max));
+        lines.extend(fixed.map(str::to_owned));
+        if self.offer.starttls && !self.tls {
+            lines.push("STARTTLS".to_owned());
+        }
+        if self.may_login() && !self.authenticated {
+            lines.push("AUTH PLAIN LOGIN".to_owned());
+        }
+        lines.push("HELP".to_owned());
+        lines
+    }
+
+    fn starttls(&mut self) {
+        if !self.offer.starttls || self.tls {
+            return self.say(&reply::NO_TLS);
+        }
+        self.say(&reply::READY_FOR_TLS);
+        self.phase = Phase::Tls;
+    }
+
+    fn auth(&mut self, mechanism: &str, initial: Option<String>) -> Option<Step<Question>> {
+        let refusal = match () {
+            () if !self.offer.login => Some(reply::AUTH_ELSEWHERE),
+            () if self.hello.is_none() => Some(reply::HELLO_FIRST),
+            () if self.authenticated || self.envelope.is_some() => Some(reply::BAD_SEQUENCE),
+            () if !self.may_login() => Some(reply::TLS_FIRST),
+            () => None,
+        };
+        if let Some(refusal) = refusal {
+            self.say(&refusal);
+            return None;
+        }
+        match sasl::begin(mechanism, initial.as_deref().map(str::as_bytes)) {
+            Some((exchange, next)) => self.sasl(exchange, next),
+            None => {
+                self.say(&reply::UNKNOWN_MECHANISM);
+                None
+            }
+        }
+    }
+
+    fn sasl(&mut self, exchange: Exchange, next: Next) -> Option<Step<Question>> {
+        self.phase = Phase::Command;
+        match next {
+            Next::Challenge(text) => {
+                self.output.extend_from_slice(format!("334 {text}\r\n").as_bytes());
+                self.progress += 1;
+                self.phase = Phase::Sasl(exchange);
+            }
+            Next::Check(login) => {
+                return Some(self.ask(Pending::Login, Question::Authenticate(login)));
+            }
+            Next::Aborted => self.say(&reply::AUTH_ABORTED),
+            Next::Broken => self.say(&reply::BAD_BASE64),
+        }
+        None
+    }
+
+    fn mail(&mut self, mail: Mail) -> Option<Step<Question>> {
+        let refusal = match () {
+            () if self.hello.is_none() => Some(reply::HELLO_FIRST),
+            () if self.offer.login && !self.authenticated => Some(reply::LOGIN_FIRST),
+            () if self.envelope.is_some() || self.chunks.is_some() => Some(reply::BAD_SEQUENCE),
+            () if mail.size.is_some_and(|size| size > self.offer.size_max) => Some(reply::TOO_BIG),
+            () => None,
+        };
+        if let Some(refusal) = refusal {
+            self.say(&refusal);
+            return None;
+        }
+        Some(self.ask(Pending::Sender(mail.clone()), Question::Sender(mail)))
+    }
+
+    fn rcpt(&mut self, rcpt: Rcpt) -> Option<Step<Question>> {
+        let refusal = match &self.envelope {
+            None => Some(reply::MAIL_FIRST),
+            Some(_) if self.chunks.is_some() => Some(reply::BAD_SEQUENCE),
+            Some(envelope) if envelope.recipients.len() >= self.offer.recipients_max => {
+                Some(reply::TOO_MANY_RECIPIENTS)
+            }
+            Some(envelope) => {
+                let utf8 = rcpt.recipient.as_ref().is_some_and(mail::Address::needs_utf8);
+                (utf8 && !envelope.mail.smtputf8).then_some(reply::UTF8_NEEDED)
+            }
+        };
+        if let Some(refusal) = refusal {
+            self.say(&refusal);
+            return None;
+        }
+        Some(self.ask(Pending::Recipient(rcpt.clone()), Question::Recipient(rcpt)))
+    }
+
+    /// The envelope, if a message may come now.
+    fn complete_envelope(&self) -> Result<(Hello, Envelope), Reply> {
+        match (&self.hello, &self.envelope) {
+            (Some(_), None) | (None, _) => Err(reply::MAIL_FIRST),
+            (_, Some(envelope)) if envelope.recipients.is_empty() => Err(reply::RCPT_FIRST),
+            (Some(hello), Some(envelope)) => Ok((hello.clone(), envelope.clone())),
+        }
+    }
+
+    fn data(&mut self) -> Option<Step<Question>> {
+        if self.chunks.is_some() {
+            self.say(&reply::BAD_SEQUENCE);
+            return None;
+        }
+        match self.complete_envelope() {
+            Ok((hello, envelope)) => {
+                Some(self.ask(Pending::BeginData, Question::Begin(hello, envelope)))
+            }
+            Err(refusal) => {
+                self.say(&refusal);
+                None
+            }
+        }
+    }
+
+    fn bdat(&mut self, size: u64, last: bool) -> Option<Step<Question>> {
+        let too_big = self.octets.saturating_add(size) > self.offer.size_max;
+        if self.chunks.is_some() {
+            if too_big {
+                self.discard(size, reply::TOO_BIG);
+                return None;
+            }
+            self.phase = Phase::Chunk { left: size, last };
+            return None;
+        }
+        match self.complete_envelope() {
+            Err(refusal) => {
+                self.discard(size, refusal);
+                None
+            }
+            Ok(_) if too_big => {
+                self.discard(size, reply::TOO_BIG);
+                None
+            }
+            Ok((hello, envelope)) => {
+                let pending = Pending::BeginChunk { size, last };
+                Some(self.ask(pending, Question::Begin(hello, envelope)))
+            }
+        }
+    }
+
+    /// A chunk nobody wants has to be read all the same. RFC 3030 §2.
+    fn discard(&mut self, size: u64, reply: Reply) {
+        if size > self.offer.size_max {
+            return self.close_with(&reply::TOO_BIG);
+        }
+        self.phase = Phase::Discard { left: size, reply };
+    }
+
+    /// The transaction ends without a message.
+    fn reset(&mut self, reply: Reply) -> Option<Step<Question>> {
+        self.envelope = None;
+        self.octets = 0;
+        if self.chunks.take().is_some() {
+            return Some(self.ask(Pending::Abort(reply), Question::Abort));
+        }
+        self.say(&reply);
+        None
+    }
+
+    fn data_octets(&mut self) -> Option<Step<Question>> {
+        let Phase::Data(reader) = &mut self.phase else { return None };
+        if self.input.is_empty() {
+            return Some(Step::Read);
+        }
+        let mut piece = Vec::with_capacity(self.input.rest().len().min(PIECE_OCTETS));
+        let rest = self.input.rest();
+        let rest = rest.get(..rest.len().min(PIECE_OCTETS)).unwrap_or_default();
+        let (used, ended) = reader.read(rest, &mut piece);
+        let tainted = reader.tainted;
+        self.input.consume(used);
+        self.count(used as u64);
+        let too_big = self.octets > self.offer.size_max;
+        if ended {
+            self.phase = Phase::Command;
+            if tainted {
+                self.going_down = true;
+                self.envelope = None;
+                return Some(self.ask(Pending::Abort(reply::BARE_IN_MESSAGE), Question::Abort));
+            }
+            if too_big {
+                self.chunks = Some(BareCheck::default());
+                return self.reset(reply::TOO_BIG);
+            }
+            self.phase = Phase::Asking(Pending::End);
+            // The last octets first; `next` comes back for the question.
+            self.phase = Phase::Chunk { left: 0, last: true };
+            self.chunks = Some(BareCheck::default());
+            return Some(Step::Body(piece));
+        }
+        if too_big || tainted || piece.is_empty() {
+            return None;
+        }
+        Some(Step::Body(piece))
+    }
+
+    fn count(&mut self, octets: u64) {
+        let before = self.octets / PROGRESS_OCTETS;
+        self.octets += octets;
+        self.progress += self.octets / PROGRESS_OCTETS - before;
+    }
+
+    fn chunk_octets(&mut self, left: u64, last: bool) -> Option<Step<Question>> {
+        if left > 0 {
+            let rest = self.input.rest();
+            if rest.is_empty() {
+                return Some(Step::Read);
+            }
+            let take = rest.len().min(PIECE_OCTETS).min(usize::try_from(left).unwrap_or(usize::MAX));
+            let piece = rest.get(..take).unwrap_or_default().to_vec();
+            if let Some(check) = &mut self.chunks {
+                check.feed(&piece);
+            }
+            self.input.consume(take);
+            self.count(take as u64);
+            self.phase = Phase::Chunk { left: left - take as u64, last };
+            return Some(Step::Body(piece));
+        }
+        self.phase = Phase::Command;
+        if !last {
+            self.say(&reply::CHUNK_OK);
+            return None;
+        }
+        let strict = self.bare() == Bare::Refuse;
+        let tainted = self.chunks.as_mut().is_some_and(|check| {
+            check.finish();
+            check.tainted
+        });
+        if tainted && strict {
+            self.going_down = true;
+            return self.reset(reply::BARE_IN_MESSAGE);
+        }
+        Some(self.ask(Pending::End, Question::End))
+    }
+
+    fn discard_octets(&mut self) -> Option<Step<Question>> {
+        let Phase::Discard { left, reply } = &mut self.phase else { return None };
+        let used = self.input.rest().len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+        *left -= used as u64;
+        self.input.consume(used);
+        if *left > 0 {
+            return Some(Step::Read);
+        }
+        let reply = reply.clone();
+        self.phase = Phase::Command;
+        self.reset(reply)
+    }
+}
+
+impl Machine for Session {
+    type Question = Question;
+    type Answer = Answer;
+
+    fn receive(&mut self, bytes: &[u8]) {
+        self.input.receive(bytes);
+    }
+
+    fn next(&mut self) -> Step<Question> {
+        loop {
+            let step = match &mut self.phase {
+                Phase::Closing => return Step::Close,
+                Phase::Tls => return Step::StartTls,
+                Phase::Asking(_) => return Step::Read,
+                Phase::Command if self.going_down => {
+                    self.close_with(&reply::SHUTTING_DOWN);
+                    None
+                }
+                Phase::Command => self.command(),
+                Phase::Sasl(_) => match self.input.line(RESPONSE_OCTETS_MAX) {
+                    Line::Partial => Some(Step::Read),
+                    Line::Whole(line) => {
+                        match std::mem::replace(&mut self.phase, Phase::Command) {
+                            Phase::Sasl(exchange) => {
+                                let (exchange, next) = exchange.respond(&line);
+                                self.sasl(exchange, next)
+                            }
+                            _ => None,
+                        }
+                    }
+                    Line::TooLong => {
+                        self.phase = Phase::Command;
+                        self.say(&reply::BAD_BASE64);
+                        None
+                    }
+                    Line::Bare => {
+                        self.close_with(&reply::BARE_LINE_BREAK);
+                        None
+                    }
+                },
+                Phase::Data(_) => self.data_octets(),
+                Phase::Chunk { left, last } => {
+                    let (left, last) = (*left, *last);
+                    self.chunk_octets(left, last)
+                }
+                Phase::Discard { .. } => self.discard_octets(),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let Phase::Asking(pending) = std::mem::replace(&mut self.phase, Phase::Command) else {
+            return;
+        };
+        let refusal = match answer {
+            Answer::Yes => None,
+            Answer::Reply(reply) => Some(reply),
+        };
+        match (pending, refusal) {
+            (Pending::Login, None) => {
+                self.authenticated = true;
+                self.say(&reply::LOGGED_IN);
+            }
+            (Pending::Sender(mail), None) => {
+                self.envelope = Some(Envelope { mail, recipients: Vec::new() });
+                self.octets = 0;
+                self.say(&reply::SENDER_OK);
+            }
+            (Pending::Recipient(rcpt), None) => {
+                if let Some(envelope) = &mut self.envelope {
+                    envelope.recipients.push(rcpt);
+                }
+                self.say(&reply::RECIPIENT_OK);
+            }
+            (Pending::BeginData, None) => {
+                self.say(&reply::GO_AHEAD);
+                self.phase = Phase::Data(DataReader::new(self.bare()));
+            }
+            (Pending::BeginChunk { size, last }, None) => {
+                self.chunks = Some(BareCheck::default());
+                self.phase = Phase::Chunk { left: size, last };
+            }
+            (Pending::BeginChunk { size, .. }, Some(reply)) => self.discard(size, reply),
+            (Pending::Abort(reply), _) => {
+                self.say(&reply);
+                if self.going_down {
+                    self.phase = Phase::Closing;
+                }
+            }
+            (Pending::End, reply) => {
+                self.envelope = None;
+                self.chunks = None;
+                self.octets = 0;
+                self.say(&reply.unwrap_or(reply::TRY_LATER));
+            }
+            (Pending::Verify, None) => self.say(&reply::CANNOT_VERIFY),
+            (_, Some(reply)) => self.say(&reply),
+        }
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    fn tls_started(&mut self) {
+        self.input.clear();
+        self.hello = None;
+        self.envelope = None;
+        self.tls = true;
+        self.errors = 0;
+        self.phase = Phase::Command;
+        self.progress += 1;
+    }
+
+    fn has_unread_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    fn patience(&self) -> Duration {
+        COMMAND_WAIT
+    }
+
+    fn progress(&self) -> u64 {
+        self.progress
+    }
+
+    fn expire(&mut self) {
+        self.close_with(&reply::TIMED_OUT);
+    }
+
+    fn shutdown(&mut self) {
+        self.going_down = true;
+    }
+
+    fn fail(&mut self) {
+        self.close_with(&reply::SESSION_FAILED);
+    }
+}
