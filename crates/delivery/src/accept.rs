@@ -190,7 +190,7 @@ impl Receiving {
         let shared = self.shared;
         let now = shared.world.clock.unix_seconds();
         let fate = decide(&shared, &self.incoming).await?;
-        let placements = placements(&shared, &fate.accounts).await?;
+        let placements = placements(&shared, &fate.accounts)?;
         let content = self.spool.seal()?;
         let octets = content.len();
         let queued = fate.remote.len();
@@ -278,13 +278,13 @@ async fn decide(shared: &Shared, incoming: &Incoming) -> Result<Fate, DeliveryEr
     Ok(fate)
 }
 
-pub(crate) async fn placements(
+pub(crate) fn placements(
     shared: &Shared,
     accounts: &[AccountId],
 ) -> Result<Vec<Placement>, DeliveryError> {
     let mut placements = Vec::with_capacity(accounts.len());
     for account in accounts {
-        let inbox = shared.store.mailbox(*account, MailboxName::inbox()).await?;
+        let inbox = shared.store.mailbox(*account, &MailboxName::inbox())?;
         let inbox = inbox.ok_or_else(|| DeliveryError::Unavailable("no INBOX".to_owned()))?;
         placements.push(Placement { mailbox: inbox.id, flags: Vec::new() });
     }

@@ -40,9 +40,11 @@ pub(crate) async fn report(
     let message =
         MessageId::new(shared.world.clock.unix_millis() as u64, shared.world.random.u32());
     let recipients: Vec<ReportedRecipient> = wanted.iter().map(|f| reported(f, now)).collect();
-    let original = original(shared, row).await?;
+    let original = original(shared, row)?;
     let returned = match row.ret {
-        Some(Ret::Full) if original.len() as u64 <= RETURNED_OCTETS_MAX => Original::Full(&original),
+        Some(Ret::Full) if original.len() as u64 <= RETURNED_OCTETS_MAX => {
+            Original::Full(&original)
+        }
         _ => Original::Header(mail::mime::header_of(&original)),
     };
     let report = Report {
@@ -92,10 +94,10 @@ fn reported(finding: &Finding<'_>, now: i64) -> ReportedRecipient {
 }
 
 /// The start of the original: enough for a report, never the whole of a big message.
-async fn original(shared: &Shared, row: &QueueRow) -> Result<Vec<u8>, DeliveryError> {
+fn original(shared: &Shared, row: &QueueRow) -> Result<Vec<u8>, DeliveryError> {
     let from = u64::from(row.skip);
     let to = row.size.min(from + RETURNED_OCTETS_MAX + 1);
-    Ok(shared.store.content(row.content, from..to).await?)
+    Ok(shared.store.content(row.content, from..to)?)
 }
 
 /// The report as a message to `to`, which is one of ours or somewhere else.
@@ -146,7 +148,7 @@ async fn delivery(
         content: spool.seal()?,
         summary: parser.finish().encode(),
         date: now,
-        placements: accept::placements(shared, &accounts).await?,
+        placements: accept::placements(shared, &accounts)?,
         queue,
         journey: Vec::new(),
     }))

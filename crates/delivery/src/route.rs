@@ -40,7 +40,7 @@ use RouteProblem::{Permanent, Temporary};
 /// Finds the route: an operator's route for the domain, else the smarthost, else its MX.
 pub(crate) async fn route(shared: &Shared, domain: &Domain) -> Route {
     let mut route = Route::default();
-    let fixed = match shared.store.route(domain.clone()).await {
+    let fixed = match shared.store.route(domain) {
         Ok(found) => found.or_else(|| shared.settings.smarthost.clone()),
         Err(error) => return with_problem(route, Temporary("4.3.0", error.to_string())),
     };
@@ -123,7 +123,8 @@ async fn by_exchangers(
     route.hosts.truncate(HOSTS_MAX);
     if route.hosts.is_empty() {
         let looped = last_preference.is_some();
-        let why = format!("mail for {domain} would come back to this server, which does not know it");
+        let why =
+            format!("mail for {domain} would come back to this server, which does not know it");
         let none = Permanent("5.1.2", format!("no server of {domain} has an address"));
         route.problem =
             Some(if looped { Permanent("5.4.6", why) } else { problem.unwrap_or(none) });

@@ -4,12 +4,11 @@
 //! Invariant: a (message, destination) pair is in flight at most once; its rows are settled in one
 //! commit, together with any report about them.
 
+use crate::bounce::{self, Finding};
 use crate::journey::{Outcome, Step};
-use crate::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_DESTINATION, DUE_AT_ONCE, IDLE_CONNECTION,
-};
+use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_DESTINATION, DUE_AT_ONCE, IDLE_CONNECTION};
 use crate::remote::{Attempt, Connection, Fate, attempt};
-use crate::{Delivery, Shared, bounce};
+use crate::{Delivery, Shared};
 use mail::report::dsn::Action;
 use mail::{Domain, MessageId};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -62,7 +61,7 @@ impl Scheduler {
         let mut queue = self.shared.store.queue_watch();
         loop {
             queue.borrow_and_update();
-            let wait = match self.dispatch().await {
+            let wait = match self.dispatch() {
                 Ok(wait) => wait,
                 Err(error) => {
                     tracing::error!(%error, "cannot read the queue");
@@ -79,16 +78,16 @@ impl Scheduler {
     }
 
     /// Gives due rows to their lanes; returns how long until the next one is due.
-    async fn dispatch(self: &Arc<Self>) -> Result<Duration, StoreError> {
+    fn dispatch(self: &Arc<Self>) -> Result<Duration, StoreError> {
         let now = self.shared.world.clock.unix_seconds();
         let flying = self.state().in_flight.len();
         if flying < DUE_AT_ONCE {
-            let due = self.shared.store.queue_due(now, flying + DUE_AT_ONCE).await?;
+            let due = self.shared.store.queue_due(now, flying + DUE_AT_ONCE)?;
             for (message, domain, recipients) in due {
                 self.enqueue(Job { message, domain, recipients });
             }
         }
-        let next = self.shared.store.queue_next(now).await?;
+        let next = self.shared.store.queue_next(now)?;
         let wait = next.map_or(3600, |next| (next - now).clamp(1, 3600));
         Ok(Duration::from_secs(wait as u64))
     }
@@ -152,9 +151,9 @@ impl Scheduler {
         job: &Job,
         connection: &mut Option<Connection>,
     ) -> Result<(), StoreError> {
-        let Some(row) = self.shared.store.queue_get(job.message).await? else { return Ok(()) };
+        let Some(row) = self.shared.store.queue_get(job.message)? else { return Ok(()) };
         let start = self.shared.world.clock.unix_millis();
-        let wanted = |r: &&RecipientRow| job.recipients.contains(&r.n) && r.is_waiting();
+        let wanted = |r: &&RecipientRow| job.recipients.contains(&r.n) && !r.held;
         let recipients: Vec<&RecipientRow> = row.recipients.iter().filter(wanted).collect();
         if recipients.is_empty() {
             return Ok(());
@@ -174,13 +173,188 @@ impl Scheduler {
         };
         let Some((_, fate)) = tried.fates.first().cloned() else { return Ok(()) };
         for job in jobs {
-            let _flight = Flight { scheduler_state: &self.state, moved: &self.moved, job: &job };
-            let Some(row) = self.shared.store.queue_get(job.message).await? else { continue };
             let now = self.shared.world.clock.unix_millis();
             let fates = job.recipients.iter().map(|n| (*n, fate.clone())).collect();
             let same = Attempt { fates, dns: tried.dns.clone(), ..Attempt::default() };
-            settle(&self.shared, &row, domain, now, same).await?;
+            let row = self.shared.store.queue_get(job.message)?;
+            if let Some(row) = row {
+                settle(&self.shared, &row, domain, now, same).await?;
+            }
+            self.landed(&job);
         }
         Ok(())
+    }
+
+    /// The job is not in flight any more.
+    fn landed(&self, job: &Job) {
+        self.state().in_flight.remove(&(job.message, job.domain.clone()));
+    }
+}
+
+/// Takes a job out of flight when its worker is done with it, however that ends.
+struct Flight {
+    scheduler: Arc<Scheduler>,
+    job: Job,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.scheduler.landed(&self.job);
+        if self.scheduler.state().in_flight.len() < DUE_AT_ONCE / 2 {
+            self.scheduler.moved.notify_one();
+        }
+    }
+}
+
+/// Counts a worker out when it ends, however that is.
+struct Leaves {
+    scheduler: Arc<Scheduler>,
+    domain: Domain,
+}
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        let mut state = self.scheduler.state();
+        state.connections = state.connections.saturating_sub(1);
+        let Some(lane) = state.lanes.get_mut(&self.domain) else { return };
+        lane.workers = lane.workers.saturating_sub(1);
+        if lane.workers == 0 {
+            // Jobs that came while the last worker left are found again as due.
+            let left = state.lanes.remove(&self.domain).map(|lane| lane.jobs).unwrap_or_default();
+            for job in &left {
+                state.in_flight.remove(&(job.message, job.domain.clone()));
+            }
+            drop(state);
+            if !left.is_empty() {
+                self.scheduler.moved.notify_one();
+            }
+        }
+    }
+}
+
+/// Writes down what became of an attempt: the rows, the journey, and a report if one is due, in
+/// one commit.
+async fn settle(
+    shared: &Shared,
+    row: &QueueRow,
+    domain: &Domain,
+    start: i64,
+    tried: Attempt,
+) -> Result<(), StoreError> {
+    let end = shared.world.clock.unix_millis();
+    let now = end.div_euclid(1000);
+    let mut verdicts = Vec::new();
+    let mut findings = Vec::new();
+    let mut outcomes = Vec::new();
+    for (n, fate) in &tried.fates {
+        let Some(recipient) = row.recipients.iter().find(|r| r.n == *n) else { continue };
+        let verdict = judge(shared, row, recipient, fate, now);
+        outcomes.push(outcome(recipient, fate, &verdict.settlement));
+        verdicts.push((*n, verdict.settlement));
+        findings.extend(verdict.finding);
+    }
+    for outcome in &outcomes {
+        let Outcome { recipient, result, reply } = outcome;
+        tracing::info!(message = %row.message, %recipient, %result, %reply, "relay");
+    }
+    let step = Step::Attempt {
+        at: end,
+        took: end - start,
+        domain: domain.to_string(),
+        dns: tried.dns,
+        host: tried.host,
+        tls: tried.tls.as_ref().map(crate::journey::describe_tls),
+        dialogue: tried.dialogue.lines,
+        outcomes,
+    };
+    let mut steps = vec![step.encode()];
+    let made = match bounce::report(shared, row, &findings).await {
+        Ok(made) => made,
+        Err(error) => return Err(StoreError::Engine(format!("cannot write a report: {error}"))),
+    };
+    let deliveries = made.into_iter().map(|made| {
+        tracing::info!(message = %row.message, report = %made.delivery.message, "report");
+        steps.push(made.step.encode());
+        made.delivery
+    });
+    let deliveries = deliveries.collect();
+    let message = row.message;
+    let write = move |w: &mut store::Writing<'_>| {
+        for (n, settlement) in &verdicts {
+            store::settle(w, message, *n, settlement)?;
+        }
+        steps.iter().try_for_each(|step| store::add_journey(w, message, step))
+    };
+    shared.store.deliver_and(deliveries, write).await.map(drop)
+}
+
+struct Verdict<'a> {
+    settlement: Settlement,
+    finding: Option<Finding<'a>>,
+}
+
+/// What an outcome means for a recipient: gone, tried again, or reported.
+fn judge<'a>(
+    shared: &Shared,
+    row: &QueueRow,
+    recipient: &'a RecipientRow,
+    fate: &Fate,
+    now: i64,
+) -> Verdict<'a> {
+    let finding = |action, status: &str, host: &Option<String>, reply: &str, retry_until| Finding {
+        recipient,
+        action,
+        status: status.to_owned(),
+        host: host.clone(),
+        reply: reply.to_owned(),
+        retry_until,
+    };
+    match fate {
+        // RFC 3461 §5.2.2: a server without DSN will not report, so we do.
+        Fate::Delivered { host, reply, dsn } => Verdict {
+            settlement: Settlement::Done,
+            finding: (!dsn)
+                .then(|| finding(Action::Relayed, "2.0.0", &Some(host.clone()), reply, None)),
+        },
+        Fate::Failed { status, host, reply } => Verdict {
+            settlement: Settlement::Done,
+            finding: Some(finding(Action::Failed, status, host, reply, None)),
+        },
+        Fate::Deferred { host, reply, .. } if now >= row.expires => {
+            let reply = format!("given up after all this time; last: {reply}");
+            Verdict {
+                settlement: Settlement::Done,
+                finding: Some(finding(Action::Failed, "5.4.7", host, &reply, None)),
+            }
+        }
+        Fate::Deferred { status, host, reply } => {
+            let waits = &shared.settings.retry_after;
+            let wait = waits.get(recipient.attempts as usize).or(waits.last());
+            let wait = wait.map_or(3600, |wait| wait.as_secs() as i64).max(1);
+            let notice = shared.settings.delay_notice_after.as_secs() as i64;
+            let tell = !recipient.delay_told && now - row.arrived >= notice;
+            let settlement = Settlement::Retry {
+                next_attempt: (now + wait).min(row.expires.max(now + 1)),
+                reply: reply.clone(),
+                host: host.clone(),
+                delay_told: tell,
+            };
+            let until = Some(row.expires);
+            let delayed = tell.then(|| finding(Action::Delayed, status, host, reply, until));
+            Verdict { settlement, finding: delayed }
+        }
+    }
+}
+
+fn outcome(recipient: &RecipientRow, fate: &Fate, settlement: &Settlement) -> Outcome {
+    let (result, reply) = match (fate, settlement) {
+        (Fate::Delivered { reply, .. }, _) => ("delivered", reply),
+        (Fate::Deferred { reply, .. }, Settlement::Retry { .. }) => ("deferred", reply),
+        (Fate::Deferred { reply, .. } | Fate::Failed { reply, .. }, _) => ("failed", reply),
+    };
+    Outcome {
+        recipient: recipient.address.to_string(),
+        result: result.to_owned(),
+        reply: reply.clone(),
     }
 }

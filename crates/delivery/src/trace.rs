@@ -17,9 +17,10 @@ pub fn received(incoming: &Incoming, hostname: &Domain, unix_seconds: i64) -> St
         Some(_) => format!("from {} (logged in)", incoming.helo),
         None => format!("from {} ([{}])", incoming.helo, incoming.peer.ip()),
     };
-    let tls = incoming.tls.as_ref().map_or(String::new(), |facts| {
-        format!("\r\n\t({} {})", facts.version, facts.cipher)
-    });
+    let tls = incoming
+        .tls
+        .as_ref()
+        .map_or(String::new(), |facts| format!("\r\n\t({} {})", facts.version, facts.cipher));
     let only = match incoming.recipients.as_slice() {
         [one] => format!("\r\n\tfor <{}>", one.address),
         _ => String::new(),
@@ -178,7 +179,8 @@ mod tests {
 
     #[test]
     fn hops_are_counted_in_the_header_only() {
-        let message = b"Received: a\r\n\tReceived: no\r\nRECEIVED: b\r\nX-Received: c\r\n\r\nReceived: d\r\n";
+        let message =
+            b"Received: a\r\n\tReceived: no\r\nRECEIVED: b\r\nX-Received: c\r\n\r\nReceived: d\r\n";
         for size in [1, 7, 1000] {
             let mut counter = HopCounter::default();
             message.chunks(size).for_each(|piece| counter.feed(piece));

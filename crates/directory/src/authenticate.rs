@@ -58,7 +58,7 @@ impl Directory {
     ) -> Result<Authenticated, AuthError> {
         let Credentials { user, password } = credentials;
         let account = match self.user_address(user) {
-            Some(address) => self.store.lookup(address).await.map_err(Unavailable::from)?.account,
+            Some(address) => self.store.lookup(&address).map_err(Unavailable::from)?.account,
             None => None,
         };
         let secret = account.as_ref().map(|row| row.secret.clone());

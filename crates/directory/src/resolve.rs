@@ -34,13 +34,13 @@ impl Directory {
     /// What `address` is to us: the address itself, then without its plus-tag, then the domain's
     /// catch-all.
     pub async fn resolve(&self, address: &Address) -> Result<Resolution, Unavailable> {
-        let found = self.store.lookup(address.clone()).await?;
+        let found = self.store.lookup(address)?;
         let Some(domain) = found.domain.clone() else { return Ok(Resolution::NotLocal) };
         if let Some(resolution) = direct(found) {
             return Ok(resolution);
         }
         if let Some(plain) = without_tag(address)
-            && let Some(resolution) = direct(self.store.lookup(plain).await?)
+            && let Some(resolution) = direct(self.store.lookup(&plain)?)
         {
             return Ok(resolution);
         }

@@ -116,7 +116,10 @@ mod tests {
         for split in 1..40 {
             let text = b"EHLO x\r\n\r\n0123456789abc\r\nNOOP\r\n";
             let whole = |text: &str| Line::Whole(text.as_bytes().to_vec());
-            assert_eq!(all(text, split), [whole("EHLO x"), whole(""), Line::TooLong, whole("NOOP")]);
+            assert_eq!(
+                all(text, split),
+                [whole("EHLO x"), whole(""), Line::TooLong, whole("NOOP")]
+            );
             assert_eq!(all(b"a\nb\r\n", split), [Line::Bare]);
             assert_eq!(all(b"a\rb\r\n", split), [Line::Bare]);
         }

@@ -118,7 +118,11 @@ where
             Step::Close => {
                 let flushed = flush(&mut stream, machine.output()).await;
                 let closed = tokio::time::timeout(limits::CLOSE_WAIT, stream.shutdown()).await;
-                return if flushed.is_ok() && closed.is_ok() { Ending::Closed } else { Ending::PeerGone };
+                return if flushed.is_ok() && closed.is_ok() {
+                    Ending::Closed
+                } else {
+                    Ending::PeerGone
+                };
             }
             Step::Read => {
                 if flush(&mut stream, machine.output()).await.is_err() {
@@ -157,5 +161,7 @@ async fn flush(stream: &mut BoxStream, buffer: &mut Vec<u8>) -> io::Result<()> {
 
 async fn timeout(io: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     const WRITE_WAIT: Duration = limits::WRITE_WAIT;
-    tokio::time::timeout(WRITE_WAIT, io).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    tokio::time::timeout(WRITE_WAIT, io)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

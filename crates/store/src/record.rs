@@ -223,9 +223,8 @@ impl<'a> Reader<'a> {
         let mailbox = MailboxId(self.u32()?);
         let uid = Uid::new(self.u32()?)?;
         let modseq = ModSeq(self.u64()?);
-        let flag = |name: &str| {
-            Flag::system(name).or_else(|| Keyword::new(name).map(Flag::Keyword))
-        };
+        let flag =
+            |name: &str| Flag::system(name).or_else(|| Keyword::new(name).map(Flag::Keyword));
         let flags = self.text()?.split(' ').filter_map(flag).collect();
         Some(Place { mailbox, uid, modseq, flags })
     }

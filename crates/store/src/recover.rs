@@ -7,12 +7,12 @@
 use crate::delivery::Place;
 use crate::error::{Result, StoreError};
 use crate::mailbox::append;
+use crate::queue;
 use crate::record::{Header, Kind};
 use crate::rows::ContentRow;
 use crate::segment::{Found, Segments, Tail, find};
 use crate::txn::{Durability, Engine};
 use crate::write::{Changes, Writing};
-use crate::queue;
 use mail::Entry;
 use mail::summary::Parser;
 use std::io;

@@ -272,7 +272,8 @@ impl Writer {
     }
 
     fn remove_if_dead(&mut self, segment: u32) {
-        if segment == self.tail.number || !matches!(self.engine.txn().segment_live(segment), Ok(0)) {
+        if segment == self.tail.number || !matches!(self.engine.txn().segment_live(segment), Ok(0))
+        {
             return;
         }
         if let Err(error) = self.segments.remove(segment) {

@@ -99,7 +99,17 @@ mod tests {
         assert_eq!(parse("pass  a b "), Ok(Command::Pass(" a b ".to_owned())));
         assert_eq!(parse("TOP 1 10"), Ok(Command::Top(1, 10)));
         assert_eq!(parse("LIST"), Ok(Command::List(None)));
-        for bad in ["RETR", "RETR 0", "RETR x", "RETR -1", "RETR 99999999999", "TOP 1", "STAT 1", "XYZ", "USER"] {
+        for bad in [
+            "RETR",
+            "RETR 0",
+            "RETR x",
+            "RETR -1",
+            "RETR 99999999999",
+            "TOP 1",
+            "STAT 1",
+            "XYZ",
+            "USER",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

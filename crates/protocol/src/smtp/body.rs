@@ -218,11 +218,22 @@ mod tests {
     fn messages_end_at_crlf_dot_crlf_only() {
         for split in [1, 2, 3, 5, 100] {
             let stuffed = b"a\r\n..b\r\n.\r\nNEXT";
-            assert_eq!(read(stuffed, split, Bare::Refuse), (b"a\r\n.b\r\n".to_vec(), Some(11), false));
+            assert_eq!(
+                read(stuffed, split, Bare::Refuse),
+                (b"a\r\n.b\r\n".to_vec(), Some(11), false)
+            );
             assert_eq!(read(b".\r\n", split, Bare::Refuse), (Vec::new(), Some(3), false));
             for smuggled in [
-                &b"a\n.\nMAIL"[..], b"a\n.\r\nMAIL", b"a\r.\rMAIL", b"a\r\n.\nMAIL", b"a\r\n.\rMAIL",
-                b"a\r.\r\nMAIL", b"a\r\n\0.\r\nMAIL", b"a\r\n.\r\r\nMAIL", b"a\r\r\n.\nM", b"a\n\r.\n\rM",
+                &b"a\n.\nMAIL"[..],
+                b"a\n.\r\nMAIL",
+                b"a\r.\rMAIL",
+                b"a\r\n.\nMAIL",
+                b"a\r\n.\rMAIL",
+                b"a\r.\r\nMAIL",
+                b"a\r\n\0.\r\nMAIL",
+                b"a\r\n.\r\r\nMAIL",
+                b"a\r\r\n.\nM",
+                b"a\n\r.\n\rM",
             ] {
                 for bare in [Bare::Refuse, Bare::Repair] {
                     let (_, end, tainted) = read(smuggled, split, bare);
@@ -237,7 +248,17 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back_as_one_message() {
-        for message in [&b""[..], b".", b"..\r\n", b"a\n.\nb", b"a\r.\r\nb", b"\r\n.\r\n", b"x\r", b"\n\n", b"a\r\n.b"] {
+        for message in [
+            &b""[..],
+            b".",
+            b"..\r\n",
+            b"a\n.\nb",
+            b"a\r.\r\nb",
+            b"\r\n.\r\n",
+            b"x\r",
+            b"\n\n",
+            b"a\r\n.b",
+        ] {
             for split in [1, 2, 100] {
                 let mut writer = DataWriter::default();
                 let mut wire = Vec::new();
@@ -257,8 +278,13 @@ mod tests {
     #[test]
     fn bare_octets_in_chunks_are_seen() {
         for (octets, tainted) in [
-            (&b"a\r\nb\r\n"[..], false), (b"a\nb", true), (b"a\rb", true), (b"a\r", true),
-            (b"a\0", true), (b"\r\r\n", true), (b"", false),
+            (&b"a\r\nb\r\n"[..], false),
+            (b"a\nb", true),
+            (b"a\rb", true),
+            (b"a\r", true),
+            (b"a\0", true),
+            (b"\r\r\n", true),
+            (b"", false),
         ] {
             for split in [1, 2, 100] {
                 let mut check = BareCheck::default();

@@ -36,9 +36,9 @@ impl RemoteReply {
         let word = first.split(' ').next().unwrap_or_default();
         let numbers: Vec<&str> = word.split('.').collect();
         let fine = numbers.len() == 3
-            && numbers.iter().all(|n| {
-                (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit())
-            })
+            && numbers
+                .iter()
+                .all(|n| (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
             && word.starts_with(['2', '4', '5']);
         if fine { word.to_owned() } else { format!("{}.0.0", self.code / 100) }
     }
@@ -213,7 +213,10 @@ mod tests {
     #[test]
     fn replies_are_read_in_any_split() {
         for split in [1, 2, 7, 1000] {
-            let all = replies(b"250-mx.test Hi\r\n250-SIZE 100\r\n250 STARTTLS\r\n550 5.1.1 no\r\n354\r\n", split);
+            let all = replies(
+                b"250-mx.test Hi\r\n250-SIZE 100\r\n250 STARTTLS\r\n550 5.1.1 no\r\n354\r\n",
+                split,
+            );
             let all = all.unwrap();
             assert_eq!(all.len(), 3);
             let can = Extensions::parse(&all[0]);

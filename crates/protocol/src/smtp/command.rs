@@ -142,7 +142,9 @@ fn mail(rest: &str) -> Result<Mail, Reply> {
             // RFC 4954 §5: who submitted it first; we trust nobody's word on it.
             ("AUTH", Some(_)) => {}
             ("SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID", _) => return Err(reply::SYNTAX),
-            _ => return Err(reply::UNKNOWN_PARAMETER.saying(format!("Unknown parameter {keyword}"))),
+            _ => {
+                return Err(reply::UNKNOWN_PARAMETER.saying(format!("Unknown parameter {keyword}")));
+            }
         }
     }
     let utf8 = mail.sender.address().is_some_and(Address::needs_utf8);
@@ -166,7 +168,9 @@ fn rcpt(rest: &str) -> Result<Rcpt, Reply> {
                 rcpt.orcpt = Some(decoded.ok_or(reply::SYNTAX)?);
             }
             ("NOTIFY" | "ORCPT", _) => return Err(reply::SYNTAX),
-            _ => return Err(reply::UNKNOWN_PARAMETER.saying(format!("Unknown parameter {keyword}"))),
+            _ => {
+                return Err(reply::UNKNOWN_PARAMETER.saying(format!("Unknown parameter {keyword}")));
+            }
         }
     }
     Ok(rcpt)
@@ -206,9 +210,14 @@ mod tests {
         assert_eq!(parse("BDAT 10 last"), Ok(Command::Bdat(10, true)));
         assert_eq!(parse("BDAT -1"), Err(reply::SYNTAX));
         assert_eq!(parse("BDAT 99999999999999999999"), Err(reply::SYNTAX));
-        assert_eq!(parse("AUTH PLAIN  AAA="), Ok(Command::Auth("PLAIN".into(), Some("AAA=".into()))));
+        assert_eq!(
+            parse("AUTH PLAIN  AAA="),
+            Ok(Command::Auth("PLAIN".into(), Some("AAA=".into())))
+        );
         assert_eq!(parse("GET / HTTP/1.1"), Ok(Command::NotSmtp));
-        let Ok(Command::Mail(mail)) = parse("MAIL FROM: <a@b.c> SIZE=5 BODY=8bitmime RET=HDRS ENVID=x+2By") else {
+        let Ok(Command::Mail(mail)) =
+            parse("MAIL FROM: <a@b.c> SIZE=5 BODY=8bitmime RET=HDRS ENVID=x+2By")
+        else {
             panic!()
         };
         assert_eq!((mail.size, mail.body8, mail.ret), (Some(5), true, Some(Ret::Headers)));
@@ -217,7 +226,8 @@ mod tests {
         assert!(parse("MAIL FROM:<jörg@b.c> SMTPUTF8").is_ok());
         assert_eq!(parse("MAIL FROM:<a@b.c> FOO=1").unwrap_err().code, 555);
         assert_eq!(parse("RCPT TO:<>"), Err(reply::BAD_ADDRESS));
-        let Ok(Command::Rcpt(rcpt)) = parse("RCPT TO:<Postmaster> NOTIFY=NEVER ORCPT=rfc822;a@b") else {
+        let Ok(Command::Rcpt(rcpt)) = parse("RCPT TO:<Postmaster> NOTIFY=NEVER ORCPT=rfc822;a@b")
+        else {
             panic!()
         };
         assert!(rcpt.recipient.is_none() && rcpt.notify.never);

@@ -80,14 +80,16 @@ pub const SESSION_FAILED: Reply = reply(421, "4.3.0", "Something went wrong here
 /// Too many mistakes.
 pub const TOO_MANY_ERRORS: Reply = reply(421, "4.7.0", "Too many errors");
 /// Too many connections.
-pub const TOO_MANY_CONNECTIONS: Reply = reply(421, "4.7.0", "Too many connections, come back later");
+pub const TOO_MANY_CONNECTIONS: Reply =
+    reply(421, "4.7.0", "Too many connections, come back later");
 
 /// Something of ours does not work now.
 pub const TRY_LATER: Reply = reply(451, "4.3.0", "Cannot do that now, come back later");
 /// The disk is full. RFC 5321 §4.2.3.
 pub const DISK_FULL: Reply = reply(452, "4.3.1", "No room to store the message, come back later");
 /// More recipients than one message may have. RFC 5321 §4.5.3.1.10.
-pub const TOO_MANY_RECIPIENTS: Reply = reply(452, "4.5.3", "Too many recipients, send the rest later");
+pub const TOO_MANY_RECIPIENTS: Reply =
+    reply(452, "4.5.3", "Too many recipients, send the rest later");
 /// AUTH that cannot be decided. RFC 4954 §6.
 pub const AUTH_UNAVAILABLE: Reply = reply(454, "4.7.0", "Cannot check the password now");
 
@@ -116,7 +118,8 @@ pub const MAIL_FIRST: Reply = reply(503, "5.5.1", "Say MAIL first");
 /// No recipient was accepted.
 pub const RCPT_FIRST: Reply = reply(503, "5.5.1", "Say RCPT first");
 /// A mechanism we do not have. RFC 4954 §4.
-pub const UNKNOWN_MECHANISM: Reply = reply(504, "5.5.4", "Unknown mechanism; there are PLAIN and LOGIN");
+pub const UNKNOWN_MECHANISM: Reply =
+    reply(504, "5.5.4", "Unknown mechanism; there are PLAIN and LOGIN");
 /// Login is needed. RFC 4954 §6.
 pub const LOGIN_FIRST: Reply = reply(530, "5.7.0", "Log in first");
 /// Wrong user or password. RFC 4954 §6.

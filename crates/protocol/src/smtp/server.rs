@@ -82,9 +82,15 @@ enum Phase {
     Command,
     Sasl(Exchange),
     Data(DataReader),
-    Chunk { left: u64, last: bool },
+    Chunk {
+        left: u64,
+        last: bool,
+    },
     /// Octets of a chunk that nobody wants, then the reply.
-    Discard { left: u64, reply: Reply },
+    Discard {
+        left: u64,
+        reply: Reply,
+    },
     Asking(Pending),
     Tls,
     Closing,
@@ -220,7 +226,8 @@ impl Session {
 
     fn extensions(&self) -> Vec<String> {
         let mut lines = vec![self.offer.hostname.clone()];
-        let fixed = ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"];
+        let fixed =
+            ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"];
         lines.push(format!("SIZE {}", self.offer.size_max));
         lines.extend(fixed.map(str::to_owned));
         if self.offer.starttls && !self.tls {
@@ -431,7 +438,8 @@ impl Session {
             if rest.is_empty() {
                 return Some(Step::Read);
             }
-            let take = rest.len().min(PIECE_OCTETS).min(usize::try_from(left).unwrap_or(usize::MAX));
+            let take =
+                rest.len().min(PIECE_OCTETS).min(usize::try_from(left).unwrap_or(usize::MAX));
             let piece = rest.get(..take).unwrap_or_default().to_vec();
             if let Some(check) = &mut self.chunks {
                 check.feed(&piece);
@@ -493,15 +501,13 @@ impl Machine for Session {
                 Phase::Command => self.command(),
                 Phase::Sasl(_) => match self.input.line(RESPONSE_OCTETS_MAX) {
                     Line::Partial => Some(Step::Read),
-                    Line::Whole(line) => {
-                        match std::mem::replace(&mut self.phase, Phase::Command) {
-                            Phase::Sasl(exchange) => {
-                                let (exchange, next) = exchange.respond(&line);
-                                self.sasl(exchange, next)
-                            }
-                            _ => None,
+                    Line::Whole(line) => match std::mem::replace(&mut self.phase, Phase::Command) {
+                        Phase::Sasl(exchange) => {
+                            let (exchange, next) = exchange.respond(&line);
+                            self.sasl(exchange, next)
                         }
-                    }
+                        _ => None,
+                    },
                     Line::TooLong => {
                         self.phase = Phase::Command;
                         self.say(&reply::BAD_BASE64);

@@ -32,8 +32,7 @@ pub(crate) fn copy(
     for entry in entries_of(w.txn, from, &uids)? {
         let flags = carried(&source, &mut target, &entry)?;
         w.hold(entry.content)?;
-        let new =
-            NewEntry { content: entry.content, size: entry.size, date: entry.date, flags };
+        let new = NewEntry { content: entry.content, size: entry.size, date: entry.date, flags };
         let placed = append::add(w, &mut target, new)?;
         pairs.push((entry.uid, placed.uid));
     }

@@ -71,8 +71,16 @@ pub(crate) fn change_flags(
         };
         if flags != entry.flags {
             let at = *modseq.get_or_insert_with(|| bump(&mut row));
-            recount(&mut row.unseen, !entry.flags.contains(FlagBits::SEEN), !flags.contains(FlagBits::SEEN));
-            recount(&mut row.deleted, entry.flags.contains(FlagBits::DELETED), flags.contains(FlagBits::DELETED));
+            recount(
+                &mut row.unseen,
+                !entry.flags.contains(FlagBits::SEEN),
+                !flags.contains(FlagBits::SEEN),
+            );
+            recount(
+                &mut row.deleted,
+                entry.flags.contains(FlagBits::DELETED),
+                flags.contains(FlagBits::DELETED),
+            );
             (entry.flags, entry.modseq) = (flags, at);
             w.txn.set_flags(mailbox, entry.uid, flags, at)?;
         }

@@ -124,10 +124,18 @@ impl Txn for Handle {
         self.delete_mailbox(id)
     }
     fn put_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()> {
-        self.execute("INSERT OR REPLACE INTO subscription(account, name) VALUES(?1, ?2)", (account.0, name.as_str())).map(drop)
+        self.execute(
+            "INSERT OR REPLACE INTO subscription(account, name) VALUES(?1, ?2)",
+            (account.0, name.as_str()),
+        )
+        .map(drop)
     }
     fn remove_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()> {
-        self.execute("DELETE FROM subscription WHERE account = ?1 AND name = ?2", (account.0, name.as_str())).map(drop)
+        self.execute(
+            "DELETE FROM subscription WHERE account = ?1 AND name = ?2",
+            (account.0, name.as_str()),
+        )
+        .map(drop)
     }
     fn put_entry(&mut self, mailbox: MailboxId, entry: &Entry) -> Result<()> {
         self.insert_entry(mailbox, entry)

@@ -1,0 +1,454 @@
+//! Handing a message to another server. RFC 5321 §3.3, §4.5.3.2, §5.1; STARTTLS by RFC 3207, taken
+//! when offered (RFC 7435).
+//!
+//! Invariant: a recipient counts as delivered only with the server's positive reply to the end of
+//! the message; whatever else happens it is deferred or failed, never lost.
+
+use crate::Shared;
+use crate::journey::{Dialogue, describe_tls};
+use crate::limits::{
+    CONNECT_WAIT, MESSAGES_PER_CONNECTION, PIECE_OCTETS, RECIPIENTS_PER_TRANSACTION,
+};
+use crate::route::{self, Host, RouteProblem};
+use mail::Domain;
+use protocol::smtp::body::DataWriter;
+use protocol::smtp::client::{Extensions, MailLine, RemoteReply, ReplyReader, rcpt_line};
+use protocol::smtp::params;
+use std::time::Duration;
+use store::{Notify, QueueRow, RecipientRow, Ret};
+use sys::net::BoxStream;
+use sys::tls::TlsFacts;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// What became of a recipient.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    /// The other server has it.
+    Delivered { host: String, reply: String, dsn: bool },
+    /// Not now.
+    Deferred { status: String, host: Option<String>, reply: String },
+    /// Never.
+    Failed { status: String, host: Option<String>, reply: String },
+}
+
+/// An attempt, as it ended.
+#[derive(Debug, Default)]
+pub(crate) struct Attempt {
+    /// Recipient numbers and their fates.
+    pub fates: Vec<(u32, Fate)>,
+    pub dns: Vec<String>,
+    pub host: Option<String>,
+    pub tls: Option<TlsFacts>,
+    pub dialogue: Dialogue,
+    /// No server of the destination could be spoken to at all.
+    pub unreachable: bool,
+}
+
+/// Why a conversation ended before its time.
+#[derive(Debug)]
+enum Broken {
+    /// The connection, or the peer's behaviour.
+    Connection(String),
+    /// The server said no to the conversation as a whole.
+    Refused(RemoteReply),
+}
+
+/// How long a reply may take. RFC 5321 §4.5.3.2.1 to §4.5.3.2.5.
+const REPLY_WAIT: Duration = Duration::from_secs(300);
+/// How long the reply to the end of a message may take. RFC 5321 §4.5.3.2.6.
+const FINAL_WAIT: Duration = Duration::from_secs(600);
+/// How long saying goodbye may take.
+const QUIT_WAIT: Duration = Duration::from_secs(2);
+
+/// A connection to another server, ready for a message.
+pub(crate) struct Connection {
+    stream: BoxStream,
+    replies: ReplyReader,
+    can: Extensions,
+    host: Host,
+    tls: Option<TlsFacts>,
+    sent: usize,
+    dialogue: Dialogue,
+}
+
+/// Hands a message to a destination, over `kept` if it still works.
+pub(crate) async fn attempt(
+    shared: &Shared,
+    domain: &Domain,
+    row: &QueueRow,
+    recipients: &[&RecipientRow],
+    kept: &mut Option<Connection>,
+) -> Attempt {
+    let mut tried = Attempt::default();
+    if let Some(mut connection) = kept.take() {
+        connection.dialogue = Dialogue::default();
+        if connection.reset().await.is_ok() {
+            converse(shared, row, recipients, connection, kept, &mut tried).await;
+            return tried;
+        }
+    }
+    let route = route::route(shared, domain).await;
+    tried.dns = route.dns;
+    let mut last = match route.problem {
+        Some(RouteProblem::Permanent(status, reply)) => {
+            let status = status.to_owned();
+            Fate::Failed { status, host: None, reply }
+        }
+        Some(RouteProblem::Temporary(status, reply)) => {
+            Fate::Deferred { status: status.to_owned(), host: None, reply }
+        }
+        None => deferred("4.4.1", None, "no server could be reached"),
+    };
+    for host in route.hosts {
+        match connect(shared, &host, &mut tried.dialogue).await {
+            Ok(connection) => {
+                converse(shared, row, recipients, connection, kept, &mut tried).await;
+                return tried;
+            }
+            Err(Broken::Refused(reply)) => {
+                last = fate_of(&reply, &host.name);
+            }
+            Err(Broken::Connection(why)) => {
+                let text = format!("{} [{}]: {why}", host.name, host.address);
+                last = deferred("4.4.1", Some(host.name), &text);
+            }
+        }
+    }
+    tried.unreachable = true;
+    tried.fates = recipients.iter().map(|r| (r.n, last.clone())).collect();
+    tried
+}
+
+fn deferred(status: &str, host: Option<String>, reply: &str) -> Fate {
+    Fate::Deferred { status: status.to_owned(), host, reply: reply.to_owned() }
+}
+
+fn fate_of(reply: &RemoteReply, host: &str) -> Fate {
+    let (status, host, text) = (reply.status(), Some(host.to_owned()), reply.text());
+    if reply.is_permanent() {
+        Fate::Failed { status, host, reply: text }
+    } else {
+        Fate::Deferred { status, host, reply: text }
+    }
+}
+
+/// Sends the message over a connection, and keeps the connection if it is still good.
+async fn converse(
+    shared: &Shared,
+    row: &QueueRow,
+    recipients: &[&RecipientRow],
+    mut connection: Connection,
+    kept: &mut Option<Connection>,
+    tried: &mut Attempt,
+) {
+    let host = connection.host.name.clone();
+    tried.host = Some(format!("{host} [{}]", connection.host.address));
+    tried.tls = connection.tls.clone();
+    let mut good = true;
+    for group in recipients.chunks(RECIPIENTS_PER_TRANSACTION) {
+        let mut fates: Vec<(u32, Option<Fate>)> = group.iter().map(|r| (r.n, None)).collect();
+        let done = if good {
+            connection.transaction(shared, row, group, &mut fates).await
+        } else {
+            Err(Broken::Connection("the connection was lost before".to_owned()))
+        };
+        let rest = match done {
+            Ok(()) => deferred("4.3.0", Some(host.clone()), "the server gave no verdict"),
+            Err(Broken::Refused(reply)) => {
+                good = false;
+                fate_of(&reply, &host)
+            }
+            Err(Broken::Connection(why)) => {
+                good = false;
+                deferred("4.4.2", Some(host.clone()), &format!("{host}: {why}"))
+            }
+        };
+        let settled = fates.into_iter().map(|(n, fate)| (n, fate.unwrap_or(rest.clone())));
+        tried.fates.extend(settled);
+    }
+    tried.dialogue.lines.append(&mut connection.dialogue.lines);
+    connection.sent += 1;
+    if good && connection.sent < MESSAGES_PER_CONNECTION {
+        *kept = Some(connection);
+    } else if good {
+        connection.quit().await;
+    }
+}
+
+/// Connects and greets; takes TLS when it is offered, and does without when it does not work.
+async fn connect(
+    shared: &Shared,
+    host: &Host,
+    dialogue: &mut Dialogue,
+) -> Result<Connection, Broken> {
+    match open(shared, host, true).await {
+        Ok(connection) => Ok(connection),
+        Err((Broken::Connection(why), true)) => {
+            dialogue.note('C', format!("(TLS failed: {why}; once more without)").as_bytes());
+            open(shared, host, false).await.map_err(|(broken, _)| broken)
+        }
+        Err((broken, _)) => Err(broken),
+    }
+}
+
+/// The error's second half: it came from TLS, so trying without may help.
+async fn open(shared: &Shared, host: &Host, use_tls: bool) -> Result<Connection, (Broken, bool)> {
+    let plain = |broken: Broken| (broken, false);
+    let lost = |error: std::io::Error| (Broken::Connection(error.to_string()), false);
+    let source = shared.settings.source;
+    let stream = shared.world.net.connect(host.address, source, CONNECT_WAIT).await;
+    let mut connection = Connection {
+        stream: stream.map_err(lost)?,
+        replies: ReplyReader::default(),
+        can: Extensions::default(),
+        host: host.clone(),
+        tls: None,
+        sent: 0,
+        dialogue: Dialogue::default(),
+    };
+    let greeting = connection.reply(REPLY_WAIT).await.map_err(plain)?;
+    if greeting.code != 220 {
+        return Err(plain(Broken::Refused(greeting)));
+    }
+    connection.hello(shared).await.map_err(plain)?;
+    if !use_tls || !connection.can.starttls {
+        return Ok(connection);
+    }
+    let ready = connection.say("STARTTLS\r\n").await.map_err(plain)?;
+    if ready.code != 220 {
+        return Ok(connection);
+    }
+    if connection.replies.has_unread_input() {
+        // Somebody put plain text before the handshake: security.md SM-4.
+        let why = "plain text after the reply to STARTTLS".to_owned();
+        return Err((Broken::Connection(why), true));
+    }
+    let Connection { stream, dialogue, .. } = connection;
+    let (stream, facts) = shared
+        .tls
+        .connect(&host.name, stream)
+        .await
+        .map_err(|error| (Broken::Connection(error.to_string()), true))?;
+    let mut secured = Connection {
+        stream,
+        replies: ReplyReader::default(),
+        can: Extensions::default(),
+        host: host.clone(),
+        tls: None,
+        sent: 0,
+        dialogue,
+    };
+    secured.dialogue.note('C', format!("({})", describe_tls(&facts)).as_bytes());
+    secured.tls = Some(facts);
+    secured.hello(shared).await.map_err(plain)?;
+    Ok(secured)
+}
+
+impl Connection {
+    async fn hello(&mut self, shared: &Shared) -> Result<(), Broken> {
+        let hostname = &shared.settings.hostname;
+        let reply = self.say(&format!("EHLO {hostname}\r\n")).await?;
+        if reply.is_positive() {
+            self.can = Extensions::parse(&reply);
+            return Ok(());
+        }
+        self.can = Extensions::default();
+        let reply = self.say(&format!("HELO {hostname}\r\n")).await?;
+        if reply.is_positive() { Ok(()) } else { Err(Broken::Refused(reply)) }
+    }
+
+    async fn reset(&mut self) -> Result<(), Broken> {
+        let reply = self.say("RSET\r\n").await?;
+        if reply.is_positive() { Ok(()) } else { Err(Broken::Refused(reply)) }
+    }
+
+    /// Says goodbye, without waiting long.
+    pub async fn quit(mut self) {
+        let _ = tokio::time::timeout(QUIT_WAIT, self.say("QUIT\r\n")).await;
+        let _ = tokio::time::timeout(QUIT_WAIT, self.stream.shutdown()).await;
+    }
+
+    async fn say(&mut self, line: &str) -> Result<RemoteReply, Broken> {
+        self.send(line.as_bytes()).await?;
+        self.reply(REPLY_WAIT).await
+    }
+
+    async fn send(&mut self, octets: &[u8]) -> Result<(), Broken> {
+        self.dialogue.note('C', octets);
+        self.write(octets).await
+    }
+
+    async fn write(&mut self, octets: &[u8]) -> Result<(), Broken> {
+        let written = async {
+            self.stream.write_all(octets).await?;
+            self.stream.flush().await
+        };
+        match tokio::time::timeout(REPLY_WAIT, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Broken::Connection(error.to_string())),
+            Err(_) => Err(Broken::Connection("the server takes no data".to_owned())),
+        }
+    }
+
+    /// The next reply. 421 ends the conversation wherever it comes (RFC 5321 §3.8).
+    async fn reply(&mut self, patience: Duration) -> Result<RemoteReply, Broken> {
+        let reply = match tokio::time::timeout(patience, self.read_reply()).await {
+            Ok(reply) => reply?,
+            Err(_) => return Err(Broken::Connection("the server does not answer".to_owned())),
+        };
+        self.dialogue.note('S', reply.text().as_bytes());
+        if reply.code == 421 { Err(Broken::Refused(reply)) } else { Ok(reply) }
+    }
+
+    async fn read_reply(&mut self) -> Result<RemoteReply, Broken> {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.replies.next() {
+                Ok(Some(reply)) => return Ok(reply),
+                Ok(None) => {}
+                Err(error) => return Err(Broken::Connection(error.0)),
+            }
+            match self.stream.read(&mut buffer).await {
+                Ok(0) => return Err(Broken::Connection("the server hung up".to_owned())),
+                Ok(n) => self.replies.receive(buffer.get(..n).unwrap_or_default()),
+                Err(error) => return Err(Broken::Connection(error.to_string())),
+            }
+        }
+    }
+
+    /// One transaction: fills in the fates that are known when it ends.
+    async fn transaction(
+        &mut self,
+        shared: &Shared,
+        row: &QueueRow,
+        recipients: &[&RecipientRow],
+        fates: &mut [(u32, Option<Fate>)],
+    ) -> Result<(), Broken> {
+        let host = self.host.name.clone();
+        let accepted = self.envelope(row, recipients, fates).await?;
+        if accepted == 0 {
+            return self.reset().await;
+        }
+        let go = self.say("DATA\r\n").await?;
+        if go.code != 354 {
+            settle_open(fates, &fate_of(&go, &host));
+            return if go.is_positive() {
+                Err(Broken::Connection("the reply to DATA makes no sense".to_owned()))
+            } else {
+                self.reset().await
+            };
+        }
+        self.message(shared, row).await?;
+        let end = self.reply(FINAL_WAIT).await?;
+        let fate = if end.is_positive() {
+            Fate::Delivered { host, reply: end.text(), dsn: self.can.dsn }
+        } else {
+            fate_of(&end, &host)
+        };
+        settle_open(fates, &fate);
+        Ok(())
+    }
+
+    /// MAIL and RCPTs, pipelined where the server can (RFC 2920); how many were accepted.
+    async fn envelope(
+        &mut self,
+        row: &QueueRow,
+        recipients: &[&RecipientRow],
+        fates: &mut [(u32, Option<Fate>)],
+    ) -> Result<usize, Broken> {
+        let host = self.host.name.clone();
+        let utf8 = row.smtputf8 && recipients.iter().any(|r| r.address.needs_utf8())
+            || row.sender.address().is_some_and(mail::Address::needs_utf8);
+        if utf8 && !self.can.smtputf8 {
+            // RFC 6531 §3.2; only addresses ask for it (users.md S-10).
+            let reply = format!("{host} cannot take addresses in UTF-8 (no SMTPUTF8)");
+            let status = "5.6.7".to_owned();
+            settle_open(fates, &Fate::Failed { status, host: Some(host), reply });
+            return Ok(0);
+        }
+        let mut lines = vec![self.mail_line(row)];
+        for r in recipients {
+            let notify = notify(r.notify);
+            lines.push(rcpt_line(&r.address, notify, r.orcpt.as_deref(), &self.can));
+        }
+        if self.can.pipelining {
+            self.send(lines.concat().as_bytes()).await?;
+        } else if let Some(first) = lines.first() {
+            self.send(first.as_bytes()).await?;
+        }
+        let mut accepted = 0;
+        let sender = self.reply(REPLY_WAIT).await?;
+        if !sender.is_positive() {
+            settle_open(fates, &fate_of(&sender, &host));
+        }
+        for ((_, fate), line) in fates.iter_mut().zip(lines.iter().skip(1)) {
+            if !self.can.pipelining {
+                if !sender.is_positive() {
+                    break;
+                }
+                self.send(line.as_bytes()).await?;
+            }
+            let reply = self.reply(REPLY_WAIT).await?;
+            if !sender.is_positive() {
+                continue;
+            }
+            if reply.is_positive() {
+                accepted += 1;
+            } else {
+                *fate = Some(fate_of(&reply, &host));
+            }
+        }
+        Ok(accepted)
+    }
+
+    fn mail_line(&self, row: &QueueRow) -> String {
+        let line = MailLine {
+            sender: &row.sender,
+            size: row.size.saturating_sub(u64::from(row.skip)),
+            body8: row.body8,
+            smtputf8: row.smtputf8,
+            ret: row.ret.map(|ret| match ret {
+                Ret::Full => params::Ret::Full,
+                Ret::Headers => params::Ret::Headers,
+            }),
+            envid: row.envid.as_deref(),
+        };
+        line.encode(&self.can)
+    }
+
+    /// The message, piece by piece, dots stuffed.
+    async fn message(&mut self, shared: &Shared, row: &QueueRow) -> Result<(), Broken> {
+        let mut writer = DataWriter::default();
+        let mut at = u64::from(row.skip);
+        let mut out = Vec::new();
+        while at < row.size {
+            let to = row.size.min(at + PIECE_OCTETS);
+            let piece = shared.store.content(row.content, at..to);
+            let piece = piece.map_err(|error| Broken::Connection(error.to_string()))?;
+            at = to;
+            writer.write(&piece, &mut out);
+            self.write(&out).await?;
+            out.clear();
+        }
+        writer.finish(&mut out);
+        let octets = row.size - u64::from(row.skip);
+        self.dialogue.note('C', format!("({octets} octets of message)\n.").as_bytes());
+        self.write(&out).await
+    }
+}
+
+/// Gives a fate to all that have none.
+fn settle_open(fates: &mut [(u32, Option<Fate>)], fate: &Fate) {
+    for (_, open) in fates.iter_mut().filter(|(_, open)| open.is_none()) {
+        *open = Some(fate.clone());
+    }
+}
+
+fn notify(notify: Notify) -> params::Notify {
+    params::Notify {
+        never: notify.contains(Notify::NEVER),
+        success: notify.contains(Notify::SUCCESS),
+        failure: notify.contains(Notify::FAILURE),
+        delay: notify.contains(Notify::DELAY),
+    }
+}
