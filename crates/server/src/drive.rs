@@ -87,6 +87,7 @@ where
     let mut input = vec![0u8; limits::INPUT_CHUNK_OCTETS];
     let mut progress = machine.progress();
     let mut deadline = Instant::now() + machine.patience();
+    let mut told = false;
     loop {
         match machine.next() {
             Step::Ask(question) => {
@@ -134,7 +135,10 @@ where
                 }
                 tokio::select! {
                     biased;
-                    _ = shutdown.wait_for(|down| *down) => machine.shutdown(),
+                    () = crate::listen::is_down(&mut shutdown), if !told => {
+                        told = true;
+                        machine.shutdown();
+                    }
                     news = handler.changed() => machine.answer(news),
                     got = stream.read(&mut input) => match got {
                         Ok(0) | Err(_) => return Ending::PeerGone,

@@ -2,3 +2,45 @@
 
 pub mod drive;
 pub mod limits;
+pub mod listen;
+pub mod pop3;
+pub mod smtp;
+
+use delivery::Delivery;
+use directory::Directory;
+use mail::Domain;
+use store::Store;
+use sys::World;
+
+/// Settings of the sessions.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our name in greetings.
+    pub hostname: Domain,
+    /// Takes mail for `<postmaster>` without a domain.
+    pub default_domain: Option<Domain>,
+    /// Octets of the largest message.
+    pub message_octets_max: u64,
+    /// Recipients of one message.
+    pub recipients_max: usize,
+    /// Passwords are taken without TLS; for tests on loopback.
+    pub plaintext_auth: bool,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Connections at a time from one address.
+    pub connections_per_address_max: usize,
+}
+
+/// What every session works with.
+pub struct Shared {
+    /// Everything remembered.
+    pub store: Store,
+    /// Who exists and who may.
+    pub directory: Directory,
+    /// An accepted message's fate.
+    pub delivery: Delivery,
+    /// Clock, randomness, network.
+    pub world: World,
+    /// Settings.
+    pub settings: Settings,
+}

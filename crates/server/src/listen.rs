@@ -1,0 +1,243 @@
+//! Listeners: accept, count, shake hands, run a session, survive its panic.
+
+use crate::drive::{Ending, drive};
+use crate::{Shared, pop3, smtp};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use sys::net::{BoxStream, Listener};
+use sys::tls::{TlsFacts, TlsServer};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// 25
+    Smtp,
+    /// 587
+    Submission,
+    /// 465
+    Submissions,
+    /// 143
+    Imap,
+    /// 993
+    Imaps,
+    /// 110
+    Pop3,
+    /// 995
+    Pop3s,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Service; 7] = [
+        Service::Smtp,
+        Service::Submission,
+        Service::Submissions,
+        Service::Imap,
+        Service::Imaps,
+        Service::Pop3,
+        Service::Pop3s,
+    ];
+
+    /// Its standard port.
+    pub fn port(self) -> u16 {
+        match self {
+            Service::Smtp => 25,
+            Service::Submission => 587,
+            Service::Submissions => 465,
+            Service::Imap => 143,
+            Service::Imaps => 993,
+            Service::Pop3 => 110,
+            Service::Pop3s => 995,
+        }
+    }
+
+    /// Its name, as the configuration has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Smtp => "smtp",
+            Service::Submission => "submission",
+            Service::Submissions => "submissions",
+            Service::Imap => "imap",
+            Service::Imaps => "imaps",
+            Service::Pop3 => "pop3",
+            Service::Pop3s => "pop3s",
+        }
+    }
+
+    /// TLS begins with the first octet. RFC 8314 §3.
+    pub fn implicit_tls(self) -> bool {
+        matches!(self, Service::Submissions | Service::Imaps | Service::Pop3s)
+    }
+}
+
+/// A connection that was accepted.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The service it came to.
+    pub service: Service,
+    /// Who it is.
+    pub peer: SocketAddr,
+    /// TLS, if it is up already.
+    pub tls: Option<TlsFacts>,
+}
+
+/// Who is connected.
+#[derive(Default)]
+struct Census {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// Runs the listeners until `shutdown`, then gives sessions `drain` to end.
+pub async fn run(
+    shared: Arc<Shared>,
+    listeners: Vec<(Service, Box<dyn Listener>)>,
+    tls: Arc<TlsServer>,
+    shutdown: watch::Receiver<bool>,
+    drain: Duration,
+) {
+    let census = Arc::new(Mutex::new(Census::default()));
+    let mut loops = JoinSet::new();
+    for (service, listener) in listeners {
+        let one = Accepting {
+            shared: shared.clone(),
+            service,
+            tls: tls.clone(),
+            census: census.clone(),
+            shutdown: shutdown.clone(),
+        };
+        loops.spawn(one.run(listener, drain));
+    }
+    while loops.join_next().await.is_some() {}
+}
+
+struct Accepting {
+    shared: Arc<Shared>,
+    service: Service,
+    tls: Arc<TlsServer>,
+    census: Arc<Mutex<Census>>,
+    shutdown: watch::Receiver<bool>,
+}
+
+impl Accepting {
+    async fn run(mut self, listener: Box<dyn Listener>, drain: Duration) {
+        let mut sessions = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = is_down(&mut self.shutdown) => break,
+                got = listener.accept() => match got {
+                    Ok((stream, peer, _)) => self.session(&mut sessions, stream, peer),
+                    Err(error) => {
+                        // Too many open files, most likely: wait, do not spin.
+                        tracing::warn!(service = self.service.name(), %error, "cannot accept");
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                },
+                Some(ended) = sessions.join_next(), if !sessions.is_empty() => {
+                    self.note_panic(ended);
+                }
+            }
+        }
+        drop(listener);
+        let all = async { while sessions.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(drain, all).await;
+    }
+
+    fn note_panic(&self, ended: Result<(), tokio::task::JoinError>) {
+        if let Err(error) = ended {
+            tracing::error!(service = self.service.name(), %error, "a session failed");
+        }
+    }
+
+    fn session(&self, sessions: &mut JoinSet<()>, stream: BoxStream, peer: SocketAddr) {
+        let Some(seat) = Seat::take(&self.census, peer.ip(), &self.shared) else {
+            tracing::warn!(service = self.service.name(), %peer, "too many connections");
+            return;
+        };
+        let (shared, tls, service) = (self.shared.clone(), self.tls.clone(), self.service);
+        let shutdown = self.shutdown.clone();
+        sessions.spawn(async move {
+            let _seat = seat;
+            let ending = serve(shared, stream, service, peer, &tls, shutdown).await;
+            match ending {
+                Ok(ending) => tracing::debug!(service = service.name(), %peer, ?ending, "end"),
+                Err(error) => {
+                    tracing::info!(service = service.name(), %peer, %error, "TLS handshake failed");
+                }
+            }
+        });
+    }
+}
+
+/// Resolves when the server goes down.
+pub(crate) async fn is_down(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|down| *down).await;
+}
+
+async fn serve(
+    shared: Arc<Shared>,
+    mut stream: BoxStream,
+    service: Service,
+    peer: SocketAddr,
+    tls: &TlsServer,
+    shutdown: watch::Receiver<bool>,
+) -> io::Result<Ending> {
+    let mut facts = None;
+    if service.implicit_tls() {
+        let (secured, settled) = tls.accept(stream).await?;
+        (stream, facts) = (secured, Some(settled));
+    }
+    let accepted = Accepted { service, peer, tls: facts };
+    Ok(match service {
+        Service::Smtp | Service::Submission | Service::Submissions => {
+            let (mut machine, mut handler) = smtp::session(shared, accepted);
+            drive(stream, &mut machine, &mut handler, Some(tls), shutdown).await
+        }
+        Service::Pop3 | Service::Pop3s => {
+            let (mut machine, mut handler) = pop3::session(shared, accepted);
+            drive(stream, &mut machine, &mut handler, Some(tls), shutdown).await
+        }
+        Service::Imap | Service::Imaps => Ending::Closed,
+    })
+}
+
+/// A place among the connections.
+struct Seat {
+    census: Arc<Mutex<Census>>,
+    address: IpAddr,
+}
+
+impl Seat {
+    fn take(census: &Arc<Mutex<Census>>, address: IpAddr, shared: &Shared) -> Option<Seat> {
+        let settings = &shared.settings;
+        let mut counts = census.lock().unwrap_or_else(PoisonError::into_inner);
+        let from_here = counts.by_address.get(&address).copied().unwrap_or(0);
+        if counts.all >= settings.connections_max
+            || from_here >= settings.connections_per_address_max
+        {
+            return None;
+        }
+        counts.all += 1;
+        counts.by_address.insert(address, from_here + 1);
+        drop(counts);
+        Some(Seat { census: census.clone(), address })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut counts = self.census.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.all = counts.all.saturating_sub(1);
+        if let Some(n) = counts.by_address.get_mut(&self.address) {
+            *n -= 1;
+            if *n == 0 {
+                counts.by_address.remove(&self.address);
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! POP3 sessions over the INBOX. RFC 1939.
+//!
+//! Invariants: the maildrop is the INBOX as it was at login, whatever comes or goes meanwhile
+//! (users.md P-04, P-06); unique ids are UIDVALIDITY and UID, so they last (P-01).
+
+use crate::Shared;
+use crate::drive::{Handler, Output};
+use crate::listen::Accepted;
+use directory::{AuthError, Credentials};
+use mail::{Entry, Listing, MailboxId, MailboxName, Uid};
+use protocol::machine::Machine;
+use protocol::pop3::{Answer, Command, Offer, Question, Session};
+use protocol::sasl::Login;
+use protocol::smtp::body::DataWriter;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::Arc;
+use store::Which;
+use sys::tls::TlsFacts;
+
+/// Octets of a message that are read at once.
+const PIECE: u64 = 256 * 1024;
+
+/// A session's handler.
+pub struct Context {
+    shared: Arc<Shared>,
+    accepted: Accepted,
+    drop: Option<Maildrop>,
+}
+
+/// The maildrop as it was at login.
+struct Maildrop {
+    mailbox: MailboxId,
+    listing: Arc<Listing>,
+    deleted: BTreeSet<Uid>,
+}
+
+/// Machine and handler of a new session.
+pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
+    let offer = Offer {
+        stls: !accepted.service.implicit_tls(),
+        plaintext_auth: shared.settings.plaintext_auth,
+    };
+    let machine = Session::new(offer, accepted.tls.is_some());
+    (machine, Context { shared, accepted, drop: None })
+}
+
+impl Handler<Session> for Context {
+    async fn answer(
+        &mut self,
+        question: <Session as Machine>::Question,
+        out: &mut Output<'_>,
+    ) -> Answer {
+        match question {
+            Question::Authenticate(login) => self.open(login).await,
+            Question::Command(command) => self.command(command, out).await,
+            Question::Update => self.update().await,
+        }
+    }
+
+    async fn body(&mut self, _: Vec<u8>) {}
+
+    fn tls_started(&mut self, facts: TlsFacts) {
+        self.accepted.tls = Some(facts);
+    }
+}
+
+fn no(text: &str) -> Answer {
+    Answer::No(text.to_owned())
+}
+
+fn line(out: &mut Output<'_>, text: std::fmt::Arguments<'_>) {
+    // Writing to memory does not fail.
+    let _ = out.buffer().write_fmt(text);
+}
+
+impl Context {
+    /// PASS, AUTH: opens the maildrop.
+    async fn open(&mut self, login: Login) -> Answer {
+        let peer = self.accepted.peer;
+        let credentials = Credentials { user: &login.user, password: &login.password };
+        let who = match self.shared.directory.authenticate(credentials).await {
+            Ok(who) => who,
+            Err(error) => {
+                tracing::info!(%peer, user = login.user, %error, "login refused");
+                return match error {
+                    AuthError::Unavailable(_) => no("[SYS/TEMP] Cannot check the password now"),
+                    _ => no("[AUTH] Wrong user name or password"),
+                };
+            }
+        };
+        tracing::info!(%peer, user = %who.address, "login");
+        let inbox = self.shared.store.mailbox(who.account, &MailboxName::inbox());
+        let selected = match inbox {
+            Ok(Some(row)) => self.shared.store.select(row.id).await,
+            Ok(None) => Err(store::StoreError::NoSuchMailbox),
+            Err(error) => Err(error),
+        };
+        match selected {
+            Ok(selected) => {
+                let listing = selected.listing;
+                let (count, octets) = totals(listing.iter());
+                let mailbox = selected.row.id;
+                self.drop = Some(Maildrop { mailbox, listing, deleted: BTreeSet::new() });
+                Answer::Welcome(format!("{count} messages ({octets} octets)"))
+            }
+            Err(error) => {
+                tracing::error!(%peer, %error, "maildrop");
+                no("[SYS/TEMP] Cannot open the maildrop now")
+            }
+        }
+    }
+
+    async fn command(&mut self, command: Command, out: &mut Output<'_>) -> Answer {
+        let Some(maildrop) = &mut self.drop else { return no("Log in first") };
+        match command {
+            Command::Stat => {
+                let (count, octets) = totals(maildrop.kept());
+                line(out, format_args!("+OK {count} {octets}\r\n"));
+                Answer::Done
+            }
+            Command::List(which) => maildrop.list(which, out, |_, entry| entry.size.to_string()),
+            Command::Uidl(which) => maildrop.list(which, out, unique_id),
+            Command::Retr(n) => self.send(n, None, out).await,
+            Command::Top(n, lines) => self.send(n, Some(lines), out).await,
+            Command::Dele(n) => match maildrop.entry(n) {
+                Some(entry) => {
+                    maildrop.deleted.insert(entry.uid);
+                    line(out, format_args!("+OK Message {n} goes at QUIT\r\n"));
+                    Answer::Done
+                }
+                None => no("No such message"),
+            },
+            Command::Rset => {
+                maildrop.deleted.clear();
+                line(out, format_args!("+OK Nothing is marked any more\r\n"));
+                Answer::Done
+            }
+            _ => no("Not now"),
+        }
+    }
+
+    /// RETR and TOP, piece by piece.
+    async fn send(&mut self, n: u32, lines: Option<u64>, out: &mut Output<'_>) -> Answer {
+        let Some(entry) = self.drop.as_ref().and_then(|maildrop| maildrop.entry(n)) else {
+            return no("No such message");
+        };
+        let size = u64::from(entry.size);
+        let mut writer = DataWriter::default();
+        let mut top = lines.map(Top::new);
+        let mut at = 0;
+        while at < size || at == 0 {
+            let piece = match self.shared.store.content(entry.content, at..at + PIECE) {
+                Ok(piece) => piece,
+                Err(error) if at == 0 => {
+                    tracing::warn!(%error, "RETR");
+                    return no("[SYS/TEMP] The message cannot be read now");
+                }
+                Err(error) => {
+                    tracing::error!(%error, "RETR broke off");
+                    return Answer::Done;
+                }
+            };
+            if at == 0 {
+                line(out, format_args!("+OK {size} octets\r\n"));
+            }
+            at += PIECE;
+            let wanted = top.as_mut().map_or(piece.len(), |top| top.wanted(&piece));
+            writer.write(piece.get(..wanted).unwrap_or_default(), out.buffer());
+            if wanted < piece.len() || out.relieve().await.is_err() {
+                break;
+            }
+        }
+        writer.finish(out.buffer());
+        Answer::Done
+    }
+
+    /// QUIT: what is marked goes. RFC 1939 §6.
+    async fn update(&mut self) -> Answer {
+        let Some(maildrop) = self.drop.take() else { return Answer::Done };
+        if maildrop.deleted.is_empty() {
+            return Answer::Done;
+        }
+        let gone: Vec<Uid> = maildrop.deleted.iter().copied().collect();
+        match self.shared.store.expunge(maildrop.mailbox, Which::Exactly(gone)).await {
+            Ok(_) => Answer::Done,
+            Err(error) => {
+                tracing::error!(%error, "QUIT");
+                no("[SYS/TEMP] Some messages were not deleted")
+            }
+        }
+    }
+}
+
+impl Maildrop {
+    /// The message of that number, unless it is marked as deleted.
+    fn entry(&self, n: u32) -> Option<Entry> {
+        let entry = self.listing.at(n.checked_sub(1)?)?;
+        (!self.deleted.contains(&entry.uid)).then_some(*entry)
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &Entry> {
+        self.listing.iter().filter(|entry| !self.deleted.contains(&entry.uid))
+    }
+
+    /// LIST and UIDL.
+    fn list(
+        &self,
+        which: Option<u32>,
+        out: &mut Output<'_>,
+        show: impl Fn(&Listing, &Entry) -> String,
+    ) -> Answer {
+        if let Some(n) = which {
+            let Some(entry) = self.entry(n) else { return no("No such message") };
+            line(out, format_args!("+OK {n} {}\r\n", show(&self.listing, &entry)));
+            return Answer::Done;
+        }
+        line(out, format_args!("+OK\r\n"));
+        for (n, entry) in (1u32..).zip(self.listing.iter()) {
+            if !self.deleted.contains(&entry.uid) {
+                line(out, format_args!("{n} {}\r\n", show(&self.listing, entry)));
+            }
+        }
+        line(out, format_args!(".\r\n"));
+        Answer::Done
+    }
+}
+
+fn unique_id(listing: &Listing, entry: &Entry) -> String {
+    format!("{:08x}{:08x}", listing.uidvalidity.0, entry.uid.get())
+}
+
+fn totals<'a>(entries: impl Iterator<Item = &'a Entry>) -> (u32, u64) {
+    entries.fold((0, 0), |(n, octets), entry| (n + 1, octets + u64::from(entry.size)))
+}
+
+/// How much of a message TOP shows: the header, the empty line and some lines.
+struct Top {
+    lines: u64,
+    in_body: bool,
+    /// Octets of the current line so far, CR not counted.
+    line: usize,
+}
+
+impl Top {
+    fn new(lines: u64) -> Top {
+        Top { lines, in_body: false, line: 0 }
+    }
+
+    /// Octets of this piece that are shown.
+    fn wanted(&mut self, piece: &[u8]) -> usize {
+        for (at, byte) in piece.iter().enumerate() {
+            if self.in_body && self.lines == 0 {
+                return at;
+            }
+            match byte {
+                b'\n' if self.in_body => self.lines -= 1,
+                b'\n' => {
+                    self.in_body = self.line == 0;
+                    self.line = 0;
+                }
+                b'\r' => {}
+                _ => self.line += 1,
+            }
+        }
+        piece.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Top;
+
+    #[test]
+    fn top_shows_header_and_lines_in_any_split() {
+        let message = b"A: b\r\nC: d\r\n\r\none\r\ntwo\r\nthree\r\n";
+        for (lines, shown) in [(0, 14), (1, 19), (2, 24), (9, 31)] {
+            for split in [1, 3, 100] {
+                let mut top = Top::new(lines);
+                let shown_in_pieces: usize = message.chunks(split).map(|p| top.wanted(p)).sum();
+                assert_eq!(shown_in_pieces, shown, "TOP {lines}");
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! DATA and BDAT: from the envelope to the proof that the message is ours. RFC 5321 §6.1.
+
+use super::Context;
+use delivery::{Accepted, AcceptedRecipient, DeliveryError, Incoming};
+use mail::MessageId;
+use protocol::smtp::params;
+use protocol::smtp::reply::{self, Reply};
+use protocol::smtp::server::{Answer, Envelope, Hello};
+use store::{Notify, Ret};
+
+impl Context {
+    /// A message begins: its trace lines are written.
+    pub(super) async fn begin(&mut self, hello: Hello, envelope: Envelope) -> Answer {
+        let recipients: Vec<AcceptedRecipient> = envelope
+            .recipients
+            .iter()
+            .filter_map(|rcpt| {
+                Some(AcceptedRecipient {
+                    address: self.address_of(rcpt)?,
+                    notify: notify(rcpt.notify),
+                    orcpt: rcpt.orcpt.clone(),
+                })
+            })
+            .collect();
+        let world = &self.shared.world;
+        let fresh = || MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
+        let incoming = Incoming {
+            message: self.message.take().unwrap_or_else(fresh),
+            sender: envelope.mail.sender,
+            recipients,
+            helo: hello.name,
+            peer: self.accepted.peer,
+            protocol: self.protocol(hello.extended, envelope.mail.smtputf8),
+            tls: self.accepted.tls.clone(),
+            body8: envelope.mail.body8,
+            smtputf8: envelope.mail.smtputf8,
+            ret: envelope.mail.ret.map(|ret| match ret {
+                params::Ret::Full => Ret::Full,
+                params::Ret::Headers => Ret::Headers,
+            }),
+            envid: envelope.mail.envid,
+            authenticated: self.authenticated.clone(),
+        };
+        self.receiving = Some(self.shared.delivery.begin(incoming).await);
+        Answer::Yes
+    }
+
+    /// The protocol's name in `Received`. RFC 3848, RFC 6531 §4.3.
+    fn protocol(&self, extended: bool, utf8: bool) -> String {
+        if !extended {
+            return "SMTP".to_owned();
+        }
+        let mut name = if utf8 { "UTF8SMTP" } else { "ESMTP" }.to_owned();
+        if self.accepted.tls.is_some() {
+            name.push('S');
+        }
+        if self.authenticated.is_some() {
+            name.push('A');
+        }
+        name
+    }
+
+    /// The message is complete.
+    pub(super) async fn end(&mut self) -> Answer {
+        let Some(receiving) = self.receiving.take() else { return Answer::Reply(reply::TRY_LATER) };
+        let peer = self.accepted.peer;
+        Answer::Reply(match receiving.finish().await {
+            Ok(accepted) => {
+                tracing::info!(message = %accepted.message(), %peer, octets = accepted.octets(), "accepted");
+                reply_for(&accepted)
+            }
+            Err(error) => {
+                tracing::warn!(%peer, %error, "message refused");
+                refusal(&error)
+            }
+        })
+    }
+}
+
+/// The one place where 250 is said to a message: it takes the proof.
+fn reply_for(accepted: &Accepted) -> Reply {
+    reply::MESSAGE_ACCEPTED.saying(format!("Accepted, id {}", accepted.message()))
+}
+
+fn refusal(error: &DeliveryError) -> Reply {
+    match error {
+        DeliveryError::Full => reply::DISK_FULL,
+        DeliveryError::TooManyHops => reply::LOOP,
+        DeliveryError::Unavailable(_) => reply::TRY_LATER,
+    }
+}
+
+fn notify(notify: params::Notify) -> Notify {
+    let bits = [
+        (notify.never, Notify::NEVER),
+        (notify.success, Notify::SUCCESS),
+        (notify.failure, Notify::FAILURE),
+        (notify.delay, Notify::DELAY),
+    ];
+    bits.into_iter().filter(|(on, _)| *on).fold(Notify::default(), |all, (_, bit)| all.with(bit))
+}

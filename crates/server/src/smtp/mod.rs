@@ -1,0 +1,112 @@
+//! SMTP sessions: what the machine asks, answered from directory and delivery. RFC 5321.
+
+mod accept;
+mod rcpt;
+
+use crate::Shared;
+use crate::drive::{Handler, Output};
+use crate::listen::{Accepted, Service};
+use delivery::Receiving;
+use directory::{AuthError, Authenticated, Credentials};
+use mail::MessageId;
+use protocol::smtp::command::Mail;
+use protocol::smtp::reply;
+use protocol::smtp::server::{Answer, Offer, Question, Session};
+use std::sync::Arc;
+use sys::tls::TlsFacts;
+
+/// A session's handler.
+pub struct Context {
+    shared: Arc<Shared>,
+    accepted: Accepted,
+    authenticated: Option<Authenticated>,
+    /// The message of the present transaction.
+    message: Option<MessageId>,
+    receiving: Option<Receiving>,
+}
+
+/// Machine and handler of a new session.
+pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
+    let settings = &shared.settings;
+    let offer = Offer {
+        hostname: settings.hostname.to_string(),
+        size_max: settings.message_octets_max,
+        recipients_max: settings.recipients_max,
+        starttls: !accepted.service.implicit_tls(),
+        login: accepted.service != Service::Smtp,
+        plaintext_auth: settings.plaintext_auth,
+    };
+    let machine = Session::new(offer, accepted.tls.is_some());
+    let context = Context { shared, accepted, authenticated: None, message: None, receiving: None };
+    (machine, context)
+}
+
+impl Handler<Session> for Context {
+    async fn answer(&mut self, question: Question, _: &mut Output<'_>) -> Answer {
+        match question {
+            Question::Authenticate(login) => self.authenticate(&login.user, &login.password).await,
+            Question::Sender(mail) => self.sender(mail).await,
+            Question::Recipient(rcpt) => self.recipient(rcpt).await,
+            Question::Verify(_) => Answer::Reply(reply::CANNOT_VERIFY),
+            Question::Begin(hello, envelope) => self.begin(hello, envelope).await,
+            Question::End => self.end().await,
+            Question::Abort => {
+                self.receiving = None;
+                Answer::Yes
+            }
+        }
+    }
+
+    async fn body(&mut self, octets: Vec<u8>) {
+        if let Some(receiving) = &mut self.receiving {
+            receiving.write(&octets).await;
+        }
+    }
+
+    fn tls_started(&mut self, facts: TlsFacts) {
+        self.accepted.tls = Some(facts);
+    }
+}
+
+impl Context {
+    /// AUTH. RFC 4954 §4.
+    async fn authenticate(&mut self, user: &str, password: &str) -> Answer {
+        let peer = self.accepted.peer;
+        match self.shared.directory.authenticate(Credentials { user, password }).await {
+            Ok(who) => {
+                tracing::info!(%peer, user = %who.address, "login");
+                self.authenticated = Some(who);
+                Answer::Yes
+            }
+            Err(error) => {
+                tracing::info!(%peer, user, %error, "login refused");
+                Answer::Reply(match error {
+                    AuthError::Invalid | AuthError::Disabled => reply::WRONG_PASSWORD,
+                    AuthError::Unavailable(_) => reply::AUTH_UNAVAILABLE,
+                })
+            }
+        }
+    }
+
+    /// MAIL: who logged in may use only addresses that are theirs. RFC 6409 §6.1.
+    async fn sender(&mut self, mail: Mail) -> Answer {
+        let world = &self.shared.world;
+        let message = MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
+        self.message = Some(message);
+        let (Some(who), Some(address)) = (&self.authenticated, mail.sender.address()) else {
+            return Answer::Yes;
+        };
+        match self.shared.directory.may_send_as(who.account, address).await {
+            Ok(true) => Answer::Yes,
+            Ok(false) => {
+                let text = format!("{} may not send as <{address}>", who.address);
+                tracing::info!(%message, sender = %address, user = %who.address, "not their address");
+                Answer::Reply(reply::NOT_YOUR_ADDRESS.saying(text))
+            }
+            Err(error) => {
+                tracing::error!(%message, %error, "sender");
+                Answer::Reply(reply::TRY_LATER)
+            }
+        }
+    }
+}

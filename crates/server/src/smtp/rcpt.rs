@@ -1,0 +1,39 @@
+//! RCPT: resolve, then may they relay? RFC 5321 §3.3, §3.6.
+
+use super::Context;
+use directory::Resolution;
+use mail::Address;
+use protocol::smtp::command::Rcpt;
+use protocol::smtp::reply;
+use protocol::smtp::server::Answer;
+
+impl Context {
+    pub(super) async fn recipient(&mut self, rcpt: Rcpt) -> Answer {
+        let Some(address) = self.address_of(&rcpt) else {
+            return Answer::Reply(reply::NO_SUCH_USER);
+        };
+        let message = self.message.map(|id| id.to_string()).unwrap_or_default();
+        let verdict = match self.shared.directory.resolve(&address).await {
+            Ok(Resolution::Account(_) | Resolution::Members(_)) => return Answer::Yes,
+            Ok(Resolution::NoSuchUser) => reply::NO_SUCH_USER,
+            Ok(Resolution::NotLocal) if self.authenticated.is_some() => return Answer::Yes,
+            Ok(Resolution::NotLocal) => reply::RELAY_DENIED,
+            Err(error) => {
+                tracing::error!(message, %error, "recipient");
+                reply::TRY_LATER
+            }
+        };
+        let peer = self.accepted.peer;
+        tracing::info!(message, %peer, recipient = %address, reply = verdict.code, "recipient refused");
+        Answer::Reply(verdict)
+    }
+
+    /// `<postmaster>` is the default domain's. RFC 5321 §4.5.1.
+    pub(super) fn address_of(&self, rcpt: &Rcpt) -> Option<Address> {
+        match (&rcpt.recipient, &self.shared.settings.default_domain) {
+            (Some(address), _) => Some(address.clone()),
+            (None, Some(domain)) => Address::new("postmaster", domain.clone()).ok(),
+            (None, None) => None,
+        }
+    }
+}
