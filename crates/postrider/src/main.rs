@@ -1,1 +1,166 @@
-fn main() {}
+//! Postrider: `main`, the command line, and the wiring.
+
+mod admin;
+mod cli;
+mod config;
+mod serve;
+mod setup;
+
+use admin::{Failure, exit};
+use clap::Parser;
+use cli::{Cli, Command};
+use config::Config;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use tokio::sync::watch;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(Failure { text: error.to_string(), code: exit::SOFTWARE }),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { text, code }) => {
+            eprintln!("postrider: {text}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { root, json, command } = cli;
+    match command {
+        Command::Serve { log_format } => serve_until_told(&root, &log_format).await,
+        Command::Setup(setup) => set_up(&root, &setup, json).await,
+        command => {
+            let mut made = None;
+            let request = cli::request(command, |stdin| {
+                let password = password(stdin)?;
+                made = (!stdin).then(|| password.clone());
+                Ok(password)
+            });
+            let request = request.map_err(|text| Failure { text, code: exit::DATA })?;
+            let Some(request) = request else { return Ok(()) };
+            let response = serve::administer(&root, request).await?;
+            if json {
+                let mut value = response.value;
+                if let (Some(password), Some(object)) = (made, value.as_object_mut()) {
+                    object.insert("password".to_owned(), password.into());
+                }
+                say(&value.to_string());
+            } else {
+                say(&response.text);
+                if let Some(password) = made {
+                    say(&format!("password: {password}"));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Prints a line; a reader that went away is no error.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// The first line of standard input, or a fresh password of 100 random bits.
+fn password(stdin: bool) -> Result<String, String> {
+    if stdin {
+        let mut text = String::new();
+        let read = std::io::stdin().take(64 * 1024).read_to_string(&mut text);
+        read.map_err(|error| format!("standard input: {error}"))?;
+        return Ok(text.lines().next().unwrap_or_default().to_owned());
+    }
+    use sys::random::Random as _;
+    const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz234567890";
+    let mut bytes = [0; 20];
+    sys::random::SystemRandom.fill(&mut bytes);
+    let letter = |b: &u8| LETTERS.get(usize::from(b % 32)).map_or('a', |l| char::from(*l));
+    let letters: Vec<char> = bytes.iter().map(letter).collect();
+    Ok(letters
+        .chunks(5)
+        .map(|group| group.iter().collect::<String>())
+        .collect::<Vec<_>>()
+        .join("-"))
+}
+
+async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failure> {
+    let password =
+        password(setup.password_stdin).map_err(|text| Failure { text, code: exit::DATA })?;
+    let config = setup::setup(root, setup, password.clone()).await?;
+    let port = |n: u16| config.listen.port_base + n;
+    if json {
+        say(&serde_json::json!({ "root": root, "account": setup.address, "password": password })
+            .to_string());
+        return Ok(());
+    }
+    say(&format!("Postrider is set up in {}.\n", root.display()));
+    say(&format!("Account   {}", setup.address));
+    if !setup.password_stdin {
+        say(&format!("Password  {password}"));
+    }
+    say(&format!("POP3      {}, port {} (TLS)", config.hostname, port(995)));
+    say(&format!(
+        "SMTP      {}, port {} (TLS) or {} (STARTTLS)\n",
+        config.hostname,
+        port(465),
+        port(587)
+    ));
+    say("Next:");
+    say(&format!("  postrider serve --root {}", root.display()));
+    say(&format!(
+        "  In DNS: {} MX 10 {}, and an A record for {}",
+        config.domain, config.hostname, config.hostname
+    ));
+    say(&format!(
+        "  A real certificate: put it at {} and {}; it is read again when it changes",
+        root.join(&config.tls.certificate).display(),
+        root.join(&config.tls.key).display()
+    ));
+    Ok(())
+}
+
+async fn serve_until_told(root: &Path, log_format: &str) -> Result<(), Failure> {
+    let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
+    let log = log.with_max_level(tracing::Level::INFO);
+    match log_format {
+        "json" => log.json().flatten_event(true).init(),
+        _ => log.init(),
+    }
+    let (down, shutdown) = watch::channel(false);
+    tokio::spawn(async move {
+        signalled().await;
+        tracing::info!("shutting down");
+        let _ = down.send(true);
+        std::future::pending::<()>().await;
+    });
+    serve::serve(root, config, shutdown, |addresses| {
+        for (service, address) in addresses {
+            say(&format!("listening {} {address}", service.name()));
+        }
+        say("ready");
+        let _ = std::io::stdout().flush();
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    })
+    .await
+}
+
+/// SIGTERM or SIGINT.
+async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

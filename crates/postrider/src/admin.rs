@@ -1,0 +1,401 @@
+//! What the administrator's commands do, once: the running server carries them out when there is
+//! one (over its control socket), otherwise the command itself does.
+
+use delivery::journey::Step;
+use directory::{Directory, password};
+use mail::{Address, Domain, MessageId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{AliasRow, NewAccount, QueueFilter, QueueRow, Store, StoreError};
+
+/// A command.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "do")]
+pub enum Request {
+    /// Makes an account; the domain too, if it is new and `domain` says so.
+    AccountAdd {
+        address: String,
+        password: String,
+    },
+    /// Makes accounts from `address,password-or-hash` lines.
+    AccountImport {
+        csv: String,
+    },
+    AccountPassword {
+        address: String,
+        password: String,
+    },
+    AccountRemove {
+        address: String,
+    },
+    AccountDisable {
+        address: String,
+        disabled: bool,
+    },
+    AccountList,
+    DomainAdd {
+        domain: String,
+    },
+    DomainRemove {
+        domain: String,
+    },
+    DomainCatchAll {
+        domain: String,
+        to: Option<String>,
+    },
+    DomainList,
+    AliasAdd {
+        address: String,
+        targets: Vec<String>,
+    },
+    AliasRemove {
+        address: String,
+    },
+    AliasList,
+    RouteAdd {
+        domain: String,
+        target: String,
+    },
+    RouteRemove {
+        domain: String,
+    },
+    RouteList,
+    QueueList {
+        domain: Option<String>,
+        limit: usize,
+    },
+    QueueShow {
+        id: String,
+    },
+    QueueRetry {
+        id: String,
+    },
+    QueueHold {
+        id: String,
+    },
+    QueueRelease {
+        id: String,
+    },
+    QueueDrop {
+        id: String,
+    },
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Response {
+    /// For machines.
+    pub value: Value,
+    /// For people.
+    pub text: String,
+}
+
+/// Why not: text with the fix in it, and an exit code of sysexits.h.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// For people.
+    pub text: String,
+    /// Exit code.
+    pub code: u8,
+}
+
+/// EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_SOFTWARE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG.
+pub mod exit {
+    /// The input is wrong.
+    pub const DATA: u8 = 65;
+    /// No such user, domain or message.
+    pub const NO_USER: u8 = 67;
+    /// A service cannot be had.
+    pub const UNAVAILABLE: u8 = 69;
+    /// Our own failure.
+    pub const SOFTWARE: u8 = 70;
+    /// Something cannot be made.
+    pub const CANT_CREATE: u8 = 73;
+    /// It may work later.
+    pub const TEMPORARY: u8 = 75;
+    /// The configuration is wrong.
+    pub const CONFIG: u8 = 78;
+}
+
+type Outcome = Result<Response, Failure>;
+
+/// Carries a command out.
+pub async fn execute(store: &Store, directory: &Directory, request: Request) -> Outcome {
+    match request {
+        Request::AccountAdd { .. }
+        | Request::AccountImport { .. }
+        | Request::AccountPassword { .. }
+        | Request::AccountRemove { .. }
+        | Request::AccountDisable { .. }
+        | Request::AccountList => account(store, directory, request).await,
+        Request::QueueList { .. }
+        | Request::QueueShow { .. }
+        | Request::QueueRetry { .. }
+        | Request::QueueHold { .. }
+        | Request::QueueRelease { .. }
+        | Request::QueueDrop { .. } => queue(store, request).await,
+        request => names(store, request).await,
+    }
+}
+
+fn done(text: String) -> Outcome {
+    Ok(Response { value: json!({ "done": text }), text })
+}
+
+fn fail(code: u8, text: impl Into<String>) -> Failure {
+    Failure { text: text.into(), code }
+}
+
+fn address(text: &str) -> Result<Address, Failure> {
+    Address::parse(text).map_err(|error| fail(exit::DATA, format!("'{text}': {error}")))
+}
+
+fn domain(text: &str) -> Result<Domain, Failure> {
+    let parsed = Domain::parse(text);
+    parsed.map_err(|error| fail(exit::DATA, format!("'{text}': {error}")))
+}
+
+fn trouble(error: StoreError) -> Failure {
+    match error {
+        StoreError::NotFound(what) if what.starts_with("the domain") => {
+            let name = what.trim_start_matches("the domain ");
+            fail(exit::NO_USER, format!("{what} is not ours\nAdd it: postrider domain add {name}"))
+        }
+        StoreError::NotFound(_) => fail(exit::NO_USER, error.to_string()),
+        StoreError::AlreadyExists(_) => fail(exit::CANT_CREATE, error.to_string()),
+        StoreError::NotAllowed(_) | StoreError::HasChildren => fail(exit::DATA, error.to_string()),
+        StoreError::Full => fail(exit::TEMPORARY, error.to_string()),
+        other => fail(exit::SOFTWARE, other.to_string()),
+    }
+}
+
+async fn secret(directory: &Directory, text: String) -> Result<String, Failure> {
+    if password::is_hash(&text) {
+        return Ok(text);
+    }
+    directory.hash(text).await.map_err(|error| fail(exit::DATA, error.0))
+}
+
+async fn account(store: &Store, directory: &Directory, request: Request) -> Outcome {
+    match request {
+        Request::AccountAdd { address: text, password } => {
+            let address = address(&text)?;
+            let secret = secret(directory, password).await?;
+            let new = NewAccount { address: address.clone(), secret };
+            store.account_add(new).await.map_err(trouble)?;
+            done(format!("account {address} is ready, with its mailboxes"))
+        }
+        Request::AccountImport { csv } => import(store, directory, &csv).await,
+        Request::AccountPassword { address: text, password } => {
+            let address = address(&text)?;
+            let secret = secret(directory, password).await?;
+            store.account_set_secret(address.clone(), secret).await.map_err(trouble)?;
+            done(format!("account {address} has a new password"))
+        }
+        Request::AccountRemove { address: text } => {
+            let address = address(&text)?;
+            store.account_remove(address.clone()).await.map_err(trouble)?;
+            done(format!("account {address} and its mail are gone"))
+        }
+        Request::AccountDisable { address: text, disabled } => {
+            let address = address(&text)?;
+            store.account_set_disabled(address.clone(), disabled).await.map_err(trouble)?;
+            let what = if disabled { "off" } else { "on" };
+            done(format!("account {address} is switched {what}"))
+        }
+        _ => {
+            let rows = store.accounts().map_err(trouble)?;
+            let value = rows.iter().map(|row| {
+                json!({ "address": row.address.to_string(), "disabled": row.disabled, "created": row.created })
+            });
+            let line = |row: &store::AccountRow| {
+                format!("{}{}", row.address, if row.disabled { "  (switched off)" } else { "" })
+            };
+            let text: Vec<String> = rows.iter().map(line).collect();
+            Ok(Response { value: value.collect(), text: text.join("\n") })
+        }
+    }
+}
+
+async fn import(store: &Store, directory: &Directory, csv: &str) -> Outcome {
+    let mut new = Vec::new();
+    for (n, line) in (1..).zip(csv.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let wrong = |why: &str| fail(exit::DATA, format!("line {n}: {why}"));
+        let (name, text) =
+            line.split_once(',').ok_or_else(|| wrong("not 'address,password or hash'"))?;
+        let address = Address::parse(name.trim()).map_err(|error| wrong(&error.to_string()))?;
+        let secret = secret(directory, text.trim().to_owned()).await?;
+        new.push(NewAccount { address, secret });
+    }
+    let count = new.len();
+    store.accounts_add(new).await.map_err(trouble)?;
+    done(format!("{count} accounts are ready"))
+}
+
+async fn names(store: &Store, request: Request) -> Outcome {
+    match request {
+        Request::DomainAdd { domain: text } => {
+            let domain = domain(&text)?;
+            store.domain_add(domain.clone()).await.map_err(trouble)?;
+            done(format!("domain {domain} is ours"))
+        }
+        Request::DomainRemove { domain: text } => {
+            let domain = domain(&text)?;
+            store.domain_remove(domain.clone()).await.map_err(trouble)?;
+            done(format!("domain {domain} is not ours any more"))
+        }
+        Request::DomainCatchAll { domain: text, to } => {
+            let domain = domain(&text)?;
+            let to = to.as_deref().map(address).transpose()?;
+            let shown = to.as_ref().map_or("nobody".to_owned(), Address::to_string);
+            store.domain_set_catch_all(domain.clone(), to).await.map_err(trouble)?;
+            done(format!("unknown addresses in {domain} go to {shown}"))
+        }
+        Request::AliasAdd { address: text, targets } => {
+            let targets = targets.iter().map(|t| address(t)).collect::<Result<Vec<_>, _>>()?;
+            let row = AliasRow { address: address(&text)?, targets };
+            let shown = row.address.to_string();
+            store.alias_add(row).await.map_err(trouble)?;
+            done(format!("alias {shown} is ready"))
+        }
+        Request::AliasRemove { address: text } => {
+            let address = address(&text)?;
+            store.alias_remove(address.clone()).await.map_err(trouble)?;
+            done(format!("alias {address} is gone"))
+        }
+        Request::RouteAdd { domain: text, target } => {
+            let domain = domain(&text)?;
+            if delivery::route::split_target(&target, 25).is_none() {
+                return Err(fail(exit::DATA, format!("'{target}' is not HOST:PORT")));
+            }
+            store.route_add(domain.clone(), target.clone()).await.map_err(trouble)?;
+            done(format!("mail for {domain} goes to {target}"))
+        }
+        Request::RouteRemove { domain: text } => {
+            let domain = domain(&text)?;
+            match store.route_remove(domain.clone()).await.map_err(trouble)? {
+                true => done(format!("mail for {domain} goes by its MX again")),
+                false => Err(fail(exit::NO_USER, format!("there is no route for {domain}"))),
+            }
+        }
+        request => lists(store, &request),
+    }
+}
+
+fn lists(store: &Store, request: &Request) -> Outcome {
+    let (value, lines): (Value, Vec<String>) = match request {
+        Request::DomainList => {
+            let rows = store.domains().map_err(trouble)?;
+            let one = |row: &store::DomainRow| {
+                let to = row.catch_all.as_ref().map(Address::to_string);
+                json!({ "domain": row.domain.as_str(), "catch_all": to })
+            };
+            let line = |row: &store::DomainRow| match &row.catch_all {
+                Some(to) => format!("{}  (unknown addresses: {to})", row.domain),
+                None => row.domain.to_string(),
+            };
+            (rows.iter().map(one).collect(), rows.iter().map(line).collect())
+        }
+        Request::AliasList => {
+            let rows = store.aliases().map_err(trouble)?;
+            let targets = |row: &AliasRow| -> Vec<String> {
+                row.targets.iter().map(Address::to_string).collect()
+            };
+            let one = |row: &AliasRow| json!({ "address": row.address.to_string(), "targets": targets(row) });
+            let line = |row: &AliasRow| format!("{} -> {}", row.address, targets(row).join(", "));
+            (rows.iter().map(one).collect(), rows.iter().map(line).collect())
+        }
+        _ => {
+            let rows = store.routes().map_err(trouble)?;
+            let one = |(domain, to): &(Domain, String)| json!({ "domain": domain.as_str(), "target": to });
+            let line = |(domain, to): &(Domain, String)| format!("{domain} -> {to}");
+            (rows.iter().map(one).collect(), rows.iter().map(line).collect())
+        }
+    };
+    Ok(Response { value, text: lines.join("\n") })
+}
+
+async fn queue(store: &Store, request: Request) -> Outcome {
+    let id = |text: &str| {
+        let parsed = MessageId::parse(text);
+        parsed.ok_or_else(|| fail(exit::DATA, format!("'{text}' is no message id")))
+    };
+    let (id, found, what) = match request {
+        Request::QueueList { domain: name, limit } => {
+            let domain = name.as_deref().map(domain).transpose()?;
+            let filter = QueueFilter { domain, limit, ..QueueFilter::default() };
+            let rows = store.queue_list(&filter).map_err(trouble)?;
+            let text: Vec<String> = rows.iter().map(summary).collect();
+            let text =
+                if text.is_empty() { "The queue is empty.".to_owned() } else { text.join("\n") };
+            return Ok(Response { value: rows.iter().map(as_json).collect(), text });
+        }
+        Request::QueueShow { id: text } => return show(store, id(&text)?),
+        Request::QueueRetry { id: text } => {
+            (text.clone(), store.queue_retry(id(&text)?).await, "is tried now")
+        }
+        Request::QueueHold { id: text } => {
+            (text.clone(), store.queue_hold(id(&text)?).await, "is held")
+        }
+        Request::QueueRelease { id: text } => {
+            (text.clone(), store.queue_release(id(&text)?).await, "goes on")
+        }
+        Request::QueueDrop { id: text } => {
+            (text.clone(), store.queue_drop(id(&text)?).await, "is dropped")
+        }
+        _ => return Err(fail(exit::SOFTWARE, "not a queue command")),
+    };
+    match found.map_err(trouble)? {
+        true => done(format!("message {id} {what}")),
+        false => Err(fail(exit::NO_USER, format!("message {id} is not queued"))),
+    }
+}
+
+fn as_json(row: &QueueRow) -> Value {
+    let recipient = |r: &store::RecipientRow| {
+        json!({ "address": r.address.to_string(), "held": r.held, "attempts": r.attempts,
+                "next_attempt": r.next_attempt, "last_reply": r.last_reply, "last_host": r.last_host })
+    };
+    json!({ "id": row.message.to_string(), "sender": row.sender.to_string(), "size": row.size,
+            "arrived": row.arrived, "expires": row.expires,
+            "recipients": row.recipients.iter().map(recipient).collect::<Vec<_>>() })
+}
+
+fn summary(row: &QueueRow) -> String {
+    let mut text = format!(
+        "{}  {} octets  from <{}>  since {}",
+        row.message,
+        row.size,
+        row.sender,
+        mail::date::format_rfc5322(row.arrived)
+    );
+    for r in &row.recipients {
+        let state = if r.held { "held" } else { "waiting" };
+        text.push_str(&format!("\n    <{}>  {state}, {} attempts", r.address, r.attempts));
+        if let Some(reply) = &r.last_reply {
+            text.push_str(&format!("\n        {reply}"));
+        }
+    }
+    text
+}
+
+/// The queue entry, if it is still there, and the journey so far.
+fn show(store: &Store, id: MessageId) -> Outcome {
+    let row = store.queue_get(id).map_err(trouble)?;
+    let journey = store.journey(id).map_err(trouble)?;
+    if row.is_none() && journey.is_empty() {
+        return Err(fail(exit::NO_USER, format!("nothing is known of message {id}")));
+    }
+    let steps: Vec<Step> = journey.iter().filter_map(|entry| Step::decode(entry)).collect();
+    let value = json!({ "queued": row.as_ref().map(as_json), "journey": steps });
+    let mut text = row.as_ref().map_or("Not queued any more.".to_owned(), summary);
+    for step in &steps {
+        let shown = serde_json::to_string_pretty(step).unwrap_or_default();
+        text.push_str(&format!("\n{shown}"));
+    }
+    Ok(Response { value, text })
+}

@@ -1,0 +1,281 @@
+//! The command line, declared once.
+
+use crate::admin::Request;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A complete mail server: SMTP in and out, POP3, queue and store in one program.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// The folder with postrider.toml
+    #[arg(long, global = true, default_value = "/etc/postrider", value_name = "DIR")]
+    pub root: PathBuf,
+    /// Print JSON, for scripts
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The command
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A command.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make a working configuration and the first account
+    #[command(after_help = "Example:\n  postrider setup --root /srv/mail you@example.org")]
+    Setup(Setup),
+    /// Run the server in the foreground
+    #[command(
+        after_help = "Example:\n  postrider serve --root /srv/mail\n\nSays 'ready' on stdout \
+        when all listeners are up; ends cleanly on SIGTERM and SIGINT."
+    )]
+    Serve {
+        /// How log lines look: text or json
+        #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+        log_format: String,
+    },
+    /// Manage accounts
+    #[command(subcommand)]
+    Account(Account),
+    /// Manage domains
+    #[command(subcommand)]
+    Domain(DomainCommand),
+    /// Manage aliases
+    #[command(subcommand)]
+    Alias(Alias),
+    /// Manage fixed routes for outgoing mail
+    #[command(subcommand)]
+    Route(Route),
+    /// Look at and change the queue of outgoing mail
+    #[command(subcommand)]
+    Queue(Queue),
+}
+
+/// `setup`
+#[derive(Args)]
+pub struct Setup {
+    /// The first account
+    pub address: String,
+    /// Ask nothing
+    #[arg(long)]
+    pub yes: bool,
+    /// Our host name; default: mail.DOMAIN
+    #[arg(long)]
+    pub hostname: Option<String>,
+    /// Listen on this address only (may be given several times)
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<std::net::IpAddr>,
+    /// Add this to every standard port
+    #[arg(long, value_name = "N")]
+    pub port_base: Option<u16>,
+    /// Set a key of the configuration, as auth.plaintext=true (may be given several times)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Read the password from standard input; otherwise one is made and printed
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+/// `account`
+#[derive(Subcommand)]
+pub enum Account {
+    /// Make an account with its default mailboxes
+    #[command(
+        after_help = "Example:\n  echo secret | postrider account add bob@example.org --password-stdin"
+    )]
+    Add {
+        /// Its address
+        address: String,
+        /// Read the password from standard input; otherwise one is made and printed
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Make accounts from a file of lines 'address,password or Argon2 hash'
+    Import {
+        /// The file
+        file: PathBuf,
+    },
+    /// Set a password
+    Password {
+        /// The account
+        address: String,
+        /// Read the password from standard input; otherwise one is made and printed
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Switch logging in off; mail still arrives
+    Disable {
+        /// The account
+        address: String,
+    },
+    /// Switch logging in on again
+    Enable {
+        /// The account
+        address: String,
+    },
+    /// Remove an account and all its mail
+    Remove {
+        /// The account
+        address: String,
+    },
+    /// List accounts
+    List,
+}
+
+/// `domain`
+#[derive(Subcommand)]
+pub enum DomainCommand {
+    /// Take mail for a domain
+    Add {
+        /// The domain
+        domain: String,
+    },
+    /// Stop taking mail for a domain
+    Remove {
+        /// The domain
+        domain: String,
+    },
+    /// Say who gets mail for unknown addresses; nobody when no address is given
+    CatchAll {
+        /// The domain
+        domain: String,
+        /// Who gets it
+        to: Option<String>,
+    },
+    /// List domains
+    List,
+}
+
+/// `alias`
+#[derive(Subcommand)]
+pub enum Alias {
+    /// Make an alias
+    #[command(
+        after_help = "Example:\n  postrider alias add team@example.org ann@example.org bob@else.example"
+    )]
+    Add {
+        /// The address
+        address: String,
+        /// Where its mail goes
+        #[arg(required = true)]
+        targets: Vec<String>,
+    },
+    /// Remove an alias
+    Remove {
+        /// The address
+        address: String,
+    },
+    /// List aliases
+    List,
+}
+
+/// `route`
+#[derive(Subcommand)]
+pub enum Route {
+    /// Send all mail for a domain to one server
+    Add {
+        /// The domain
+        domain: String,
+        /// HOST:PORT
+        target: String,
+    },
+    /// Go by the domain's MX again
+    Remove {
+        /// The domain
+        domain: String,
+    },
+    /// List routes
+    List,
+}
+
+/// `queue`
+#[derive(Subcommand)]
+pub enum Queue {
+    /// List queued messages
+    List {
+        /// Only with a recipient in this domain
+        #[arg(long)]
+        domain: Option<String>,
+        /// At most so many; 0 is all
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show a message and its journey so far, queued or not
+    Show {
+        /// Its id, as the 250 reply and the log have it
+        id: String,
+    },
+    /// Try a message now
+    Retry {
+        /// Its id
+        id: String,
+    },
+    /// Hold a message back
+    Hold {
+        /// Its id
+        id: String,
+    },
+    /// Let a held message go
+    Release {
+        /// Its id
+        id: String,
+    },
+    /// Drop a message without a report to its sender
+    Drop {
+        /// Its id
+        id: String,
+    },
+}
+
+/// A command that is carried out by [`crate::admin`]; `None` for the others. `password` reads or
+/// makes one.
+pub fn request(
+    command: Command,
+    mut password: impl FnMut(bool) -> Result<String, String>,
+) -> Result<Option<Request>, String> {
+    Ok(Some(match command {
+        Command::Setup(_) | Command::Serve { .. } => return Ok(None),
+        Command::Account(command) => match command {
+            Account::Add { address, password_stdin } => {
+                Request::AccountAdd { address, password: password(password_stdin)? }
+            }
+            Account::Import { file } => {
+                let text = std::fs::read_to_string(&file);
+                let csv = text.map_err(|error| format!("{}: {error}", file.display()))?;
+                Request::AccountImport { csv }
+            }
+            Account::Password { address, password_stdin } => {
+                Request::AccountPassword { address, password: password(password_stdin)? }
+            }
+            Account::Disable { address } => Request::AccountDisable { address, disabled: true },
+            Account::Enable { address } => Request::AccountDisable { address, disabled: false },
+            Account::Remove { address } => Request::AccountRemove { address },
+            Account::List => Request::AccountList,
+        },
+        Command::Domain(command) => match command {
+            DomainCommand::Add { domain } => Request::DomainAdd { domain },
+            DomainCommand::Remove { domain } => Request::DomainRemove { domain },
+            DomainCommand::CatchAll { domain, to } => Request::DomainCatchAll { domain, to },
+            DomainCommand::List => Request::DomainList,
+        },
+        Command::Alias(command) => match command {
+            Alias::Add { address, targets } => Request::AliasAdd { address, targets },
+            Alias::Remove { address } => Request::AliasRemove { address },
+            Alias::List => Request::AliasList,
+        },
+        Command::Route(command) => match command {
+            Route::Add { domain, target } => Request::RouteAdd { domain, target },
+            Route::Remove { domain } => Request::RouteRemove { domain },
+            Route::List => Request::RouteList,
+        },
+        Command::Queue(command) => match command {
+            Queue::List { domain, limit } => Request::QueueList { domain, limit },
+            Queue::Show { id } => Request::QueueShow { id },
+            Queue::Retry { id } => Request::QueueRetry { id },
+            Queue::Hold { id } => Request::QueueHold { id },
+            Queue::Release { id } => Request::QueueRelease { id },
+            Queue::Drop { id } => Request::QueueDrop { id },
+        },
+    }))
+}

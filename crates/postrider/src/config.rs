@@ -1,0 +1,333 @@
+//! The configuration file: one short TOML file. Unknown keys are errors that name the nearest one.
+
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// The file's name in the root folder.
+pub const FILE: &str = "postrider.toml";
+
+/// The whole configuration. Every key has a default but `hostname` and `domain`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Our name, as the MX record and the certificate have it.
+    pub hostname: String,
+    /// The domain of user names without one, and of `<postmaster>`.
+    pub domain: String,
+    /// Where the services listen.
+    #[serde(default)]
+    pub listen: Listen,
+    /// Certificate and key.
+    #[serde(default)]
+    pub tls: Tls,
+    /// What is limited.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How mail leaves.
+    #[serde(default)]
+    pub relay: Relay,
+    /// Where names are asked.
+    #[serde(default)]
+    pub dns: Dns,
+    /// How passwords are treated.
+    #[serde(default)]
+    pub auth: Auth,
+    /// How messages are kept.
+    #[serde(default)]
+    pub store: StoreConfig,
+}
+
+/// `[listen]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Addresses to listen on.
+    pub addresses: Vec<IpAddr>,
+    /// Added to every standard port.
+    pub port_base: u16,
+}
+
+impl Default for Listen {
+    fn default() -> Listen {
+        let any = [IpAddr::from([0u8; 4]), IpAddr::from([0u16; 8])];
+        Listen { addresses: any.to_vec(), port_base: 0 }
+    }
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// PEM file with the certificate chain; relative to the root folder.
+    pub certificate: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls { certificate: "tls/cert.pem".into(), key: "tls/key.pem".into() }
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Octets of the largest message.
+    pub message_octets: u64,
+    /// Recipients of one message.
+    pub recipients: usize,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Connections at a time from one address.
+    pub connections_per_address: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            message_octets: 50 << 20,
+            recipients: 1000,
+            connections: 10_000,
+            connections_per_address: 500,
+        }
+    }
+}
+
+/// `[relay]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Relay {
+    /// Where all mail for others goes, `host:port`; empty for the MX of each domain.
+    pub smarthost: String,
+    /// The port of other servers.
+    pub port: u16,
+    /// Seconds between attempts; the last one repeats.
+    pub retry_seconds: Vec<u64>,
+    /// Seconds until a message is given up.
+    pub expire_seconds: u64,
+    /// Seconds until the sender is told of a delay.
+    pub delay_notice_seconds: u64,
+}
+
+impl Default for Relay {
+    fn default() -> Relay {
+        Relay {
+            smarthost: String::new(),
+            port: 25,
+            retry_seconds: vec![60, 300, 900, 1800, 3600, 7200, 14_400],
+            expire_seconds: 5 * 86_400,
+            delay_notice_seconds: 4 * 3600,
+        }
+    }
+}
+
+/// `[dns]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dns {
+    /// Name servers, `address:port`; empty for those of the system.
+    pub servers: Vec<std::net::SocketAddr>,
+}
+
+/// `[auth]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// Take passwords without TLS. For tests on loopback only.
+    pub plaintext: bool,
+    /// KiB of memory for a password hash.
+    pub hash_memory_kib: u32,
+    /// Passes over that memory.
+    pub hash_passes: u32,
+}
+
+impl Default for Auth {
+    fn default() -> Auth {
+        Auth { plaintext: false, hash_memory_kib: 19 * 1024, hash_passes: 2 }
+    }
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// The data folder; relative to the root folder.
+    pub folder: PathBuf,
+    /// Octets that stay free on its disk.
+    pub min_free_octets: u64,
+    /// Sync segments and rows on every commit.
+    pub two_sync: bool,
+}
+
+impl Default for StoreConfig {
+    fn default() -> StoreConfig {
+        StoreConfig { folder: "data".into(), min_free_octets: 256 << 20, two_sync: false }
+    }
+}
+
+impl Config {
+    /// A configuration for a first account's domain.
+    pub fn new(hostname: &str, domain: &str) -> Config {
+        Config {
+            hostname: hostname.to_owned(),
+            domain: domain.to_owned(),
+            listen: Listen::default(),
+            tls: Tls::default(),
+            limits: Limits::default(),
+            relay: Relay::default(),
+            dns: Dns::default(),
+            auth: Auth::default(),
+            store: StoreConfig::default(),
+        }
+    }
+
+    /// Reads the file of a root folder. The error names file, line and the nearest key.
+    pub fn load(root: &Path) -> Result<Config, String> {
+        let path = root.join(FILE);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let path = path.display();
+            format!("{path}: {error}\nMake one with: postrider setup --root DIR you@example.org")
+        })?;
+        Config::parse(&text).map_err(|why| format!("{}: {why}", path.display()))
+    }
+
+    /// Reads a configuration.
+    pub fn parse(text: &str) -> Result<Config, String> {
+        toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+            let place = line.map_or(String::new(), |line| format!("line {line}: "));
+            format!("{place}{}{}", error.message(), nearest(error.message()))
+        })
+    }
+
+    /// Sets a key such as `auth.plaintext` from text.
+    pub fn set(&mut self, assignment: &str) -> Result<(), String> {
+        let (key, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| format!("'{assignment}' is not KEY=VALUE, as auth.plaintext=true"))?;
+        let mut table = toml::Table::try_from(&*self).map_err(|e| e.to_string())?;
+        let parsed = format!("v = {value}").parse::<toml::Table>();
+        let value = parsed.ok().and_then(|mut t| t.remove("v"));
+        let value = value.unwrap_or_else(|| {
+            toml::Value::String(
+                assignment.split_once('=').map(|(_, v)| v.to_owned()).unwrap_or_default(),
+            )
+        });
+        put(&mut table, key.trim(), value)?;
+        let text = toml::to_string(&table).map_err(|e| e.to_string())?;
+        *self = Config::parse(&text).map_err(|why| format!("{key}: {why}"))?;
+        Ok(())
+    }
+
+    /// The file's text, with comments.
+    pub fn text(&self) -> Result<String, String> {
+        let body = toml::to_string(self).map_err(|e| e.to_string())?;
+        let mut out = String::from(
+            "# Postrider. Relative paths start at this file's folder.\n\
+             # After a change: restart the server. Accounts are not here: postrider account --help\n\n",
+        );
+        for line in body.lines() {
+            let comment = COMMENTS.iter().find(|(start, _)| line.starts_with(start));
+            if let Some((_, comment)) = comment {
+                out.push_str(&format!("# {comment}\n"));
+            }
+            out.push_str(line);
+            out.push('\n');
+        }
+        Ok(out)
+    }
+}
+
+const COMMENTS: [(&str, &str); 10] = [
+    ("hostname =", "Our name, as the MX record and the certificate have it."),
+    ("domain =", "The domain of user names without one."),
+    ("addresses =", "Each service listens here, at port_base + its standard port."),
+    ("certificate =", "Read again when they change."),
+    ("message_octets =", "The largest message."),
+    ("smarthost =", "host:port that takes all mail for others; empty: the MX of each domain."),
+    ("servers =", "Name servers as address:port; empty: those of the system."),
+    ("plaintext =", "Passwords without TLS: for tests on loopback only."),
+    ("min_free_octets =", "With less room on the disk new mail is refused; deleting works."),
+    ("retry_seconds =", "Waits between attempts; the last one repeats."),
+];
+
+fn put(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<(), String> {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+            Ok(())
+        }
+        Some((section, key)) => match table.get_mut(section) {
+            Some(toml::Value::Table(inner)) => {
+                inner.insert(key.to_owned(), value);
+                Ok(())
+            }
+            _ => Err(format!("there is no section [{section}]")),
+        },
+    }
+}
+
+/// For `unknown field `x`, expected one of `a`, `b``: the most similar of those.
+fn nearest(message: &str) -> String {
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let Some((unknown, known)) = names.split_first() else { return String::new() };
+    if !message.starts_with("unknown field") {
+        return String::new();
+    }
+    let best = known.iter().min_by_key(|name| distance(unknown, name));
+    best.map_or(String::new(), |name| format!("\nDid you mean '{name}'?"))
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = i;
+        let mut next = vec![i + 1];
+        for (j, y) in b.chars().enumerate() {
+            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
+            let left = next.last().copied().unwrap_or(usize::MAX - 1);
+            next.push((before + usize::from(x != y)).min(above + 1).min(left + 1));
+            before = above;
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_written_file_reads_back_and_keys_can_be_set() {
+        let mut config = Config::new("mail.example.org", "example.org");
+        config.set("auth.plaintext=true").unwrap();
+        config.set("limits.message_octets=1000").unwrap();
+        config.set("relay.smarthost=relay.example:25").unwrap();
+        config.set("dns.servers=[\"127.0.0.1:53\"]").unwrap();
+        let read = Config::parse(&config.text().unwrap()).unwrap();
+        assert!(read.auth.plaintext && read.limits.message_octets == 1000);
+        assert_eq!(
+            (read.relay.smarthost.as_str(), read.dns.servers.len()),
+            ("relay.example:25", 1)
+        );
+        assert!(config.set("auth.plain=true").unwrap_err().contains("Did you mean 'plaintext'?"));
+        assert!(config.set("nothing").is_err() && config.set("x.y=1").is_err());
+    }
+
+    #[test]
+    fn errors_name_line_and_nearest_key() {
+        let text = "hostname = \"a\"\ndomain = \"b\"\n\n[limits]\nrecipient = 5\n";
+        let error = Config::parse(text).unwrap_err();
+        assert!(
+            error.contains("line 5") && error.contains("Did you mean 'recipients'?"),
+            "{error}"
+        );
+    }
+}
