@@ -122,7 +122,7 @@ impl Scheduler {
         while let Some(job) = self.next_job(&domain).await {
             let _flight = Flight { scheduler: self.clone(), job: job.clone() };
             if let Err(error) = self.perform(&job, &mut connection).await {
-                tracing::error!(message = %job.message, %error, "cannot settle an attempt");
+                tracing::error!(id = %job.message, %error, "cannot settle an attempt");
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         }
@@ -255,7 +255,7 @@ async fn settle(
     }
     for outcome in &outcomes {
         let Outcome { recipient, result, reply } = outcome;
-        tracing::info!(message = %row.message, %recipient, %result, %reply, "relay");
+        tracing::info!(id = %row.message, %recipient, %result, %reply, "relay");
     }
     let step = Step::Attempt {
         at: end,
@@ -273,7 +273,7 @@ async fn settle(
         Err(error) => return Err(StoreError::Engine(format!("cannot write a report: {error}"))),
     };
     let deliveries = made.into_iter().map(|made| {
-        tracing::info!(message = %row.message, report = %made.delivery.message, "report");
+        tracing::info!(id = %row.message, report = %made.delivery.message, "report");
         steps.push(made.step.encode());
         made.delivery
     });

@@ -3,6 +3,7 @@
 //! Forbidden here: sockets, files, clocks, async, storage and policy. Bytes in, values out; every
 //! machine may be fed in any split of its input and takes the same steps.
 
+pub mod imap;
 pub mod line;
 pub mod machine;
 pub mod pop3;

@@ -66,7 +66,7 @@ impl Context {
         let peer = self.accepted.peer;
         Answer::Reply(match receiving.finish().await {
             Ok(accepted) => {
-                tracing::info!(message = %accepted.message(), %peer, octets = accepted.octets(), "accepted");
+                tracing::info!(id = %accepted.message(), %peer, octets = accepted.octets(), "accepted");
                 reply_for(&accepted)
             }
             Err(error) => {

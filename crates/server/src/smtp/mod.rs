@@ -100,11 +100,11 @@ impl Context {
             Ok(true) => Answer::Yes,
             Ok(false) => {
                 let text = format!("{} may not send as <{address}>", who.address);
-                tracing::info!(%message, sender = %address, user = %who.address, "not their address");
+                tracing::info!(id = %message, sender = %address, user = %who.address, "not their address");
                 Answer::Reply(reply::NOT_YOUR_ADDRESS.saying(text))
             }
             Err(error) => {
-                tracing::error!(%message, %error, "sender");
+                tracing::error!(id = %message, %error, "sender");
                 Answer::Reply(reply::TRY_LATER)
             }
         }

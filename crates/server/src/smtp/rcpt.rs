@@ -19,12 +19,12 @@ impl Context {
             Ok(Resolution::NotLocal) if self.authenticated.is_some() => return Answer::Yes,
             Ok(Resolution::NotLocal) => reply::RELAY_DENIED,
             Err(error) => {
-                tracing::error!(message, %error, "recipient");
+                tracing::error!(id = message, %error, "recipient");
                 reply::TRY_LATER
             }
         };
         let peer = self.accepted.peer;
-        tracing::info!(message, %peer, recipient = %address, reply = verdict.code, "recipient refused");
+        tracing::info!(id = message, %peer, recipient = %address, reply = verdict.code, "recipient refused");
         Answer::Reply(verdict)
     }
 

@@ -1,0 +1,296 @@
+//! The words of the IMAP grammar over one whole command. RFC 3501 §9.
+
+use super::utf7;
+use mail::{Flag, Keyword, MailboxName, Uid, date};
+
+/// The text does not follow the grammar; what was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bad(pub &'static str);
+
+/// What the functions here return.
+pub type Read<T> = Result<T, Bad>;
+
+/// A place in a command.
+#[derive(Clone, Copy)]
+pub struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+/// A set of sequence numbers or UIDs; `u32::MAX` as an end may be `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SequenceSet(pub Vec<(Number, Number)>);
+
+/// A number of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// A number, not zero.
+    Value(u32),
+    /// `*`: the last.
+    Last,
+}
+
+impl SequenceSet {
+    /// The ranges, ascending ends, with `*` meaning `last`.
+    pub fn ranges(&self, last: u32) -> Vec<(u32, u32)> {
+        let value = |number: Number| match number {
+            Number::Value(n) => n,
+            Number::Last => last,
+        };
+        let mut ranges: Vec<(u32, u32)> = self
+            .0
+            .iter()
+            .map(|(a, b)| (value(*a), value(*b)))
+            .map(|(a, b)| (a.min(b), a.max(b)))
+            .collect();
+        ranges.sort_unstable();
+        let mut merged: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
+        for (from, to) in ranges {
+            match merged.last_mut() {
+                Some((_, end)) if from <= end.saturating_add(1) => *end = (*end).max(to),
+                _ => merged.push((from, to)),
+            }
+        }
+        merged
+    }
+}
+
+fn is_atom_char(b: u8) -> bool {
+    b > 0x20 && b != 0x7f && !b"(){%*\"\\".contains(&b)
+}
+
+impl<'a> Cursor<'a> {
+    /// At the start of `text`.
+    pub fn new(text: &'a [u8]) -> Cursor<'a> {
+        Cursor { rest: text }
+    }
+    /// What follows.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+    /// Nothing follows.
+    pub fn at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+    /// The next octet.
+    pub fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+    /// Nothing may follow.
+    pub fn end(&self) -> Read<()> {
+        if self.at_end() { Ok(()) } else { Err(Bad("the end of the line")) }
+    }
+    /// Takes this octet if it follows.
+    pub fn eat(&mut self, octet: u8) -> bool {
+        let eats = self.peek() == Some(octet);
+        if eats {
+            self.rest = self.rest.get(1..).unwrap_or_default();
+        }
+        eats
+    }
+    /// This octet must follow.
+    pub fn expect(&mut self, octet: u8, what: &'static str) -> Read<()> {
+        if self.eat(octet) { Ok(()) } else { Err(Bad(what)) }
+    }
+    /// A blank; several are let through.
+    pub fn space(&mut self) -> Read<()> {
+        self.expect(b' ', "a blank")?;
+        while self.eat(b' ') {}
+        Ok(())
+    }
+    fn take_while(&mut self, fits: impl Fn(u8) -> bool) -> &'a [u8] {
+        let len = self.rest.iter().position(|b| !fits(*b)).unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(len);
+        self.rest = rest;
+        taken
+    }
+    /// An atom in upper case: keywords.
+    pub fn keyword(&mut self) -> Read<String> {
+        let word = self.take_while(|b| is_atom_char(b) && b != b'[' && b != b']' && b != b'<');
+        if word.is_empty() {
+            return Err(Bad("a word"));
+        }
+        Ok(String::from_utf8_lossy(word).to_ascii_uppercase())
+    }
+    /// An atom as it stands.
+    pub fn atom(&mut self) -> Read<&'a [u8]> {
+        let word = self.take_while(is_atom_char);
+        if word.is_empty() { Err(Bad("an atom")) } else { Ok(word) }
+    }
+    /// A number.
+    pub fn number(&mut self) -> Read<u64> {
+        let digits = self.take_while(|b| b.is_ascii_digit());
+        let text = std::str::from_utf8(digits).unwrap_or_default();
+        text.parse().map_err(|_| Bad("a number"))
+    }
+    /// A quoted string or a literal.
+    pub fn string(&mut self) -> Read<Vec<u8>> {
+        match self.peek() {
+            Some(b'"') => self.quoted(),
+            Some(b'{') => self.literal(),
+            _ => Err(Bad("a string")),
+        }
+    }
+    fn quoted(&mut self) -> Read<Vec<u8>> {
+        self.expect(b'"', "a string")?;
+        let mut text = Vec::new();
+        loop {
+            let run = self.take_while(|b| b != b'"' && b != b'\\' && b != b'\r' && b != b'\n');
+            text.extend_from_slice(run);
+            if self.eat(b'"') {
+                return Ok(text);
+            }
+            if !self.eat(b'\\') {
+                return Err(Bad("a closing quote"));
+            }
+            let escaped = self.peek().ok_or(Bad("a closing quote"))?;
+            self.eat(escaped);
+            text.push(escaped);
+        }
+    }
+    fn literal(&mut self) -> Read<Vec<u8>> {
+        self.expect(b'{', "a literal")?;
+        let len = usize::try_from(self.number()?).map_err(|_| Bad("a shorter literal"))?;
+        self.eat(b'+');
+        self.expect(b'}', "a literal")?;
+        self.expect(b'\r', "a literal")?;
+        self.expect(b'\n', "a literal")?;
+        let (text, rest) = self.rest.split_at_checked(len).ok_or(Bad("a whole literal"))?;
+        self.rest = rest;
+        Ok(text.to_vec())
+    }
+    /// `astring`
+    pub fn astring(&mut self) -> Read<Vec<u8>> {
+        match self.peek() {
+            Some(b'"' | b'{') => self.string(),
+            _ => {
+                let word = self.take_while(|b| is_atom_char(b) || b == b']');
+                if word.is_empty() { Err(Bad("a string")) } else { Ok(word.to_vec()) }
+            }
+        }
+    }
+    /// An astring in UTF-8.
+    pub fn text(&mut self) -> Read<String> {
+        String::from_utf8(self.astring()?).map_err(|_| Bad("UTF-8"))
+    }
+    /// `nstring`
+    pub fn nstring(&mut self) -> Read<Option<Vec<u8>>> {
+        if self.rest.get(..3).is_some_and(|w| w.eq_ignore_ascii_case(b"NIL")) {
+            self.rest = self.rest.get(3..).unwrap_or_default();
+            return Ok(None);
+        }
+        self.string().map(Some)
+    }
+    /// `mailbox`: decoded; the error stands for a name that cannot exist.
+    pub fn mailbox(&mut self) -> Read<Result<MailboxName, String>> {
+        let text = self.text()?;
+        let name = utf7::decode(&text).and_then(|name| MailboxName::new(&name).ok());
+        Ok(name.ok_or(text))
+    }
+    /// `list-mailbox`: a pattern, decoded.
+    pub fn pattern(&mut self) -> Read<String> {
+        let octets = match self.peek() {
+            Some(b'"' | b'{') => self.string()?,
+            _ => {
+                let word = self.take_while(|b| is_atom_char(b) || b"]%*".contains(&b));
+                if word.is_empty() {
+                    return Err(Bad("a mailbox pattern"));
+                }
+                word.to_vec()
+            }
+        };
+        let text = String::from_utf8(octets).map_err(|_| Bad("UTF-8"))?;
+        Ok(utf7::decode(&text).unwrap_or(text))
+    }
+    /// `sequence-set`
+    pub fn sequence_set(&mut self) -> Read<SequenceSet> {
+        let mut ranges = Vec::new();
+        loop {
+            let from = self.set_number()?;
+            let to = if self.eat(b':') { self.set_number()? } else { from };
+            ranges.push((from, to));
+            if !self.eat(b',') {
+                return Ok(SequenceSet(ranges));
+            }
+        }
+    }
+    fn set_number(&mut self) -> Read<Number> {
+        if self.eat(b'*') {
+            return Ok(Number::Last);
+        }
+        let number = u32::try_from(self.number()?).map_err(|_| Bad("a smaller number"))?;
+        if number == 0 { Err(Bad("a number that is not zero")) } else { Ok(Number::Value(number)) }
+    }
+    /// `flag`; `None` for one that cannot be stored, such as `\Recent`.
+    pub fn flag(&mut self) -> Read<Option<Flag>> {
+        if self.eat(b'\\') {
+            let name = format!("\\{}", String::from_utf8_lossy(self.atom()?));
+            return Ok(Flag::system(&name));
+        }
+        let name = String::from_utf8_lossy(self.atom()?).into_owned();
+        Keyword::new(&name).map(|keyword| Some(Flag::Keyword(keyword))).ok_or(Bad("a flag"))
+    }
+    /// `flag-list`
+    pub fn flag_list(&mut self) -> Read<Vec<Flag>> {
+        self.expect(b'(', "a list of flags")?;
+        let mut flags = Vec::new();
+        while !self.eat(b')') {
+            flags.extend(self.flag()?);
+            if self.peek() != Some(b')') {
+                self.space()?;
+            }
+        }
+        Ok(flags)
+    }
+    /// `date`: midnight UTC of that day.
+    pub fn date(&mut self) -> Read<i64> {
+        let text = self.astring()?;
+        let mut parts = text.split(|b| *b == b'-');
+        let (day, month, year) = (parts.next(), parts.next(), parts.next());
+        civil(day, month, year, None).and_then(|c| c.to_unix(0)).ok_or(Bad("a date"))
+    }
+    /// `date-time`: `"17-Jul-1996 02:44:25 -0700"`.
+    pub fn date_time(&mut self) -> Read<i64> {
+        let text = self.quoted()?;
+        let mut words = text.split(|b| *b == b' ').filter(|word| !word.is_empty());
+        let mut day = words.next().unwrap_or_default().split(|b| *b == b'-');
+        let time = words.next();
+        let zone = words.next().and_then(zone);
+        let made = civil(day.next(), day.next(), day.next(), time);
+        made.zip(zone).and_then(|(c, zone)| c.to_unix(zone)).ok_or(Bad("a date and time"))
+    }
+    /// A UID.
+    pub fn uid(&mut self) -> Read<Uid> {
+        u32::try_from(self.number()?).ok().and_then(Uid::new).ok_or(Bad("a UID"))
+    }
+}
+
+fn digits(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn civil(
+    day: Option<&[u8]>,
+    month: Option<&[u8]>,
+    year: Option<&[u8]>,
+    time: Option<&[u8]>,
+) -> Option<date::Civil> {
+    let mut clock = time.unwrap_or(b"0:0:0").split(|b| *b == b':').map(digits);
+    Some(date::Civil {
+        year: i64::from(digits(year?)?),
+        month: date::month_number(month?)?,
+        day: digits(day?.trim_ascii())?,
+        hour: clock.next()??,
+        minute: clock.next()??,
+        second: clock.next()??,
+        weekday: 0,
+    })
+}
+
+fn zone(text: &[u8]) -> Option<i32> {
+    let (sign, number) = match text.split_first()? {
+        (b'+', rest) => (1, digits(rest)?),
+        (b'-', rest) => (-1, digits(rest)?),
+        _ => return None,
+    };
+    (text.len() == 5).then_some(sign * (number / 100 * 60 + number % 100) as i32)
+}

@@ -1,0 +1,268 @@
+//! Values into response octets. RFC 3501 §7. The one place that picks atom, quoted or literal.
+
+use mail::mime::{Part, PartBody};
+use mail::summary::{Envelope, EnvelopeAddress};
+use mail::{FlagBits, KeywordTable, date};
+
+/// A string: quoted where that can be, else a literal.
+pub fn string(text: &[u8], out: &mut Vec<u8>) {
+    let quotable = text.len() <= 1000 && text.iter().all(|b| (0x20..0x7f).contains(b));
+    if !quotable {
+        out.extend_from_slice(format!("{{{}}}\r\n", text.len()).as_bytes());
+        out.extend_from_slice(text);
+        return;
+    }
+    out.push(b'"');
+    for byte in text {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
+}
+
+/// A mailbox name in modified UTF-7.
+pub fn mailbox(name: &str, out: &mut Vec<u8>) {
+    let encoded = super::utf7::encode(name);
+    let atom = !encoded.is_empty()
+        && encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./&,+".contains(&b));
+    if atom { out.extend_from_slice(encoded.as_bytes()) } else { string(encoded.as_bytes(), out) }
+}
+
+/// Text of a header as rev1 wants it: 7-bit, so raw 8-bit octets become encoded-words
+/// (users.md I-75).
+fn header_text(text: &[u8], out: &mut Vec<u8>) {
+    let clean: Vec<u8> = text.iter().copied().filter(|b| *b != 0).collect();
+    if clean.is_ascii() {
+        return string(&clean, out);
+    }
+    use base64::Engine as _;
+    let decoded = String::from_utf8_lossy(&clean);
+    let chars: Vec<char> = decoded.chars().collect();
+    // An encoded-word holds at most 75 octets (RFC 2047 §2): 10 characters of 4 octets fit.
+    let words: Vec<String> = chars
+        .chunks(10)
+        .map(|piece| {
+            let piece: String = piece.iter().collect();
+            let code = base64::engine::general_purpose::STANDARD.encode(piece);
+            format!("=?UTF-8?B?{code}?=")
+        })
+        .collect();
+    string(words.join(" ").as_bytes(), out);
+}
+
+fn nstring(text: Option<&[u8]>, out: &mut Vec<u8>) {
+    match text {
+        Some(text) => header_text(text, out),
+        None => out.extend_from_slice(b"NIL"),
+    }
+}
+
+/// `(\Seen $X)`, with `\Recent` where it is this session's.
+pub fn flags(table: &KeywordTable, bits: FlagBits, recent: bool, out: &mut Vec<u8>) {
+    let mut names: Vec<&str> = table.names(bits).collect();
+    if recent {
+        names.push("\\Recent");
+    }
+    out.extend_from_slice(format!("({})", names.join(" ")).as_bytes());
+}
+
+/// `"17-Jul-1996 02:44:25 +0000"`.
+pub fn date_time(seconds: i64, out: &mut Vec<u8>) {
+    let c = date::Civil::from_unix(seconds, 0);
+    let month = date::MONTHS.get(c.month as usize - 1).copied().unwrap_or("Jan");
+    let text = format!(
+        "\"{:>2}-{month}-{:04} {:02}:{:02}:{:02} +0000\"",
+        c.day, c.year, c.hour, c.minute, c.second
+    );
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// ENVELOPE. RFC 3501 §7.4.2.
+pub fn envelope(envelope: &Envelope, out: &mut Vec<u8>) {
+    out.push(b'(');
+    nstring(envelope.date.as_deref(), out);
+    out.push(b' ');
+    nstring(envelope.subject.as_deref(), out);
+    let or_from = |list: &'_ Vec<EnvelopeAddress>| list.is_empty();
+    let from = &envelope.from;
+    let sender = if or_from(&envelope.sender) { from } else { &envelope.sender };
+    let reply_to = if or_from(&envelope.reply_to) { from } else { &envelope.reply_to };
+    for list in [from, sender, reply_to, &envelope.to, &envelope.cc, &envelope.bcc] {
+        out.push(b' ');
+        addresses(list, out);
+    }
+    out.push(b' ');
+    nstring(envelope.in_reply_to.as_deref(), out);
+    out.push(b' ');
+    nstring(envelope.message_id.as_deref(), out);
+    out.push(b')');
+}
+
+fn addresses(list: &[EnvelopeAddress], out: &mut Vec<u8>) {
+    if list.is_empty() {
+        return out.extend_from_slice(b"NIL");
+    }
+    out.push(b'(');
+    for address in list {
+        out.extend_from_slice(b"(");
+        match address {
+            EnvelopeAddress::Mailbox { name, local, host } => {
+                nstring(name.as_deref(), out);
+                out.extend_from_slice(b" NIL ");
+                header_text(local, out);
+                out.push(b' ');
+                // An empty host would look like a group (users.md I-73).
+                let host: &[u8] = if host.is_empty() { b"unknown.invalid" } else { host };
+                header_text(host, out);
+            }
+            EnvelopeAddress::GroupStart(name) => {
+                out.extend_from_slice(b"NIL NIL ");
+                header_text(name, out);
+                out.extend_from_slice(b" NIL");
+            }
+            EnvelopeAddress::GroupEnd => out.extend_from_slice(b"NIL NIL NIL NIL"),
+        }
+        out.push(b')');
+    }
+    out.push(b')');
+}
+
+/// BODY and BODYSTRUCTURE. RFC 3501 §7.4.2. Parts nest at most `mail::limits::MIME_DEPTH_MAX` deep.
+pub fn structure(part: &Part, extended: bool, out: &mut Vec<u8>) {
+    out.push(b'(');
+    if let PartBody::Multipart(parts) = &part.body {
+        for part in parts {
+            structure(part, extended, out);
+        }
+        out.push(b' ');
+        word(&part.subtype, out);
+        if extended {
+            out.push(b' ');
+            parameters(&part.parameters, out);
+            extension(part, out);
+        }
+        return out.push(b')');
+    }
+    word(&part.media_type, out);
+    out.push(b' ');
+    word(&part.subtype, out);
+    out.push(b' ');
+    if part.parameters.is_empty() && part.media_type == b"text" {
+        // RFC 2045 §5.2: what a text without a charset is.
+        out.extend_from_slice(b"(\"CHARSET\" \"US-ASCII\")");
+    } else {
+        parameters(&part.parameters, out);
+    }
+    out.push(b' ');
+    nstring(part.id.as_deref(), out);
+    out.push(b' ');
+    nstring(part.description.as_deref(), out);
+    out.push(b' ');
+    word(&part.encoding, out);
+    out.extend_from_slice(format!(" {}", part.octets()).as_bytes());
+    if let PartBody::Message(inner, root) = &part.body {
+        out.push(b' ');
+        envelope(inner, out);
+        out.push(b' ');
+        structure(root, extended, out);
+    }
+    if part.media_type == b"text" || matches!(part.body, PartBody::Message(..)) {
+        out.extend_from_slice(format!(" {}", part.lines).as_bytes());
+    }
+    if extended {
+        out.push(b' ');
+        nstring(part.md5.as_deref(), out);
+        extension(part, out);
+    }
+    out.push(b')');
+}
+
+fn word(text: &[u8], out: &mut Vec<u8>) {
+    header_text(&text.to_ascii_uppercase(), out);
+}
+
+fn parameters(list: &[(Vec<u8>, Vec<u8>)], out: &mut Vec<u8>) {
+    if list.is_empty() {
+        return out.extend_from_slice(b"NIL");
+    }
+    out.push(b'(');
+    for (n, (name, value)) in list.iter().enumerate() {
+        if n > 0 {
+            out.push(b' ');
+        }
+        word(name, out);
+        out.push(b' ');
+        header_text(value, out);
+    }
+    out.push(b')');
+}
+
+/// Disposition, language, location.
+fn extension(part: &Part, out: &mut Vec<u8>) {
+    out.push(b' ');
+    match &part.disposition {
+        Some(disposition) => {
+            out.push(b'(');
+            word(&disposition.kind, out);
+            out.push(b' ');
+            parameters(&disposition.parameters, out);
+            out.push(b')');
+        }
+        None => out.extend_from_slice(b"NIL"),
+    }
+    out.push(b' ');
+    match part.language.as_slice() {
+        [] => out.extend_from_slice(b"NIL"),
+        tags => {
+            out.push(b'(');
+            for (n, tag) in tags.iter().enumerate() {
+                if n > 0 {
+                    out.push(b' ');
+                }
+                header_text(tag, out);
+            }
+            out.push(b')');
+        }
+    }
+    out.push(b' ');
+    nstring(part.location.as_deref(), out);
+}
+
+/// Ascending numbers as a set: `1:3,5`.
+pub fn set(numbers: &[u32]) -> String {
+    let runs = numbers.chunk_by(|a, b| *b == a.saturating_add(1));
+    let one = |run: &[u32]| match (run.first(), run.last()) {
+        (Some(a), Some(b)) if a != b => format!("{a}:{b}"),
+        (Some(a), _) => a.to_string(),
+        _ => String::new(),
+    };
+    runs.map(one).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail::mime::summary_of;
+
+    #[test]
+    fn structures_and_envelopes_are_encoded() {
+        let message = b"From: \"A \\\"q\\\" B\" <a@x.test>\r\nSubject: h\xc3\xa9\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhi\r\n--b\r\nContent-Type: image/png; name=x\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"x.png\"\r\n\r\nAAAA\r\n--b--\r\n";
+        let summary = summary_of(message);
+        let mut out = Vec::new();
+        structure(&summary.root, true, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "((\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 2 0 NIL NIL NIL NIL)(\"IMAGE\" \"PNG\" (\"NAME\" \"x\") NIL NIL \"BASE64\" 4 NIL (\"ATTACHMENT\" (\"FILENAME\" \"x.png\")) NIL NIL) \"MIXED\" (\"BOUNDARY\" \"b\") NIL NIL NIL)"
+        );
+        let mut out = Vec::new();
+        envelope(&summary.envelope, &mut out);
+        let a = "((\"A \\\"q\\\" B\" NIL \"a\" \"x.test\"))";
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!("(NIL \"=?UTF-8?B?aMOp?=\" {a} {a} {a} NIL NIL NIL NIL NIL)")
+        );
+        assert_eq!(set(&[1, 2, 3, 5, 9, 10]), "1:3,5,9:10");
+    }
+}
