@@ -104,6 +104,7 @@ async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failu
     if !setup.password_stdin {
         say(&format!("Password  {password}"));
     }
+    say(&format!("IMAP      {}, port {} (TLS)", config.hostname, port(993)));
     say(&format!("POP3      {}, port {} (TLS)", config.hostname, port(995)));
     say(&format!(
         "SMTP      {}, port {} (TLS) or {} (STARTTLS)\n",

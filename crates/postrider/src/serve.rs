@@ -141,7 +141,7 @@ fn delivery_settings(
 fn bind(config: &Config, world: &World) -> Result<Vec<(Service, Box<dyn Listener>)>, Failure> {
     let mut listeners = Vec::new();
     for ip in &config.listen.addresses {
-        for service in SERVICES {
+        for service in Service::ALL {
             let address = SocketAddr::new(*ip, config.listen.port_base + service.port());
             let listener = world.net.listen(address).map_err(|error| {
                 let hint = match error.kind() {
@@ -160,10 +160,6 @@ fn bind(config: &Config, world: &World) -> Result<Vec<(Service, Box<dyn Listener
     }
     Ok(listeners)
 }
-
-/// The services that are there.
-const SERVICES: [Service; 5] =
-    [Service::Smtp, Service::Submission, Service::Submissions, Service::Pop3, Service::Pop3s];
 
 async fn watch_certificate(tls: Arc<TlsServer>, mut shutdown: watch::Receiver<bool>) {
     loop {

@@ -1,6 +1,7 @@
 //! Client-facing sessions: listeners, TLS, and the handlers of SMTP, IMAP and POP3.
 
 pub mod drive;
+pub mod imap;
 pub mod limits;
 pub mod listen;
 pub mod pop3;

@@ -1,7 +1,7 @@
 //! Listeners: accept, count, shake hands, run a session, survive its panic.
 
 use crate::drive::{Ending, drive};
-use crate::{Shared, pop3, smtp};
+use crate::{Shared, imap, pop3, smtp};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -202,7 +202,10 @@ async fn serve(
             let (mut machine, mut handler) = pop3::session(shared, accepted);
             drive(stream, &mut machine, &mut handler, Some(tls), shutdown).await
         }
-        Service::Imap | Service::Imaps => Ending::Closed,
+        Service::Imap | Service::Imaps => {
+            let (mut machine, mut handler) = imap::session(shared, accepted);
+            drive(stream, &mut machine, &mut handler, Some(tls), shutdown).await
+        }
     })
 }
 

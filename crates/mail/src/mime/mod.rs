@@ -5,6 +5,7 @@ pub mod parse;
 pub mod structure;
 #[cfg(test)]
 mod tests;
+pub mod text;
 
 pub use parse::{Parser, header_of, summary_of};
 pub use structure::{Disposition, Part, PartBody};

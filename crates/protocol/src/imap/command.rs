@@ -500,7 +500,8 @@ fn label_of(path: &[u32], text: &SectionText) -> Option<String> {
         SectionText::Text => words.push("TEXT".to_owned()),
         SectionText::Mime => words.push("MIME".to_owned()),
         SectionText::HeaderFields(names, not) => {
-            let plain = |n: &Vec<u8>| n.iter().all(|b| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(b));
+            let plain =
+                |n: &Vec<u8>| n.iter().all(|b| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(b));
             if !names.iter().all(plain) {
                 return None;
             }
@@ -576,16 +577,32 @@ mod tests {
             "SEARCH CHARSET UTF-8 TEXT {6}\r\nfoobar",
             "SEARCH RETURN (MIN COUNT) OR (UNSEEN) 1:5,*",
             "LIST (SUBSCRIBED) \"\" (\"INBOX\" \"Drafts\") RETURN (CHILDREN STATUS (MESSAGES UNSEEN))",
-            "LSUB \"\" *", "ID (\"name\" \"x\" \"y\" NIL)", "ID NIL",
-            "CREATE x (USE (\\Drafts))", "FETCH 1 BODY.PEEK[1.2.MIME]<0.100>", "FETCH 1 RFC822.PEEK",
-            "UID SEARCH 1:* NOT DELETED", "LOGIN a \"b\\\"c\"", "FETCH 1 (UID BODY[1.HEADER.FIELDS.NOT (\"X\" Y)])",
+            "LSUB \"\" *",
+            "ID (\"name\" \"x\" \"y\" NIL)",
+            "ID NIL",
+            "CREATE x (USE (\\Drafts))",
+            "FETCH 1 BODY.PEEK[1.2.MIME]<0.100>",
+            "FETCH 1 RFC822.PEEK",
+            "UID SEARCH 1:* NOT DELETED",
+            "LOGIN a \"b\\\"c\"",
+            "FETCH 1 (UID BODY[1.HEADER.FIELDS.NOT (\"X\" Y)])",
         ] {
             assert!(command(text.as_bytes()).is_ok(), "{text}: {:?}", command(text.as_bytes()));
         }
         let deep = format!("SEARCH {}ALL", "NOT ".repeat(10_000));
         for text in [
-            "FETCH 0 FLAGS", "FETCH 1", "FETCH 1 BODY[MIME]", "STORE 1 FLAGZ x", "UID NOOP x", "SELECT",
-            "SEARCH", "STATUS x ()", "FROB x", &deep, "FETCH 1 FLAGS x", "LOGIN a",
+            "FETCH 0 FLAGS",
+            "FETCH 1",
+            "FETCH 1 BODY[MIME]",
+            "STORE 1 FLAGZ x",
+            "UID NOOP x",
+            "SELECT",
+            "SEARCH",
+            "STATUS x ()",
+            "FROB x",
+            &deep,
+            "FETCH 1 FLAGS x",
+            "LOGIN a",
         ] {
             assert!(command(text.as_bytes()).is_err(), "{text}");
         }
@@ -594,7 +611,8 @@ mod tests {
     #[test]
     fn append_prefixes() {
         assert_eq!(append(b""), Ok(None));
-        let read = append(b"saved-messages (\\Seen $X) \"17-Jul-1996 02:44:25 -0700\" ").unwrap().unwrap();
+        let read =
+            append(b"saved-messages (\\Seen $X) \"17-Jul-1996 02:44:25 -0700\" ").unwrap().unwrap();
         assert_eq!((read.flags.len(), read.date), (2, Some(837_596_665)));
         assert!(append(b"x (\\Seen").is_err());
     }

@@ -44,6 +44,8 @@ pub enum Key {
 /// A SEARCH command.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Search {
+    /// The command's tag, for ESEARCH.
+    pub tag: String,
     /// RETURN options; `None` for a plain SEARCH.
     pub returns: Option<Returns>,
     /// The charset is one that we know.
@@ -87,7 +89,7 @@ pub fn search(from: &mut Cursor<'_>) -> Read<Search> {
         *from = probe;
     }
     let key = keys(from, 0)?;
-    Ok(Search { returns, charset_known, key })
+    Ok(Search { tag: String::new(), returns, charset_known, key })
 }
 
 fn return_options(from: &mut Cursor<'_>) -> Read<Returns> {

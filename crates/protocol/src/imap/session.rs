@@ -80,11 +80,18 @@ enum Phase {
     Command,
     Sasl(Exchange),
     /// Octets of a message that are to come, and whether anybody wants them.
-    Message { left: u64, wanted: bool },
+    Message {
+        left: u64,
+        wanted: bool,
+    },
     /// After the message: the end of the command's line.
-    MessageEnd { wanted: bool },
+    MessageEnd {
+        wanted: bool,
+    },
     /// Octets of a literal that nobody wants.
-    Skip { left: u64 },
+    Skip {
+        left: u64,
+    },
     Idle,
     Asking(Asked),
     Tls,
@@ -180,8 +187,18 @@ impl Session {
             }
         }
         words.extend([
-            "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT", "CHILDREN", "SPECIAL-USE",
-            "CREATE-SPECIAL-USE", "LIST-EXTENDED", "LIST-STATUS", "ESEARCH", "CONDSTORE", "XLIST",
+            "NAMESPACE",
+            "UIDPLUS",
+            "MOVE",
+            "UNSELECT",
+            "CHILDREN",
+            "SPECIAL-USE",
+            "CREATE-SPECIAL-USE",
+            "LIST-EXTENDED",
+            "LIST-STATUS",
+            "ESEARCH",
+            "CONDSTORE",
+            "XLIST",
         ]);
         words.join(" ")
     }
@@ -258,7 +275,8 @@ impl Session {
     fn take_tag(&mut self) {
         let end = memchr::memchr(b' ', &self.input).unwrap_or(0);
         let tag = self.input.get(..end).unwrap_or_default();
-        let fine = !tag.is_empty() && tag.iter().all(|b| b.is_ascii_graphic() && !b"(){%*\"\\+".contains(b));
+        let fine = !tag.is_empty()
+            && tag.iter().all(|b| b.is_ascii_graphic() && !b"(){%*\"\\+".contains(b));
         self.tag = if fine { String::from_utf8_lossy(tag).into_owned() } else { String::new() };
     }
 
@@ -389,11 +407,22 @@ impl Session {
                 self.tagged("OK", "NAMESPACE completed");
             }
             C::Idle => return Some(self.ask(Asked::Idle, Question::Idle)),
-            C::Check | C::Close | C::Unselect | C::Expunge(_) | C::Search { .. } | C::Fetch(_)
-            | C::Store(_) | C::Copy { .. }
+            C::Check
+            | C::Close
+            | C::Unselect
+            | C::Expunge(_)
+            | C::Search { .. }
+            | C::Fetch(_)
+            | C::Store(_)
+            | C::Copy { .. }
                 if self.state != State::Selected =>
             {
                 self.tagged("BAD", "Select a mailbox first");
+            }
+            C::Search { uid, mut search } => {
+                search.tag.clone_from(&self.tag);
+                let command = C::Search { uid, search };
+                return Some(self.ask(Asked::Command, Question::Command(command)));
             }
             command => return Some(self.ask(Asked::Command, Question::Command(command))),
         }
@@ -442,7 +471,8 @@ impl Session {
         if self.input.is_empty() {
             return Some(Step::Read);
         }
-        let take = self.input.len().min(PIECE_OCTETS).min(usize::try_from(left).unwrap_or(PIECE_OCTETS));
+        let take =
+            self.input.len().min(PIECE_OCTETS).min(usize::try_from(left).unwrap_or(PIECE_OCTETS));
         let piece = self.input.get(..take).unwrap_or_default().to_vec();
         self.consume(take);
         self.progress += 1;

@@ -1,0 +1,201 @@
+//! IMAP sessions: commands carried out over store and directory. RFC 3501, RFC 9051.
+//!
+//! What a client has been told lives in `view.rs`; no other file writes EXISTS or EXPUNGE.
+
+mod append;
+mod fetch;
+mod mailboxes;
+mod search;
+mod store;
+mod view;
+
+use crate::Shared;
+use crate::drive::{Handler, Output};
+use crate::listen::Accepted;
+use ::store::StoreError;
+use directory::{AuthError, Authenticated, Credentials};
+use protocol::imap::command::Command;
+use protocol::imap::session::{Answer, Offer, Question, Session, State};
+use protocol::sasl::Login;
+use std::sync::Arc;
+use sys::tls::TlsFacts;
+use view::View;
+
+/// A session's handler.
+pub struct Context {
+    pub(crate) shared: Arc<Shared>,
+    accepted: Accepted,
+    pub(crate) account: Option<Authenticated>,
+    pub(crate) view: Option<View>,
+    pub(crate) appending: Option<append::Appending>,
+    /// MODSEQ goes into FETCH responses. RFC 7162 §3.1.
+    pub(crate) condstore: bool,
+    idling: bool,
+}
+
+/// Machine and handler of a new session.
+pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
+    let offer = Offer {
+        starttls: !accepted.service.implicit_tls(),
+        plaintext_auth: shared.settings.plaintext_auth,
+        message_octets_max: shared.settings.message_octets_max,
+    };
+    let machine = Session::new(offer, accepted.tls.is_some());
+    let context = Context {
+        shared,
+        accepted,
+        account: None,
+        view: None,
+        appending: None,
+        condstore: false,
+        idling: false,
+    };
+    (machine, context)
+}
+
+/// An answer, or the store's refusal of the command.
+pub(crate) type Done = Result<Answer, StoreError>;
+
+pub(crate) fn ok(text: &str) -> Answer {
+    Answer::Ok(text.to_owned())
+}
+
+/// What a refusal of the store is in IMAP. RFC 5530.
+pub(crate) fn refusal(error: &StoreError) -> Answer {
+    let code = match error {
+        StoreError::NoSuchMailbox | StoreError::NotFound(_) => "[NONEXISTENT] ",
+        StoreError::AlreadyExists(_) => "[ALREADYEXISTS] ",
+        StoreError::HasChildren | StoreError::NotAllowed(_) => "[CANNOT] ",
+        StoreError::KeywordsFull | StoreError::UidsUsedUp => "[LIMIT] ",
+        StoreError::Full => "[OVERQUOTA] ",
+        _ => "[SERVERBUG] ",
+    };
+    Answer::No(format!("{code}{error}"))
+}
+
+impl Handler<Session> for Context {
+    async fn answer(&mut self, question: Question, out: &mut Output<'_>) -> Answer {
+        let done = match question {
+            Question::Authenticate(login) => Ok(self.authenticate(login).await),
+            Question::Command(command) => self.command(command, out).await,
+            Question::AppendBegin(append, size) => self.append_begin(append, size).await,
+            Question::AppendEnd => self.append_end(out).await,
+            Question::Idle => {
+                self.idling = true;
+                let mut data = Vec::new();
+                self.sync(&mut data);
+                Ok(Answer::Go(data))
+            }
+            Question::IdleEnd => {
+                self.idling = false;
+                self.sync(out.buffer());
+                Ok(ok("IDLE completed"))
+            }
+        };
+        done.unwrap_or_else(|error| {
+            if !matches!(error, StoreError::NoSuchMailbox | StoreError::AlreadyExists(_)) {
+                tracing::warn!(peer = %self.accepted.peer, %error, "IMAP command refused");
+            }
+            refusal(&error)
+        })
+    }
+
+    async fn body(&mut self, octets: Vec<u8>) {
+        if let Some(appending) = &mut self.appending {
+            appending.write(&octets);
+        }
+    }
+
+    /// Resolves with what has changed while the client idles. RFC 2177.
+    async fn changed(&mut self) -> Answer {
+        match &mut self.view {
+            Some(view) if self.idling => view.watch.changed().await,
+            _ => std::future::pending().await,
+        }
+        let mut data = Vec::new();
+        self.sync(&mut data);
+        Answer::Go(data)
+    }
+
+    fn tls_started(&mut self, facts: TlsFacts) {
+        self.accepted.tls = Some(facts);
+    }
+}
+
+impl Context {
+    async fn authenticate(&mut self, login: Login) -> Answer {
+        let peer = self.accepted.peer;
+        let credentials = Credentials { user: &login.user, password: &login.password };
+        match self.shared.directory.authenticate(credentials).await {
+            Ok(who) => {
+                tracing::info!(%peer, user = %who.address, "login");
+                self.account = Some(who);
+                ok("Logged in")
+            }
+            Err(error) => {
+                tracing::info!(%peer, user = login.user, %error, "login refused");
+                Answer::No(match error {
+                    AuthError::Unavailable(_) => {
+                        "[UNAVAILABLE] Cannot check the password now".to_owned()
+                    }
+                    _ => "[AUTHENTICATIONFAILED] Wrong user name or password".to_owned(),
+                })
+            }
+        }
+    }
+
+    /// Tells the client what has changed, EXPUNGE included.
+    pub(crate) fn sync(&mut self, out: &mut Vec<u8>) {
+        let condstore = self.condstore;
+        if let Some(view) = &mut self.view {
+            view.sync(&self.shared.store, condstore, out);
+        }
+    }
+
+    async fn command(&mut self, command: Command, out: &mut Output<'_>) -> Done {
+        // RFC 3501 §5.5, §7.4.1: no EXPUNGE while sequence numbers are in use.
+        let by_number = matches!(
+            &command,
+            Command::Fetch(f) if !f.uid
+        ) || matches!(&command, Command::Store(s) if !s.uid)
+            || matches!(&command, Command::Search { uid: false, .. });
+        let done = self.carry_out(command, out).await;
+        if !by_number {
+            self.sync(out.buffer());
+        }
+        done
+    }
+
+    async fn carry_out(&mut self, command: Command, out: &mut Output<'_>) -> Done {
+        match command {
+            Command::Noop => Ok(ok("NOOP completed")),
+            Command::Check => Ok(ok("CHECK completed")),
+            Command::Enable(names) => Ok(self.enable(&names, out)),
+            Command::Select { mailbox, examine, condstore } => {
+                self.select(mailbox, examine, condstore, out).await
+            }
+            Command::Close => self.close().await,
+            Command::Unselect => {
+                self.view = None;
+                Ok(Answer::OkIn(State::Authenticated, "UNSELECT completed".to_owned()))
+            }
+            Command::Expunge(set) => self.expunge(set).await,
+            Command::Search { uid, search } => self.search(uid, search, out).await,
+            Command::Fetch(fetch) => self.fetch(fetch, out).await,
+            Command::Store(store) => self.store(store, out).await,
+            Command::Copy { uid, set, mailbox, moves } => {
+                self.copy(uid, &set, mailbox, moves, out).await
+            }
+            command => self.mailbox_command(command, out).await,
+        }
+    }
+
+    /// ENABLE. RFC 5161 §3.1.
+    fn enable(&mut self, names: &[String], out: &mut Output<'_>) -> Answer {
+        let condstore = names.iter().any(|name| name == "CONDSTORE");
+        self.condstore |= condstore;
+        let enabled = if condstore { " CONDSTORE" } else { "" };
+        out.buffer().extend_from_slice(format!("* ENABLED{enabled}\r\n").as_bytes());
+        ok("ENABLE completed")
+    }
+}

@@ -1,0 +1,129 @@
+//! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162 §3.1.3.
+
+use super::{Context, Done, ok};
+use crate::drive::Output;
+use ::store::{Change, ChangeFlags, Copied, StoreError, Which};
+use mail::{ModSeq, Uid};
+use protocol::imap::command::{self, Name, Store};
+use protocol::imap::grammar::SequenceSet;
+use protocol::imap::response;
+use protocol::imap::session::Answer;
+
+fn bad_number() -> Answer {
+    Answer::Bad("There is no message of that number".to_owned())
+}
+
+impl Context {
+    pub(super) async fn store(&mut self, command: Store, out: &mut Output<'_>) -> Done {
+        let Some(view) = &self.view else { return Ok(bad_number()) };
+        if view.read_only {
+            return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
+        }
+        let Some(found) = view.resolve(&command.set, command.uid) else { return Ok(bad_number()) };
+        let mailbox = view.mailbox;
+        // RFC 7162 §3.1: saying UNCHANGEDSINCE enables CONDSTORE.
+        self.condstore |= command.unchanged_since.is_some();
+        let change = ChangeFlags {
+            uids: found.iter().map(|(_, entry)| entry.uid).collect(),
+            change: match command.change {
+                command::Change::Add => Change::Add,
+                command::Change::Remove => Change::Remove,
+                command::Change::Replace => Change::Replace,
+            },
+            flags: command.flags,
+            unchanged_since: command.unchanged_since.map(ModSeq),
+        };
+        let outcome = self.shared.store.change_flags(mailbox, change).await?;
+        let condstore = self.condstore;
+        let Some(view) = &mut self.view else { return Ok(bad_number()) };
+        let before = view.told.clone();
+        view.patch(&outcome.entries);
+        for entry in &outcome.entries {
+            let Ok(at) = before.find(entry.uid) else { continue };
+            let changed = before.get(entry.uid).is_some_and(|old| old.modseq != entry.modseq);
+            if !command.silent {
+                view.fetch_flags(at + 1, entry, command.uid, condstore, out.buffer());
+            } else if condstore && changed {
+                // RFC 7162 §3.1.3: the MODSEQ is told even when the flags are not.
+                let line =
+                    format!("* {} FETCH (UID {} MODSEQ ({}))\r\n", at + 1, entry.uid, entry.modseq);
+                out.buffer().extend_from_slice(line.as_bytes());
+            }
+        }
+        if outcome.refused.is_empty() {
+            return Ok(ok("STORE completed"));
+        }
+        let number = |uid: &Uid| match command.uid {
+            true => Some(uid.get()),
+            false => before.find(*uid).ok().map(|at| at + 1),
+        };
+        let refused: Vec<u32> = outcome.refused.iter().filter_map(number).collect();
+        Ok(Answer::Ok(format!("[MODIFIED {}] Some have changed", response::set(&refused))))
+    }
+
+    pub(super) async fn copy(
+        &mut self,
+        by_uid: bool,
+        set: &SequenceSet,
+        mailbox: Name,
+        moves: bool,
+        out: &mut Output<'_>,
+    ) -> Done {
+        let Some(view) = &self.view else { return Ok(bad_number()) };
+        if moves && view.read_only {
+            return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
+        }
+        let Some(found) = view.resolve(set, by_uid) else { return Ok(bad_number()) };
+        let from = view.mailbox;
+        let target = match self.row(&mailbox) {
+            Ok(row) => row,
+            Err(StoreError::NoSuchMailbox) => {
+                return Ok(Answer::No("[TRYCREATE] There is no such mailbox".to_owned()));
+            }
+            Err(error) => return Err(error),
+        };
+        let uids: Vec<Uid> = found.iter().map(|(_, entry)| entry.uid).collect();
+        let verb = if moves { "MOVE" } else { "COPY" };
+        if uids.is_empty() {
+            return Ok(Answer::Ok(format!("{verb} completed")));
+        }
+        let copied = match moves {
+            true => self.shared.store.move_(from, uids, target.id).await?,
+            false => self.shared.store.copy(from, uids, target.id).await?,
+        };
+        let code = copy_uid(&copied);
+        if moves && !code.is_empty() {
+            // RFC 6851 §4.3: before the EXPUNGEs.
+            let line = format!("* OK {code}Moved\r\n");
+            out.buffer().extend_from_slice(line.as_bytes());
+            return Ok(ok("MOVE completed"));
+        }
+        Ok(Answer::Ok(format!("{code}{verb} completed")))
+    }
+
+    pub(super) async fn expunge(&mut self, set: Option<SequenceSet>) -> Done {
+        let Some(view) = &self.view else { return Ok(bad_number()) };
+        if view.read_only {
+            return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
+        }
+        let which = match set {
+            None => Which::Deleted,
+            Some(set) => {
+                let found = view.resolve(&set, true).unwrap_or_default();
+                Which::DeletedAmong(found.iter().map(|(_, entry)| entry.uid).collect())
+            }
+        };
+        self.shared.store.expunge(view.mailbox, which).await?;
+        Ok(ok("EXPUNGE completed"))
+    }
+}
+
+/// COPYUID. RFC 4315 §3.
+fn copy_uid(copied: &Copied) -> String {
+    if copied.pairs.is_empty() {
+        return String::new();
+    }
+    let from: Vec<u32> = copied.pairs.iter().map(|(uid, _)| uid.get()).collect();
+    let to: Vec<u32> = copied.pairs.iter().map(|(_, uid)| uid.get()).collect();
+    format!("[COPYUID {} {} {}] ", copied.uidvalidity, response::set(&from), response::set(&to))
+}
