@@ -303,7 +303,7 @@ impl Connection {
     async fn read_reply(&mut self) -> Result<RemoteReply, Broken> {
         let mut buffer = [0; 4096];
         loop {
-            match self.replies.next() {
+            match self.replies.next_reply() {
                 Ok(Some(reply)) => return Ok(reply),
                 Ok(None) => {}
                 Err(error) => return Err(Broken::Connection(error.0)),

@@ -22,6 +22,13 @@ pub struct Cli {
 /// A command.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Show the whole journey of a message between two servers on loopback
+    #[command(after_help = "Example:\n  postrider demo --once")]
+    Demo {
+        /// Exit at the end; the exit code tells whether all went well
+        #[arg(long)]
+        once: bool,
+    },
     /// Make a working configuration and the first account
     #[command(after_help = "Example:\n  postrider setup --root /srv/mail you@example.org")]
     Setup(Setup),
@@ -235,7 +242,7 @@ pub fn request(
     mut password: impl FnMut(bool) -> Result<String, String>,
 ) -> Result<Option<Request>, String> {
     Ok(Some(match command {
-        Command::Setup(_) | Command::Serve { .. } => return Ok(None),
+        Command::Setup(_) | Command::Serve { .. } | Command::Demo { .. } => return Ok(None),
         Command::Account(command) => match command {
             Account::Add { address, password_stdin } => {
                 Request::AccountAdd { address, password: password(password_stdin)? }

@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod config;
+mod demo;
 mod serve;
 mod setup;
 
@@ -35,6 +36,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { root, json, command } = cli;
     match command {
         Command::Serve { log_format } => serve_until_told(&root, &log_format).await,
+        Command::Demo { once } => demo::demo(json, once).await,
         Command::Setup(setup) => set_up(&root, &setup, json).await,
         command => {
             let mut made = None;

@@ -138,7 +138,9 @@ fn delivery_settings(
     }
 }
 
-fn bind(config: &Config, world: &World) -> Result<Vec<(Service, Box<dyn Listener>)>, Failure> {
+type Listeners = Vec<(Service, Box<dyn Listener>)>;
+
+fn bind(config: &Config, world: &World) -> Result<Listeners, Failure> {
     let mut listeners = Vec::new();
     for ip in &config.listen.addresses {
         for service in Service::ALL {

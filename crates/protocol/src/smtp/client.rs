@@ -67,7 +67,7 @@ impl ReplyReader {
     }
 
     /// The next whole reply, if there is one.
-    pub fn next(&mut self) -> Result<Option<RemoteReply>, NotSmtp> {
+    pub fn next_reply(&mut self) -> Result<Option<RemoteReply>, NotSmtp> {
         loop {
             let line = match self.input.line(REPLY_OCTETS_MAX) {
                 Line::Whole(line) => line,
@@ -203,7 +203,7 @@ mod tests {
         let mut all = Vec::new();
         for piece in bytes.chunks(split) {
             reader.receive(piece);
-            while let Some(reply) = reader.next()? {
+            while let Some(reply) = reader.next_reply()? {
                 all.push(reply);
             }
         }
