@@ -1,0 +1,323 @@
+//! The real binary, driven over real sockets: the demo, the two protocols in and out, refusal of
+//! smuggling, and two servers that are killed while they exchange mail.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_postrider");
+
+/// A server of the test's own, killed when it goes.
+struct Server {
+    root: PathBuf,
+    base: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    fn new(name: &str, base: u16, domain: &str, set: &[String]) -> Server {
+        let root =
+            std::env::temp_dir().join(format!("postrider-test-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        let mut server = Server { root, base, child: None };
+        let address = format!("admin@{domain}");
+        let base_text = base.to_string();
+        let mut args = vec!["setup", "--yes", "--listen", "127.0.0.1", "--port-base", &base_text];
+        let cheap =
+            ["auth.plaintext=true", "auth.hash_memory_kib=64", "store.min_free_octets=1000000"];
+        for assignment in cheap.iter().copied().chain(set.iter().map(String::as_str)) {
+            args.extend(["--set", assignment]);
+        }
+        args.extend(["--password-stdin", &address]);
+        server.run(&args, "secret\n");
+        server.start();
+        server
+    }
+
+    fn run(&self, args: &[&str], stdin: &str) -> String {
+        let mut child = Command::new(BINARY)
+            .arg("--root")
+            .arg(&self.root)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn start(&mut self) {
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.root.join("log")).unwrap();
+        let mut child = Command::new(BINARY)
+            .args(["serve", "--root"])
+            .arg(&self.root)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines.by_ref().any(|line| line.is_ok_and(|line| line == "ready"));
+        assert!(ready, "{}", std::fs::read_to_string(self.root.join("log")).unwrap_or_default());
+        self.child = Some(child);
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn port(&self, standard: u16) -> u16 {
+        self.base + standard
+    }
+
+    fn talk(&self, standard: u16) -> std::io::Result<Talk> {
+        Talk::new(self.port(standard))
+    }
+
+    /// The subjects in the INBOX of an account, by POP3 (without deleting).
+    fn subjects(&self, user: &str) -> Vec<String> {
+        let mut pop3 = self.talk(110).unwrap();
+        pop3.line().unwrap();
+        for command in [format!("USER {user}"), "PASS secret".to_owned()] {
+            assert!(pop3.ask(&command).unwrap().starts_with("+OK"));
+        }
+        let stat = pop3.ask("STAT").unwrap();
+        let count: u32 = stat.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut subjects = Vec::new();
+        for n in 1..=count {
+            pop3.say(&format!("TOP {n} 0")).unwrap();
+            loop {
+                let line = pop3.line().unwrap();
+                if line == "." {
+                    break;
+                }
+                subjects.extend(line.strip_prefix("Subject: ").map(str::to_owned));
+            }
+        }
+        subjects
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.root);
+        }
+    }
+}
+
+struct Talk {
+    reader: BufReader<TcpStream>,
+}
+
+impl Talk {
+    fn new(port: u16) -> std::io::Result<Talk> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_nodelay(true)?;
+        Ok(Talk { reader: BufReader::new(stream) })
+    }
+    fn say(&mut self, line: &str) -> std::io::Result<()> {
+        self.reader.get_mut().write_all(format!("{line}\r\n").as_bytes())
+    }
+    fn line(&mut self) -> std::io::Result<String> {
+        let mut line = String::new();
+        if self.reader.read_line(&mut line)? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(line.trim_end_matches("\r\n").to_owned())
+    }
+    fn ask(&mut self, line: &str) -> std::io::Result<String> {
+        self.say(line)?;
+        self.line()
+    }
+    /// The last line of an SMTP reply.
+    fn smtp(&mut self, line: &str) -> std::io::Result<String> {
+        self.say(line)?;
+        self.reply()
+    }
+    fn reply(&mut self) -> std::io::Result<String> {
+        loop {
+            let line = self.line()?;
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return Ok(line);
+            }
+        }
+    }
+}
+
+/// Submits a message; `Ok` only with the server's 250.
+fn submit(server: &Server, from: &str, to: &str, subject: &str) -> std::io::Result<String> {
+    let mut smtp = server.talk(587)?;
+    smtp.reply()?;
+    smtp.smtp("EHLO test")?;
+    for command in ["AUTH LOGIN", &base64(from), "c2VjcmV0"] {
+        smtp.smtp(command)?;
+    }
+    smtp.smtp(&format!("MAIL FROM:<{from}>"))?;
+    smtp.smtp(&format!("RCPT TO:<{to}>"))?;
+    smtp.smtp("DATA")?;
+    let reply = smtp.smtp(&format!("Subject: {subject}\r\n\r\nbody of {subject}\r\n."))?;
+    if reply.starts_with("250 ") { Ok(reply) } else { Err(std::io::Error::other(reply)) }
+}
+
+fn base64(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+/// Waits until `done`, at most `seconds`.
+fn wait(seconds: u64, mut done: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < end {
+        if done() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    false
+}
+
+#[test]
+fn the_demo_tells_the_whole_journey() {
+    let output = Command::new(BINARY).args(["demo", "--once"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    for told in
+        ["MX two.example: 10 mx.two.example", "C: STARTTLS", "S: * 1 EXISTS", "+OK Bye", "TLSv1.3"]
+    {
+        assert!(text.contains(told), "{told} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn strangers_are_refused_what_is_not_theirs() {
+    let server = Server::new("refuse", 21_000, "here.test", &[]);
+    server.run(&["account", "add", "bob@here.test", "--password-stdin"], "secret\n");
+    let mut smtp = server.talk(25).unwrap();
+    smtp.reply().unwrap();
+    for (command, code) in [
+        ("MAIL FROM:<x@y.test>", "503 5.5.1"),
+        ("EHLO stranger", "250 "),
+        ("AUTH PLAIN AAAA", "502 5.5.1"),
+        ("MAIL FROM:<x@y.test>", "250 2.1.0"),
+        ("RCPT TO:<someone@else.test>", "550 5.7.1"),
+        ("RCPT TO:<nobody@here.test>", "550 5.1.1"),
+        ("DATA", "503 5.5.1"),
+        ("RCPT TO:<bob+tag@here.test>", "250 2.1.5"),
+        ("RCPT TO:<postmaster>", "250 2.1.5"),
+    ] {
+        let reply = smtp.smtp(command).unwrap();
+        assert!(reply.starts_with(code), "{command}: {reply}");
+    }
+    let mut submission = server.talk(587).unwrap();
+    submission.reply().unwrap();
+    for (command, code) in [
+        ("EHLO client", "250 "),
+        ("MAIL FROM:<bob@here.test>", "530 5.7.0"),
+        ("AUTH PLAIN AGJvYkBoZXJlLnRlc3QAd3Jvbmc=", "535 5.7.8"),
+        ("AUTH PLAIN AGJvYkBoZXJlLnRlc3QAc2VjcmV0", "235 2.7.0"),
+        ("MAIL FROM:<admin@here.test>", "553 5.7.1"),
+        ("MAIL FROM:<bob@here.test>", "250 2.1.0"),
+    ] {
+        let reply = submission.smtp(command).unwrap();
+        assert!(reply.starts_with(code), "{command}: {reply}");
+    }
+}
+
+#[test]
+fn smuggled_messages_make_no_second_message() {
+    let server = Server::new("smuggle", 21_200 + 1000, "here.test", &[]);
+    for bad in ["\n.\n", "\n.\r\n", "\r.\r", "\r\n.\n", "\r\n.\r"] {
+        let mut smtp = server.talk(25).unwrap();
+        smtp.reply().unwrap();
+        for command in ["EHLO x", "MAIL FROM:<a@b.test>", "RCPT TO:<admin@here.test>", "DATA"] {
+            assert!(smtp.smtp(command).unwrap().starts_with(['2', '3']));
+        }
+        let smuggled = format!(
+            "Subject: one\r\n\r\nx{bad}MAIL FROM:<evil@b.test>\r\nRCPT TO:<admin@here.test>\r\nDATA\r\nSubject: two\r\n\r\ny\r\n."
+        );
+        let reply = smtp.smtp(&smuggled).unwrap();
+        assert!(reply.starts_with("550 5.6.11"), "{bad:?}: {reply}");
+        let mut rest = Vec::new();
+        let _ = smtp.reader.read_to_end(&mut rest);
+        assert!(rest.is_empty(), "the connection goes on: {rest:?}");
+    }
+    assert_eq!(server.subjects("admin@here.test"), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_accepted_survives_kill_9_on_either_side() {
+    const MESSAGES: usize = 150;
+    let retry = ["relay.retry_seconds=[1]".to_owned()];
+    let mut one = Server::new("kill-one", 23_000, "one.test", &retry);
+    let mut two = Server::new("kill-two", 24_000 + 500, "two.test", &retry);
+    one.run(&["route", "add", "two.test", &format!("127.0.0.1:{}", two.port(25))], "");
+    two.run(&["route", "add", "one.test", &format!("127.0.0.1:{}", one.port(25))], "");
+    let mut accepted = [HashSet::new(), HashSet::new()];
+    for n in 0..MESSAGES {
+        // Kills come at uneven places, in the middle of relaying.
+        if n % 13 == 7 {
+            if n % 2 == 0 { one.kill() } else { two.kill() }
+        }
+        let both = [(&one, "one", "two"), (&two, "two", "one")];
+        for (side, (server, from, to)) in both.into_iter().enumerate() {
+            let subject = format!("{from}-{n}");
+            let sent = submit(
+                server,
+                &format!("admin@{from}.test"),
+                &format!("admin@{to}.test"),
+                &subject,
+            );
+            if sent.is_ok() {
+                accepted[side].insert(subject);
+            }
+        }
+        for server in [&mut one, &mut two] {
+            if server.child.is_none() {
+                server.start();
+            }
+        }
+    }
+    assert!(accepted.iter().all(|set| set.len() > MESSAGES / 2), "too few were accepted");
+    let mut missing = Vec::new();
+    let all_there = wait(60, || {
+        let at_two: HashSet<String> = two.subjects("admin@two.test").into_iter().collect();
+        let at_one: HashSet<String> = one.subjects("admin@one.test").into_iter().collect();
+        missing = accepted[0]
+            .difference(&at_two)
+            .chain(accepted[1].difference(&at_one))
+            .cloned()
+            .collect();
+        missing.is_empty()
+    });
+    assert!(all_there, "accepted and lost: {missing:?}");
+}
+
+#[test]
+fn configuration_errors_name_the_line_and_the_nearest_key() {
+    let root = std::env::temp_dir().join(format!("postrider-test-config-{}", std::process::id()));
+    std::fs::create_dir_all(&root).unwrap();
+    let file: &Path = &root.join("postrider.toml");
+    std::fs::write(
+        file,
+        "hostname = \"a.test\"\ndomain = \"a.test\"\n[limits]\nmesage_octets = 5\n",
+    )
+    .unwrap();
+    let output = Command::new(BINARY).args(["serve", "--root"]).arg(&root).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text.contains("line 4") && text.contains("Did you mean 'message_octets'?"), "{text}");
+    std::fs::remove_dir_all(&root).unwrap();
+}
