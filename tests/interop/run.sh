@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Drives the real binary with real programs: curl, swaks, Python, mbsync, fetchmail, mutt, Postfix.
+# Usage: run.sh PATH-TO-POSTRIDER. Everything stays on 127.0.0.0/8. Prints 'N passed, M failed'.
+set -uo pipefail
+postrider=$(realpath "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+export HOME=$work
+passed=0 failed=0
+B=26000
+smtp=$((B+25)) submission=$((B+587)) submissions=$((B+465)) imap=$((B+143)) imaps=$((B+993)) pop3=$((B+110)) pop3s=$((B+995))
+ok() { echo "ok      $1"; passed=$((passed+1)); }
+no() { echo "FAILED  $1"; failed=$((failed+1)); [ -f "$work/out" ] && tail -15 "$work/out" | sed 's/^/    /'; }
+check() { local name=$1; shift; if "$@" >"$work/out" 2>&1; then ok "$name"; else no "$name"; fi; }
+p() { "$postrider" --root "$work/r" "$@"; }
+cleanup() { kill %1 2>/dev/null; [ -d "$work/postfix" ] && postfix -c "$work/postfix" stop >/dev/null 2>&1; wait 2>/dev/null; rm -rf "$work"; }
+trap cleanup EXIT
+
+echo secret | p setup --yes --listen 127.0.0.1 --port-base $B --hostname localhost \
+  --set auth.hash_memory_kib=1024 --set 'relay.retry_seconds=[1]' --password-stdin alice@here.test >/dev/null || exit 1
+"$postrider" --root "$work/r" serve >"$work/serve.out" 2>"$work/serve.log" &
+for _ in $(seq 100); do grep -q '^ready' "$work/serve.out" && break; sleep 0.05; done
+grep -q "^ready" "$work/serve.out" || { cat "$work/serve.log"; echo "0 passed, 1 failed"; exit 1; }
+echo secret | p account add bob@here.test --password-stdin >/dev/null
+ca=$work/r/tls/cert.pem
+printf 'From: Alice <alice@here.test>\r\nTo: bob@here.test\r\nSubject: by curl\r\n\r\nhello\r\n.a dot\r\n' >"$work/m.eml"
+waits() { local n=$1; shift; for _ in $(seq "$n"); do "$@" && return 0; sleep 0.1; done; return 1; }
+
+check "curl smtps submits" curl -sS --cacert "$ca" --user alice@here.test:secret --mail-from alice@here.test --mail-rcpt bob@here.test -T "$work/m.eml" smtps://localhost:$submissions
+check "curl smtp STARTTLS submits" curl -sS --ssl-reqd --cacert "$ca" --user alice@here.test:secret --mail-from alice@here.test --mail-rcpt bob@here.test -T "$work/m.eml" smtp://localhost:$submission
+check "curl imaps fetches" bash -c "curl -sS --cacert $ca --user bob@here.test:secret 'imaps://localhost:$imaps/INBOX;UID=1' | grep -q '^.a dot'"
+check "curl imap STARTTLS searches" bash -c "curl -sS --ssl-reqd --cacert $ca --user bob@here.test:secret 'imap://localhost:$imap/INBOX?SUBJECT%20curl' | grep -q 'SEARCH 1 2'"
+check "curl pop3s retrieves" bash -c "curl -sS --cacert $ca --user bob@here.test:secret pop3s://localhost:$pop3s/1 | grep -q '^.a dot'"
+check "curl pop3 STLS lists" bash -c "curl -sS --ssl-reqd --cacert $ca --user bob@here.test:secret pop3://localhost:$pop3/ | grep -q '^2 '"
+check "swaks STARTTLS AUTH PLAIN" swaks --server 127.0.0.1:$submission --tls --auth PLAIN --auth-user alice@here.test --auth-password secret --from alice@here.test --to bob@here.test
+check "swaks AUTH LOGIN" swaks --server 127.0.0.1:$submission --tls --auth LOGIN --auth-user alice@here.test --auth-password secret --from alice@here.test --to bob@here.test
+check "swaks implicit TLS" swaks --server 127.0.0.1:$submissions --tlsc --auth PLAIN --auth-user alice@here.test --auth-password secret --from alice@here.test --to bob@here.test
+check "swaks pipelined from a stranger" swaks --server 127.0.0.1:$smtp --pipeline --from x@else.test --to bob@here.test
+check "python smtplib, imaplib, poplib" python3 "$here/clients.py" "$ca" $submission $imaps $pop3s
+
+cat >"$work/mbsyncrc" <<RC
+IMAPAccount a
+Host localhost
+Port $imaps
+User bob@here.test
+Pass secret
+SSLType IMAPS
+CertificateFile $ca
+
+IMAPStore far
+Account a
+
+MaildirStore near
+Path $work/mail/
+Inbox $work/mail/INBOX
+SubFolders Verbatim
+
+Channel c
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+RC
+mkdir -p "$work/mail"
+check "mbsync first sync" mbsync -c "$work/mbsyncrc" -a
+count() { find "$work/mail/INBOX" -type f -path '*/cur/*' -o -type f -path '*/new/*' | grep -c .; }
+first=$(find "$work/mail/INBOX/cur" "$work/mail/INBOX/new" -type f | sort | head -1)
+base=$(basename "$first"); mv "$first" "$work/mail/INBOX/cur/${base%%:*}:2,FS"
+second=$(find "$work/mail/INBOX/cur" "$work/mail/INBOX/new" -type f | sort | grep -v "${base%%:*}" | head -1)
+mv "$second" "$work/mail/INBOX/cur/$(basename "${second%%:*}"):2,T"
+before=$(count)
+check "mbsync second sync: flags and deletions go up" mbsync -c "$work/mbsyncrc" -a
+check "mbsync: a flag and a deletion arrived" python3 "$here/flags.py" "$ca" $imaps $((before-1))
+echo secret | p account add carol@here.test --password-stdin >/dev/null
+check "mail for carol" swaks --server 127.0.0.1:$smtp --from x@else.test --to carol@here.test
+cat >"$work/fetchmailrc" <<RC
+poll localhost protocol pop3 service $pop3s user "carol@here.test" password "secret" ssl sslcertfile "$ca" no sslcertck mda "cat >> $work/fetched"
+RC
+chmod 600 "$work/fetchmailrc"
+check "fetchmail downloads and deletes" bash -c "fetchmail -f $work/fetchmailrc --nodetach -v && grep -q 'swaks' $work/fetched"
+printf 'set from=alice@here.test\nset smtp_url=smtps://alice%%40here.test@localhost:%s\nset smtp_pass=secret\nset certificate_file=%s\nset ssl_verify_host=no\n' $submissions "$ca" >"$work/muttrc"
+check "mutt sends" bash -c "echo body | mutt -n -F $work/muttrc -s 'by mutt' bob@here.test"
+
+# Debian's Postfix as a peer in both directions, with STARTTLS.
+if [ "$(id -u)" -eq 0 ]; then
+  mkdir -p "$work/postfix" "$work/pfspool" "$work/pfdata"; chmod 755 "$work"; chown postfix "$work/pfdata"
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout "$work/postfix/key.pem" -out "$work/postfix/cert.pem" 2>/dev/null
+  cat >"$work/postfix/main.cf" <<CF
+compatibility_level = 3.6
+queue_directory = $work/pfspool
+data_directory = $work/pfdata
+mail_owner = postfix
+maillog_file = $work/pf.log
+maillog_file_prefixes = $work
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = postfix.peer.test
+mydestination = peer.test
+local_recipient_maps =
+alias_maps =
+alias_database =
+mailbox_transport =
+local_transport = virtual
+virtual_mailbox_domains =
+virtual_mailbox_base = $work/pfmail
+virtual_mailbox_maps = static:all/
+virtual_uid_maps = static:$(id -u nobody)
+virtual_gid_maps = static:$(id -g nobody)
+virtual_minimum_uid = 1
+transport_maps = inline:{here.test=smtp:[127.0.0.1]:$smtp}
+mynetworks = 127.0.0.0/8
+smtp_tls_security_level = encrypt
+smtpd_tls_security_level = encrypt
+smtpd_tls_cert_file = $work/postfix/cert.pem
+smtpd_tls_key_file = $work/postfix/key.pem
+CF
+  sed -e 's/^\(\S\+\s\+\S\+\s\+\S\+\s\+\S\+\s\+\)y\(\s\)/\1n\2/' -e "s/^smtp      inet.*/127.0.0.1:$((B+26)) inet n - n - - smtpd/" /etc/postfix/master.cf >"$work/postfix/master.cf"
+  grep -q '^postlog ' "$work/postfix/master.cf" || echo 'postlog unix-dgram n - n - 1 postlogd' >>"$work/postfix/master.cf"
+  mkdir -p "$work/pfmail/all"; chown -R nobody "$work/pfmail"
+  postfix -c "$work/postfix" start >"$work/out" 2>&1
+  p route add peer.test 127.0.0.1:$((B+26)) >/dev/null
+  check "Postfix sends to us under STARTTLS" bash -c "sleep 1; printf 'Subject: by postfix\n\nhi\n' | sendmail -C $work/postfix -f pf@peer.test bob@here.test"
+  arrived() { curl -sS --cacert "$ca" --user bob@here.test:secret "imaps://localhost:$imaps/INBOX?SUBJECT%20postfix" 2>/dev/null | grep -q 'SEARCH [0-9]'; }
+  check "the message from Postfix is in the INBOX" waits 100 arrived
+  check "we relay to Postfix under STARTTLS" curl -sS --cacert "$ca" --user alice@here.test:secret --mail-from alice@here.test --mail-rcpt dave@peer.test -T "$work/m.eml" smtps://localhost:$submissions
+  delivered() { grep -rqs 'by curl' "$work/pfmail"; }
+  cp "$work/pf.log" "$work/out" 2>/dev/null
+  if waits 100 delivered; then ok "Postfix delivered our message"; else cp "$work/pf.log" "$work/out"; no "Postfix delivered our message"; fi
+  check "it went under TLS" grep -rq 'with ESMTPS' "$work/pfmail"
+fi
+grep -qiE 'panicked' "$work/serve.log" && { no "no panic in the log"; grep -i panicked "$work/serve.log"; }
+grep -q secret "$work/serve.log" && no "no password in the log"
+p_pid=$(jobs -p %1); kill -TERM "$p_pid"; if wait "$p_pid"; then ok "ends cleanly on SIGTERM"; else no "ends cleanly on SIGTERM"; fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
