@@ -1,6 +1,8 @@
 //! The real binary, driven over real sockets: the demo, the two protocols in and out, refusal of
 //! smuggling, and two servers that are killed while they exchange mail.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

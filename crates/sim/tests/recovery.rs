@@ -1,5 +1,7 @@
 //! A power cut takes unsynced rows: every acknowledged delivery is repeated from the segments.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use mail::{Address, Domain, MailboxId, MailboxName, MessageId, Uid};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
