@@ -323,3 +323,57 @@ fn configuration_errors_name_the_line_and_the_nearest_key() {
     assert!(text.contains("line 4") && text.contains("Did you mean 'message_octets'?"), "{text}");
     std::fs::remove_dir_all(&root).unwrap();
 }
+
+#[test]
+fn too_many_connections_are_told_so() {
+    let few = ["limits.connections_per_address=3".to_owned()];
+    let server = Server::new("many", 25_000 + 500, "here.test", &few);
+    let mut kept: Vec<Talk> = (0..3).map(|_| server.talk(25).unwrap()).collect();
+    for talk in &mut kept {
+        assert!(talk.reply().unwrap().starts_with("220 "));
+    }
+    assert!(server.talk(25).unwrap().reply().unwrap().starts_with("421 4.7.0"));
+    assert!(server.talk(143).unwrap().line().unwrap().starts_with("* BYE"));
+    kept.clear();
+    let room = wait(10, || server.talk(25).unwrap().reply().is_ok_and(|r| r.starts_with("220 ")));
+    assert!(room, "a place that was left is not given out again");
+}
+
+#[test]
+fn bad_input_gets_a_clear_reply_and_the_server_goes_on() {
+    let server = Server::new("bad", 27_000, "here.test", &[]);
+    let long = "x".repeat(100_000);
+    let mut smtp = server.talk(25).unwrap();
+    smtp.reply().unwrap();
+    assert!(smtp.smtp(&format!("EHLO {long}")).unwrap().starts_with("500 5.5.2"));
+    assert!(smtp.smtp("EHLO fine").unwrap().starts_with("250"));
+    let mut http = server.talk(25).unwrap();
+    http.reply().unwrap();
+    assert!(http.smtp("GET / HTTP/1.1").unwrap().starts_with("521"));
+    let mut pop3 = server.talk(110).unwrap();
+    pop3.line().unwrap();
+    for command in ["RETR 1", "FROB", &long] {
+        assert!(pop3.ask(command).unwrap().starts_with("-ERR"));
+    }
+    let mut imap = server.talk(143).unwrap();
+    imap.line().unwrap();
+    for (command, answer) in [
+        ("a FETCH 1 FLAGS", "a BAD"),
+        ("b FROB", "b BAD"),
+        ("c LOGIN admin@here.test wrong", "c NO [AUTHENTICATIONFAILED]"),
+        ("d LOGIN admin@here.test {100000000}", "d BAD [TOOBIG]"),
+        ("e LOGIN admin@here.test secret", "e OK"),
+        ("f STORE 1 FLAGS", "f BAD"),
+    ] {
+        let reply = imap.ask(command).unwrap();
+        assert!(reply.starts_with(answer), "{command}: {reply}");
+    }
+    // A TLS handshake that breaks off, on a port that wants TLS at once.
+    for standard in [465, 993, 995] {
+        let mut talk = server.talk(standard).unwrap();
+        talk.reader.get_mut().write_all(&[0x16, 3, 1, 2, 0, 1]).unwrap();
+    }
+    let reply = submit(&server, "admin@here.test", "admin@here.test", "still alive").unwrap();
+    assert!(reply.starts_with("250"));
+    assert_eq!(server.subjects("admin@here.test"), ["still alive"]);
+}

@@ -1,7 +1,8 @@
 //! Listeners: accept, count, shake hands, run a session, survive its panic.
 
 use crate::drive::{Ending, drive};
-use crate::{Shared, imap, pop3, smtp};
+use crate::{Shared, imap, limits, pop3, smtp};
+use protocol::smtp::reply;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use sys::net::{BoxStream, Listener};
 use sys::tls::{TlsFacts, TlsServer};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -157,6 +159,7 @@ impl Accepting {
     fn session(&self, sessions: &mut JoinSet<()>, stream: BoxStream, peer: SocketAddr) {
         let Some(seat) = Seat::take(&self.census, peer.ip(), &self.shared) else {
             tracing::warn!(service = self.service.name(), %peer, "too many connections");
+            sessions.spawn(turn_away(stream, self.service));
             return;
         };
         let (shared, tls, service) = (self.shared.clone(), self.tls.clone(), self.service);
@@ -177,6 +180,22 @@ impl Accepting {
 /// Resolves when the server goes down.
 pub(crate) async fn is_down(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|down| *down).await;
+}
+
+/// Says that there is no room, where that can be said before TLS, and closes.
+async fn turn_away(mut stream: BoxStream, service: Service) {
+    let mut line = Vec::new();
+    match service {
+        Service::Smtp | Service::Submission => reply::TOO_MANY_CONNECTIONS.encode(&mut line),
+        Service::Imap => line.extend_from_slice(b"* BYE [UNAVAILABLE] Too many connections\r\n"),
+        Service::Pop3 => line.extend_from_slice(b"-ERR [SYS/TEMP] Too many connections\r\n"),
+        Service::Submissions | Service::Imaps | Service::Pop3s => {}
+    }
+    let said = async {
+        stream.write_all(&line).await?;
+        stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(limits::CLOSE_WAIT, said).await;
 }
 
 async fn serve(

@@ -21,6 +21,9 @@ use std::sync::Arc;
 use sys::tls::TlsFacts;
 use view::View;
 
+/// How often an idling client hears that we are still there (users.md I-05).
+const IDLE_KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// A session's handler.
 pub struct Context {
     pub(crate) shared: Arc<Shared>,
@@ -108,9 +111,20 @@ impl Handler<Session> for Context {
 
     /// Resolves with what has changed while the client idles. RFC 2177.
     async fn changed(&mut self) -> Answer {
-        match &mut self.view {
-            Some(view) if self.idling => view.watch.changed().await,
-            _ => std::future::pending().await,
+        if !self.idling {
+            std::future::pending::<()>().await;
+        }
+        let still_here = tokio::time::sleep(IDLE_KEEP_ALIVE);
+        let news = async {
+            match &mut self.view {
+                Some(view) => view.watch.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = news => {}
+            () = still_here => return Answer::Go(b"* OK Still here\r\n".to_vec()),
         }
         let mut data = Vec::new();
         self.sync(&mut data);
