@@ -261,7 +261,7 @@ fn smuggled_messages_make_no_second_message() {
 
 #[test]
 fn what_was_accepted_survives_kill_9_on_either_side() {
-    const MESSAGES: usize = 150;
+    const MESSAGES: usize = 1000;
     let retry = ["relay.retry_seconds=[1]".to_owned()];
     let mut one = Server::new("kill-one", 23_000, "one.test", &retry);
     let mut two = Server::new("kill-two", 24_000 + 500, "two.test", &retry);
