@@ -245,7 +245,16 @@ impl Writer {
             self.set_health(Health::Failed(why.clone()));
             return Err(StoreError::Failed(why));
         }
-        self.engine.commit()
+        self.engine.commit().map_err(|error| match error {
+            // Refused before anything was written; there may be room later.
+            StoreError::Full => error,
+            // A sync may have failed inside: nobody knows what is on the disk.
+            other => {
+                let why = format!("commit: {other}");
+                self.set_health(Health::Failed(why.clone()));
+                StoreError::Failed(why)
+            }
+        })
     }
 
     fn succeed(&mut self, done: Vec<Done>, changes: Changes) {
