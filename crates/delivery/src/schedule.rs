@@ -283,7 +283,7 @@ async fn settle(
         for (n, settlement) in &verdicts {
             store::settle(w, message, *n, settlement)?;
         }
-        steps.iter().try_for_each(|step| store::add_journey(w, message, step))
+        steps.iter().try_for_each(|step| w.add_journey(message, step))
     };
     shared.store.deliver_and(deliveries, write).await.map(drop)
 }

@@ -24,6 +24,8 @@ pub struct Entry {
     pub modseq: ModSeq,
     /// INTERNALDATE, seconds since 1970, UTC.
     pub date: i64,
+    /// When it came into this mailbox, seconds since 1970. RFC 8514.
+    pub saved: u32,
     /// Where its bytes are.
     pub content: ContentId,
 }
@@ -294,6 +296,7 @@ mod tests {
             flags: FlagBits::default(),
             modseq: ModSeq(modseq),
             date: 0,
+            saved: 0,
             content: ContentId(u64::from(uid)),
         }
     }

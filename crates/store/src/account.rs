@@ -35,7 +35,7 @@ pub(crate) fn lookup(txn: &dyn ReadTxn, address: &Address) -> Result<Lookup> {
 pub(crate) fn add(w: &mut Writing<'_>, new: &NewAccount) -> Result<AccountId> {
     free(w, &new.address)?;
     let id = AccountId(w.next("account")? as u32);
-    w.txn.put_account(&AccountRow {
+    w.unit.write()?.put_account(&AccountRow {
         id,
         address: new.address.clone(),
         secret: new.secret.clone(),
@@ -51,8 +51,8 @@ pub(crate) fn add(w: &mut Writing<'_>, new: &NewAccount) -> Result<AccountId> {
 }
 
 /// The address is in a domain of ours, and nobody has it.
-fn free(w: &Writing<'_>, address: &Address) -> Result<()> {
-    let found = lookup(&*w.txn, address)?;
+fn free(w: &mut Writing<'_>, address: &Address) -> Result<()> {
+    let found = lookup(w.unit.rows(), address)?;
     if found.domain.is_none() {
         return Err(not_found("domain", address.domain()));
     }
@@ -69,23 +69,23 @@ pub(crate) fn update(
     address: &Address,
     change: impl FnOnce(&mut AccountRow),
 ) -> Result<()> {
-    let row = w.txn.account(&address.key())?;
+    let row = w.unit.rows().account(&address.key())?;
     let mut row = row.ok_or_else(|| not_found("account", address))?;
     change(&mut row);
-    w.txn.put_account(&row)
+    w.unit.write()?.put_account(&row)
 }
 
 /// Takes an account away, with all its mail.
 pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
-    let row = w.txn.account(&address.key())?;
+    let row = w.unit.rows().account(&address.key())?;
     let row = row.ok_or_else(|| not_found("account", address))?;
-    for mailbox in w.txn.mailboxes(row.id)? {
+    for mailbox in w.unit.mailboxes(row.id)? {
         names::remove(w, &mailbox)?;
     }
-    for name in w.txn.subscriptions(row.id)? {
-        w.txn.remove_subscription(row.id, &name)?;
+    for name in w.unit.rows().subscriptions(row.id)? {
+        w.unit.write()?.remove_subscription(row.id, &name)?;
     }
-    w.txn.remove_account(&address.key()).map(drop)
+    w.unit.write()?.remove_account(&address.key()).map(drop)
 }
 
 /// Makes an alias at a free address in a domain that is ours.
@@ -94,12 +94,12 @@ pub(crate) fn add_alias(w: &mut Writing<'_>, row: &AliasRow) -> Result<()> {
         return Err(StoreError::NotAllowed("an alias needs at least one target"));
     }
     free(w, &row.address)?;
-    w.txn.put_alias(row)
+    w.unit.write()?.put_alias(row)
 }
 
 /// Takes an alias away.
 pub(crate) fn remove_alias(w: &mut Writing<'_>, address: &Address) -> Result<()> {
-    match w.txn.remove_alias(&address.key())? {
+    match w.unit.write()?.remove_alias(&address.key())? {
         true => Ok(()),
         false => Err(not_found("alias", address)),
     }
@@ -107,10 +107,10 @@ pub(crate) fn remove_alias(w: &mut Writing<'_>, address: &Address) -> Result<()>
 
 /// Makes a domain ours.
 pub(crate) fn add_domain(w: &mut Writing<'_>, domain: &Domain) -> Result<()> {
-    if w.txn.domain(domain.as_str())?.is_some() {
+    if w.unit.rows().domain(domain.as_str())?.is_some() {
         return Err(StoreError::AlreadyExists(format!("the domain {domain}")));
     }
-    w.txn.put_domain(&DomainRow { domain: domain.clone(), catch_all: None })
+    w.unit.write()?.put_domain(&DomainRow { domain: domain.clone(), catch_all: None })
 }
 
 /// Sets who gets mail for addresses that nobody has.
@@ -119,20 +119,20 @@ pub(crate) fn set_catch_all(
     domain: &Domain,
     to: Option<Address>,
 ) -> Result<()> {
-    let row = w.txn.domain(domain.as_str())?;
+    let row = w.unit.rows().domain(domain.as_str())?;
     let mut row = row.ok_or_else(|| not_found("domain", domain))?;
     row.catch_all = to;
-    w.txn.put_domain(&row)
+    w.unit.write()?.put_domain(&row)
 }
 
 /// Takes a domain away that no account and no alias is in.
 pub(crate) fn remove_domain(w: &mut Writing<'_>, domain: &Domain) -> Result<()> {
-    let in_use = w.txn.accounts()?.iter().any(|row| row.address.domain() == domain)
-        || w.txn.aliases()?.iter().any(|row| row.address.domain() == domain);
+    let in_use = w.unit.rows().accounts()?.iter().any(|row| row.address.domain() == domain)
+        || w.unit.rows().aliases()?.iter().any(|row| row.address.domain() == domain);
     if in_use {
         return Err(StoreError::NotAllowed("the domain still has accounts or aliases"));
     }
-    match w.txn.remove_domain(domain.as_str())? {
+    match w.unit.write()?.remove_domain(domain.as_str())? {
         true => Ok(()),
         false => Err(not_found("domain", domain)),
     }

@@ -5,12 +5,14 @@ use crate::error::{Result, StoreError};
 use crate::limits::CONTENTS_OCTETS_MAX;
 use crate::mailbox::{ChangeFlags, Copied, FlagOutcome, Which, copy, expunge, flags, names};
 use crate::open::Store;
+use crate::packed::decode_uids;
 use crate::queue;
 use crate::rows::*;
+use crate::unit::{contents, entries};
 use crate::view::Watch;
 use mail::{
-    AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, SpecialUse,
-    Uid,
+    AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, ModSeq,
+    SpecialUse, Uid,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -111,11 +113,11 @@ impl Store {
     }
     /// Sets the fixed route of a domain.
     pub async fn route_add(&self, domain: Domain, target: String) -> Result<()> {
-        self.write(move |w| w.txn.put_route(&domain, &target)).await
+        self.write(move |w| w.unit.write()?.put_route(&domain, &target)).await
     }
     /// Takes a fixed route away; whether there was one.
     pub async fn route_remove(&self, domain: Domain) -> Result<bool> {
-        self.write(move |w| w.txn.remove_route(domain.as_str())).await
+        self.write(move |w| w.unit.write()?.remove_route(domain.as_str())).await
     }
     /// All fixed routes.
     pub fn routes(&self) -> Result<Vec<(Domain, String)>> {
@@ -143,7 +145,7 @@ impl Store {
         if row.uidnext.is_some_and(|next| from >= next) {
             return Ok(0);
         }
-        self.look(|txn| Ok(txn.entries(row.id, from, Uid::MAX)?.len() as u32))
+        self.look(|txn| Ok(entries(txn, row.id, from, Uid::MAX)?.len() as u32))
     }
     /// Makes a mailbox and those above it, and subscribes to them.
     pub async fn mailbox_create(
@@ -173,18 +175,18 @@ impl Store {
     }
     /// Subscribes; the mailbox need not exist. RFC 9051 §6.3.7.
     pub async fn subscribe(&self, account: AccountId, name: MailboxName) -> Result<()> {
-        self.write(move |w| w.txn.put_subscription(account, &name)).await
+        self.write(move |w| w.unit.write()?.put_subscription(account, &name)).await
     }
     /// Unsubscribes.
     pub async fn unsubscribe(&self, account: AccountId, name: MailboxName) -> Result<()> {
-        self.write(move |w| w.txn.remove_subscription(account, &name)).await
+        self.write(move |w| w.unit.write()?.remove_subscription(account, &name)).await
     }
     /// Loads a mailbox, if it is not loaded, and watches it.
     pub async fn select(&self, id: MailboxId) -> Result<Selected> {
         let view = self.inner.views.view(id);
         let load = self.read(move |txn| {
             let row = txn.mailbox(id)?.ok_or(StoreError::NoSuchMailbox)?;
-            Ok((row, txn.entries(id, Uid::FIRST, Uid::MAX)?))
+            Ok((row, entries(txn, id, Uid::FIRST, Uid::MAX)?))
         });
         let mut watch = view.load(load).await?;
         let row = self.look(|txn| txn.mailbox(id))?.ok_or(StoreError::NoSuchMailbox)?;
@@ -224,13 +226,22 @@ impl Store {
     pub async fn expunge(&self, id: MailboxId, which: Which) -> Result<Vec<Uid>> {
         self.write(move |w| expunge::expunge(w, id, &which)).await
     }
+    /// UIDs expunged after `since`, as sorted runs: first and last. RFC 7162 §3.2.10.
+    pub fn expunged(&self, id: MailboxId, since: ModSeq) -> Result<Vec<(Uid, Uid)>> {
+        let mut runs = Vec::new();
+        for page in self.look(|txn| txn.expunged(id, since))? {
+            runs.extend(decode_uids(&page)?);
+        }
+        runs.sort_unstable();
+        Ok(runs)
+    }
     /// What is kept beside the bytes of messages, in the order asked for.
     pub fn summaries(&self, ids: &[ContentId]) -> Result<Vec<Option<Vec<u8>>>> {
         self.look(|txn| ids.iter().map(|id| txn.summary(*id)).collect())
     }
     /// Octets of a message.
     pub fn content(&self, id: ContentId, range: Range<u64>) -> Result<Vec<u8>> {
-        let row = self.look(|txn| txn.content(id))?;
+        let row = self.look(|txn| contents(txn, &[id]))?.pop().flatten();
         let row = row.ok_or_else(|| StoreError::NotFound(format!("content {id}")))?;
         self.inner.segments.read(&row, range)
     }
@@ -240,8 +251,7 @@ impl Store {
         let rows = self.look(|txn| {
             let mut rows = Vec::new();
             let mut octets = 0;
-            for id in ids {
-                let row = txn.content(*id)?;
+            for (id, row) in ids.iter().zip(contents(txn, ids)?) {
                 octets += row.map_or(0, |row| row.len);
                 if !rows.is_empty() && octets > CONTENTS_OCTETS_MAX {
                     break;

@@ -67,12 +67,13 @@ pub(crate) fn enter(w: &mut Writing<'_>, delivery: &Delivery) -> Result<(Deliver
         queue::add(w, delivery.message, content, delivery.content.len(), new)?;
     }
     if !delivery.journey.is_empty() {
-        w.txn.add_journey(delivery.message, &delivery.journey)?;
+        w.unit.begin_journey(delivery.message, &delivery.journey);
     }
     let header = Header {
         message: delivery.message,
         content,
         date: delivery.date,
+        saved: append::saved(w.now),
         places,
         queue: delivery.queue.clone(),
         journey: delivery.journey.clone(),
@@ -96,5 +97,5 @@ pub(crate) fn enter_content(
         crc: delivery.content.crc(),
         refs: refs as u32,
     };
-    w.txn.put_content(&row, &delivery.summary)
+    w.unit.put_content(&row, Some(&delivery.summary))
 }

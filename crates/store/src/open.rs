@@ -8,6 +8,7 @@ use crate::segment::Segments;
 use crate::spool::Spool;
 use crate::sqlite::Sqlite;
 use crate::txn::{Engine, ReadTxn, Reader, ReaderMaker};
+use crate::unit::Unit;
 use crate::view::Views;
 use crate::write::Writing;
 use crate::writer::{Given, Health, Job, Message, Work, Writer};
@@ -89,7 +90,7 @@ impl Store {
     }
 
     fn assemble(
-        mut engine: Box<dyn Engine>,
+        engine: Box<dyn Engine>,
         lock: Option<File>,
         options: Options,
         disk: Arc<dyn Disk>,
@@ -104,14 +105,15 @@ impl Store {
         }
         disk.sync_folder(&options.folder).map_err(|e| io_error(&options.folder, &e))?;
         let segments = Segments::new(&folder, disk.clone());
-        let (tail, recovered) = recover::recover(&mut *engine, &segments, clock.unix_seconds())?;
+        let mut unit = Unit::new(engine);
+        let (tail, recovered) = recover::recover(&mut unit, &segments, clock.unix_seconds())?;
         let shared = Arc::new(Mutex::new(Health::Fine));
         let views = Arc::new(Views::default());
         let (queue_sender, queue) = watch::channel(0);
         let (jobs, receiver) = mpsc::sync_channel(JOBS_MAX);
-        let make_reader = engine.readers()?;
+        let make_reader = unit.readers()?;
         let writer = Writer {
-            engine,
+            unit,
             tail,
             segments: segments.clone(),
             views: views.clone(),

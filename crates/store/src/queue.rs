@@ -70,7 +70,7 @@ pub(crate) fn add(
     size: u64,
     new: &NewQueued,
 ) -> Result<()> {
-    w.txn.put_queued(&QueuedRow {
+    w.unit.write()?.put_queued(&QueuedRow {
         message,
         content,
         size,
@@ -85,7 +85,7 @@ pub(crate) fn add(
         submitted_by: new.submitted_by,
     })?;
     for (n, recipient) in (0..).zip(&new.recipients) {
-        w.txn.put_recipient(
+        w.unit.write()?.put_recipient(
             message,
             &RecipientRow {
                 n,
@@ -119,11 +119,11 @@ pub fn settle(
     n: u32,
     settlement: &Settlement,
 ) -> Result<()> {
-    let mut recipients = w.txn.recipients(message)?;
+    let mut recipients = w.unit.rows().recipients(message)?;
     let Some(at) = recipients.iter().position(|row| row.n == n) else { return Ok(()) };
     match settlement {
         Settlement::Done => {
-            w.txn.remove_recipient(message, n)?;
+            w.unit.write()?.remove_recipient(message, n)?;
             if recipients.len() == 1 {
                 forget(w, message)?;
             }
@@ -135,22 +135,17 @@ pub fn settle(
             row.last_reply = Some(reply.clone());
             row.last_host = host.clone().or(row.last_host);
             row.delay_told |= delay_told;
-            w.txn.put_recipient(message, &row)?;
+            w.unit.write()?.put_recipient(message, &row)?;
             w.changes.queue = true;
         }
     }
     Ok(())
 }
 
-/// Adds an entry to the journey of a message.
-pub fn add_journey(w: &mut Writing<'_>, message: MessageId, entry: &[u8]) -> Result<()> {
-    w.txn.add_journey(message, entry)
-}
-
 /// Takes a message out of the queue, whatever has become of it.
 pub(crate) fn forget(w: &mut Writing<'_>, message: MessageId) -> Result<bool> {
-    let Some(row) = w.txn.queued(message)? else { return Ok(false) };
-    w.txn.remove_queued(message)?;
+    let Some(row) = w.unit.rows().queued(message)? else { return Ok(false) };
+    w.unit.write()?.remove_queued(message)?;
     w.release(row.content)?;
     Ok(true)
 }
@@ -161,12 +156,12 @@ pub(crate) fn change_all(
     message: MessageId,
     change: impl Fn(&mut RecipientRow),
 ) -> Result<bool> {
-    if w.txn.queued(message)?.is_none() {
+    if w.unit.rows().queued(message)?.is_none() {
         return Ok(false);
     }
-    for mut row in w.txn.recipients(message)? {
+    for mut row in w.unit.rows().recipients(message)? {
         change(&mut row);
-        w.txn.put_recipient(message, &row)?;
+        w.unit.write()?.put_recipient(message, &row)?;
     }
     w.changes.queue = true;
     Ok(true)

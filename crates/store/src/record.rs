@@ -13,7 +13,7 @@ use mail::{
 
 /// Octets of a record's lead.
 pub const LEAD_OCTETS: usize = 32;
-const MAGIC: [u8; 4] = *b"PRm1";
+const MAGIC: [u8; 4] = *b"PRm2";
 
 /// Who decides after a crash whether a record counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,8 @@ pub struct Header {
     pub content: ContentId,
     /// INTERNALDATE.
     pub date: i64,
+    /// When it came into the mailboxes, seconds since 1970.
+    pub saved: u32,
     /// The mailboxes it went to.
     pub places: Vec<Place>,
     /// Its queue entry.
@@ -120,6 +122,7 @@ impl Header {
         out.u64(self.message.as_u64());
         out.u64(self.content.0);
         out.u64(self.date as u64);
+        out.u32(self.saved);
         out.u32(self.places.len() as u32);
         for place in &self.places {
             out.u32(place.mailbox.0);
@@ -142,11 +145,12 @@ impl Header {
         let message = MessageId::from_u64(from.u64()?);
         let content = ContentId(from.u64()?);
         let date = from.u64()? as i64;
+        let saved = from.u32()?;
         let count = from.u32()?;
         let places = (0..count).map(|_| from.place()).collect::<Option<Vec<Place>>>()?;
         let queue = if from.u32()? == 1 { Some(from.queue()?) } else { None };
         let journey = from.bytes()?.to_vec();
-        Some(Header { message, content, date, places, queue, journey })
+        Some(Header { message, content, date, saved, places, queue, journey })
     }
 }
 
@@ -279,6 +283,7 @@ mod tests {
             message: MessageId::new(1_700_000_000_000, 5),
             content: ContentId(7),
             date: -3,
+            saved: 3,
             places: vec![Place {
                 mailbox: MailboxId(3),
                 uid: Uid::new(9).unwrap(),

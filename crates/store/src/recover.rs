@@ -9,9 +9,10 @@ use crate::error::{Result, StoreError};
 use crate::mailbox::append;
 use crate::queue;
 use crate::record::{Header, Kind};
-use crate::rows::ContentRow;
+use crate::rows::{ContentRow, MailboxRow};
 use crate::segment::{Found, Segments, Tail, find};
-use crate::txn::{Durability, Engine};
+use crate::txn::Durability;
+use crate::unit::Unit;
 use crate::write::{Changes, Writing};
 use mail::Entry;
 use mail::summary::Parser;
@@ -33,13 +34,13 @@ fn broken(error: io::Error) -> StoreError {
 
 /// Repeats what is missing and opens the last segment for appending.
 pub(crate) fn recover(
-    engine: &mut dyn Engine,
+    unit: &mut Unit,
     segments: &Arc<Segments>,
     now: i64,
 ) -> Result<(Tail, Recovered)> {
     let mut done = Recovered::default();
-    engine.begin(Durability::Synced)?;
-    let (mut number, mut at) = engine.txn().applied()?;
+    unit.begin(Durability::Synced)?;
+    let (mut number, mut at) = unit.rows().applied()?;
     let last = segments.numbers().map_err(broken)?.last().copied();
     let last = last.unwrap_or(number).max(number);
     loop {
@@ -48,7 +49,7 @@ pub(crate) fn recover(
         while let Some(found) = find(&*file, at, len).map_err(broken)? {
             at = found.next;
             if found.lead.kind == Kind::Replay {
-                done.deliveries += u64::from(replay(engine, segments, number, &found, now)?);
+                done.deliveries += u64::from(replay(unit, segments, number, &found, now)?);
             }
         }
         if number >= last {
@@ -57,26 +58,27 @@ pub(crate) fn recover(
         }
         (number, at) = (number + 1, 0);
     }
-    engine.txn().set_applied(number, at)?;
-    engine.commit()?;
+    unit.write_outside().set_applied(number, at)?;
+    unit.flush()?;
+    unit.commit()?;
     let tail = Tail::open(segments, number, at).map_err(broken)?;
     Ok((tail, done))
 }
 
 /// Repeats one delivery unless its rows are there.
 fn replay(
-    engine: &mut dyn Engine,
+    unit: &mut Unit,
     segments: &Segments,
     segment: u32,
     found: &Found,
     now: i64,
 ) -> Result<bool> {
-    let Header { message, content, date, places, queue: queued, journey } = &found.header;
-    if engine.txn().content(*content)?.is_some() {
+    let Header { message, content, date, saved, places, queue: queued, journey } = &found.header;
+    if unit.content(*content)?.is_some() {
         return Ok(false);
     }
     let mut changes = Changes::default();
-    let mut w = Writing { txn: engine.txn(), changes: &mut changes, now };
+    let mut w = Writing { unit, changes: &mut changes, now };
     let row = ContentRow {
         id: *content,
         segment,
@@ -88,14 +90,16 @@ fn replay(
     let mut refs = 0;
     for Place { mailbox, uid, modseq, flags } in places {
         // The mailbox may be gone: deleting it came later and is durable.
-        let Some(mut mailbox) = w.txn.mailbox(*mailbox)? else { continue };
-        if w.txn.entry(mailbox.id, *uid)?.is_some() {
+        let Some(mailbox) = w.unit.mailbox(*mailbox)? else { continue };
+        let mut mailbox = MailboxRow::clone(&mailbox);
+        if !w.unit.entries(mailbox.id, *uid, *uid)?.is_empty() {
             continue;
         }
         let flags = append::bits(&mut mailbox, flags)?;
         let size = u32::try_from(row.len).unwrap_or(u32::MAX);
         let (uid, modseq) = (*uid, *modseq);
-        let entry = Entry { uid, size, flags, modseq, date: *date, content: *content };
+        let entry =
+            Entry { uid, size, flags, modseq, date: *date, saved: *saved, content: *content };
         append::put(&mut w, &mut mailbox, entry)?;
         refs += 1;
     }
@@ -104,10 +108,10 @@ fn replay(
         refs += 1;
     }
     if !journey.is_empty() {
-        w.txn.add_journey(*message, journey)?;
+        w.unit.begin_journey(*message, journey);
     }
-    let known = w.txn.counter("content")?;
-    w.txn.put_counter("content", known.max(content.0))?;
+    let known = w.unit.counter("content")?;
+    w.unit.put_counter("content", known.max(content.0));
     if refs > 0 {
         let mut parser = Parser::new();
         let mut at = 0;
@@ -117,7 +121,7 @@ fn replay(
             parser.feed(&piece);
         }
         let summary = parser.finish().encode();
-        w.txn.put_content(&ContentRow { refs, ..row }, &summary)?;
+        w.unit.put_content(&ContentRow { refs, ..row }, Some(&summary))?;
     }
     Ok(true)
 }

@@ -5,9 +5,7 @@
 
 use crate::error::Result;
 use crate::rows::*;
-use mail::{
-    AccountId, ContentId, Domain, Entry, FlagBits, MailboxId, MailboxName, MessageId, ModSeq, Uid,
-};
+use mail::{AccountId, ContentId, Domain, MailboxId, MailboxName, MessageId, ModSeq, Uid};
 
 /// Reading rows.
 pub trait ReadTxn {
@@ -38,17 +36,32 @@ pub trait ReadTxn {
     fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>>;
     /// The names an account is subscribed to, sorted.
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>>;
-    /// The messages of a mailbox with UIDs from `from` to `to`, in order.
-    fn entries(&self, mailbox: MailboxId, from: Uid, to: Uid) -> Result<Vec<Entry>>;
-    /// One message.
-    fn entry(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Entry>>;
-    /// UIDs expunged after `since`.
-    fn expunged(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Uid>>;
+    /// The first UID of the page with the greatest first UID that is not above `uid`.
+    fn page_at(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Uid>>;
+    /// The pages of a mailbox with first UIDs from `from` to `to`, in order.
+    fn pages(
+        &self,
+        mailbox: MailboxId,
+        from: Uid,
+        to: Uid,
+        each: &mut dyn FnMut(Uid, &[u8]) -> Result<()>,
+    ) -> Result<()>;
+    /// What was expunged after `since`, oldest first, as it was put.
+    fn expunged(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Vec<u8>>>;
 
-    /// Where a message's bytes are.
-    fn content(&self, id: ContentId) -> Result<Option<ContentRow>>;
+    /// A page of contents.
+    fn content_page(&self, number: u64) -> Result<Option<Vec<u8>>>;
     /// What is kept beside a message's bytes.
     fn summary(&self, id: ContentId) -> Result<Option<Vec<u8>>>;
+    /// What is kept beside the bytes of contents numbered from `from` to `to`, in order.
+    fn summaries(
+        &self,
+        from: ContentId,
+        to: ContentId,
+        each: &mut dyn FnMut(ContentId, &[u8]) -> Result<()>,
+    ) -> Result<()>;
+    /// Runs of contents that are gone but whose summaries are still there: first and last.
+    fn dead(&self, limit: usize) -> Result<Vec<(ContentId, ContentId)>>;
     /// Octets of a segment that something refers to.
     fn segment_live(&self, segment: u32) -> Result<u64>;
 
@@ -97,21 +110,27 @@ pub trait Txn: ReadTxn {
     fn put_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()>;
     /// Unsubscribes.
     fn remove_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()>;
-    /// Adds a message.
-    fn put_entry(&mut self, mailbox: MailboxId, entry: &Entry) -> Result<()>;
-    /// Changes flags and MODSEQ of a message.
-    fn set_flags(&mut self, mailbox: MailboxId, uid: Uid, to: FlagBits, at: ModSeq) -> Result<()>;
-    /// Takes a message away.
-    fn remove_entry(&mut self, mailbox: MailboxId, uid: Uid) -> Result<()>;
+    /// Puts a page of a mailbox.
+    fn put_page(&mut self, mailbox: MailboxId, first: Uid, page: &[u8]) -> Result<()>;
+    /// Takes a page of a mailbox away.
+    fn remove_page(&mut self, mailbox: MailboxId, first: Uid) -> Result<()>;
     /// Remembers what was expunged.
-    fn put_expunged(&mut self, mailbox: MailboxId, at: ModSeq, uids: &[Uid]) -> Result<()>;
+    fn put_expunged(&mut self, mailbox: MailboxId, at: ModSeq, uids: &[u8]) -> Result<()>;
 
-    /// Adds message bytes and what is kept beside them.
-    fn put_content(&mut self, row: &ContentRow, summary: &[u8]) -> Result<()>;
-    /// Sets how many hold these bytes.
-    fn set_content_refs(&mut self, id: ContentId, refs: u32) -> Result<()>;
-    /// Forgets message bytes.
-    fn remove_content(&mut self, id: ContentId) -> Result<()>;
+    /// Puts a page of contents.
+    fn put_content_page(&mut self, number: u64, page: &[u8]) -> Result<()>;
+    /// Takes a page of contents away.
+    fn remove_content_page(&mut self, number: u64) -> Result<()>;
+    /// Puts what is kept beside a message's bytes.
+    fn put_summary(&mut self, id: ContentId, summary: &[u8]) -> Result<()>;
+    /// Takes summaries away, at most `limit`; how many there were.
+    fn remove_summaries(&mut self, from: ContentId, to: ContentId, limit: usize) -> Result<usize>;
+    /// Remembers a run of contents whose summaries are to be taken away.
+    fn put_dead(&mut self, first: ContentId, last: ContentId) -> Result<()>;
+    /// Forgets a run.
+    fn remove_dead(&mut self, first: ContentId) -> Result<()>;
+    /// Adds to the octets of a segment that something refers to.
+    fn add_segment_live(&mut self, segment: u32, octets: i64) -> Result<()>;
 
     /// Puts a queued message.
     fn put_queued(&mut self, row: &QueuedRow) -> Result<()>;
@@ -121,6 +140,8 @@ pub trait Txn: ReadTxn {
     fn put_recipient(&mut self, message: MessageId, row: &RecipientRow) -> Result<()>;
     /// Takes a recipient away.
     fn remove_recipient(&mut self, message: MessageId, n: u32) -> Result<()>;
+    /// Begins a journey.
+    fn put_journey(&mut self, message: MessageId, entry: &[u8]) -> Result<()>;
     /// Adds an entry to a journey.
     fn add_journey(&mut self, message: MessageId, entry: &[u8]) -> Result<()>;
     /// Forgets journeys of messages before `before`, at most `limit` entries.

@@ -7,7 +7,7 @@
 use crate::error::{Result, StoreError};
 use crate::rows::MailboxRow;
 use crate::write::{Changes, MailboxChange};
-use mail::{Entry, Listing, MailboxId, Uid};
+use mail::{Entry, Listing, MailboxId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -62,11 +62,12 @@ impl Views {
 
     /// Tells the watchers what a commit changed.
     pub fn publish(&self, changes: Changes) {
-        for (id, change) in changes.mailboxes {
+        for (id, mut change) in changes.mailboxes {
             let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
             let view = map.get(&id).and_then(Weak::upgrade);
             drop(map);
             if let Some(view) = view {
+                change.settle();
                 view.apply(change);
             }
         }
@@ -115,9 +116,7 @@ impl View {
 }
 
 fn changed(listing: &Listing, change: &MailboxChange) -> Listing {
-    let entries: Vec<Entry> = change.changed.values().copied().collect();
-    let expunged: Vec<Uid> = change.expunged.iter().copied().collect();
-    let mut next = listing.apply(&entries, &expunged);
+    let mut next = listing.apply(&change.changed, &change.expunged);
     next.keywords = change.keywords.clone();
     next.modseq = change.modseq;
     next.uidnext = change.uidnext;

@@ -2,15 +2,15 @@
 
 use crate::error::{Result, StoreError};
 use crate::rows::MailboxRow;
-use crate::txn::Txn;
-use mail::{ContentId, Entry, KeywordTable, MailboxId, ModSeq, Uid};
+use crate::unit::Unit;
+use mail::{ContentId, Entry, KeywordTable, MailboxId, MessageId, ModSeq, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a write closure works with.
 pub struct Writing<'a> {
     /// The rows.
-    pub txn: &'a mut dyn Txn,
+    pub(crate) unit: &'a mut Unit,
     /// What watchers are told after the commit.
     pub(crate) changes: &'a mut Changes,
     /// Seconds since 1970.
@@ -33,8 +33,9 @@ pub(crate) struct MailboxChange {
     pub modseq: ModSeq,
     pub uidnext: Option<Uid>,
     pub keywords: Arc<KeywordTable>,
-    pub changed: BTreeMap<Uid, Entry>,
-    pub expunged: BTreeSet<Uid>,
+    /// New and changed messages; of several with one UID the last counts.
+    pub changed: Vec<Entry>,
+    pub expunged: Vec<Uid>,
     pub deleted: bool,
 }
 
@@ -58,9 +59,6 @@ impl Changes {
 
 impl MailboxChange {
     fn absorb(&mut self, later: MailboxChange) {
-        for uid in &later.expunged {
-            self.changed.remove(uid);
-        }
         self.changed.extend(later.changed);
         self.expunged.extend(later.expunged);
         self.modseq = later.modseq;
@@ -68,24 +66,39 @@ impl MailboxChange {
         self.keywords = later.keywords;
         self.deleted |= later.deleted;
     }
+
+    /// Sorts both lists by UID; each UID is in one of them, once.
+    pub fn settle(&mut self) {
+        self.expunged.sort_unstable();
+        self.expunged.dedup();
+        let gone = std::mem::take(&mut self.expunged);
+        self.changed.reverse();
+        self.changed.sort_by_key(|entry| entry.uid);
+        self.changed.dedup_by_key(|entry| entry.uid);
+        if !gone.is_empty() {
+            self.changed.retain(|entry| gone.binary_search(&entry.uid).is_err());
+        }
+        self.expunged = gone;
+    }
 }
 
 impl Writing<'_> {
     /// The mailbox, or an error.
-    pub(crate) fn mailbox(&self, id: MailboxId) -> Result<MailboxRow> {
-        self.txn.mailbox(id)?.ok_or(StoreError::NoSuchMailbox)
+    pub(crate) fn mailbox(&mut self, id: MailboxId) -> Result<MailboxRow> {
+        let row = self.unit.mailbox(id)?.ok_or(StoreError::NoSuchMailbox)?;
+        Ok(MailboxRow::clone(&row))
     }
 
     /// The next value of a counter.
-    pub(crate) fn next(&mut self, counter: &str) -> Result<u64> {
-        let value = self.txn.counter(counter)? + 1;
-        self.txn.put_counter(counter, value)?;
+    pub(crate) fn next(&mut self, counter: &'static str) -> Result<u64> {
+        let value = self.unit.counter(counter)? + 1;
+        self.unit.put_counter(counter, value);
         Ok(value)
     }
 
     /// Writes a mailbox's row and notes that it changed.
     pub(crate) fn save(&mut self, row: &MailboxRow) -> Result<&mut MailboxChange> {
-        self.txn.put_mailbox(row)?;
+        self.unit.put_mailbox(row)?;
         Ok(self.note(row))
     }
 
@@ -94,8 +107,8 @@ impl Writing<'_> {
             modseq: row.modseq,
             uidnext: row.uidnext,
             keywords: row.keywords.clone(),
-            changed: BTreeMap::new(),
-            expunged: BTreeSet::new(),
+            changed: Vec::new(),
+            expunged: Vec::new(),
             deleted: false,
         });
         assert!(row.modseq >= change.modseq, "MODSEQ of mailbox {} went back", row.id);
@@ -107,19 +120,19 @@ impl Writing<'_> {
 
     /// One more holder of some content.
     pub(crate) fn hold(&mut self, id: ContentId) -> Result<()> {
-        let row = self.txn.content(id)?;
-        let row = row.ok_or_else(|| StoreError::Corrupt(format!("content {id} has no row")))?;
-        self.txn.set_content_refs(id, row.refs + 1)
+        self.unit.hold(id)
     }
 
     /// One holder of some content less; the last one takes it away.
     pub(crate) fn release(&mut self, id: ContentId) -> Result<()> {
-        let Some(row) = self.txn.content(id)? else { return Ok(()) };
-        if row.refs > 1 {
-            return self.txn.set_content_refs(id, row.refs - 1);
+        if let Some(row) = self.unit.release(id)? {
+            self.changes.segments.insert(row.segment);
         }
-        self.txn.remove_content(id)?;
-        self.changes.segments.insert(row.segment);
         Ok(())
+    }
+
+    /// Adds an entry to the journey of a message.
+    pub fn add_journey(&mut self, message: MessageId, entry: &[u8]) -> Result<()> {
+        self.unit.write()?.add_journey(message, entry)
     }
 }

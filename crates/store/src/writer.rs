@@ -14,7 +14,8 @@ use crate::error::{Result, StoreError};
 use crate::limits::{BATCH_JOBS_MAX, BATCH_OCTETS_MAX, JOURNEY_DAYS};
 use crate::record::Kind;
 use crate::segment::{Segments, Tail};
-use crate::txn::{Durability, Engine};
+use crate::txn::Durability;
+use crate::unit::Unit;
 use crate::view::Views;
 use crate::write::{Changes, Writing};
 use mail::MessageId;
@@ -55,7 +56,7 @@ pub enum Health {
 }
 
 pub(crate) struct Writer {
-    pub engine: Box<dyn Engine>,
+    pub unit: Unit,
     pub tail: Tail,
     pub segments: Arc<Segments>,
     pub views: Arc<Views>,
@@ -97,7 +98,7 @@ impl Writer {
             }
             self.batch(batch);
         }
-        if let Err(error) = self.engine.tidy(true) {
+        if let Err(error) = self.unit.tidy(true) {
             tracing::warn!(%error, "could not tidy the database at the end");
         }
     }
@@ -127,7 +128,7 @@ impl Writer {
         let synced = self.two_sync || batch.iter().any(|job| job.work.is_some());
         let durability = if synced { Durability::Synced } else { Durability::Replayable };
         let start = self.tail.end;
-        if let Err(error) = self.engine.begin(durability) {
+        if let Err(error) = self.unit.begin(durability) {
             return refuse(batch, &error);
         }
         let kind = if synced { Kind::RowsDecide } else { Kind::Replay };
@@ -182,19 +183,19 @@ impl Writer {
         done: &mut Vec<Done>,
     ) -> Result<()> {
         let Job { deliveries, work, reply, permit } = job;
-        self.engine.savepoint()?;
+        self.unit.job_begin();
         let mark = self.tail.end;
         let mut own = Changes::default();
         let result = self.perform(&deliveries, work, kind, &mut own);
         match result {
             Ok(given) => {
-                self.engine.release_savepoint()?;
+                self.unit.job_keep()?;
                 changes.absorb(own);
                 done.push(Done { reply, given, _permit: permit });
                 Ok(())
             }
             Err(error) if self.tail.end == mark => {
-                self.engine.undo_to_savepoint()?;
+                self.unit.job_undo()?;
                 let _ = reply.send(Err(error));
                 Ok(())
             }
@@ -214,7 +215,7 @@ impl Writer {
         changes: &mut Changes,
     ) -> Result<(Vec<Delivered>, Option<Given>)> {
         let now = self.clock.unix_seconds();
-        let mut w = Writing { txn: self.engine.txn(), changes, now };
+        let mut w = Writing { unit: &mut self.unit, changes, now };
         // Rows first: whatever can be refused is refused before a byte is written.
         let mut entered = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
@@ -224,7 +225,7 @@ impl Writer {
         let mut delivered = Vec::with_capacity(deliveries.len());
         for (delivery, (places, header)) in deliveries.iter().zip(entered) {
             let put = self.tail.append(kind, &header, &delivery.content).map_err(full_or_failed)?;
-            let mut w = Writing { txn: self.engine.txn(), changes, now };
+            let mut w = Writing { unit: &mut self.unit, changes, now };
             delivery::enter_content(&mut w, delivery, places.content, put)?;
             delivered.push(places);
         }
@@ -235,9 +236,10 @@ impl Writer {
         if self.deliveries.is_multiple_of(1024) {
             let horizon = self.clock.unix_seconds() - JOURNEY_DAYS * 86_400;
             let before = MessageId::new((horizon.max(0) as u64) * 1000, 0);
-            self.engine.txn().prune_journeys(before, 4096)?;
+            self.unit.write_outside().prune_journeys(before, 4096)?;
         }
-        self.engine.txn().set_applied(self.tail.number, self.tail.end)?;
+        self.unit.write_outside().set_applied(self.tail.number, self.tail.end)?;
+        self.unit.flush()?;
         self.tail.flush().map_err(full_or_failed)?;
         if let Err(error) = self.tail.sync() {
             // After a failed sync nobody knows what is on the disk.
@@ -245,7 +247,7 @@ impl Writer {
             self.set_health(Health::Failed(why.clone()));
             return Err(StoreError::Failed(why));
         }
-        self.engine.commit().map_err(|error| match error {
+        self.unit.commit().map_err(|error| match error {
             // Refused before anything was written; there may be room later.
             StoreError::Full => error,
             // A sync may have failed inside: nobody knows what is on the disk.
@@ -272,7 +274,7 @@ impl Writer {
         for segment in segments {
             self.remove_if_dead(segment);
         }
-        if let Err(error) = self.engine.tidy(false) {
+        if let Err(error) = self.unit.tidy(false) {
             tracing::warn!(%error, "could not tidy the database");
         }
         if let Err(error) = self.tail.roll() {
@@ -281,8 +283,7 @@ impl Writer {
     }
 
     fn remove_if_dead(&mut self, segment: u32) {
-        if segment == self.tail.number || !matches!(self.engine.txn().segment_live(segment), Ok(0))
-        {
+        if segment == self.tail.number || !matches!(self.unit.rows().segment_live(segment), Ok(0)) {
             return;
         }
         if let Err(error) = self.segments.remove(segment) {
@@ -292,7 +293,7 @@ impl Writer {
 
     /// The batch failed: no trace of it may stay.
     fn undo(&mut self, start: u64, done: Vec<Done>, error: StoreError) {
-        self.engine.rollback();
+        self.unit.rollback();
         if let Err(cut) = self.tail.cut(start) {
             self.set_health(Health::Failed(format!("cutting off a failed write: {cut}")));
         }

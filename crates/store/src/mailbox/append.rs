@@ -34,6 +34,7 @@ pub(crate) fn add(w: &mut Writing<'_>, row: &mut MailboxRow, new: NewEntry) -> R
     let modseq = bump(row);
     let entry = Entry {
         uid,
+        saved: saved(w.now),
         size: new.size,
         flags: new.flags,
         modseq,
@@ -43,13 +44,18 @@ pub(crate) fn add(w: &mut Writing<'_>, row: &mut MailboxRow, new: NewEntry) -> R
     put(w, row, entry)
 }
 
+/// The time as an entry keeps it.
+pub(crate) fn saved(now: i64) -> u32 {
+    now.clamp(0, i64::from(u32::MAX)) as u32
+}
+
 /// Adds a message whose UID and MODSEQ are given: after a crash, from a segment.
 pub(crate) fn put(w: &mut Writing<'_>, row: &mut MailboxRow, entry: Entry) -> Result<Placed> {
     row.uidnext = entry.uid.next().max(row.uidnext.filter(|next| *next > entry.uid));
     row.modseq = row.modseq.max(entry.modseq);
     count(row, entry.flags, entry.size, true);
-    w.txn.put_entry(row.id, &entry)?;
-    w.save(row)?.changed.insert(entry.uid, entry);
+    w.unit.put_entry(row.id, &entry)?;
+    w.save(row)?.changed.push(entry);
     Ok(Placed {
         mailbox: row.id,
         uidvalidity: row.uidvalidity,

@@ -29,7 +29,7 @@ pub(crate) fn copy(
     uids.sort_unstable();
     uids.dedup();
     let mut pairs = Vec::with_capacity(uids.len());
-    for entry in entries_of(w.txn, from, &uids)? {
+    for entry in entries_of(w.unit, from, &uids)? {
         let flags = carried(&source, &mut target, &entry)?;
         w.hold(entry.content)?;
         let new = NewEntry { content: entry.content, size: entry.size, date: entry.date, flags };

@@ -2,6 +2,7 @@
 
 use super::{bump, count, entries_of};
 use crate::error::Result;
+use crate::packed::encode_uids;
 use crate::write::Writing;
 use mail::{Entry, FlagBits, MailboxId, Uid};
 
@@ -28,9 +29,9 @@ pub(crate) fn expunge(w: &mut Writing<'_>, mailbox: MailboxId, which: &Which) ->
     let marked = |entry: &Entry| entry.flags.contains(FlagBits::DELETED);
     let mut gone = match which {
         Which::Deleted if row.deleted == 0 => Vec::new(),
-        Which::Deleted => w.txn.entries(mailbox, Uid::FIRST, Uid::MAX)?,
+        Which::Deleted => w.unit.entries(mailbox, Uid::FIRST, Uid::MAX)?,
         Which::DeletedAmong(uids) | Which::Exactly(uids) => {
-            entries_of(w.txn, mailbox, &sorted(uids))?
+            entries_of(w.unit, mailbox, &sorted(uids))?
         }
     };
     if !matches!(which, Which::Exactly(_)) {
@@ -41,16 +42,12 @@ pub(crate) fn expunge(w: &mut Writing<'_>, mailbox: MailboxId, which: &Which) ->
     }
     let modseq = bump(&mut row);
     for entry in &gone {
-        w.txn.remove_entry(mailbox, entry.uid)?;
         w.release(entry.content)?;
         count(&mut row, entry.flags, entry.size, false);
     }
     let uids: Vec<Uid> = gone.iter().map(|entry| entry.uid).collect();
-    w.txn.put_expunged(mailbox, modseq, &uids)?;
-    let change = w.save(&row)?;
-    for uid in &uids {
-        change.changed.remove(uid);
-    }
-    change.expunged.extend(uids.iter().copied());
+    w.unit.remove_entries(mailbox, &uids)?;
+    w.unit.write()?.put_expunged(mailbox, modseq, &encode_uids(&uids))?;
+    w.save(&row)?.expunged.extend(uids.iter().copied());
     Ok(uids)
 }

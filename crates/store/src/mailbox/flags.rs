@@ -59,7 +59,7 @@ pub(crate) fn change_flags(
     };
     let mut outcome = FlagOutcome::default();
     let mut modseq = None;
-    for mut entry in entries_of(w.txn, mailbox, &wanted.uids)? {
+    for mut entry in entries_of(w.unit, mailbox, &wanted.uids)? {
         if wanted.unchanged_since.is_some_and(|since| entry.modseq > since) {
             outcome.refused.push(entry.uid);
             continue;
@@ -82,13 +82,13 @@ pub(crate) fn change_flags(
                 flags.contains(FlagBits::DELETED),
             );
             (entry.flags, entry.modseq) = (flags, at);
-            w.txn.set_flags(mailbox, entry.uid, flags, at)?;
         }
         outcome.entries.push(entry);
     }
     if let Some(at) = modseq {
         let changed = outcome.entries.iter().filter(|entry| entry.modseq == at);
-        let changed: Vec<(Uid, Entry)> = changed.map(|entry| (entry.uid, *entry)).collect();
+        let changed: Vec<Entry> = changed.copied().collect();
+        w.unit.set_entries(mailbox, &changed)?;
         w.save(&row)?.changed.extend(changed);
     } else if row.keywords != keywords_before {
         w.save(&row)?;

@@ -8,7 +8,7 @@ pub mod names;
 
 use crate::error::Result;
 use crate::rows::MailboxRow;
-use crate::txn::ReadTxn;
+use crate::unit::Unit;
 use mail::{Entry, FlagBits, MailboxId, ModSeq, Uid};
 
 pub use copy::Copied;
@@ -19,19 +19,11 @@ pub use flags::{Change, ChangeFlags, FlagOutcome};
 const GAP: u32 = 16;
 
 /// The messages with these UIDs (sorted); UIDs that are gone are passed over.
-pub(crate) fn entries_of(
-    txn: &dyn ReadTxn,
-    mailbox: MailboxId,
-    uids: &[Uid],
-) -> Result<Vec<Entry>> {
+pub(crate) fn entries_of(unit: &mut Unit, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Entry>> {
     let mut found = Vec::with_capacity(uids.len());
     for run in uids.chunk_by(|a, b| b.get().saturating_sub(a.get()) <= GAP) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        if first == last {
-            found.extend(txn.entry(mailbox, *first)?);
-            continue;
-        }
-        let read = txn.entries(mailbox, *first, *last)?;
+        let read = unit.entries(mailbox, *first, *last)?;
         found.extend(read.into_iter().filter(|entry| run.binary_search(&entry.uid).is_ok()));
     }
     Ok(found)

@@ -18,10 +18,10 @@ pub(crate) fn create(
     name: &MailboxName,
     special_use: Option<SpecialUse>,
 ) -> Result<MailboxRow> {
-    if w.txn.mailbox_named(account, name)?.is_some() {
+    if w.unit.mailbox_named(account, name)?.is_some() {
         return Err(StoreError::AlreadyExists(format!("the mailbox {name}")));
     }
-    let existing = w.txn.mailboxes(account)?;
+    let existing = w.unit.mailboxes(account)?;
     if existing.len() >= MAILBOXES_MAX {
         return Err(StoreError::NotAllowed("the account has as many mailboxes as it can have"));
     }
@@ -31,7 +31,7 @@ pub(crate) fn create(
     let mut parent = name.parent();
     let mut missing = Vec::new();
     while let Some(name) = parent {
-        if w.txn.mailbox_named(account, &name)?.is_some() {
+        if w.unit.mailbox_named(account, &name)?.is_some() {
             break;
         }
         parent = name.parent();
@@ -65,18 +65,18 @@ fn insert(
         recent_from: 1,
         keywords: Arc::default(),
     };
-    w.txn.put_mailbox(&row)?;
-    w.txn.put_subscription(account, name)?;
+    w.unit.put_mailbox(&row)?;
+    w.unit.write()?.put_subscription(account, name)?;
     Ok(row)
 }
 
 /// UIDVALIDITY: the time, but always greater than any given before, so that a mailbox of the same
 /// name never looks like the old one.
 fn next_uidvalidity(w: &mut Writing<'_>) -> Result<UidValidity> {
-    let last = w.txn.counter("uidvalidity")?;
+    let last = w.unit.counter("uidvalidity")?;
     let now = w.now.clamp(1, i64::from(u32::MAX)) as u64;
     let next = now.max(last + 1).min(u64::from(u32::MAX));
-    w.txn.put_counter("uidvalidity", next)?;
+    w.unit.put_counter("uidvalidity", next);
     Ok(UidValidity(NonZeroU32::new(next as u32).unwrap_or(NonZeroU32::MIN)))
 }
 
@@ -85,8 +85,8 @@ pub(crate) fn delete(w: &mut Writing<'_>, account: AccountId, name: &MailboxName
     if name.is_inbox() {
         return Err(StoreError::NotAllowed("INBOX cannot be deleted"));
     }
-    let row = w.txn.mailbox_named(account, name)?.ok_or(StoreError::NoSuchMailbox)?;
-    if w.txn.mailboxes(account)?.iter().any(|other| other.name.is_below(name)) {
+    let row = w.unit.mailbox_named(account, name)?.ok_or(StoreError::NoSuchMailbox)?;
+    if w.unit.mailboxes(account)?.iter().any(|other| other.name.is_below(name)) {
         return Err(StoreError::HasChildren);
     }
     remove(w, &row)
@@ -94,11 +94,11 @@ pub(crate) fn delete(w: &mut Writing<'_>, account: AccountId, name: &MailboxName
 
 /// Takes a mailbox and its messages away.
 pub(crate) fn remove(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
-    for entry in w.txn.entries(row.id, Uid::FIRST, Uid::MAX)? {
+    for entry in w.unit.entries(row.id, Uid::FIRST, Uid::MAX)? {
         w.release(entry.content)?;
     }
-    w.txn.remove_mailbox(row.id)?;
-    w.txn.remove_subscription(row.account, &row.name)?;
+    w.unit.remove_mailbox(row.id)?;
+    w.unit.write()?.remove_subscription(row.account, &row.name)?;
     w.note(row).deleted = true;
     Ok(())
 }
@@ -110,47 +110,48 @@ pub(crate) fn rename(
     from: &MailboxName,
     to: &MailboxName,
 ) -> Result<()> {
-    let row = w.txn.mailbox_named(account, from)?.ok_or(StoreError::NoSuchMailbox)?;
+    let row = w.unit.mailbox_named(account, from)?.ok_or(StoreError::NoSuchMailbox)?;
     if to.is_below(from) {
         return Err(StoreError::NotAllowed("a mailbox cannot go below itself"));
     }
     if from.is_inbox() {
         let target = create(w, account, to, None)?;
-        let entries = w.txn.entries(row.id, Uid::FIRST, Uid::MAX)?;
+        let entries = w.unit.entries(row.id, Uid::FIRST, Uid::MAX)?;
         let uids: Vec<Uid> = entries.iter().map(|entry| entry.uid).collect();
         return copy::move_(w, row.id, &uids, target.id).map(drop);
     }
-    if to.is_inbox() || w.txn.mailbox_named(account, to)?.is_some() {
+    if to.is_inbox() || w.unit.mailbox_named(account, to)?.is_some() {
         return Err(StoreError::AlreadyExists(format!("the mailbox {to}")));
     }
     if let Some(parent) = to.parent()
-        && w.txn.mailbox_named(account, &parent)?.is_none()
+        && w.unit.mailbox_named(account, &parent)?.is_none()
     {
         create(w, account, &parent, None)?;
     }
-    let subscribed = w.txn.subscriptions(account)?;
-    for mut row in w.txn.mailboxes(account)? {
+    let subscribed = w.unit.rows().subscriptions(account)?;
+    for mut row in w.unit.mailboxes(account)? {
         let Some(moved) = row.name.moved(from, to) else { continue };
         let moved = moved.map_err(|_| StoreError::NotAllowed("the new name is too long"))?;
-        if w.txn.mailbox_named(account, &moved)?.is_some() {
+        if w.unit.mailbox_named(account, &moved)?.is_some() {
             return Err(StoreError::AlreadyExists(format!("the mailbox {moved}")));
         }
         if subscribed.contains(&row.name) {
-            w.txn.remove_subscription(account, &row.name)?;
-            w.txn.put_subscription(account, &moved)?;
+            w.unit.write()?.remove_subscription(account, &row.name)?;
+            w.unit.write()?.put_subscription(account, &moved)?;
         }
         row.name = moved;
-        w.txn.put_mailbox(&row)?;
+        w.unit.put_mailbox(&row)?;
     }
     Ok(())
 }
 
 /// Notes that messages up to UIDNEXT are not `\Recent` any more.
 pub(crate) fn set_recent(w: &mut Writing<'_>, id: MailboxId, from: u32) -> Result<()> {
-    let Some(mut row) = w.txn.mailbox(id)? else { return Ok(()) };
+    let Some(row) = w.unit.mailbox(id)? else { return Ok(()) };
     if from > row.recent_from {
+        let mut row = MailboxRow::clone(&row);
         row.recent_from = from;
-        w.txn.put_mailbox(&row)?;
+        w.unit.put_mailbox(&row)?;
     }
     Ok(())
 }

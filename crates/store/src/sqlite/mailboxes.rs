@@ -89,7 +89,7 @@ impl Handle {
 
     pub(super) fn delete_mailbox(&self, id: MailboxId) -> Result<()> {
         let (from, to) = super::messages::range(id, Uid::FIRST, Uid::MAX);
-        self.execute("DELETE FROM msg WHERE id BETWEEN ?1 AND ?2", [from, to])?;
+        self.execute("DELETE FROM page WHERE id BETWEEN ?1 AND ?2", [from, to])?;
         self.execute("DELETE FROM expunged WHERE mailbox = ?1", [id.0])?;
         self.execute("DELETE FROM mailbox WHERE id = ?1", [id.0]).map(drop)
     }

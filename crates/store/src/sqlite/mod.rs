@@ -15,7 +15,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
 use std::path::{Path, PathBuf};
 
 /// The layout of the tables; a file with a greater one was made by a newer Postrider.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// Octets in the WAL at which it is written back (4,000 pages).
 const CHECKPOINT_OCTETS: u64 = 16 << 20;
 
@@ -55,7 +55,9 @@ impl Sqlite {
             }
             SCHEMA_VERSION => {}
             other => {
-                let text = format!("the data folder has layout {other}; this program knows 1");
+                let text = format!(
+                    "the data folder has layout {other}; this program knows {SCHEMA_VERSION}"
+                );
                 return Err(StoreError::Engine(text));
             }
         }

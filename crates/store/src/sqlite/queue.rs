@@ -150,6 +150,10 @@ impl Handle {
         let sql = "DELETE FROM recipient WHERE message = ?1 AND n = ?2";
         self.execute(sql, params![message.as_u64() as i64, n]).map(drop)
     }
+    pub(super) fn write_journey(&self, message: MessageId, entry: &[u8]) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO journey(message, n, data) VALUES(?1, 0, ?2)";
+        self.execute(sql, params![message.as_u64() as i64, entry]).map(drop)
+    }
     pub(super) fn insert_journey(&self, message: MessageId, entry: &[u8]) -> Result<()> {
         let sql = "INSERT INTO journey(message, n, data) VALUES(?1,
             (SELECT coalesce(max(n), 0) + 1 FROM journey WHERE message = ?1), ?2)";

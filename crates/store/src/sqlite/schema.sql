@@ -1,4 +1,5 @@
--- Version 1. A message's key is mailbox << 32 | uid, so that a mailbox is one range of one table.
+-- Version 2. A page holds some messages of a mailbox (packed.rs); its key is mailbox << 32 | first
+-- UID, so that a mailbox is one range of one table. A content row holds 64 contents.
 CREATE TABLE domain(name TEXT PRIMARY KEY, catch_all TEXT) WITHOUT ROWID;
 CREATE TABLE account(key TEXT PRIMARY KEY, id INTEGER NOT NULL, address TEXT NOT NULL,
   secret TEXT NOT NULL, disabled INTEGER NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
@@ -13,13 +14,12 @@ CREATE TABLE mailbox(id INTEGER PRIMARY KEY, account INTEGER NOT NULL, name TEXT
   UNIQUE(account, name));
 CREATE TABLE subscription(account INTEGER NOT NULL, name TEXT NOT NULL,
   PRIMARY KEY(account, name)) WITHOUT ROWID;
-CREATE TABLE msg(id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, flags INTEGER NOT NULL,
-  date INTEGER NOT NULL, size INTEGER NOT NULL, content INTEGER NOT NULL);
+CREATE TABLE page(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE expunged(mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, uids BLOB NOT NULL,
   PRIMARY KEY(mailbox, modseq)) WITHOUT ROWID;
-CREATE TABLE content(id INTEGER PRIMARY KEY, segment INTEGER NOT NULL, off INTEGER NOT NULL,
-  len INTEGER NOT NULL, crc INTEGER NOT NULL, refs INTEGER NOT NULL);
+CREATE TABLE content(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE summary(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE dead(first INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE segment(id INTEGER PRIMARY KEY, live INTEGER NOT NULL);
 CREATE TABLE queued(message INTEGER PRIMARY KEY, content INTEGER NOT NULL, size INTEGER NOT NULL,
   skip INTEGER NOT NULL, sender TEXT NOT NULL, ret TEXT, envid TEXT, body8 INTEGER NOT NULL,
@@ -33,4 +33,4 @@ CREATE INDEX recipient_due ON recipient(due) WHERE held = 0;
 CREATE TABLE journey(message INTEGER NOT NULL, n INTEGER NOT NULL, data BLOB NOT NULL,
   PRIMARY KEY(message, n)) WITHOUT ROWID;
 CREATE TABLE applied(k INTEGER PRIMARY KEY, segment INTEGER NOT NULL, off INTEGER NOT NULL);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;

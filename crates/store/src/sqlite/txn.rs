@@ -4,9 +4,7 @@ use super::Handle;
 use crate::error::Result;
 use crate::rows::*;
 use crate::txn::{ReadTxn, Txn};
-use mail::{
-    AccountId, ContentId, Domain, Entry, FlagBits, MailboxId, MailboxName, MessageId, ModSeq, Uid,
-};
+use mail::{AccountId, ContentId, Domain, MailboxId, MailboxName, MessageId, ModSeq, Uid};
 
 impl ReadTxn for Handle {
     fn domain(&self, name: &str) -> Result<Option<DomainRow>> {
@@ -48,20 +46,37 @@ impl ReadTxn for Handle {
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
         self.subscription_names(account)
     }
-    fn entries(&self, mailbox: MailboxId, from: Uid, to: Uid) -> Result<Vec<Entry>> {
-        self.entry_rows(mailbox, from, to)
+    fn page_at(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Uid>> {
+        self.page_first(mailbox, uid)
     }
-    fn entry(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Entry>> {
-        self.entry_row(mailbox, uid)
+    fn pages(
+        &self,
+        mailbox: MailboxId,
+        from: Uid,
+        to: Uid,
+        each: &mut dyn FnMut(Uid, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.each_page(mailbox, from, to, each)
     }
-    fn expunged(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Uid>> {
-        self.expunged_uids(mailbox, since)
+    fn expunged(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Vec<u8>>> {
+        self.expunged_rows(mailbox, since)
     }
-    fn content(&self, id: ContentId) -> Result<Option<ContentRow>> {
-        self.content_row(id)
+    fn content_page(&self, number: u64) -> Result<Option<Vec<u8>>> {
+        self.content_page_data(number)
     }
     fn summary(&self, id: ContentId) -> Result<Option<Vec<u8>>> {
         self.summary_data(id)
+    }
+    fn summaries(
+        &self,
+        from: ContentId,
+        to: ContentId,
+        each: &mut dyn FnMut(ContentId, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.each_summary(from, to, each)
+    }
+    fn dead(&self, limit: usize) -> Result<Vec<(ContentId, ContentId)>> {
+        self.dead_runs(limit)
     }
     fn segment_live(&self, segment: u32) -> Result<u64> {
         self.live_octets(segment)
@@ -137,26 +152,35 @@ impl Txn for Handle {
         )
         .map(drop)
     }
-    fn put_entry(&mut self, mailbox: MailboxId, entry: &Entry) -> Result<()> {
-        self.insert_entry(mailbox, entry)
+    fn put_page(&mut self, mailbox: MailboxId, first: Uid, page: &[u8]) -> Result<()> {
+        self.write_page(mailbox, first, page)
     }
-    fn set_flags(&mut self, mailbox: MailboxId, uid: Uid, to: FlagBits, at: ModSeq) -> Result<()> {
-        self.update_flags(mailbox, uid, to, at)
+    fn remove_page(&mut self, mailbox: MailboxId, first: Uid) -> Result<()> {
+        self.delete_page(mailbox, first)
     }
-    fn remove_entry(&mut self, mailbox: MailboxId, uid: Uid) -> Result<()> {
-        self.delete_entry(mailbox, uid)
-    }
-    fn put_expunged(&mut self, mailbox: MailboxId, at: ModSeq, uids: &[Uid]) -> Result<()> {
+    fn put_expunged(&mut self, mailbox: MailboxId, at: ModSeq, uids: &[u8]) -> Result<()> {
         self.insert_expunged(mailbox, at, uids)
     }
-    fn put_content(&mut self, row: &ContentRow, summary: &[u8]) -> Result<()> {
-        self.insert_content(row, summary)
+    fn put_content_page(&mut self, number: u64, page: &[u8]) -> Result<()> {
+        self.write_content_page(number, page)
     }
-    fn set_content_refs(&mut self, id: ContentId, refs: u32) -> Result<()> {
-        self.update_refs(id, refs)
+    fn remove_content_page(&mut self, number: u64) -> Result<()> {
+        self.execute("DELETE FROM content WHERE id = ?1", [number as i64]).map(drop)
     }
-    fn remove_content(&mut self, id: ContentId) -> Result<()> {
-        self.delete_content(id)
+    fn put_summary(&mut self, id: ContentId, summary: &[u8]) -> Result<()> {
+        self.write_summary(id, summary)
+    }
+    fn remove_summaries(&mut self, from: ContentId, to: ContentId, limit: usize) -> Result<usize> {
+        self.delete_summaries(from, to, limit)
+    }
+    fn put_dead(&mut self, first: ContentId, last: ContentId) -> Result<()> {
+        self.write_dead(first, last)
+    }
+    fn remove_dead(&mut self, first: ContentId) -> Result<()> {
+        self.execute("DELETE FROM dead WHERE first = ?1", [first.0 as i64]).map(drop)
+    }
+    fn add_segment_live(&mut self, segment: u32, octets: i64) -> Result<()> {
+        self.add_live(segment, octets)
     }
     fn put_queued(&mut self, row: &QueuedRow) -> Result<()> {
         self.write_queued(row)
@@ -169,6 +193,9 @@ impl Txn for Handle {
     }
     fn remove_recipient(&mut self, message: MessageId, n: u32) -> Result<()> {
         self.delete_recipient(message, n)
+    }
+    fn put_journey(&mut self, message: MessageId, entry: &[u8]) -> Result<()> {
+        self.write_journey(message, entry)
     }
     fn add_journey(&mut self, message: MessageId, entry: &[u8]) -> Result<()> {
         self.insert_journey(message, entry)

@@ -1,0 +1,133 @@
+//! Where message bytes are, and who holds them, within a unit of work.
+
+use super::Unit;
+use super::table::Table;
+use crate::error::{Result, StoreError};
+use crate::packed::{CONTENTS_A_PAGE, decode_contents, encode_contents};
+use crate::rows::ContentRow;
+use crate::txn::{ReadTxn, Txn};
+use mail::ContentId;
+
+/// Summaries of so many neighbours are taken away at once; those of longer runs later.
+const DEAD_AT_ONCE: u64 = 64;
+
+fn page_number(id: ContentId) -> u64 {
+    id.0 / CONTENTS_A_PAGE
+}
+
+/// Where the bytes of messages are, as it is committed, in the order asked for.
+pub(crate) fn contents(txn: &dyn ReadTxn, ids: &[ContentId]) -> Result<Vec<Option<ContentRow>>> {
+    let (mut number, mut page) = (u64::MAX, Vec::new());
+    let mut find = |id: &ContentId| {
+        if page_number(*id) != number {
+            number = page_number(*id);
+            let octets = txn.content_page(number)?;
+            page = octets.map_or(Ok(Vec::new()), |octets| decode_contents(number, &octets))?;
+        }
+        Ok(find_in(&page, *id).and_then(|at| page.get(at)).copied())
+    };
+    ids.iter().map(&mut find).collect()
+}
+
+fn find_in(page: &[ContentRow], id: ContentId) -> Option<usize> {
+    page.binary_search_by_key(&id, |row| row.id).ok()
+}
+
+/// Writes the pages that changed.
+pub(super) fn flush(contents: &Table<u64, Vec<ContentRow>>, txn: &mut dyn Txn) -> Result<()> {
+    for (number, rows) in contents.dirty() {
+        match rows.filter(|rows| !rows.is_empty()) {
+            Some(rows) => txn.put_content_page(*number, &encode_contents(rows))?,
+            None => txn.remove_content_page(*number)?,
+        }
+    }
+    Ok(())
+}
+
+/// Takes the summaries of dead contents away, or notes that it is to be done.
+pub(super) fn flush_dead(dead: &[(u64, u64)], txn: &mut dyn Txn) -> Result<()> {
+    for (first, last) in dead {
+        let (from, to) = (ContentId(*first), ContentId(*last));
+        if last - first < DEAD_AT_ONCE {
+            txn.remove_summaries(from, to, DEAD_AT_ONCE as usize)?;
+        } else {
+            txn.put_dead(from, to)?;
+        }
+    }
+    Ok(())
+}
+
+impl Unit {
+    fn load_contents(&mut self, number: u64) -> Result<()> {
+        if !self.contents.knows(&number) {
+            let page = self.engine.txn().content_page(number)?;
+            let rows = page.map(|page| decode_contents(number, &page)).transpose()?;
+            self.contents.learn(number, Some(rows.unwrap_or_default()));
+        }
+        Ok(())
+    }
+
+    /// Where a message's bytes are.
+    pub fn content(&mut self, id: ContentId) -> Result<Option<ContentRow>> {
+        self.load_contents(page_number(id))?;
+        let page = self.contents.get(&page_number(id));
+        Ok(page.and_then(|page| page.get(find_in(page, id)?)).copied())
+    }
+
+    /// Adds message bytes and what is kept beside them, or says where they are now.
+    pub fn put_content(&mut self, row: &ContentRow, summary: Option<&[u8]>) -> Result<()> {
+        self.load_contents(page_number(row.id))?;
+        let before = self.contents.change(&page_number(row.id), |page| {
+            match page.binary_search_by_key(&row.id, |other| other.id) {
+                Ok(at) => page.get_mut(at).map(|slot| std::mem::replace(slot, *row)),
+                Err(at) => {
+                    page.insert(at, *row);
+                    None
+                }
+            }
+        });
+        if let Some(before) = before.flatten() {
+            self.add_live(before.segment, -(before.len as i64));
+        }
+        self.add_live(row.segment, row.len as i64);
+        if let Some(summary) = summary {
+            self.summaries.push((row.id, summary.to_vec()));
+        }
+        Ok(())
+    }
+
+    /// One holder more.
+    pub fn hold(&mut self, id: ContentId) -> Result<()> {
+        self.load_contents(page_number(id))?;
+        let held = self.contents.change(&page_number(id), |page| {
+            let at = find_in(page, id)?;
+            let row = page.get_mut(at)?;
+            row.refs = row.refs.checked_add(1)?;
+            Some(())
+        });
+        held.flatten().ok_or_else(|| StoreError::Corrupt(format!("content {id} has no row")))
+    }
+
+    /// One holder less; the last one takes it away, and then it is returned.
+    pub fn release(&mut self, id: ContentId) -> Result<Option<ContentRow>> {
+        self.load_contents(page_number(id))?;
+        let gone = self.contents.change(&page_number(id), |page| {
+            let at = find_in(page, id)?;
+            let row = page.get_mut(at)?;
+            row.refs = row.refs.saturating_sub(1);
+            (row.refs == 0).then(|| page.remove(at))
+        });
+        let Some(row) = gone.flatten() else { return Ok(None) };
+        self.add_live(row.segment, -(row.len as i64));
+        match self.dead.get_mut(self.mark.2..).and_then(|dead| dead.last_mut()) {
+            Some((_, last)) if *last + 1 == id.0 => *last = id.0,
+            _ => self.dead.push((id.0, id.0)),
+        }
+        Ok(Some(row))
+    }
+
+    fn add_live(&mut self, segment: u32, octets: i64) {
+        let sum = self.live.get(&segment).map_or(0, |sum| **sum) + octets;
+        self.live.set(segment, Some(sum));
+    }
+}
