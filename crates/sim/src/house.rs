@@ -1,0 +1,219 @@
+//! A whole server in a simulated world: the real store in a temporary folder, the real listeners,
+//! sessions and scheduler.
+
+use crate::pipe::End;
+use crate::world::SimWorld;
+use delivery::{Delivery, Scheduler};
+use directory::{Directory, password::Cost};
+use mail::{Address, Domain, MailboxName, MessageId};
+use server::listen::{self, Service};
+use server::{Settings, Shared};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use store::{NewAccount, Options, Placement, Store};
+use sys::tls::{TlsClient, TlsServer, Trust};
+use tokio::sync::watch;
+
+/// The house's address.
+pub const ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1));
+/// The domain that is always its own; user names without a domain are in it.
+pub const DOMAIN: &str = "example.org";
+/// Everybody's password.
+pub const PASSWORD: &str = "secret";
+
+/// What can be different from house to house.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Settings of the sessions.
+    pub sessions: Settings,
+    /// Settings of delivery.
+    pub delivery: delivery::Settings,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        let hostname = Domain::parse("mail.example.org").unwrap();
+        let own = SocketAddr::new(ADDRESS, 25);
+        Plan {
+            sessions: Settings {
+                hostname: hostname.clone(),
+                default_domain: Domain::parse(DOMAIN).ok(),
+                message_octets_max: 50_000_000,
+                recipients_max: 1000,
+                plaintext_auth: true,
+                connections_max: 1000,
+                connections_per_address_max: 500,
+            },
+            delivery: delivery::Settings {
+                own_addresses: vec![own],
+                ..delivery::Settings::new(hostname)
+            },
+        }
+    }
+}
+
+/// A running server.
+pub struct House {
+    /// The world it lives in.
+    pub world: SimWorld,
+    /// What its sessions work with.
+    pub shared: Arc<Shared>,
+    /// Its certificate.
+    pub tls: Arc<TlsServer>,
+    folder: PathBuf,
+    down: watch::Sender<bool>,
+    messages: AtomicU64,
+}
+
+fn scratch() -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let memory = PathBuf::from("/dev/shm");
+    let base = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let n = COUNT.fetch_add(1, Ordering::Relaxed);
+    base.join(format!("postrider-sim-{}-{n}", std::process::id()))
+}
+
+/// A certificate for all houses of this process.
+fn certificate() -> &'static (String, String) {
+    static MADE: OnceLock<(String, String)> = OnceLock::new();
+    MADE.get_or_init(|| sys::tls::self_signed(&["mail.example.org".to_owned()]).unwrap())
+}
+
+/// An address of the house, `alice` or `alice@example.net`.
+pub fn address(text: &str) -> Address {
+    let whole = if text.contains('@') { text.to_owned() } else { format!("{text}@{DOMAIN}") };
+    Address::parse(&whole).unwrap()
+}
+
+impl House {
+    /// Builds it, opens every port and starts the scheduler. Needs a tokio runtime.
+    pub async fn build(plan: Plan, world: SimWorld) -> House {
+        let folder = scratch();
+        std::fs::create_dir_all(&folder).unwrap();
+        let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        std::fs::write(&cert, &certificate().0).unwrap();
+        std::fs::write(&key, &certificate().1).unwrap();
+        let tls = Arc::new(TlsServer::from_files(&cert, &key).unwrap());
+        let seen = world.as_seen();
+        let mut options = Options::new(&folder.join("data"));
+        options.min_free_octets = 0;
+        let store = Store::open(options, seen.disk.clone(), seen.clock.clone()).unwrap();
+        let settings = directory::Settings {
+            default_domain: Domain::parse(DOMAIN).ok(),
+            hash_cost: Cost { memory_kib: 8, passes: 1 },
+        };
+        let directory = Directory::new(store.clone(), seen.random.clone(), settings);
+        let client = TlsClient::new(&Trust::Anybody).unwrap();
+        let delivery =
+            Delivery::new(plan.delivery, store.clone(), directory.clone(), seen.clone(), client);
+        let (down, shutdown) = watch::channel(false);
+        tokio::spawn(Scheduler::new(&delivery).run(shutdown.clone()));
+        let listeners = Service::ALL.map(|service| {
+            let on = SocketAddr::new(ADDRESS, service.port());
+            (service, seen.net.listen(on).unwrap())
+        });
+        let settings = plan.sessions;
+        let shared = Arc::new(Shared { store, directory, delivery, world: seen, settings });
+        let drain = Duration::from_secs(5);
+        tokio::spawn(listen::run(shared.clone(), listeners.into(), tls.clone(), shutdown, drain));
+        let house = House { world, shared, tls, folder, down, messages: AtomicU64::new(0) };
+        house.add_domain(DOMAIN).await;
+        house
+    }
+
+    /// Connects to a service.
+    pub fn connect(&self, service: Service, from: SocketAddr) -> End {
+        let to = SocketAddr::new(ADDRESS, service.port());
+        self.world.net.dial(to, from).unwrap()
+    }
+
+    /// Lets time go by, and what is due meanwhile be done.
+    pub async fn advance(&self, by: Duration) {
+        let step = (by / 100).max(Duration::from_secs(1)).min(by);
+        let mut left = by;
+        while !left.is_zero() {
+            let now = step.min(left);
+            left -= now;
+            self.world.clock.advance(now).await;
+            self.quiesce().await;
+        }
+    }
+
+    /// Waits until the store's writer has done what it was given, a few times over, since what is
+    /// done may lead to more.
+    pub async fn quiesce(&self) {
+        let nobody = Domain::parse("nobody.invalid").unwrap();
+        for _ in 0..4 {
+            self.shared.store.route_remove(nobody.clone()).await.unwrap();
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Sessions are told to end.
+    pub fn shut_down(&self) {
+        let _ = self.down.send(true);
+    }
+
+    /// Makes a domain the house's own.
+    pub async fn add_domain(&self, domain: &str) {
+        self.shared.store.domain_add(Domain::parse(domain).unwrap()).await.unwrap();
+    }
+
+    /// Makes an account with the usual password.
+    pub async fn add_account(&self, name: &str) {
+        let secret = self.shared.directory.hash(PASSWORD.to_owned()).await.unwrap();
+        let new = NewAccount { address: address(name), secret };
+        self.shared.store.account_add(new).await.unwrap();
+    }
+
+    /// Puts the next numbered message into a mailbox.
+    pub async fn add_message(&self, name: &str, mailbox: &str) {
+        let n = self.messages.fetch_add(1, Ordering::Relaxed) + 1;
+        let text = numbered_message(n);
+        let store = &self.shared.store;
+        let account = store.lookup(&address(name)).unwrap().account.unwrap();
+        let mailbox = MailboxName::new(mailbox).unwrap();
+        let mailbox = store.mailbox(account.id, &mailbox).unwrap().unwrap();
+        let mut spool = store.spool();
+        spool.write(text.as_bytes()).unwrap();
+        let mut parser = mail::summary::Parser::new();
+        parser.feed(text.as_bytes());
+        let now = self.shared.world.clock.unix_millis();
+        let delivery = store::Delivery {
+            message: MessageId::new(now as u64, 1_000_000 + n as u32),
+            content: spool.seal().unwrap(),
+            summary: parser.finish().encode(),
+            date: now / 1000,
+            placements: vec![Placement { mailbox: mailbox.id, flags: Vec::new() }],
+            queue: None,
+            journey: Vec::new(),
+        };
+        store.deliver(delivery).await.unwrap();
+    }
+}
+
+/// The message of that number, 178 octets while the number has one digit.
+pub fn numbered_message(n: u64) -> String {
+    format!(
+        "From: Fred <fred@example.net>\r\n\
+         To: alice@example.org\r\n\
+         Subject: Message {n}\r\n\
+         Date: Thu, 01 Jan 2026 00:00:00 +0000\r\n\
+         Message-ID: <{n}@example.net>\r\n\
+         \r\n\
+         This is message {n}.\r\n"
+    )
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.shut_down();
+        self.shared.store.close();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

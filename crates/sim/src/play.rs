@@ -1,0 +1,580 @@
+//! Plays a transcript against a whole server, and compares every line that the server says.
+
+use crate::house::{House, PASSWORD, Plan, address};
+use crate::pipe::{End, Eye};
+use crate::script::{Captures, Line, Script, expand, matches, unescape};
+use crate::world::{SimListener, SimWorld};
+use mail::Domain;
+use server::listen::Service;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use sys::net::BoxStream;
+use sys::tls::{TlsClient, Trust};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::sync::Notify;
+
+/// How what the clients say reaches the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Lines that follow each other travel together.
+    Whole,
+    /// One octet at a time, each dealt with before the next.
+    Bytewise,
+}
+
+/// What was learned by playing.
+#[derive(Debug, Default)]
+pub struct Played {
+    /// Every line the server said.
+    pub said: Vec<String>,
+    /// The transcript with the server's lines as they were.
+    pub text: String,
+}
+
+/// How long a transcript may take in real time before the line it waits for counts as missing.
+const REAL_WAIT: Duration = Duration::from_secs(30);
+
+/// Plays `script`. With `update`, differences are not errors but go into [`Played::text`].
+pub fn play(script: &Script, service: Service, way: Way, update: bool) -> Result<Played, String> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).build().map_err(|e| e.to_string())?;
+    // Time stands still while a blocking task runs: the store's thread is not tokio's to see.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let late = Arc::new(Notify::new());
+    let alarm = late.clone();
+    runtime.spawn_blocking(move || {
+        if held.recv_timeout(REAL_WAIT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            alarm.notify_one();
+            let _ = held.recv();
+        }
+    });
+    let played = runtime.block_on(async {
+        let mut player = Player::new(script, service, way, late).await?;
+        player.play(script, update).await?;
+        Ok(player.played)
+    });
+    drop(release);
+    runtime.shutdown_background();
+    played
+}
+
+struct Talk {
+    stream: BoxStream,
+    eye: Eye,
+    buffer: Vec<u8>,
+    broken: bool,
+}
+
+impl Talk {
+    fn new(end: End) -> Talk {
+        let eye = end.eye();
+        Talk { stream: Box::new(end), eye, buffer: Vec::new(), broken: false }
+    }
+
+    /// Takes what is there.
+    async fn read_now(&mut self) {
+        loop {
+            let mut space = [0; 4096];
+            let mut piece = ReadBuf::new(&mut space);
+            let stream = std::pin::Pin::new(&mut self.stream);
+            let mut stream = Some(stream);
+            let got = std::future::poll_fn(|context| {
+                let Some(stream) = stream.take() else { return Poll::Ready(false) };
+                Poll::Ready(stream.poll_read(context, &mut piece).is_ready())
+            });
+            let ready = got.await;
+            if !ready || piece.filled().is_empty() {
+                return;
+            }
+            self.buffer.extend_from_slice(piece.filled());
+        }
+    }
+
+    /// The next line, or `None` when the server has hung up.
+    async fn line(&mut self, late: &Notify) -> Result<Option<String>, String> {
+        loop {
+            self.read_now().await;
+            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                let line = line.strip_suffix(b"\r\n").ok_or("a line that ends in a bare LF")?;
+                return Ok(Some(String::from_utf8_lossy(line).into_owned()));
+            }
+            tokio::select! {
+                biased;
+                () = self.eye.came() => {}
+                () = late.notified() => return Err("nothing comes".to_owned()),
+            }
+            let before = self.buffer.len();
+            self.read_now().await;
+            let ended =
+                tokio::select! { biased; () = self.eye.ended() => true, () = async {} => false };
+            if self.buffer.len() == before && ended {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn settled(&self, late: &Notify) -> Result<(), String> {
+        tokio::select! {
+            biased;
+            () = self.eye.settled() => Ok(()),
+            () = late.notified() => Err("the server does not finish".to_owned()),
+        }
+    }
+
+    async fn write(&mut self, octets: &[u8], way: Way, late: &Notify) -> Result<(), String> {
+        let size = if way == Way::Whole { octets.len().max(1) } else { 1 };
+        for piece in octets.chunks(size) {
+            // The server may have hung up: what it said before is still to be compared.
+            self.broken = self.broken || self.stream.write_all(piece).await.is_err();
+            if self.broken {
+                return Ok(());
+            }
+            let _ = self.stream.flush().await;
+            self.settled(late).await?;
+        }
+        Ok(())
+    }
+}
+
+struct Player {
+    house: House,
+    way: Way,
+    late: Arc<Notify>,
+    default: Service,
+    /// What the header says of connections.
+    wanted: BTreeMap<String, (Service, Option<IpAddr>)>,
+    talks: BTreeMap<String, Talk>,
+    remotes: BTreeMap<String, SimListener>,
+    captures: Captures,
+    played: Played,
+}
+
+impl Player {
+    async fn new(
+        script: &Script,
+        default: Service,
+        way: Way,
+        late: Arc<Notify>,
+    ) -> Result<Player, String> {
+        let mut plan = Plan::default();
+        let mut rest = Vec::new();
+        for item in &script.given {
+            match item.split_once(" = ") {
+                Some((key, value)) => set(&mut plan, key, value)?,
+                None => rest.push(item.as_str()),
+            }
+        }
+        let house = House::build(plan, SimWorld::new(1)).await;
+        let mut player = Player {
+            house,
+            way,
+            late,
+            default,
+            wanted: BTreeMap::new(),
+            talks: BTreeMap::new(),
+            remotes: BTreeMap::new(),
+            captures: Captures::new(),
+            played: Played::default(),
+        };
+        for item in rest {
+            player.given(item).await?;
+        }
+        Ok(player)
+    }
+
+    /// An item of the header.
+    async fn given(&mut self, item: &str) -> Result<(), String> {
+        let words: Vec<&str> = item.split_whitespace().collect();
+        let store = &self.house.shared.store;
+        let failed = |error: store::StoreError| format!("given: {item}: {error}");
+        match words.as_slice() {
+            ["account", name] => self.house.add_account(name).await,
+            ["domain", name] => self.house.add_domain(name).await,
+            ["alias", from, "to", to @ ..] => {
+                let targets = to.iter().map(|to| address(to)).collect();
+                let row = store::AliasRow { address: address(from), targets };
+                store.alias_add(row).await.map_err(failed)?;
+            }
+            ["catch-all", domain, "to", to] => {
+                let domain = Domain::parse(domain).map_err(|e| e.to_string())?;
+                let to = Some(address(to));
+                store.domain_set_catch_all(domain, to).await.map_err(failed)?;
+            }
+            ["disabled", name] => {
+                store.account_set_disabled(address(name), true).await.map_err(failed)?;
+            }
+            [mailbox, "of", name, "has", n, "message" | "messages"] => {
+                for _ in 0..n.parse().unwrap_or(0) {
+                    self.house.add_message(name, mailbox).await;
+                }
+            }
+            [who, "on", service, rest @ ..] => self.given_connection(who, service, rest).await?,
+            _ => return Err(format!("given: what is '{item}'?")),
+        }
+        Ok(())
+    }
+
+    /// `C1 on imap [from ADDRESS] [as alice [in INBOX]]`.
+    async fn given_connection(
+        &mut self,
+        who: &str,
+        service: &str,
+        rest: &[&str],
+    ) -> Result<(), String> {
+        let service = Service::ALL.into_iter().find(|s| s.name() == service);
+        let service = service.ok_or_else(|| format!("no such service: {who}"))?;
+        let mut from = None;
+        let mut login = None;
+        for pair in rest.chunks(2) {
+            match pair {
+                ["from", ip] => from = ip.parse().ok(),
+                ["as", name] => login = Some((*name, None)),
+                ["in", mailbox] => login = login.map(|(name, _)| (name, Some(*mailbox))),
+                _ => return Err(format!("given: what is {rest:?}?")),
+            }
+        }
+        self.wanted.insert(who.to_owned(), (service, from));
+        let Some((name, mailbox)) = login else { return Ok(()) };
+        let user = address(name);
+        let lines = match service {
+            Service::Imap | Service::Imaps => {
+                let select = mailbox.map(|mailbox| format!("given2 SELECT {mailbox}"));
+                let mut lines = vec![format!("given1 LOGIN {user} {PASSWORD}")];
+                lines.extend(select);
+                lines
+            }
+            Service::Pop3 | Service::Pop3s => {
+                vec![format!("USER {user}"), format!("PASS {PASSWORD}")]
+            }
+            _ => {
+                let login = format!("{{{{base64 \\0{user}\\0{PASSWORD}}}}}");
+                let auth = expand(&format!("AUTH PLAIN {login}"), &Captures::new());
+                vec!["EHLO client.example".to_owned(), String::from_utf8_lossy(&auth).into_owned()]
+            }
+        };
+        let late = self.late.clone();
+        let talk = self.talk(who).await?;
+        for line in lines {
+            talk.write(format!("{line}\r\n").as_bytes(), Way::Whole, &late).await?;
+        }
+        talk.read_now().await;
+        talk.buffer.clear();
+        Ok(())
+    }
+
+    /// The connection, made when it is first spoken of.
+    async fn talk(&mut self, who: &str) -> Result<&mut Talk, String> {
+        if !self.talks.contains_key(who) {
+            let end = if let Some(listener) = self.remotes.get(who) {
+                tokio::select! {
+                    biased;
+                    got = listener.next() => got.map_err(|e| e.to_string())?.0,
+                    () = self.late.notified() => return Err(format!("{who}: nobody connects")),
+                }
+            } else {
+                self.connect(who).await?
+            };
+            let mut talk = Talk::new(end);
+            let wanted = self.wanted.get(who).map(|(service, _)| *service);
+            if who.starts_with('C') && wanted.unwrap_or(self.default).implicit_tls() {
+                self.start_tls(who, &mut talk).await?;
+            }
+            talk.settled(&self.late).await?;
+            self.talks.insert(who.to_owned(), talk);
+        }
+        self.talks.get_mut(who).ok_or_else(|| format!("no connection {who}"))
+    }
+
+    async fn connect(&self, who: &str) -> Result<End, String> {
+        let number: u16 = who.get(1..).and_then(|n| n.parse().ok()).ok_or("no such connection")?;
+        if who.starts_with('R') {
+            return Err(format!("'-- remote {who} ADDRESS' is missing"));
+        }
+        let (service, from) = self.wanted.get(who).copied().unwrap_or((self.default, None));
+        let from = from.unwrap_or(IpAddr::from([192, 0, 2, number as u8]));
+        Ok(self.house.connect(service, SocketAddr::new(from, 40_000 + number)))
+    }
+
+    /// A client starts TLS, a remote server accepts it.
+    async fn start_tls(&self, who: &str, talk: &mut Talk) -> Result<(), String> {
+        let (dummy, _) = crate::pipe::pair();
+        let clear = std::mem::replace(&mut talk.stream, Box::new(dummy));
+        let secured = if who.starts_with('R') {
+            self.house.tls.accept(clear).await
+        } else {
+            let client = TlsClient::new(&Trust::Anybody).map_err(|e| e.to_string())?;
+            client.connect("mail.example.org", clear).await
+        };
+        talk.stream = secured.map_err(|e| format!("{who}: TLS: {e}"))?.0;
+        Ok(())
+    }
+
+    async fn play(&mut self, script: &Script, update: bool) -> Result<(), String> {
+        let mut at = 0;
+        while let Some((text, line)) = script.lines.get(at) {
+            let place = format!("line {}", at + 1);
+            let named = |error: String| format!("{place}: {error}");
+            let from = at;
+            match line {
+                Line::Silent => at += 1,
+                Line::Stage(words) => {
+                    at += 1;
+                    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                    self.stage(&words).await.map_err(|e| named(format!("{text}: {e}")))?;
+                }
+                Line::Says(who, _) | Line::Sends(who, _) => {
+                    let who = who.clone();
+                    let octets = self.gather(script, &who, &mut at);
+                    let (way, late) = (self.way, self.late.clone());
+                    let talk = self.talk(&who).await.map_err(&named)?;
+                    talk.write(&octets, way, &late).await.map_err(&named)?;
+                }
+                Line::Answers(..) => {
+                    self.answers(script, &mut at, update).await?;
+                    continue;
+                }
+            }
+            for (text, _) in &script.lines[from..at] {
+                self.played.text.push_str(&format!("{text}\n"));
+            }
+        }
+        for who in self.talks.keys().cloned().collect::<Vec<_>>() {
+            self.nothing_more(&who).await.map_err(|e| format!("at the end: {e}"))?;
+        }
+        Ok(())
+    }
+
+    /// What one client says in lines that follow each other.
+    fn gather(&self, script: &Script, who: &str, at: &mut usize) -> Vec<u8> {
+        let mut octets = Vec::new();
+        while let Some((_, line)) = script.lines.get(*at) {
+            match line {
+                Line::Says(speaker, text) if speaker == who => {
+                    octets.extend(expand(text, &self.captures));
+                    octets.extend_from_slice(b"\r\n");
+                }
+                Line::Sends(speaker, text) if speaker == who => octets.extend(unescape(text)),
+                _ => return octets,
+            }
+            *at += 1;
+        }
+        octets
+    }
+
+    /// A block of the server's lines.
+    async fn answers(
+        &mut self,
+        script: &Script,
+        at: &mut usize,
+        update: bool,
+    ) -> Result<(), String> {
+        let start = *at;
+        let mut involved: Vec<String> = Vec::new();
+        while let Some((text, line)) = script.lines.get(*at) {
+            let Line::Answers(who, pattern, loose) = line else {
+                if *line == Line::Silent
+                    && matches!(next_spoken(script, *at), Some(Line::Answers(..)))
+                {
+                    *at += 1;
+                    self.played.text.push_str(&format!("{text}\n"));
+                    continue;
+                }
+                break;
+            };
+            let mut patterns = vec![(text.clone(), pattern.clone())];
+            *at += 1;
+            while *loose
+                && let Some((text, Line::Answers(same, more, true))) = script.lines.get(*at)
+                && same == who
+            {
+                patterns.push((text.clone(), more.clone()));
+                *at += 1;
+            }
+            if !involved.contains(who) {
+                involved.push(who.clone());
+            }
+            let place = format!("line {}", *at - patterns.len() + 1);
+            self.compare(who, patterns, update).await.map_err(|e| format!("{place}: {e}"))?;
+        }
+        for who in involved {
+            if update {
+                self.take_rest(&who).await?;
+            }
+            self.nothing_more(&who)
+                .await
+                .map_err(|e| format!("after lines {} to {}: {e}", start + 1, *at))?;
+        }
+        Ok(())
+    }
+
+    /// One line against one pattern, or several in any order.
+    async fn compare(
+        &mut self,
+        who: &str,
+        mut patterns: Vec<(String, String)>,
+        update: bool,
+    ) -> Result<(), String> {
+        while !patterns.is_empty() {
+            let late = self.late.clone();
+            let line = if update {
+                self.line_if_any(who).await?
+            } else {
+                let talk = self.talk(who).await?;
+                talk.line(&late).await.map_err(|e| format!("{e}; expected: {}", patterns[0].0))?
+            };
+            let Some(line) = line else {
+                if update {
+                    return Ok(());
+                }
+                return Err(format!("the server hung up; expected: {}", patterns[0].0));
+            };
+            self.played.said.push(line.clone());
+            let captures = &mut self.captures;
+            match patterns.iter().position(|(_, pattern)| matches(pattern, &line, captures)) {
+                Some(found) => {
+                    let (text, _) = patterns.remove(found);
+                    self.played.text.push_str(&format!("{text}\n"));
+                }
+                None if update => {
+                    patterns.remove(0);
+                    self.played.text.push_str(&format!("{}: {line}\n", speaker(who)));
+                }
+                None => {
+                    let expected: Vec<&str> = patterns.iter().map(|(t, _)| t.as_str()).collect();
+                    return Err(format!("expected: {}\n     got: {line}", expected.join(" | ")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// For `UPDATE`: the next line once the server has settled.
+    async fn line_if_any(&mut self, who: &str) -> Result<Option<String>, String> {
+        self.house.quiesce().await;
+        let late = self.late.clone();
+        let talk = self.talk(who).await?;
+        talk.settled(&late).await?;
+        talk.read_now().await;
+        if talk.buffer.is_empty() { Ok(None) } else { talk.line(&late).await }
+    }
+
+    /// For `UPDATE`: lines that the transcript does not have yet.
+    async fn take_rest(&mut self, who: &str) -> Result<(), String> {
+        while let Some(line) = self.line_if_any(who).await? {
+            self.played.text.push_str(&format!("{}: {line}\n", speaker(who)));
+            self.played.said.push(line);
+        }
+        Ok(())
+    }
+
+    /// The server has said nothing that the transcript does not list.
+    async fn nothing_more(&mut self, who: &str) -> Result<(), String> {
+        let late = self.late.clone();
+        let talk = self.talk(who).await?;
+        talk.settled(&late).await?;
+        talk.read_now().await;
+        if talk.buffer.is_empty() {
+            return Ok(());
+        }
+        let shown = String::from_utf8_lossy(&talk.buffer).into_owned();
+        Err(format!("{} said more than is listed: {shown:?}", speaker(who)))
+    }
+
+    async fn stage(&mut self, words: &[&str]) -> Result<(), String> {
+        match words {
+            ["clock", by] => self.house.advance(span(by)?).await,
+            ["shutdown"] => {
+                self.house.shut_down();
+                self.house.quiesce().await;
+            }
+            ["open", who] => self.talk(who).await.map(drop)?,
+            ["cut", who] => drop(self.talks.remove(*who)),
+            ["closed", who] => {
+                let late = self.late.clone();
+                let talk = self.talk(who).await?;
+                tokio::select! {
+                    biased;
+                    () = talk.eye.ended() => {}
+                    () = late.notified() => return Err("the server does not hang up".to_owned()),
+                }
+                self.nothing_more(who).await?;
+            }
+            ["tls", who] => {
+                self.talk(who).await?;
+                let mut talk = self.talks.remove(*who).ok_or("no such connection")?;
+                self.start_tls(who, &mut talk).await?;
+                talk.settled(&self.late).await?;
+                self.talks.insert((*who).to_owned(), talk);
+            }
+            ["deliver", name] => self.house.add_message(name, "INBOX").await,
+            ["deliver", name, mailbox] => self.house.add_message(name, mailbox).await,
+            ["mx", name, preference, exchange] => {
+                let preference = preference.parse().map_err(|_| "a preference is a number")?;
+                let exchange = exchange.trim_end_matches('.');
+                self.house.world.dns.add_mx(name, preference, exchange);
+            }
+            ["dns", "fail", name] => self.house.world.dns.fail(name),
+            ["dns", name, ip] => {
+                let ip = ip.parse().map_err(|_| "an address is missing")?;
+                self.house.world.dns.add_address(name, ip);
+            }
+            ["remote", who, at] => {
+                let at = at.parse().map_err(|_| "ADDRESS:PORT is missing")?;
+                self.talks.remove(*who);
+                let listener = self.house.world.net.open(at);
+                self.remotes.insert((*who).to_owned(), listener);
+            }
+            ["remote", who] => drop(self.talks.remove(*who)),
+            _ => return Err("no such stage direction".to_owned()),
+        }
+        Ok(())
+    }
+}
+
+/// `C1` is answered by `S1`; to `R1` the product speaks as `P1`.
+fn speaker(who: &str) -> String {
+    let (kind, number) = who.split_at(1);
+    format!("{}{number}", if kind == "C" { "S" } else { "P" })
+}
+
+fn next_spoken(script: &Script, from: usize) -> Option<&Line> {
+    script.lines.iter().skip(from).map(|(_, line)| line).find(|line| **line != Line::Silent)
+}
+
+/// `+5m`, `+30s`, `+4h`, `+5d`.
+fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is no time: +30s, +5m, +4h, +5d");
+    let body = text.strip_prefix('+').ok_or_else(wrong)?;
+    let (number, unit) = body.split_at(body.len().saturating_sub(1));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    Ok(Duration::from_secs(number * seconds))
+}
+
+/// A setting of the header.
+fn set(plan: &mut Plan, key: &str, value: &str) -> Result<(), String> {
+    let wrong = |_| format!("given: {key} = {value}?");
+    match key {
+        "recipients_max" => plan.sessions.recipients_max = value.parse().map_err(wrong)?,
+        "message_octets_max" => {
+            plan.sessions.message_octets_max = value.parse().map_err(wrong)?;
+        }
+        "connections_per_address_max" => {
+            plan.sessions.connections_per_address_max = value.parse().map_err(wrong)?;
+        }
+        "plaintext_auth" => plan.sessions.plaintext_auth = value == "true",
+        "smarthost" => plan.delivery.smarthost = Some(value.to_owned()),
+        _ => return Err(format!("given: no such setting: {key}")),
+    }
+    Ok(())
+}

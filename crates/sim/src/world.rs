@@ -1,0 +1,228 @@
+//! The world in a box: a clock that moves when told, numbers that repeat, DNS from a table, a
+//! network in memory.
+
+use crate::pipe::{self, End};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use sys::BoxFuture;
+use sys::clock::Clock;
+use sys::net::{BoxStream, Listener, Net};
+use sys::random::Random;
+use sys::resolver::{DnsError, Mx, Resolver};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// 1 January 2026, 00:00 UTC, in milliseconds since 1970.
+pub const NEW_YEAR: i64 = 1_767_225_600_000;
+
+/// A clock that moves by [`SimClock::advance`] only.
+pub struct SimClock {
+    millis: AtomicI64,
+}
+
+impl Default for SimClock {
+    fn default() -> SimClock {
+        SimClock { millis: AtomicI64::new(NEW_YEAR) }
+    }
+}
+
+impl SimClock {
+    /// Jumps ahead, and tokio's paused time with it. Needs a runtime whose time is paused.
+    pub async fn advance(&self, by: Duration) {
+        self.millis.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+        tokio::time::advance(by).await;
+    }
+}
+
+impl Clock for SimClock {
+    fn unix_millis(&self) -> i64 {
+        self.millis.load(Ordering::SeqCst)
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis((self.unix_millis() - NEW_YEAR) as u64)
+    }
+}
+
+/// Numbers from a seed (splitmix64).
+pub struct SimRandom {
+    state: AtomicU64,
+}
+
+impl SimRandom {
+    /// The numbers that follow from `seed`.
+    pub fn new(seed: u64) -> SimRandom {
+        SimRandom { state: AtomicU64::new(seed) }
+    }
+}
+
+impl Random for SimRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        for chunk in bytes.chunks_mut(8) {
+            let mut z = self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// DNS from a table; what is not in it does not exist.
+#[derive(Default)]
+pub struct SimDns {
+    mx: Mutex<HashMap<String, Result<Vec<Mx>, DnsError>>>,
+    addresses: Mutex<HashMap<String, Result<Vec<IpAddr>, DnsError>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl SimDns {
+    /// Adds an MX record; the empty exchange is the null MX.
+    pub fn add_mx(&self, name: &str, preference: u16, exchange: &str) {
+        let mut table = lock(&self.mx);
+        let entry = table.entry(name.to_owned()).or_insert(Ok(Vec::new()));
+        match entry {
+            Ok(list) => list.push(Mx { preference, exchange: exchange.to_owned() }),
+            other => *other = Ok(vec![Mx { preference, exchange: exchange.to_owned() }]),
+        }
+    }
+
+    /// Adds an address record.
+    pub fn add_address(&self, name: &str, address: IpAddr) {
+        let mut table = lock(&self.addresses);
+        let entry = table.entry(name.to_owned()).or_insert(Ok(Vec::new()));
+        match entry {
+            Ok(list) => list.push(address),
+            other => *other = Ok(vec![address]),
+        }
+        // A name with an address exists, so that it merely has no MX.
+        lock(&self.mx).entry(name.to_owned()).or_insert(Err(DnsError::NoRecord));
+    }
+
+    /// From now on questions about the name fail.
+    pub fn fail(&self, name: &str) {
+        let failure = || DnsError::Temporary("SERVFAIL".to_owned());
+        lock(&self.mx).insert(name.to_owned(), Err(failure()));
+        lock(&self.addresses).insert(name.to_owned(), Err(failure()));
+    }
+}
+
+impl Resolver for SimDns {
+    fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Mx>, DnsError>> {
+        let found = lock(&self.mx).get(name).cloned().unwrap_or(Err(DnsError::NoSuchName));
+        Box::pin(async move { found })
+    }
+    fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        let found = lock(&self.addresses).get(name).cloned().unwrap_or(Err(DnsError::NoSuchName));
+        Box::pin(async move { found })
+    }
+}
+
+type Arrivals = UnboundedSender<(End, SocketAddr)>;
+
+/// A network in memory.
+#[derive(Default)]
+pub struct SimNet {
+    listening: Mutex<HashMap<SocketAddr, Arrivals>>,
+}
+
+/// Where connections arrive.
+pub struct SimListener {
+    address: SocketAddr,
+    arrivals: tokio::sync::Mutex<UnboundedReceiver<(End, SocketAddr)>>,
+}
+
+impl SimNet {
+    /// Listens at an address; who listened there before hears no more.
+    pub fn open(&self, on: SocketAddr) -> SimListener {
+        let (sender, receiver) = unbounded_channel();
+        lock(&self.listening).insert(on, sender);
+        SimListener { address: on, arrivals: tokio::sync::Mutex::new(receiver) }
+    }
+
+    /// Connects; refused when nobody listens there.
+    pub fn dial(&self, to: SocketAddr, from: SocketAddr) -> io::Result<End> {
+        let (near, far) = pipe::pair();
+        let listening = lock(&self.listening);
+        let listener = listening.get(&to).ok_or(io::ErrorKind::ConnectionRefused)?;
+        listener.send((far, from)).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        Ok(near)
+    }
+}
+
+impl SimListener {
+    /// The next connection.
+    pub async fn next(&self) -> io::Result<(End, SocketAddr)> {
+        let arrived = self.arrivals.lock().await.recv().await;
+        arrived.ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
+    }
+}
+
+impl Listener for SimListener {
+    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr, SocketAddr)>> {
+        Box::pin(async move {
+            let (end, peer) = self.next().await?;
+            Ok((Box::new(end) as BoxStream, peer, self.address))
+        })
+    }
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
+impl Net for SimNet {
+    fn connect(
+        &self,
+        to: SocketAddr,
+        source: Option<IpAddr>,
+        _: Duration,
+    ) -> BoxFuture<'_, io::Result<BoxStream>> {
+        let from = SocketAddr::new(source.unwrap_or(IpAddr::from([203, 0, 113, 1])), 50_000);
+        let dialled = self.dial(to, from).map(|end| Box::new(end) as BoxStream);
+        Box::pin(async move { dialled })
+    }
+    fn listen(&self, on: SocketAddr) -> io::Result<Box<dyn Listener>> {
+        Ok(Box::new(self.open(on)))
+    }
+}
+
+/// All of it.
+#[derive(Clone)]
+pub struct SimWorld {
+    /// The clock.
+    pub clock: Arc<SimClock>,
+    /// DNS.
+    pub dns: Arc<SimDns>,
+    /// The network.
+    pub net: Arc<SimNet>,
+    /// Random numbers.
+    pub random: Arc<SimRandom>,
+}
+
+impl SimWorld {
+    /// A fresh world.
+    pub fn new(seed: u64) -> SimWorld {
+        SimWorld {
+            clock: Arc::default(),
+            dns: Arc::default(),
+            net: Arc::default(),
+            random: Arc::new(SimRandom::new(seed)),
+        }
+    }
+
+    /// As the product sees it. Files are real ones.
+    pub fn as_seen(&self) -> sys::World {
+        sys::World {
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            resolver: self.dns.clone(),
+            net: self.net.clone(),
+            disk: Arc::new(sys::disk::RealDisk),
+        }
+    }
+}
