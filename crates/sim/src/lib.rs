@@ -1,13 +1,18 @@
 //! The simulated world and the tests that drive the real crates in it.
 //!
 //! [`world`] replaces clock, randomness, DNS and network below the same product code; [`house`] is
-//! a whole server in it; [`transcript`] plays conversations from files against one. Nothing here is
-//! known to the product.
+//! a whole server in it; [`play`] plays conversations from files against one. [`model`] is
+//! the engine that specifies the others, [`disk`] one that crashes, [`workload`] what a store is
+//! made to do. Nothing here is known to the product.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod disk;
 pub mod house;
+pub mod model;
 pub mod pipe;
 pub mod play;
+pub mod random;
 pub mod script;
+pub mod workload;
 pub mod world;

@@ -2,7 +2,7 @@
 
 use crate::delivery::{Delivered, Delivery};
 use crate::error::{Result, StoreError};
-use crate::limits::WAITING_OCTETS_MAX;
+use crate::limits::{SEGMENT_OCTETS, WAITING_OCTETS_MAX};
 use crate::recover::{self, Recovered};
 use crate::segment::Segments;
 use crate::spool::Spool;
@@ -28,6 +28,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Octets that stay free: with less, new messages are refused and deleting still works.
     pub min_free_octets: u64,
+    /// Octets of a segment at which the next one is begun.
+    pub segment_octets: u64,
     /// Sync segment and rows on every commit, so that nothing ever needs to be repeated.
     pub two_sync: bool,
 }
@@ -35,7 +37,12 @@ pub struct Options {
 impl Options {
     /// The usual options.
     pub fn new(folder: &Path) -> Options {
-        Options { folder: folder.to_owned(), min_free_octets: 256 << 20, two_sync: false }
+        Options {
+            folder: folder.to_owned(),
+            min_free_octets: 256 << 20,
+            segment_octets: SEGMENT_OCTETS,
+            two_sync: false,
+        }
     }
 }
 
@@ -121,6 +128,7 @@ impl Store {
             health: shared.clone(),
             queue: queue_sender,
             min_free_octets: options.min_free_octets,
+            segment_octets: options.segment_octets,
             two_sync: options.two_sync,
             deliveries: 0,
         };

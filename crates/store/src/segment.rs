@@ -4,7 +4,7 @@
 //! anything else is written; when that fails too, or a sync fails, nothing is written any more.
 
 use crate::error::{Result, StoreError};
-use crate::limits::{OPEN_SEGMENTS_MAX, SEGMENT_OCTETS};
+use crate::limits::OPEN_SEGMENTS_MAX;
 use crate::record::{Header, Kind, LEAD_OCTETS, Lead};
 use crate::spool::{Body, Sealed};
 use std::collections::HashMap;
@@ -118,8 +118,8 @@ impl Tail {
     }
 
     /// Begins the next segment when this one is full. Only between batches.
-    pub fn roll(&mut self) -> io::Result<()> {
-        if self.end < SEGMENT_OCTETS {
+    pub fn roll(&mut self, most: u64) -> io::Result<()> {
+        if self.end < most {
             return Ok(());
         }
         *self = Tail::open(&self.segments, self.number + 1, 0)?;

@@ -64,6 +64,7 @@ pub(crate) struct Writer {
     pub health: Arc<Mutex<Health>>,
     pub queue: watch::Sender<u64>,
     pub min_free_octets: u64,
+    pub segment_octets: u64,
     pub two_sync: bool,
     pub deliveries: u64,
 }
@@ -277,7 +278,7 @@ impl Writer {
         if let Err(error) = self.unit.tidy(false) {
             tracing::warn!(%error, "could not tidy the database");
         }
-        if let Err(error) = self.tail.roll() {
+        if let Err(error) = self.tail.roll(self.segment_octets) {
             tracing::warn!(%error, "could not begin a new segment; going on with the old one");
         }
     }

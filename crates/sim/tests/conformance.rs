@@ -1,0 +1,208 @@
+//! One suite for every engine: the same operations give the same answers and the same look.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use mail::{Entry, Flag, FlagBits, MailboxId, MailboxName, MessageId, Uid};
+use sim::disk::SimDisk;
+use sim::model::Model;
+use sim::random::Random;
+use sim::workload::{self, Op, account, apply, options, picture, prepare};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use sim::world::SimClock;
+use std::sync::Arc;
+use store::{Change, ChangeFlags, Delivery, Placement, Store, Which};
+use sys::disk::RealDisk;
+
+/// A folder of the test's own, removed when it goes.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let name = format!("postrider-conformance-{name}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        Folder(folder)
+    }
+    fn open(&self) -> Store {
+        Store::open(options(&self.0), Arc::new(RealDisk), Arc::new(SimClock::default())).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn model() -> Store {
+    let disk = Arc::new(SimDisk::default());
+    let options = workload::options(Path::new("/data"));
+    Store::with_engine(Model::new().engine(), options, disk, Arc::new(SimClock::default())).unwrap()
+}
+
+#[tokio::test]
+async fn sqlite_answers_as_the_model_does() {
+    for seed in 1..=6 {
+        let folder = Folder::new(&format!("agree-{seed}"));
+        let stores = [folder.open(), model()];
+        for store in &stores {
+            prepare(store).await.unwrap();
+        }
+        let mut random = Random::new(seed);
+        for n in 0..150 {
+            let op = Op::random(&mut random);
+            let sqlite = apply(&stores[0], n, &op).await;
+            let model = apply(&stores[1], n, &op).await;
+            assert_eq!(sqlite, model, "seed {seed}, {n}: {op:?}");
+            if n % 10 == 9 {
+                let pictures = (picture(&stores[0]).await, picture(&stores[1]).await);
+                assert_eq!(pictures.0, pictures.1, "seed {seed}, after {n}");
+            }
+        }
+        let before = picture(&stores[1]).await.unwrap();
+        stores[0].close();
+        drop(stores);
+        let again = folder.open();
+        assert_eq!(again.recovered().deliveries, 0);
+        assert_eq!(picture(&again).await.unwrap(), before, "seed {seed}, opened again");
+        again.close();
+    }
+}
+
+/// A mailbox of many pages against a plain map.
+#[tokio::test]
+async fn large_mailboxes_hold_what_a_map_holds() {
+    let folder = Folder::new("large");
+    for store in [folder.open(), model()] {
+        prepare(&store).await.unwrap();
+        let inbox = store.mailbox(account().0, &MailboxName::inbox()).unwrap().unwrap().id;
+        let mut expected: BTreeMap<u32, FlagBits> = BTreeMap::new();
+        let mut random = Random::new(11);
+        for round in 0..40u32 {
+            for n in 0..random.below(60) as u32 {
+                let uid = deliver(&store, inbox, round * 100 + n).await;
+                expected.insert(uid.get(), FlagBits::default());
+            }
+            let some: Vec<Uid> = (0..random.below(400))
+                .filter_map(|_| Uid::new(1 + random.below(2000) as u32))
+                .collect();
+            let (flag, bit) = *random.pick(&[(0, FlagBits::SEEN), (1, FlagBits::DELETED)]);
+            let flags = vec![[Flag::Seen, Flag::Deleted][flag].clone()];
+            let change = *random.pick(&[Change::Add, Change::Remove]);
+            for uid in &some {
+                expected.entry(uid.get()).and_modify(|flags| {
+                    *flags = match change {
+                        Change::Add => flags.with(bit),
+                        _ => flags.without(bit),
+                    }
+                });
+            }
+            let wanted = ChangeFlags { uids: some, change, flags, unchanged_since: None };
+            store.change_flags(inbox, wanted).await.unwrap();
+            if round % 3 == 2 {
+                let gone = store.expunge(inbox, Which::Deleted).await.unwrap();
+                assert!(gone.iter().all(|uid| expected[&uid.get()].contains(FlagBits::DELETED)));
+                expected.retain(|_, flags| !flags.contains(FlagBits::DELETED));
+            }
+            check(&store, inbox, &expected).await;
+        }
+        assert!(expected.len() > 200, "{}", expected.len());
+        store.close();
+    }
+}
+
+async fn deliver(store: &Store, mailbox: MailboxId, n: u32) -> Uid {
+    let mut spool = store.spool();
+    spool.write(format!("Subject: {n}\r\n\r\n").as_bytes()).unwrap();
+    let delivery = Delivery {
+        message: MessageId::new(1_790_000_000_000, n),
+        content: spool.seal().unwrap(),
+        summary: vec![1],
+        date: 0,
+        placements: vec![Placement { mailbox, flags: Vec::new() }],
+        queue: None,
+        journey: Vec::new(),
+    };
+    store.deliver(delivery).await.unwrap().places[0].uid
+}
+
+async fn check(store: &Store, mailbox: MailboxId, expected: &BTreeMap<u32, FlagBits>) {
+    let selected = store.select(mailbox).await.unwrap();
+    let found: BTreeMap<u32, FlagBits> =
+        selected.listing.iter().map(|entry| (entry.uid.get(), entry.flags)).collect();
+    assert_eq!(&found, expected);
+    let row = selected.row;
+    let count = |bit: FlagBits| expected.values().filter(|flags| flags.contains(bit)).count();
+    assert_eq!(row.exists as usize, expected.len());
+    assert_eq!(row.unseen as usize, expected.len() - count(FlagBits::SEEN));
+    assert_eq!(row.deleted as usize, count(FlagBits::DELETED));
+    let greatest = selected.listing.iter().map(|entry: &Entry| entry.modseq).max();
+    assert!(greatest.is_none_or(|modseq| modseq <= row.modseq));
+}
+
+/// The database as a power cut may leave it: the WAL ends, or is damaged, anywhere after its last
+/// synced commit.
+#[tokio::test]
+async fn a_wal_that_lost_its_end_is_made_good_from_the_segments() {
+    for seed in 1..=3 {
+        let (folder, cut) = (Folder::new(&format!("wal-{seed}")), Folder::new("cut"));
+        let store = folder.open();
+        prepare(&store).await.unwrap();
+        let wal = folder.0.join("meta.db-wal");
+        let mut random = Random::new(seed);
+        let mut synced = std::fs::metadata(&wal).unwrap().len();
+        let mut unsynced = 0;
+        for n in 0..40 {
+            let op = Op::random(&mut random);
+            if apply(&store, n, &op).await.is_err() {
+                continue;
+            }
+            let len = std::fs::metadata(&wal).unwrap().len();
+            match op {
+                Op::Deliver { .. } => unsynced += 1,
+                _ => synced = len,
+            }
+            let before = picture(&store).await.unwrap();
+            for variant in 0..4 {
+                copy(&folder.0, &cut.0);
+                damage(&cut.0.join("meta.db-wal"), synced, variant, &mut random);
+                let store = cut.open();
+                assert_eq!(picture(&store).await.unwrap(), before, "seed {seed}, {n}: {op:?}");
+                store.close();
+            }
+        }
+        assert!(unsynced > 5, "the test cuts off too little");
+        store.close();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to.join("segments")).unwrap();
+    for name in ["meta.db", "meta.db-wal"] {
+        std::fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+    for file in std::fs::read_dir(from.join("segments")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), to.join("segments").join(file.file_name())).unwrap();
+    }
+}
+
+/// What comes after `synced` is cut off, or loses some of its sectors.
+fn damage(wal: &Path, synced: u64, variant: u32, random: &mut Random) {
+    let mut octets = std::fs::read(wal).unwrap();
+    let (from, len) = (synced as usize, octets.len());
+    match variant {
+        0 => octets.truncate(from),
+        1 => octets.truncate(from + random.below((len - from) as u64 + 1) as usize),
+        _ => {
+            for sector in octets[from..].chunks_mut(512) {
+                if random.below(2) == 0 {
+                    sector.fill(0);
+                }
+            }
+        }
+    }
+    std::fs::write(wal, octets).unwrap();
+}
