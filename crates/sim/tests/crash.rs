@@ -10,9 +10,9 @@ use sim::disk::{Event, Fault, Loss, SimDisk, crash};
 use sim::model::Model;
 use sim::random::Random;
 use sim::workload::{self, Op, apply, picture, prepare};
+use sim::world::SimClock;
 use std::io::ErrorKind;
 use std::path::Path;
-use sim::world::SimClock;
 use std::sync::Arc;
 use store::{Health, Store, StoreError};
 
@@ -175,7 +175,8 @@ async fn picture_healthy(store: &Store, disk: &SimDisk) -> String {
 async fn a_failing_engine_call_leaves_no_trace() {
     for seed in 1..=3 {
         for after in 0.. {
-            let (model, disk, clock) = (Model::new(), SimDisk::default(), Arc::new(SimClock::default()));
+            let (model, disk, clock) =
+                (Model::new(), SimDisk::default(), Arc::new(SimClock::default()));
             let store = open(&model, &disk, &clock).unwrap();
             prepare(&store).await.unwrap();
             let mut random = Random::new(seed);
