@@ -66,11 +66,11 @@ impl Input {
             if bare && !self.dropping {
                 return Line::Bare;
             }
-            if rest.len() > most {
-                // A CR at the very end may belong to the CRLF.
-                let drop = rest.len() - usize::from(rest.ends_with(b"\r"));
+            // A CR at the very end may belong to the CRLF.
+            let octets = rest.len() - usize::from(rest.ends_with(b"\r"));
+            if octets > most || self.dropping {
                 self.dropping = true;
-                self.consume(drop);
+                self.consume(octets);
             }
             return Line::Partial;
         };
@@ -114,11 +114,18 @@ mod tests {
     #[test]
     fn only_crlf_ends_a_line_in_any_split() {
         for split in 1..40 {
-            let text = b"EHLO x\r\n\r\n0123456789abc\r\nNOOP\r\n";
+            let text = b"EHLO x\r\n\r\n0123456789abc\r\n0123456789\r\n01234567890\r\nNOOP\r\n";
             let whole = |text: &str| Line::Whole(text.as_bytes().to_vec());
             assert_eq!(
                 all(text, split),
-                [whole("EHLO x"), whole(""), Line::TooLong, whole("NOOP")]
+                [
+                    whole("EHLO x"),
+                    whole(""),
+                    Line::TooLong,
+                    whole("0123456789"),
+                    Line::TooLong,
+                    whole("NOOP")
+                ]
             );
             assert_eq!(all(b"a\nb\r\n", split), [Line::Bare]);
             assert_eq!(all(b"a\rb\r\n", split), [Line::Bare]);

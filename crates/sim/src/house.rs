@@ -99,7 +99,7 @@ impl House {
         let tls = Arc::new(TlsServer::from_files(&cert, &key).unwrap());
         let seen = world.as_seen();
         let mut options = Options::new(&folder.join("data"));
-        options.min_free_octets = 0;
+        options.min_free_octets = 1;
         let store = Store::open(options, seen.disk.clone(), seen.clock.clone()).unwrap();
         let settings = directory::Settings {
             default_domain: Domain::parse(DOMAIN).ok(),

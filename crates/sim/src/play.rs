@@ -2,7 +2,7 @@
 
 use crate::house::{House, PASSWORD, Plan, address};
 use crate::pipe::{End, Eye};
-use crate::script::{Captures, Line, Script, expand, matches, unescape};
+use crate::script::{Captures, Line, Script, expand, expand_raw, matches};
 use crate::world::{SimListener, SimWorld};
 use mail::Domain;
 use server::listen::Service;
@@ -39,6 +39,9 @@ const REAL_WAIT: Duration = Duration::from_secs(30);
 
 /// Plays `script`. With `update`, differences are not errors but go into [`Played::text`].
 pub fn play(script: &Script, service: Service, way: Way, update: bool) -> Result<Played, String> {
+    if way == Way::Bytewise && script.whole_only {
+        return Ok(Played::default());
+    }
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().start_paused(true).build().map_err(|e| e.to_string())?;
     // Time stands still while a blocking task runs: the store's thread is not tokio's to see.
@@ -357,7 +360,9 @@ impl Player {
                     octets.extend(expand(text, &self.captures));
                     octets.extend_from_slice(b"\r\n");
                 }
-                Line::Sends(speaker, text) if speaker == who => octets.extend(unescape(text)),
+                Line::Sends(speaker, text) if speaker == who => {
+                    octets.extend(expand_raw(text, &self.captures));
+                }
                 _ => return octets,
             }
             *at += 1;
@@ -522,6 +527,9 @@ impl Player {
                 let ip = ip.parse().map_err(|_| "an address is missing")?;
                 self.house.world.dns.add_address(name, ip);
             }
+            ["disk", "full"] => self.house.world.disk.set_full(true),
+            ["disk", "roomy"] => self.house.world.disk.set_full(false),
+            ["disk", "breaks"] => self.house.world.disk.break_down(),
             ["remote", who, at] => {
                 let at = at.parse().map_err(|_| "ADDRESS:PORT is missing")?;
                 self.talks.remove(*who);

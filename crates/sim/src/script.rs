@@ -24,13 +24,15 @@ pub enum Line {
 pub struct Script {
     /// The words of the header's `given:` lines, one item each.
     pub given: Vec<String>,
+    /// `way: whole`: what it shows depends on octets that travel together.
+    pub whole_only: bool,
     /// All lines of the file, with what they mean.
     pub lines: Vec<(String, Line)>,
 }
 
 /// The verbs of stage directions; any other `--` line is a comment.
-const VERBS: [&str; 10] =
-    ["clock", "closed", "cut", "deliver", "dns", "mx", "open", "remote", "shutdown", "tls"];
+const VERBS: [&str; 11] =
+    ["clock", "closed", "cut", "deliver", "disk", "dns", "mx", "open", "remote", "shutdown", "tls"];
 
 impl Script {
     /// Reads a transcript; the error names the line.
@@ -41,6 +43,9 @@ impl Script {
             let wrong = |why: &str| format!("line {}: {why}: {line}", n + 1);
             let meaning = if let Some(rest) = line.strip_prefix("given: ") {
                 script.given.extend(rest.split(';').map(|item| item.trim().to_owned()));
+                Line::Silent
+            } else if line == "way: whole" {
+                script.whole_only = true;
                 Line::Silent
             } else if line.starts_with("rfc: ") {
                 rfc = true;
@@ -91,20 +96,29 @@ pub type Captures = BTreeMap<String, String>;
 
 /// The octets of a line that is said: `{{x*5000}}`, `{{base64 …}}` and known `$name`s resolved.
 pub fn expand(text: &str, captures: &Captures) -> Vec<u8> {
+    resolve(text, captures, |plain| plain.as_bytes().to_vec())
+}
+
+/// The same for octets that are sent as they stand: escapes are resolved too.
+pub fn expand_raw(text: &str, captures: &Captures) -> Vec<u8> {
+    resolve(text, captures, unescape)
+}
+
+fn resolve(text: &str, captures: &Captures, plain: impl Fn(&str) -> Vec<u8>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
-        out.extend(substitute(before, captures).into_bytes());
+        out.extend(plain(&substitute(before, captures)));
         let (inner, after) = after.split_once("}}").unwrap_or((after, ""));
-        if let Some(plain) = inner.strip_prefix("base64 ") {
-            let plain = substitute(plain, captures);
-            out.extend(STANDARD.encode(unescape(&plain)).into_bytes());
+        if let Some(inner) = inner.strip_prefix("base64 ") {
+            let inner = substitute(inner, captures);
+            out.extend(STANDARD.encode(unescape(&inner)).into_bytes());
         } else if let Some((piece, times)) = inner.rsplit_once('*') {
             out.extend(unescape(piece).repeat(times.parse().unwrap_or(1)));
         }
         rest = after;
     }
-    out.extend(substitute(rest, captures).into_bytes());
+    out.extend(plain(&substitute(rest, captures)));
     out
 }
 
@@ -117,7 +131,7 @@ fn substitute(text: &str, captures: &Captures) -> String {
 }
 
 /// `\r`, `\n`, `\t`, `\\`, `\xHH`, and `\0`.
-pub fn unescape(text: &str) -> Vec<u8> {
+fn unescape(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('\\') {

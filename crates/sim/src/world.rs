@@ -1,15 +1,17 @@
 //! The world in a box: a clock that moves when told, numbers that repeat, DNS from a table, a
-//! network in memory.
+//! network in memory, a real disk that fails when told.
 
 use crate::pipe::{self, End};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use sys::BoxFuture;
 use sys::clock::Clock;
+use sys::disk::{Disk, DiskFile, Mode, RealDisk};
 use sys::net::{BoxStream, Listener, Net};
 use sys::random::Random;
 use sys::resolver::{DnsError, Mx, Resolver};
@@ -191,6 +193,72 @@ impl Net for SimNet {
     }
 }
 
+/// The machine's disk, until it is told to be full or broken.
+#[derive(Default)]
+pub struct MoodyDisk {
+    full: AtomicBool,
+    broken: Arc<AtomicBool>,
+}
+
+impl MoodyDisk {
+    /// Nothing is left of it, or something again.
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+    /// From now on nothing can be synced.
+    pub fn break_down(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+}
+
+struct MoodyFile {
+    inner: Arc<dyn DiskFile>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Disk for MoodyDisk {
+    fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
+        let inner = RealDisk.open(path, mode)?;
+        Ok(Arc::new(MoodyFile { inner, broken: self.broken.clone() }))
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
+        RealDisk.list(folder)
+    }
+    fn create_folders(&self, folder: &Path) -> io::Result<()> {
+        RealDisk.create_folders(folder)
+    }
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        RealDisk.sync_folder(folder)
+    }
+    fn available(&self, folder: &Path) -> io::Result<u64> {
+        if self.full.load(Ordering::SeqCst) { Ok(0) } else { RealDisk.available(folder) }
+    }
+}
+
+impl DiskFile for MoodyFile {
+    fn write_at(&self, octets: &[u8], offset: u64) -> io::Result<()> {
+        self.inner.write_at(octets, offset)
+    }
+    fn read_at(&self, octets: &mut [u8], offset: u64) -> io::Result<()> {
+        self.inner.read_at(octets, offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk is broken"));
+        }
+        self.inner.sync()
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.inner.set_len(len)
+    }
+}
+
 /// All of it.
 #[derive(Clone)]
 pub struct SimWorld {
@@ -202,6 +270,8 @@ pub struct SimWorld {
     pub net: Arc<SimNet>,
     /// Random numbers.
     pub random: Arc<SimRandom>,
+    /// The disk.
+    pub disk: Arc<MoodyDisk>,
 }
 
 impl SimWorld {
@@ -212,17 +282,18 @@ impl SimWorld {
             dns: Arc::default(),
             net: Arc::default(),
             random: Arc::new(SimRandom::new(seed)),
+            disk: Arc::default(),
         }
     }
 
-    /// As the product sees it. Files are real ones.
+    /// As the product sees it.
     pub fn as_seen(&self) -> sys::World {
         sys::World {
             clock: self.clock.clone(),
             random: self.random.clone(),
             resolver: self.dns.clone(),
             net: self.net.clone(),
-            disk: Arc::new(sys::disk::RealDisk),
+            disk: self.disk.clone(),
         }
     }
 }

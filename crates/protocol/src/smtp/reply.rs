@@ -152,8 +152,6 @@ replies! {
     UTF8_NEEDED = 553, "5.6.7", "This address needs SMTPUTF8";
     /// Not a mail client.
     NOT_SMTP = 521, "5.5.1", "This is a mail server, speak SMTP";
-    /// No valid recipient stands for the transaction. RFC 5321 §3.3.
-    NO_VALID_RECIPIENTS = 554, "5.5.1", "No valid recipients";
 }
 
 /// Those that are only ever said in other words.
