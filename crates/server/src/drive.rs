@@ -1,11 +1,14 @@
 //! The socket loop of every session: reads, writes, starts TLS, keeps time. It looks at no bytes.
 //!
-//! Three sources, always in this order: the change feed, the socket, the deadline. Invariant: output
-//! is flushed before the loop waits for anything.
+//! Three sources, always in this order: the change feed, the socket, the deadline. Invariants: output
+//! is flushed before the loop waits for anything; a panic in a handler ends this one session, and
+//! its client is told.
 
 use crate::limits;
 use protocol::machine::{Machine, Step};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use std::time::Duration;
 use sys::net::BoxStream;
 use sys::tls::{TlsFacts, TlsServer};
@@ -39,6 +42,8 @@ pub trait Handler<M: Machine>: Send {
 pub struct Output<'a> {
     stream: &'a mut BoxStream,
     buffer: &'a mut Vec<u8>,
+    /// Some of the answer has left already.
+    begun: bool,
 }
 
 impl Output<'_> {
@@ -50,13 +55,14 @@ impl Output<'_> {
     /// Writes the buffer to the peer if it has grown beyond 64 KB. Errors are a lost connection.
     pub async fn relieve(&mut self) -> io::Result<()> {
         if self.buffer.len() >= limits::OUTPUT_CHUNK_OCTETS {
-            flush(self.stream, self.buffer).await?;
+            self.flush().await?;
         }
         Ok(())
     }
 
     /// Writes everything now.
     pub async fn flush(&mut self) -> io::Result<()> {
+        self.begun = true;
         flush(self.stream, self.buffer).await
     }
 }
@@ -70,6 +76,8 @@ pub enum Ending {
     PeerGone,
     /// The peer put plain text before a TLS handshake, or the handshake failed.
     Tls(String),
+    /// A handler panicked.
+    Failed,
 }
 
 /// Runs one session to its end.
@@ -88,43 +96,36 @@ where
     let mut progress = machine.progress();
     let mut deadline = Instant::now() + machine.patience();
     let mut told = false;
+    let mut failed = false;
     loop {
         match machine.next() {
             Step::Ask(question) => {
                 let mut held = std::mem::take(machine.output());
-                let mut out = Output { stream: &mut stream, buffer: &mut held };
-                let answer = handler.answer(question, &mut out).await;
+                let settled = held.len();
+                let mut out = Output { stream: &mut stream, buffer: &mut held, begun: false };
+                let answer = survive(handler.answer(question, &mut out)).await;
+                let begun = out.begun;
+                if answer.is_none() {
+                    // Earlier replies are still due; half of this one is not.
+                    held.truncate(if begun { 0 } else { settled });
+                }
                 held.append(machine.output());
                 *machine.output() = held;
-                machine.answer(answer);
-            }
-            Step::Body(octets) => handler.body(octets).await,
-            Step::StartTls => {
-                if machine.has_unread_input() {
-                    return Ending::Tls("plain text before the handshake".to_owned());
-                }
-                let Some(tls) = tls else { return Ending::Tls("TLS is not set up".to_owned()) };
-                if flush(&mut stream, machine.output()).await.is_err() {
-                    return Ending::PeerGone;
-                }
-                match tls.accept(stream).await {
-                    Ok((secured, facts)) => {
-                        stream = secured;
-                        handler.tls_started(facts);
-                        machine.tls_started();
-                    }
-                    Err(error) => return Ending::Tls(error.to_string()),
+                match answer {
+                    Some(answer) => machine.answer(answer),
+                    None => failed = true,
                 }
             }
-            Step::Close => {
-                let flushed = flush(&mut stream, machine.output()).await;
-                let closed = tokio::time::timeout(limits::CLOSE_WAIT, stream.shutdown()).await;
-                return if flushed.is_ok() && closed.is_ok() {
-                    Ending::Closed
-                } else {
-                    Ending::PeerGone
-                };
-            }
+            Step::Body(octets) => failed = survive(handler.body(octets)).await.is_none(),
+            Step::StartTls => match secure(stream, machine, tls).await {
+                Ok((secured, facts)) => {
+                    stream = secured;
+                    handler.tls_started(facts);
+                    machine.tls_started();
+                }
+                Err(ending) => return ending,
+            },
+            Step::Close => return close(stream, machine.output(), failed).await,
             Step::Read => {
                 if flush(&mut stream, machine.output()).await.is_err() {
                     return Ending::PeerGone;
@@ -139,7 +140,10 @@ where
                         told = true;
                         machine.shutdown();
                     }
-                    news = handler.changed() => machine.answer(news),
+                    news = survive(handler.changed()) => match news {
+                        Some(news) => machine.answer(news),
+                        None => failed = true,
+                    },
                     got = stream.read(&mut input) => match got {
                         Ok(0) | Err(_) => return Ending::PeerGone,
                         Ok(n) => machine.receive(input.get(..n).unwrap_or_default()),
@@ -148,6 +152,48 @@ where
                 }
             }
         }
+        if failed {
+            machine.fail();
+        }
+    }
+}
+
+/// What the future comes to; `None` when it panics. The handler is not asked again after that.
+async fn survive<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// The handshake, unless the peer said something before it.
+async fn secure<M: Machine>(
+    mut stream: BoxStream,
+    machine: &mut M,
+    tls: Option<&TlsServer>,
+) -> Result<(BoxStream, TlsFacts), Ending> {
+    if machine.has_unread_input() {
+        return Err(Ending::Tls("plain text before the handshake".to_owned()));
+    }
+    let Some(tls) = tls else { return Err(Ending::Tls("TLS is not set up".to_owned())) };
+    if flush(&mut stream, machine.output()).await.is_err() {
+        return Err(Ending::PeerGone);
+    }
+    tls.accept(stream).await.map_err(|error| Ending::Tls(error.to_string()))
+}
+
+/// The last octets, then politely the end of the connection.
+async fn close(mut stream: BoxStream, output: &mut Vec<u8>, failed: bool) -> Ending {
+    let flushed = flush(&mut stream, output).await;
+    let closed = tokio::time::timeout(limits::CLOSE_WAIT, stream.shutdown()).await;
+    match flushed.is_ok() && closed.is_ok() {
+        _ if failed => Ending::Failed,
+        true => Ending::Closed,
+        false => Ending::PeerGone,
     }
 }
 

@@ -168,6 +168,9 @@ impl Accepting {
             let _seat = seat;
             let ending = serve(shared, stream, service, peer, &tls, shutdown).await;
             match ending {
+                Ok(Ending::Failed) => {
+                    tracing::error!(service = service.name(), %peer, "a session failed: a panic");
+                }
                 Ok(ending) => tracing::debug!(service = service.name(), %peer, ?ending, "end"),
                 Err(error) => {
                     tracing::info!(service = service.name(), %peer, %error, "TLS handshake failed");
