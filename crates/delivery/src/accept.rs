@@ -9,7 +9,7 @@ use crate::trace::{self, HopCounter, Mender, NewFields};
 use crate::{Delivery, Shared};
 use directory::{Authenticated, Destination};
 use mail::summary::Parser;
-use mail::{AccountId, Address, Domain, MailboxName, MessageId, ReversePath};
+use mail::{AccountId, Address, Domain, MessageId, ReversePath};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -284,9 +284,9 @@ pub(crate) fn placements(
 ) -> Result<Vec<Placement>, DeliveryError> {
     let mut placements = Vec::with_capacity(accounts.len());
     for account in accounts {
-        let inbox = shared.store.mailbox(*account, &MailboxName::inbox())?;
+        let inbox = shared.store.inbox(*account)?;
         let inbox = inbox.ok_or_else(|| DeliveryError::Unavailable("no INBOX".to_owned()))?;
-        placements.push(Placement { mailbox: inbox.id, flags: Vec::new() });
+        placements.push(Placement { mailbox: inbox, flags: Vec::new() });
     }
     Ok(placements)
 }

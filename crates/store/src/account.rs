@@ -35,12 +35,13 @@ pub(crate) fn lookup(txn: &dyn ReadTxn, address: &Address) -> Result<Lookup> {
 pub(crate) fn add(w: &mut Writing<'_>, new: &NewAccount) -> Result<AccountId> {
     free(w, &new.address)?;
     let id = AccountId(w.next("account")? as u32);
-    w.unit.write()?.put_account(&AccountRow {
+    let created = w.now;
+    w.names()?.put_account(&AccountRow {
         id,
         address: new.address.clone(),
         secret: new.secret.clone(),
         disabled: false,
-        created: w.now,
+        created,
     })?;
     names::create(w, id, &MailboxName::inbox(), None)?;
     for (special_use, name) in SpecialUse::ALL {
@@ -72,7 +73,7 @@ pub(crate) fn update(
     let row = w.unit.rows().account(&address.key())?;
     let mut row = row.ok_or_else(|| not_found("account", address))?;
     change(&mut row);
-    w.unit.write()?.put_account(&row)
+    w.names()?.put_account(&row)
 }
 
 /// Takes an account away, with all its mail.
@@ -83,9 +84,9 @@ pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
         names::remove(w, &mailbox)?;
     }
     for name in w.unit.rows().subscriptions(row.id)? {
-        w.unit.write()?.remove_subscription(row.id, &name)?;
+        w.names()?.remove_subscription(row.id, &name)?;
     }
-    w.unit.write()?.remove_account(&address.key()).map(drop)
+    w.names()?.remove_account(&address.key()).map(drop)
 }
 
 /// Makes an alias at a free address in a domain that is ours.
@@ -94,12 +95,12 @@ pub(crate) fn add_alias(w: &mut Writing<'_>, row: &AliasRow) -> Result<()> {
         return Err(StoreError::NotAllowed("an alias needs at least one target"));
     }
     free(w, &row.address)?;
-    w.unit.write()?.put_alias(row)
+    w.names()?.put_alias(row)
 }
 
 /// Takes an alias away.
 pub(crate) fn remove_alias(w: &mut Writing<'_>, address: &Address) -> Result<()> {
-    match w.unit.write()?.remove_alias(&address.key())? {
+    match w.names()?.remove_alias(&address.key())? {
         true => Ok(()),
         false => Err(not_found("alias", address)),
     }
@@ -110,7 +111,7 @@ pub(crate) fn add_domain(w: &mut Writing<'_>, domain: &Domain) -> Result<()> {
     if w.unit.rows().domain(domain.as_str())?.is_some() {
         return Err(StoreError::AlreadyExists(format!("the domain {domain}")));
     }
-    w.unit.write()?.put_domain(&DomainRow { domain: domain.clone(), catch_all: None })
+    w.names()?.put_domain(&DomainRow { domain: domain.clone(), catch_all: None })
 }
 
 /// Sets who gets mail for addresses that nobody has.
@@ -122,7 +123,7 @@ pub(crate) fn set_catch_all(
     let row = w.unit.rows().domain(domain.as_str())?;
     let mut row = row.ok_or_else(|| not_found("domain", domain))?;
     row.catch_all = to;
-    w.unit.write()?.put_domain(&row)
+    w.names()?.put_domain(&row)
 }
 
 /// Takes a domain away that no account and no alias is in.
@@ -132,7 +133,7 @@ pub(crate) fn remove_domain(w: &mut Writing<'_>, domain: &Domain) -> Result<()> 
     if in_use {
         return Err(StoreError::NotAllowed("the domain still has accounts or aliases"));
     }
-    match w.unit.write()?.remove_domain(domain.as_str())? {
+    match w.names()?.remove_domain(domain.as_str())? {
         true => Ok(()),
         false => Err(not_found("domain", domain)),
     }

@@ -109,7 +109,8 @@ impl Store {
     }
     /// Everything about an address itself.
     pub fn lookup(&self, address: &Address) -> Result<Lookup> {
-        self.look(|txn| account::lookup(txn, address))
+        let read = || self.look(|txn| account::lookup(txn, address));
+        self.inner.known.address(&address.key(), read)
     }
     /// Sets the fixed route of a domain.
     pub async fn route_add(&self, domain: Domain, target: String) -> Result<()> {
@@ -138,6 +139,11 @@ impl Store {
     /// A mailbox by name.
     pub fn mailbox(&self, account: AccountId, name: &MailboxName) -> Result<Option<MailboxRow>> {
         self.look(|txn| txn.mailbox_named(account, name))
+    }
+    /// The INBOX of an account.
+    pub fn inbox(&self, account: AccountId) -> Result<Option<MailboxId>> {
+        let read = || Ok(self.mailbox(account, &MailboxName::inbox())?.map(|row| row.id));
+        self.inner.known.inbox(account, read)
     }
     /// Messages of a mailbox that no session has been told of. RFC 3501 §6.3.10 RECENT.
     pub fn recent(&self, row: &MailboxRow) -> Result<u32> {

@@ -9,6 +9,7 @@ mod account;
 mod api;
 mod delivery;
 mod error;
+mod known;
 pub mod limits;
 mod mailbox;
 mod open;

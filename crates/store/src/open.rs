@@ -2,6 +2,7 @@
 
 use crate::delivery::{Delivered, Delivery};
 use crate::error::{Result, StoreError};
+use crate::known::Known;
 use crate::limits::{SEGMENT_OCTETS, WAITING_OCTETS_MAX};
 use crate::recover::{self, Recovered};
 use crate::segment::Segments;
@@ -11,7 +12,7 @@ use crate::txn::{Engine, ReadTxn, Reader, ReaderMaker};
 use crate::unit::Unit;
 use crate::view::Views;
 use crate::write::Writing;
-use crate::writer::{Given, Health, Job, Message, Work, Writer};
+use crate::writer::{Given, Health, Job, Message, Room, Work, Writer};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     make_reader: Mutex<ReaderMaker>,
     pub segments: Arc<Segments>,
     pub views: Arc<Views>,
+    pub known: Arc<Known>,
     health: Arc<Mutex<Health>>,
     pub queue: watch::Receiver<u64>,
     spool: PathBuf,
@@ -116,6 +118,7 @@ impl Store {
         let (tail, recovered) = recover::recover(&mut unit, &segments, clock.unix_seconds())?;
         let shared = Arc::new(Mutex::new(Health::Fine));
         let views = Arc::new(Views::default());
+        let known = Arc::new(Known::default());
         let (queue_sender, queue) = watch::channel(0);
         let (jobs, receiver) = mpsc::sync_channel(JOBS_MAX);
         let make_reader = unit.readers()?;
@@ -124,6 +127,7 @@ impl Store {
             tail,
             segments: segments.clone(),
             views: views.clone(),
+            known: known.clone(),
             clock,
             health: shared.clone(),
             queue: queue_sender,
@@ -131,6 +135,7 @@ impl Store {
             segment_octets: options.segment_octets,
             two_sync: options.two_sync,
             deliveries: 0,
+            room: Room::default(),
         };
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         let thread = thread.spawn(move || writer.run(receiver));
@@ -143,6 +148,7 @@ impl Store {
                 make_reader: Mutex::new(make_reader),
                 segments,
                 views,
+                known,
                 health: shared,
                 queue,
                 spool,

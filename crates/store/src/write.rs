@@ -2,6 +2,7 @@
 
 use crate::error::{Result, StoreError};
 use crate::rows::MailboxRow;
+use crate::txn::Txn;
 use crate::unit::Unit;
 use mail::{ContentId, Entry, KeywordTable, MailboxId, MessageId, ModSeq, Uid};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,8 @@ pub(crate) struct Changes {
     pub mailboxes: BTreeMap<MailboxId, MailboxChange>,
     /// Rows of the queue were added or came to be due.
     pub queue: bool,
+    /// Domains, accounts, aliases or names of mailboxes.
+    pub names: bool,
     /// Segments that lost content.
     pub segments: BTreeSet<u32>,
 }
@@ -43,6 +46,7 @@ impl Changes {
     /// Adds what a later write changed.
     pub fn absorb(&mut self, later: Changes) {
         self.queue |= later.queue;
+        self.names |= later.names;
         self.segments.extend(later.segments);
         for (id, change) in later.mailboxes {
             match self.mailboxes.entry(id) {
@@ -83,6 +87,12 @@ impl MailboxChange {
 }
 
 impl Writing<'_> {
+    /// For writing rows of domains, accounts and aliases.
+    pub(crate) fn names(&mut self) -> Result<&mut dyn Txn> {
+        self.changes.names = true;
+        self.unit.write()
+    }
+
     /// The mailbox, or an error.
     pub(crate) fn mailbox(&mut self, id: MailboxId) -> Result<MailboxRow> {
         let row = self.unit.mailbox(id)?.ok_or(StoreError::NoSuchMailbox)?;

@@ -11,6 +11,7 @@
 
 use crate::delivery::{self, Delivered, Delivery};
 use crate::error::{Result, StoreError};
+use crate::known::Known;
 use crate::limits::{BATCH_JOBS_MAX, BATCH_OCTETS_MAX, JOURNEY_DAYS};
 use crate::record::Kind;
 use crate::segment::{Segments, Tail};
@@ -23,6 +24,7 @@ use std::any::Any;
 use std::io;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use sys::clock::Clock;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
@@ -60,6 +62,7 @@ pub(crate) struct Writer {
     pub tail: Tail,
     pub segments: Arc<Segments>,
     pub views: Arc<Views>,
+    pub known: Arc<Known>,
     pub clock: Arc<dyn Clock>,
     pub health: Arc<Mutex<Health>>,
     pub queue: watch::Sender<u64>,
@@ -67,6 +70,35 @@ pub(crate) struct Writer {
     pub segment_octets: u64,
     pub two_sync: bool,
     pub deliveries: u64,
+    pub room: Room,
+}
+
+/// How much room there was when it was last looked, and what was written since. Looking is dear.
+#[derive(Default)]
+pub(crate) struct Room {
+    looked: Option<(Duration, u64)>,
+    written: u64,
+}
+
+impl Room {
+    /// How long a look is believed.
+    const BELIEVED: Duration = Duration::from_millis(500);
+
+    /// There is room for so many octets more, and `reserve` stays free.
+    fn holds(&mut self, wanted: u64, tail: &Tail, clock: &dyn Clock, reserve: u64) -> bool {
+        let now = clock.monotonic();
+        self.written = self.written.saturating_add(wanted);
+        if let Some((when, room)) = self.looked
+            && now.saturating_sub(when) < Room::BELIEVED
+            // Rows take room as well: a quarter of what there was may be written without a look.
+            && self.written < room.saturating_sub(reserve) / 4
+        {
+            return true;
+        }
+        let room = tail.available().unwrap_or(u64::MAX);
+        (self.looked, self.written) = (Some((now, room)), 0);
+        room >= reserve.saturating_add(wanted)
+    }
 }
 
 /// A job that is carried out but not yet committed.
@@ -162,8 +194,7 @@ impl Writer {
             return batch;
         }
         let wanted: u64 = batch.iter().map(octets_of).sum();
-        let room = self.tail.available().unwrap_or(u64::MAX);
-        if room >= self.min_free_octets.saturating_add(wanted) {
+        if self.room.holds(wanted, &self.tail, &*self.clock, self.min_free_octets) {
             self.set_health(Health::Fine);
             return batch;
         }
@@ -264,6 +295,9 @@ impl Writer {
         let queue = changes.queue;
         let segments = changes.segments.clone();
         self.deliveries += done.iter().map(|job| job.given.0.len() as u64).sum::<u64>();
+        if changes.names {
+            self.known.forget();
+        }
         // In commit order, and before the callers go on: what they see next includes their own.
         self.views.publish(changes);
         for Done { reply, given, .. } in done {

@@ -49,6 +49,7 @@ fn insert(
     name: &MailboxName,
     special_use: Option<SpecialUse>,
 ) -> Result<MailboxRow> {
+    w.changes.names = true;
     let id = MailboxId(w.next("mailbox")? as u32);
     let row = MailboxRow {
         id,
@@ -94,6 +95,7 @@ pub(crate) fn delete(w: &mut Writing<'_>, account: AccountId, name: &MailboxName
 
 /// Takes a mailbox and its messages away.
 pub(crate) fn remove(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
+    w.changes.names = true;
     for entry in w.unit.entries(row.id, Uid::FIRST, Uid::MAX)? {
         w.release(entry.content)?;
     }
@@ -139,6 +141,7 @@ pub(crate) fn rename(
             w.unit.write()?.remove_subscription(account, &row.name)?;
             w.unit.write()?.put_subscription(account, &moved)?;
         }
+        w.changes.names = true;
         row.name = moved;
         w.unit.put_mailbox(&row)?;
     }

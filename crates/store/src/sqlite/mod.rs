@@ -4,6 +4,7 @@
 //! number of readers.
 
 mod accounts;
+mod checkpoint;
 mod mailboxes;
 mod messages;
 mod queue;
@@ -11,19 +12,23 @@ mod txn;
 
 use crate::error::{Result, StoreError};
 use crate::txn::{Durability, Engine, ReadTxn, Reader, ReaderMaker, Txn};
+use checkpoint::Checkpointer;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
 use std::path::{Path, PathBuf};
 
 /// The layout of the tables; a file with a greater one was made by a newer Postrider.
 const SCHEMA_VERSION: i64 = 2;
-/// Octets in the WAL at which it is written back (4,000 pages).
-const CHECKPOINT_OCTETS: u64 = 16 << 20;
+/// Pages in the WAL at which they are written back, beside the writer.
+const CHECKPOINT_FRAMES: u32 = 4_000;
+/// Pages in the WAL at which the writer itself writes them back, and everybody waits.
+const CHECKPOINT_FRAMES_MAX: u32 = 16_000;
 
 /// The engine over one database file.
 pub struct Sqlite {
     path: PathBuf,
     writer: Handle,
     durability: Durability,
+    checkpointer: Checkpointer,
 }
 
 /// A connection, in or out of a transaction.
@@ -62,7 +67,9 @@ impl Sqlite {
             }
         }
         let writer = Handle { db };
-        Ok(Sqlite { path: path.to_owned(), writer, durability: Durability::Synced })
+        let checkpointer = Checkpointer::start(path)?;
+        let durability = Durability::Synced;
+        Ok(Sqlite { path: path.to_owned(), writer, durability, checkpointer })
     }
 
     fn run(&self, sql: &str) -> Result<()> {
@@ -111,15 +118,15 @@ impl Engine for Sqlite {
     }
 
     fn tidy(&mut self, last: bool) -> Result<()> {
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        let octets = std::fs::metadata(wal).map(|meta| meta.len()).unwrap_or(0);
         if last {
-            self.run("PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE)")
-        } else if octets > CHECKPOINT_OCTETS {
-            self.run("PRAGMA wal_checkpoint(PASSIVE)")
-        } else {
-            Ok(())
+            return self.run("PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+        match self.checkpointer.frames() {
+            frames if frames > CHECKPOINT_FRAMES_MAX => self.run("PRAGMA wal_checkpoint(PASSIVE)"),
+            frames => {
+                self.checkpointer.wake_after(frames, CHECKPOINT_FRAMES);
+                Ok(())
+            }
         }
     }
 }
