@@ -1,101 +1,311 @@
-//! Durable delivery over SMTP: how many messages a second a server takes. Drives any server:
-//! `cargo run --release -p bench -- ADDRESS:PORT RECIPIENT CONNECTIONS MESSAGES OCTETS`.
+//! The benchmark: drives any server over SMTP, IMAP and POP3, and compares Postrider with Debian's
+//! Postfix and Dovecot, both started by itself with fresh folders and the same accounts.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+mod figure;
+mod flushes;
+mod idle;
+mod imap;
+mod imap_rows;
+mod message;
+mod mix;
+mod pop3;
+mod report;
+mod sink;
+mod smtp;
+mod start;
+mod target;
+mod usage;
+mod wire;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use figure::Figure;
+use report::Rounds;
+use sink::Sink;
+use start::{Peer, Postrider, Server};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use target::Target;
+
+/// Measures mail servers. Everything a server acknowledged is verified to be there.
+#[derive(Parser)]
+#[command(max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start Postrider (and with --peer Postfix + Dovecot) and measure
+    #[command(after_help = "Examples:\n  bench run deliver imap --rounds 1\n  \
+        bench run --peer --rounds 3 --json bench.json --markdown bench.md")]
+    Run(Run),
+    /// Measure a server that runs, with accounts u00@bench.test … u59@bench.test
+    #[command(
+        after_help = "Example:\n  bench drive imap --port-base 10000 --pid $(pidof postrider)"
+    )]
+    Drive(Drive),
+}
+
+/// Rows that belong together.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// SMTP delivery to local mailboxes
+    Deliver,
+    /// Submission, relay, arrival
+    Submit,
+    /// IMAP APPEND
+    Append,
+    /// IMAP and POP3 logins
+    Logins,
+    /// Commands on a large mailbox
+    Imap,
+    /// POP3 on the same mailbox
+    Pop3,
+    /// IDLE sessions
+    Idle,
+    /// A random mix of IMAP commands
+    Mix,
+    /// Syncs for each message, counted by strace
+    Flushes,
+}
+
+#[derive(Args)]
+struct Plan {
+    /// What to measure; everything when nothing is named
+    #[arg(value_enum)]
+    groups: Vec<Group>,
+    /// Use TLS
+    #[arg(long)]
+    tls: bool,
+    /// Multiplies the number of operations
+    #[arg(long, default_value_t = 4)]
+    scale: usize,
+    /// Messages in the large mailbox
+    #[arg(long, default_value_t = 10_000)]
+    messages: usize,
+    /// IDLE sessions
+    #[arg(long, default_value_t = 2000)]
+    sessions: usize,
+}
+
+#[derive(Args)]
+struct Run {
+    #[command(flatten)]
+    plan: Plan,
+    /// Measure Postfix + Dovecot too, in turns; needs root and both installed
+    #[arg(long)]
+    peer: bool,
+    /// Rounds; medians count
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Postrider's binary
+    #[arg(long, default_value = "target/release/postrider")]
+    binary: PathBuf,
+    /// A setting of Postrider, KEY=VALUE (may be given several times)
+    #[arg(long)]
+    set: Vec<String>,
+    /// Where the servers keep their files; made and removed
+    #[arg(long, default_value = "/var/tmp/postrider-bench")]
+    folder: PathBuf,
+    /// The servers and the sink listen from here on
+    #[arg(long, default_value_t = 16_000)]
+    port_base: u16,
+    /// Write all figures as JSON to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write the table to this file
+    #[arg(long)]
+    markdown: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Drive {
+    #[command(flatten)]
+    plan: Plan,
+    /// Where the server listens
+    #[arg(long, default_value = "127.0.0.1")]
+    address: IpAddr,
+    /// Added to the standard ports
+    #[arg(long, default_value_t = 0)]
+    port_base: u16,
+    /// The server's first process (may be given several times)
+    #[arg(long)]
+    pid: Vec<u32>,
+    /// Where this program takes mail for sink.test
+    #[arg(long, default_value = "127.0.0.1:18900")]
+    sink: SocketAddr,
+}
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let [server, recipient, connections, messages, octets] = args.as_slice() else {
-        eprintln!("usage: bench ADDRESS:PORT RECIPIENT CONNECTIONS MESSAGES-EACH OCTETS");
-        return ExitCode::from(64);
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => run(&args),
+        Command::Drive(args) => drive(&args),
     };
-    let numbers =
-        (connections.parse::<usize>(), messages.parse::<usize>(), octets.parse::<usize>());
-    let (Ok(connections), Ok(messages), Ok(octets)) = numbers else {
-        eprintln!("the last three arguments are numbers");
-        return ExitCode::from(64);
-    };
-    let start = Instant::now();
-    let times = std::thread::scope(|scope| {
-        let one = || deliver(server, recipient, messages, octets);
-        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(one)).collect();
-        threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
-    });
-    let took = start.elapsed().as_secs_f64();
-    let mut all = Vec::new();
-    for result in times {
-        match result {
-            Ok(Ok(times)) => all.extend(times),
-            Ok(Err(error)) => {
-                eprintln!("{error}");
-                return ExitCode::from(69);
-            }
-            Err(_) => return ExitCode::from(70),
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
         }
     }
-    all.sort_unstable();
-    let at = |percent: usize| {
-        let place = (all.len() * percent / 100).min(all.len().saturating_sub(1));
-        all.get(place).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
-    };
-    println!(
-        "{} messages in {took:.2} s: {:.0}/s, {:.1} MB/s, p50 {:.2} ms, p95 {:.2} ms, p99 {:.2} ms",
-        all.len(),
-        all.len() as f64 / took,
-        (all.len() * octets) as f64 / took / 1e6,
-        at(50),
-        at(95),
-        at(99)
-    );
-    ExitCode::SUCCESS
 }
 
-/// Delivers over one connection; the time from MAIL to the final 250 of each message.
-fn deliver(
-    server: &str,
-    recipient: &str,
-    messages: usize,
-    octets: usize,
-) -> std::io::Result<Vec<Duration>> {
-    let stream = TcpStream::connect(server)?;
-    stream.set_nodelay(true)?;
-    let mut peer = BufReader::new(stream);
-    expect(&mut peer, 1)?;
-    peer.get_mut().write_all(b"EHLO bench.invalid\r\n")?;
-    expect(&mut peer, 1)?;
-    let line = format!("{}\r\n", "x".repeat(76));
-    let body = line.repeat(octets / line.len() + 1);
-    let body = format!("Subject: bench\r\n\r\n{body}.\r\n");
-    let envelope = format!("MAIL FROM:<bench@sender.invalid>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
-    let mut times = Vec::with_capacity(messages);
-    for _ in 0..messages {
-        let start = Instant::now();
-        peer.get_mut().write_all(envelope.as_bytes())?;
-        expect(&mut peer, 3)?;
-        peer.get_mut().write_all(body.as_bytes())?;
-        expect(&mut peer, 1)?;
-        times.push(start.elapsed());
+impl Plan {
+    fn wants(&self, group: Group) -> bool {
+        self.groups.is_empty() || self.groups.contains(&group)
     }
-    peer.get_mut().write_all(b"QUIT\r\n")?;
-    Ok(times)
-}
 
-/// Reads so many positive replies.
-fn expect(peer: &mut BufReader<TcpStream>, replies: usize) -> std::io::Result<()> {
-    for _ in 0..replies {
-        loop {
-            let mut line = String::new();
-            peer.read_line(&mut line)?;
-            if !line.starts_with(['2', '3']) {
-                return Err(std::io::Error::other(format!("unexpected: {line}")));
-            }
-            if line.as_bytes().get(3) != Some(&b'-') {
-                break;
-            }
+    fn wants_large(&self) -> bool {
+        self.wants(Group::Imap) || self.wants(Group::Pop3)
+    }
+
+    /// Fills what the rows on a large mailbox need.
+    fn prepare(&self, target: &Target) -> io::Result<()> {
+        if self.wants_large() {
+            imap_rows::fill(target, imap_rows::LARGE, self.messages, 4096)?;
         }
+        Ok(())
     }
+
+    fn large(&self, target: &Target) -> Vec<Figure> {
+        let mut figures = Vec::new();
+        if self.wants(Group::Imap) {
+            keep(&mut figures, target, imap_rows::large(target, self.messages));
+        }
+        if self.wants(Group::Pop3) {
+            keep(&mut figures, target, pop3::large(target));
+        }
+        figures
+    }
+
+    fn small(&self, target: &Target, sink: &Sink) -> Vec<Figure> {
+        let mut figures = Vec::new();
+        let scale = self.scale.max(1);
+        if self.wants(Group::Deliver) {
+            keep(&mut figures, target, smtp::deliver(target, scale));
+            let peak = usage::peak(&target.pids) as f64 / 1e6;
+            figures.push(Figure::new("memory, peak of all processes after delivery", peak, "MB"));
+        }
+        if self.wants(Group::Submit) {
+            keep(&mut figures, target, smtp::submit(target, sink, scale));
+        }
+        if self.wants(Group::Append) {
+            keep(&mut figures, target, imap_rows::append(target, scale));
+        }
+        if self.wants(Group::Logins) {
+            keep(&mut figures, target, imap_rows::logins(target, scale));
+            keep(&mut figures, target, pop3::logins(target, scale));
+        }
+        if self.wants(Group::Mix) {
+            keep(&mut figures, target, mix::mix(target, scale));
+        }
+        if self.wants(Group::Idle) {
+            keep(&mut figures, target, idle::idle(target, self.sessions));
+        }
+        if self.wants(Group::Flushes) {
+            keep(&mut figures, target, flushes::flushes(target));
+        }
+        figures
+    }
+}
+
+/// Rows that failed are told and left out; the others go on.
+fn keep(figures: &mut Vec<Figure>, target: &Target, rows: io::Result<Vec<Figure>>) {
+    match rows {
+        Ok(rows) => figures.extend(rows),
+        Err(error) => eprintln!("bench: {}: {error}", target.name),
+    }
+}
+
+fn drive(args: &Drive) -> io::Result<()> {
+    let mut target = Target::new("server", args.port_base, args.plan.tls);
+    target.address = args.address;
+    target.pids.clone_from(&args.pid);
+    let sink = Sink::start(args.sink)?;
+    args.plan.prepare(&target)?;
+    let mut figures = args.plan.small(&target, &sink);
+    figures.extend(args.plan.large(&target));
+    let rounds = Rounds { name: "server", version: String::new(), rounds: vec![figures] };
+    println!("{}", report::markdown(&[rounds]));
     Ok(())
+}
+
+fn run(args: &Run) -> io::Result<()> {
+    let sink_at = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.port_base + 2900);
+    let sink = Sink::start(sink_at)?;
+    let root = args.folder.join("postrider");
+    let mut ours = Postrider::new(args.binary.clone(), root, args.port_base, sink_at);
+    ours.tls = args.plan.tls;
+    ours.settings.clone_from(&args.set);
+    let mut servers: Vec<Box<dyn Server>> = vec![Box::new(ours)];
+    if args.peer {
+        if !Peer::is_installed() {
+            return Err(io::Error::other("install postfix, dovecot-imapd, -pop3d and -lmtpd"));
+        }
+        warn_of_inotify(args.plan.sessions);
+        let (root, base) = (args.folder.join("peer"), args.port_base + 1500);
+        servers.push(Box::new(Peer::new(root, base, args.plan.tls, sink_at)));
+    }
+    std::fs::create_dir_all(&args.folder)?;
+    let mut all: Vec<Rounds> = servers
+        .iter()
+        .map(|s| Rounds { name: s.target().name, version: s.version(), rounds: Vec::new() })
+        .collect();
+    for round in 0..args.rounds {
+        for (server, rounds) in servers.iter_mut().zip(&mut all) {
+            eprintln!("round {} of {}: {}", round + 1, args.rounds, rounds.name);
+            rounds.rounds.push(one_round(server.as_mut(), &args.plan, &sink)?);
+        }
+    }
+    drop(servers);
+    let table = report::markdown(&all);
+    println!("{table}");
+    for server in &all {
+        println!("{}: {}", server.name, server.version);
+    }
+    if let Some(file) = &args.markdown {
+        std::fs::write(file, &table)?;
+    }
+    if let Some(file) = &args.json {
+        std::fs::write(file, format!("{:#}\n", report::json(&all)))?;
+    }
+    std::fs::remove_dir_all(&args.folder)
+}
+
+/// Dovecot hears of new mail by inotify, and asks every 30 s once the kernel gives it no more.
+fn warn_of_inotify(sessions: usize) {
+    let file = "/proc/sys/fs/inotify/max_user_instances";
+    let most = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+    if most.is_some_and(|most: usize| most < sessions + 100) {
+        eprintln!(
+            "bench: for Dovecot's IDLE: sysctl fs.inotify.max_user_instances={}",
+            sessions * 2
+        );
+    }
+}
+
+/// Fresh folders, all rows, and a restart before those on the large mailbox.
+fn one_round(server: &mut dyn Server, plan: &Plan, sink: &Sink) -> io::Result<Vec<Figure>> {
+    server.set_up()?;
+    let banner = server.start()?;
+    let target = server.target();
+    let mut figures = vec![
+        Figure::new("start to first banners", banner.as_secs_f64() * 1000.0, "ms"),
+        Figure::new("memory, just started (PSS)", usage::memory(&target.pids) as f64 / 1e6, "MB"),
+    ];
+    figures.extend(plan.small(&target, sink));
+    let ready = plan.prepare(&target);
+    ready.map_err(|error| io::Error::other(format!("{}: {error}", target.name)))?;
+    if plan.wants_large() {
+        server.stop()?;
+        let again = server.start()?;
+        let name = format!("start to first banners, {} messages stored", plan.messages);
+        figures.push(Figure::new(name, again.as_secs_f64() * 1000.0, "ms"));
+        figures.extend(plan.large(&server.target()));
+    }
+    server.stop()?;
+    Ok(figures)
 }
