@@ -6,13 +6,15 @@
 
 use crate::limits;
 use protocol::machine::{Machine, Step};
+use std::cell::RefCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use sys::net::BoxStream;
 use sys::tls::{TlsFacts, TlsServer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -92,7 +94,6 @@ where
     M: Machine,
     H: Handler<M>,
 {
-    let mut input = vec![0u8; limits::INPUT_CHUNK_OCTETS];
     let mut progress = machine.progress();
     let mut deadline = Instant::now() + machine.patience();
     let mut told = false;
@@ -144,9 +145,9 @@ where
                         Some(news) => machine.answer(news),
                         None => failed = true,
                     },
-                    got = stream.read(&mut input) => match got {
+                    got = read(&mut stream, machine) => match got {
                         Ok(0) | Err(_) => return Ending::PeerGone,
-                        Ok(n) => machine.receive(input.get(..n).unwrap_or_default()),
+                        Ok(_) => {}
                     },
                     () = tokio::time::sleep_until(deadline) => machine.expire(),
                 }
@@ -156,6 +157,25 @@ where
             machine.fail();
         }
     }
+}
+
+/// Reads once and gives the machine what came. The buffer is the thread's, not the session's, so
+/// that a session that waits holds none.
+async fn read<M: Machine>(stream: &mut BoxStream, machine: &mut M) -> io::Result<usize> {
+    thread_local! {
+        static INPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; limits::INPUT_CHUNK_OCTETS]);
+    }
+    std::future::poll_fn(|context| {
+        INPUT.with_borrow_mut(|input| {
+            let mut input = ReadBuf::new(input);
+            let polled = Pin::new(&mut *stream).poll_read(context, &mut input);
+            polled.map_ok(|()| {
+                machine.receive(input.filled());
+                input.filled().len()
+            })
+        })
+    })
+    .await
 }
 
 /// What the future comes to; `None` when it panics. The handler is not asked again after that.

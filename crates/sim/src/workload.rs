@@ -35,6 +35,8 @@ pub enum Op {
     Delete { mailbox: usize },
     /// RENAME.
     Rename { from: usize, to: usize },
+    /// A round of housekeeping.
+    KeepHouse,
     /// A delivery attempt of the oldest queued message ends: done, or to be tried again.
     Attempt { done: bool },
 }
@@ -46,7 +48,7 @@ impl Op {
         let other = random.below(NAMES.len() as u64) as usize;
         let octets = random.below(3) as usize * 400 + random.below(700) as usize;
         let uids = (0..=random.below(5)).map(|_| 1 + random.below(12) as u32).collect();
-        match random.below(20) {
+        match random.below(22) {
             0..=4 => {
                 let to = if random.below(3) == 0 { vec![0, mailbox] } else { vec![0] };
                 Op::Deliver { to, queue: random.below(3) == 0, octets }
@@ -62,7 +64,8 @@ impl Op {
             15 => Op::Quit { uids },
             16 => Op::Create { mailbox },
             17 => Op::Delete { mailbox },
-            18 => Op::Rename { from: mailbox, to: other },
+            18 | 19 if random.below(2) == 0 => Op::KeepHouse,
+            18..=20 => Op::Rename { from: mailbox, to: other },
             _ => Op::Attempt { done: random.below(2) == 0 },
         }
     }
@@ -167,6 +170,7 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
         Op::Rename { from, to } => {
             format!("{:?}", store.mailbox_rename(account, name(*from), name(*to)).await?)
         }
+        Op::KeepHouse => format!("{:?}", store.keep_house(100_000).await?),
         Op::Attempt { done } => attempt(store, n, *done).await?,
     };
     Ok(said)

@@ -18,6 +18,65 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
+fn segments(folder: &Path) -> usize {
+    std::fs::read_dir(folder.join("segments")).unwrap().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn space_comes_back_and_what_lives_stays() {
+    let data = folder("space");
+    let mut options = Options::new(&data);
+    (options.min_free_octets, options.segment_octets) = (0, 10_000);
+    let store = Store::open(options, Arc::new(RealDisk), Arc::new(SystemClock::new())).unwrap();
+    let mailbox = inbox(&store).await;
+    let mut uids = Vec::new();
+    for n in 0..400 {
+        uids.push(deliver(&store, mailbox, n).await.unwrap());
+    }
+    let before = segments(&data);
+    let gone: Vec<Uid> = uids.iter().copied().filter(|uid| uid.get() % 10 != 0).collect();
+    store.expunge(mailbox, Which::Exactly(gone)).await.unwrap();
+    let mut rounds = 0;
+    while store.keep_house(100_000).await.unwrap().more || rounds < 3 {
+        rounds += 1;
+        assert!(rounds < 1000, "housekeeping never ends");
+    }
+    assert!(segments(&data) * 2 < before, "{} segments of {before} are left", segments(&data));
+    let listing = store.select(mailbox).await.unwrap().listing;
+    assert_eq!(listing.len(), 40);
+    for entry in listing.iter() {
+        let octets = store.content(entry.content, 0..u64::from(entry.size)).unwrap();
+        let n = entry.uid.get() - 1;
+        assert_eq!(octets, format!("Subject: {n}\r\n\r\nbody {n}\r\n").into_bytes());
+    }
+    assert_eq!(store.damaged(), []);
+    store.close();
+    std::fs::remove_dir_all(data).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_bytes_are_found_before_they_are_needed_and_never_given_out() {
+    let data = folder("damaged");
+    let store = open(&data);
+    let mailbox = inbox(&store).await;
+    for n in 0..3 {
+        deliver(&store, mailbox, n).await.unwrap();
+    }
+    let segment = data.join("segments/00000001.seg");
+    let mut octets = std::fs::read(&segment).unwrap();
+    let at = octets.windows(6).position(|window| window == b"body 1").unwrap();
+    octets[at] ^= 1;
+    std::fs::write(&segment, octets).unwrap();
+    store.keep_house(1_000_000).await.unwrap();
+    let listing = store.select(mailbox).await.unwrap().listing;
+    let contents: Vec<_> = listing.iter().map(|entry| entry.content).collect();
+    assert_eq!(store.damaged(), [contents[1]]);
+    assert!(matches!(store.content(contents[1], 0..100), Err(StoreError::Corrupt(_))));
+    assert!(store.content(contents[2], 0..100).is_ok());
+    store.close();
+    std::fs::remove_dir_all(data).unwrap();
+}
+
 fn try_open(folder: &Path, min_free_octets: u64) -> Result<Store, StoreError> {
     let mut options = Options::new(folder);
     options.min_free_octets = min_free_octets;

@@ -247,9 +247,19 @@ impl Store {
     }
     /// Octets of a message.
     pub fn content(&self, id: ContentId, range: Range<u64>) -> Result<Vec<u8>> {
-        let row = self.look(|txn| contents(txn, &[id]))?.pop().flatten();
-        let row = row.ok_or_else(|| StoreError::NotFound(format!("content {id}")))?;
-        self.inner.segments.read(&row, range)
+        let find = || {
+            let row = self.look(|txn| contents(txn, &[id]))?.pop().flatten();
+            row.ok_or_else(|| StoreError::NotFound(format!("content {id}")))
+        };
+        let row = find()?;
+        match self.inner.segments.read(&row, range.clone()) {
+            Err(error) => match find()? {
+                // It was moved in between.
+                now if now != row => self.inner.segments.read(&now, range),
+                _ => Err(error),
+            },
+            read => read,
+        }
     }
     /// Whole messages, as many of them as fit 4 MB together but at least one; an item is an error
     /// when that message cannot be read.
@@ -268,7 +278,7 @@ impl Store {
         })?;
         let read = |(id, row): (ContentId, Option<ContentRow>)| {
             let row = row.ok_or_else(|| StoreError::NotFound(format!("content {id}")))?;
-            self.inner.segments.read(&row, 0..row.len)
+            self.inner.segments.read(&row, 0..row.len).or_else(|_| self.content(id, 0..row.len))
         };
         Ok(rows.into_iter().map(read).collect())
     }

@@ -30,6 +30,16 @@ pub struct Delivery {
     pub journey: Vec<u8>,
 }
 
+/// A stored message whose bytes go to another segment.
+pub(crate) struct Moving {
+    /// Where they are now.
+    pub from: ContentRow,
+    /// Its record's header.
+    pub header: Header,
+    /// Its bytes.
+    pub content: Sealed,
+}
+
 /// A mailbox a message goes to.
 #[derive(Clone, Debug)]
 pub struct Placement {

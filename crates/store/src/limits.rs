@@ -16,6 +16,8 @@ pub const OPEN_SEGMENTS_MAX: usize = 256;
 pub const RECORD_HEADER_OCTETS_MAX: usize = 64 << 20;
 /// Octets of whole messages that one call returns.
 pub const CONTENTS_OCTETS_MAX: u64 = 4 << 20;
+/// Octets of messages that housekeeping moves in one commit.
+pub const MOVE_OCTETS_MAX: u64 = 4 << 20;
 /// Days a journey is remembered.
 pub const JOURNEY_DAYS: i64 = 30;
 /// Messages that one commit changes in a large operation, so that deliveries need not wait long.

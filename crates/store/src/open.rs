@@ -1,7 +1,8 @@
 //! Opening and closing a store, and the two ways in: `read` and `write`.
 
-use crate::delivery::{Delivered, Delivery};
+use crate::delivery::{Delivered, Delivery, Moving};
 use crate::error::{Result, StoreError};
+use crate::house::Rounds;
 use crate::known::Known;
 use crate::limits::{SEGMENT_OCTETS, WAITING_OCTETS_MAX};
 use crate::recover::{self, Recovered};
@@ -67,6 +68,7 @@ pub(crate) struct Inner {
     disk: Arc<dyn Disk>,
     writer: Mutex<Option<JoinHandle<()>>>,
     recovered: Recovered,
+    pub rounds: Mutex<Rounds>,
     /// Held while the store is open.
     _lock: Option<File>,
 }
@@ -125,7 +127,6 @@ impl Store {
         let writer = Writer {
             unit,
             tail,
-            segments: segments.clone(),
             views: views.clone(),
             known: known.clone(),
             clock,
@@ -155,6 +156,7 @@ impl Store {
                 disk,
                 writer: Mutex::new(Some(thread)),
                 recovered,
+                rounds: Mutex::default(),
                 _lock: lock,
             }),
         })
@@ -232,7 +234,7 @@ impl Store {
         write: impl FnOnce(&mut Writing<'_>) -> Result<T> + Send + 'static,
     ) -> Result<(Vec<Delivered>, T)> {
         let work: Work = Box::new(move |w| Ok(Box::new(write(w)?) as Given));
-        let (delivered, given) = self.submit(deliveries, Some(work)).await?;
+        let (delivered, given) = self.submit(deliveries, Vec::new(), Some(work)).await?;
         let given = given.and_then(|given| given.downcast::<T>().ok());
         let given = given.ok_or_else(|| StoreError::Engine("a write gave nothing".to_owned()))?;
         Ok((delivered, *given))
@@ -240,13 +242,19 @@ impl Store {
 
     /// Stores a message. It is durable when this returns.
     pub async fn deliver(&self, delivery: Delivery) -> Result<Delivered> {
-        let (mut delivered, _) = self.submit(vec![delivery], None).await?;
+        let (mut delivered, _) = self.submit(vec![delivery], Vec::new(), None).await?;
         delivered.pop().ok_or_else(|| StoreError::Engine("nothing was delivered".to_owned()))
+    }
+
+    /// Moves message bytes to the segment that is being written.
+    pub(crate) async fn relocate(&self, moves: Vec<Moving>) -> Result<()> {
+        self.submit(Vec::new(), moves, None).await.map(drop)
     }
 
     async fn submit(
         &self,
         deliveries: Vec<Delivery>,
+        moves: Vec<Moving>,
         work: Option<Work>,
     ) -> Result<(Vec<Delivered>, Option<Given>)> {
         if let Health::Failed(why) = self.health() {
@@ -259,7 +267,7 @@ impl Store {
             n => self.inner.room.clone().acquire_many_owned(n).await.ok(),
         };
         let (reply, answer) = oneshot::channel();
-        let job = Job { deliveries, work, reply, permit };
+        let job = Job { deliveries, moves, work, reply, permit };
         let closed = || StoreError::Failed("the store is closed".to_owned());
         self.inner.jobs.send(Message::Job(Box::new(job))).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?

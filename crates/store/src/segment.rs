@@ -75,10 +75,22 @@ impl Segments {
         Ok(octets)
     }
 
+    /// Compares the checksum of a body.
+    pub fn check(&self, row: &crate::rows::ContentRow) -> Result<()> {
+        let file = self.file(row.segment);
+        let whole = file.and_then(|file| body_is_whole(&*file, row.len, row.crc, row.offset));
+        match whole {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Corrupt("wrong checksum".to_owned())),
+            Err(error) => Err(StoreError::Corrupt(error.to_string())),
+        }
+    }
+
     /// Removes a segment that nothing refers to.
     pub fn remove(&self, segment: u32) -> io::Result<()> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&segment);
-        self.disk.remove(&self.path(segment))
+        self.disk.remove(&self.path(segment))?;
+        self.disk.sync_folder(&self.folder)
     }
 }
 
@@ -224,19 +236,21 @@ pub(crate) fn find(file: &dyn DiskFile, at: u64, len: u64) -> io::Result<Option<
     };
     let mut header = vec![0; lead.header_len as usize];
     file.read_at(&mut header, body_at)?;
-    if crc32c::crc32c(&header) != lead.header_crc || !body_is_whole(file, &lead, offset)? {
+    if crc32c::crc32c(&header) != lead.header_crc
+        || !body_is_whole(file, lead.body_len, lead.body_crc, offset)?
+    {
         return Ok(None);
     }
     Ok(Header::decode(&header).map(|header| Found { lead, header, offset, next }))
 }
 
-fn body_is_whole(file: &dyn DiskFile, lead: &Lead, offset: u64) -> io::Result<bool> {
-    let (mut at, mut crc) = (0, 0);
-    while at < lead.body_len {
-        let mut piece = vec![0; PIECE.min(lead.body_len - at) as usize];
+fn body_is_whole(file: &dyn DiskFile, len: u64, crc: u32, offset: u64) -> io::Result<bool> {
+    let (mut at, mut sum) = (0, 0);
+    while at < len {
+        let mut piece = vec![0; PIECE.min(len - at) as usize];
         file.read_at(&mut piece, offset + at)?;
-        crc = crc32c::crc32c_append(crc, &piece);
+        sum = crc32c::crc32c_append(sum, &piece);
         at += piece.len() as u64;
     }
-    Ok(crc == lead.body_crc)
+    Ok(sum == crc)
 }

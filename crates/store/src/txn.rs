@@ -51,6 +51,8 @@ pub trait ReadTxn {
 
     /// A page of contents.
     fn content_page(&self, number: u64) -> Result<Option<Vec<u8>>>;
+    /// Pages of contents from number `from` on, in order.
+    fn content_pages(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>>;
     /// What is kept beside a message's bytes.
     fn summary(&self, id: ContentId) -> Result<Option<Vec<u8>>>;
     /// What is kept beside the bytes of contents numbered from `from` to `to`, in order.
@@ -62,8 +64,8 @@ pub trait ReadTxn {
     ) -> Result<()>;
     /// Runs of contents that are gone but whose summaries are still there: first and last.
     fn dead(&self, limit: usize) -> Result<Vec<(ContentId, ContentId)>>;
-    /// Octets of a segment that something refers to.
-    fn segment_live(&self, segment: u32) -> Result<u64>;
+    /// Octets of bodies in a segment: those that something refers to, and all.
+    fn segment(&self, segment: u32) -> Result<(u64, u64)>;
 
     /// A queued message without its recipients.
     fn queued(&self, message: MessageId) -> Result<Option<QueuedRow>>;
@@ -129,8 +131,8 @@ pub trait Txn: ReadTxn {
     fn put_dead(&mut self, first: ContentId, last: ContentId) -> Result<()>;
     /// Forgets a run.
     fn remove_dead(&mut self, first: ContentId) -> Result<()>;
-    /// Adds to the octets of a segment that something refers to.
-    fn add_segment_live(&mut self, segment: u32, octets: i64) -> Result<()>;
+    /// Adds to the octets of bodies in a segment: those that something refers to, and all.
+    fn add_to_segment(&mut self, segment: u32, live: i64, all: i64) -> Result<()>;
 
     /// Puts a queued message.
     fn put_queued(&mut self, row: &QueuedRow) -> Result<()>;

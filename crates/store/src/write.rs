@@ -5,7 +5,7 @@ use crate::rows::MailboxRow;
 use crate::txn::Txn;
 use crate::unit::Unit;
 use mail::{ContentId, Entry, KeywordTable, MailboxId, MessageId, ModSeq, Uid};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a write closure works with.
@@ -26,8 +26,6 @@ pub(crate) struct Changes {
     pub queue: bool,
     /// Domains, accounts, aliases or names of mailboxes.
     pub names: bool,
-    /// Segments that lost content.
-    pub segments: BTreeSet<u32>,
 }
 
 /// What a commit changed in one mailbox.
@@ -47,7 +45,6 @@ impl Changes {
     pub fn absorb(&mut self, later: Changes) {
         self.queue |= later.queue;
         self.names |= later.names;
-        self.segments.extend(later.segments);
         for (id, change) in later.mailboxes {
             match self.mailboxes.entry(id) {
                 std::collections::btree_map::Entry::Vacant(slot) => {
@@ -135,10 +132,7 @@ impl Writing<'_> {
 
     /// One holder of some content less; the last one takes it away.
     pub(crate) fn release(&mut self, id: ContentId) -> Result<()> {
-        if let Some(row) = self.unit.release(id)? {
-            self.changes.segments.insert(row.segment);
-        }
-        Ok(())
+        self.unit.release(id).map(drop)
     }
 
     /// Adds an entry to the journey of a message.

@@ -9,12 +9,13 @@
 //! So a power cut takes nothing but rows of deliveries, and those are in the segments
 //! (`recover.rs`). Watchers hear of a batch, and callers get their answers, only after all of it.
 
-use crate::delivery::{self, Delivered, Delivery};
+use crate::delivery::{self, Delivered, Delivery, Moving};
 use crate::error::{Result, StoreError};
 use crate::known::Known;
 use crate::limits::{BATCH_JOBS_MAX, BATCH_OCTETS_MAX, JOURNEY_DAYS};
 use crate::record::Kind;
-use crate::segment::{Segments, Tail};
+use crate::rows::ContentRow;
+use crate::segment::{Put, Tail};
 use crate::txn::Durability;
 use crate::unit::Unit;
 use crate::view::Views;
@@ -36,6 +37,7 @@ type Answer = Result<(Vec<Delivered>, Option<Given>)>;
 /// Something to be written in one commit, all of it or nothing.
 pub(crate) struct Job {
     pub deliveries: Vec<Delivery>,
+    pub moves: Vec<Moving>,
     pub work: Option<Work>,
     pub reply: oneshot::Sender<Answer>,
     pub permit: Option<OwnedSemaphorePermit>,
@@ -60,7 +62,6 @@ pub enum Health {
 pub(crate) struct Writer {
     pub unit: Unit,
     pub tail: Tail,
-    pub segments: Arc<Segments>,
     pub views: Arc<Views>,
     pub known: Arc<Known>,
     pub clock: Arc<dyn Clock>,
@@ -158,7 +159,8 @@ impl Writer {
             return refuse(batch, &StoreError::Failed(why));
         }
         let batch = self.refuse_when_full(batch);
-        let synced = self.two_sync || batch.iter().any(|job| job.work.is_some());
+        let synced =
+            self.two_sync || batch.iter().any(|job| job.work.is_some() || !job.moves.is_empty());
         let durability = if synced { Durability::Synced } else { Durability::Replayable };
         let start = self.tail.end;
         if let Err(error) = self.unit.begin(durability) {
@@ -214,11 +216,12 @@ impl Writer {
         changes: &mut Changes,
         done: &mut Vec<Done>,
     ) -> Result<()> {
-        let Job { deliveries, work, reply, permit } = job;
+        let Job { deliveries, moves, work, reply, permit } = job;
         self.unit.job_begin();
         let mark = self.tail.end;
         let mut own = Changes::default();
         let result = self.perform(&deliveries, work, kind, &mut own);
+        let result = result.and_then(|given| self.move_all(&moves).map(|()| given));
         match result {
             Ok(given) => {
                 self.unit.job_keep()?;
@@ -264,6 +267,22 @@ impl Writer {
         Ok((delivered, given))
     }
 
+    /// Writes bytes anew and lets the rows point there, for messages that are still where they were.
+    fn move_all(&mut self, moves: &[Moving]) -> Result<()> {
+        for Moving { from, header, content } in moves {
+            let row = self.unit.content(from.id)?;
+            let Some(row) =
+                row.filter(|row| (row.segment, row.offset) == (from.segment, from.offset))
+            else {
+                continue;
+            };
+            let put = self.tail.append(Kind::RowsDecide, header, content);
+            let Put { segment, offset } = put.map_err(full_or_failed)?;
+            self.unit.put_content(&ContentRow { segment, offset, ..row }, None)?;
+        }
+        Ok(())
+    }
+
     fn commit(&mut self) -> Result<()> {
         if self.deliveries.is_multiple_of(1024) {
             let horizon = self.clock.unix_seconds() - JOURNEY_DAYS * 86_400;
@@ -293,7 +312,6 @@ impl Writer {
 
     fn succeed(&mut self, done: Vec<Done>, changes: Changes) {
         let queue = changes.queue;
-        let segments = changes.segments.clone();
         self.deliveries += done.iter().map(|job| job.given.0.len() as u64).sum::<u64>();
         if changes.names {
             self.known.forget();
@@ -306,23 +324,11 @@ impl Writer {
         if queue {
             self.queue.send_modify(|n| *n = n.wrapping_add(1));
         }
-        for segment in segments {
-            self.remove_if_dead(segment);
-        }
         if let Err(error) = self.unit.tidy(false) {
             tracing::warn!(%error, "could not tidy the database");
         }
         if let Err(error) = self.tail.roll(self.segment_octets) {
             tracing::warn!(%error, "could not begin a new segment; going on with the old one");
-        }
-    }
-
-    fn remove_if_dead(&mut self, segment: u32) {
-        if segment == self.tail.number || !matches!(self.unit.rows().segment_live(segment), Ok(0)) {
-            return;
-        }
-        if let Err(error) = self.segments.remove(segment) {
-            tracing::warn!(segment, %error, "could not remove a segment that is not used");
         }
     }
 
@@ -342,7 +348,8 @@ impl Writer {
 }
 
 fn octets_of(job: &Job) -> u64 {
-    job.deliveries.iter().map(|delivery| delivery.content.len() + 1024).sum()
+    let deliveries: u64 = job.deliveries.iter().map(|one| one.content.len() + 1024).sum();
+    deliveries + job.moves.iter().map(|one| one.content.len() + 1024).sum::<u64>()
 }
 
 fn refuse(batch: Vec<Job>, error: &StoreError) {

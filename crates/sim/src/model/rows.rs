@@ -24,7 +24,7 @@ pub struct State {
     contents: BTreeMap<u64, Vec<u8>>,
     summaries: BTreeMap<ContentId, Vec<u8>>,
     dead: BTreeMap<ContentId, ContentId>,
-    live: BTreeMap<u32, i64>,
+    segments: BTreeMap<u32, (i64, i64)>,
     queued: BTreeMap<MessageId, QueuedRow>,
     recipients: BTreeMap<(MessageId, u32), RecipientRow>,
     journeys: BTreeMap<(MessageId, u32), Vec<u8>>,
@@ -101,6 +101,10 @@ impl ReadTxn for View {
     fn content_page(&self, number: u64) -> Result<Option<Vec<u8>>> {
         Ok(self.state.contents.get(&number).cloned())
     }
+    fn content_pages(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>> {
+        let later = self.state.contents.range(from..).take(limit);
+        Ok(later.map(|(number, page)| (*number, page.clone())).collect())
+    }
     fn summary(&self, id: ContentId) -> Result<Option<Vec<u8>>> {
         Ok(self.state.summaries.get(&id).cloned())
     }
@@ -115,8 +119,9 @@ impl ReadTxn for View {
     fn dead(&self, limit: usize) -> Result<Vec<(ContentId, ContentId)>> {
         Ok(self.state.dead.iter().take(limit).map(|(first, last)| (*first, *last)).collect())
     }
-    fn segment_live(&self, segment: u32) -> Result<u64> {
-        Ok(self.state.live.get(&segment).copied().unwrap_or(0).max(0) as u64)
+    fn segment(&self, segment: u32) -> Result<(u64, u64)> {
+        let (live, all) = self.state.segments.get(&segment).copied().unwrap_or_default();
+        Ok((live.max(0) as u64, all.max(0) as u64))
     }
     fn queued(&self, message: MessageId) -> Result<Option<QueuedRow>> {
         Ok(self.state.queued.get(&message).cloned())
@@ -259,8 +264,9 @@ impl Txn for View {
         self.rows()?.dead.remove(&first);
         Ok(())
     }
-    fn add_segment_live(&mut self, segment: u32, octets: i64) -> Result<()> {
-        *self.rows()?.live.entry(segment).or_default() += octets;
+    fn add_to_segment(&mut self, segment: u32, live: i64, all: i64) -> Result<()> {
+        let octets = self.rows()?.segments.entry(segment).or_default();
+        *octets = (octets.0 + live, octets.1 + all);
         Ok(())
     }
     fn put_queued(&mut self, row: &QueuedRow) -> Result<()> {

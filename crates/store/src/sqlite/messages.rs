@@ -3,7 +3,7 @@
 use super::{Handle, column, engine};
 use crate::error::{Result, StoreError};
 use mail::{ContentId, MailboxId, ModSeq, Uid};
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 /// The key of a page.
 fn key(mailbox: MailboxId, uid: Uid) -> i64 {
@@ -60,6 +60,16 @@ impl Handle {
         let sql = "SELECT data FROM content WHERE id = ?1";
         self.first(sql, [number as i64], |row| column(row, 0))
     }
+    pub(super) fn content_pages_data(
+        &self,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>> {
+        let sql = "SELECT id, data FROM content WHERE id >= ?1 ORDER BY id LIMIT ?2";
+        self.all(sql, params![from as i64, limit as i64], |row| {
+            Ok((column::<i64>(row, 0)? as u64, column(row, 1)?))
+        })
+    }
     pub(super) fn summary_data(&self, id: ContentId) -> Result<Option<Vec<u8>>> {
         self.first("SELECT data FROM summary WHERE id = ?1", [id.0 as i64], |row| column(row, 0))
     }
@@ -80,10 +90,11 @@ impl Handle {
             Ok((ContentId(first as u64), ContentId(last as u64)))
         })
     }
-    pub(super) fn live_octets(&self, segment: u32) -> Result<u64> {
-        let sql = "SELECT live FROM segment WHERE id = ?1";
-        let live = self.first(sql, [segment], |row| column::<i64>(row, 0))?;
-        Ok(live.unwrap_or(0).max(0) as u64)
+    pub(super) fn segment_octets(&self, segment: u32) -> Result<(u64, u64)> {
+        let sql = "SELECT live, total FROM segment WHERE id = ?1";
+        let octets = |row: &Row<'_>, n| Ok(column::<i64>(row, n)?.max(0) as u64);
+        let found = self.first(sql, [segment], |row| Ok((octets(row, 0)?, octets(row, 1)?)))?;
+        Ok(found.unwrap_or((0, 0)))
     }
 
     pub(super) fn write_page(&self, mailbox: MailboxId, first: Uid, page: &[u8]) -> Result<()> {
@@ -124,9 +135,10 @@ impl Handle {
         let sql = "INSERT OR REPLACE INTO dead(first, last) VALUES(?1, ?2)";
         self.execute(sql, params![first.0 as i64, last.0 as i64]).map(drop)
     }
-    pub(super) fn add_live(&self, segment: u32, octets: i64) -> Result<()> {
-        let sql = "INSERT INTO segment(id, live) VALUES(?1, ?2)
-                   ON CONFLICT(id) DO UPDATE SET live = live + excluded.live";
-        self.execute(sql, params![segment, octets]).map(drop)
+    pub(super) fn add_octets(&self, segment: u32, live: i64, all: i64) -> Result<()> {
+        let sql = "INSERT INTO segment(id, live, total) VALUES(?1, ?2, ?3)
+                   ON CONFLICT(id) DO UPDATE SET
+                       live = live + excluded.live, total = total + excluded.total";
+        self.execute(sql, params![segment, live, all]).map(drop)
     }
 }

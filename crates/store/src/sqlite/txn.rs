@@ -64,6 +64,9 @@ impl ReadTxn for Handle {
     fn content_page(&self, number: u64) -> Result<Option<Vec<u8>>> {
         self.content_page_data(number)
     }
+    fn content_pages(&self, from: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>> {
+        self.content_pages_data(from, limit)
+    }
     fn summary(&self, id: ContentId) -> Result<Option<Vec<u8>>> {
         self.summary_data(id)
     }
@@ -78,8 +81,8 @@ impl ReadTxn for Handle {
     fn dead(&self, limit: usize) -> Result<Vec<(ContentId, ContentId)>> {
         self.dead_runs(limit)
     }
-    fn segment_live(&self, segment: u32) -> Result<u64> {
-        self.live_octets(segment)
+    fn segment(&self, segment: u32) -> Result<(u64, u64)> {
+        self.segment_octets(segment)
     }
     fn queued(&self, message: MessageId) -> Result<Option<QueuedRow>> {
         self.queued_row(message)
@@ -179,8 +182,8 @@ impl Txn for Handle {
     fn remove_dead(&mut self, first: ContentId) -> Result<()> {
         self.execute("DELETE FROM dead WHERE first = ?1", [first.0 as i64]).map(drop)
     }
-    fn add_segment_live(&mut self, segment: u32, octets: i64) -> Result<()> {
-        self.add_live(segment, octets)
+    fn add_to_segment(&mut self, segment: u32, live: i64, all: i64) -> Result<()> {
+        self.add_octets(segment, live, all)
     }
     fn put_queued(&mut self, row: &QueuedRow) -> Result<()> {
         self.write_queued(row)

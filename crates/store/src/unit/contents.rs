@@ -87,9 +87,9 @@ impl Unit {
             }
         });
         if let Some(before) = before.flatten() {
-            self.add_live(before.segment, -(before.len as i64));
+            self.add_octets(before.segment, -(before.len as i64), 0);
         }
-        self.add_live(row.segment, row.len as i64);
+        self.add_octets(row.segment, row.len as i64, row.len as i64);
         if let Some(summary) = summary {
             self.summaries.push((row.id, summary.to_vec()));
         }
@@ -118,7 +118,7 @@ impl Unit {
             (row.refs == 0).then(|| page.remove(at))
         });
         let Some(row) = gone.flatten() else { return Ok(None) };
-        self.add_live(row.segment, -(row.len as i64));
+        self.add_octets(row.segment, -(row.len as i64), 0);
         match self.dead.get_mut(self.mark.2..).and_then(|dead| dead.last_mut()) {
             Some((_, last)) if *last + 1 == id.0 => *last = id.0,
             _ => self.dead.push((id.0, id.0)),
@@ -126,8 +126,8 @@ impl Unit {
         Ok(Some(row))
     }
 
-    fn add_live(&mut self, segment: u32, octets: i64) {
-        let sum = self.live.get(&segment).map_or(0, |sum| **sum) + octets;
-        self.live.set(segment, Some(sum));
+    fn add_octets(&mut self, segment: u32, live: i64, all: i64) {
+        let sum = self.segments.get(&segment).map_or((0, 0), |sum| **sum);
+        self.segments.set(segment, Some((sum.0 + live, sum.1 + all)));
     }
 }

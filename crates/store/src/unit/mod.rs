@@ -33,8 +33,8 @@ pub(crate) struct Unit {
     /// First UID of the last page of a mailbox, where it is known.
     last_pages: Table<MailboxId, Uid>,
     contents: Table<u64, Vec<ContentRow>>,
-    /// Octets that segments gain or lose.
-    live: Table<u32, i64>,
+    /// Octets of bodies that segments gain or lose: living ones, and all.
+    segments: Table<u32, (i64, i64)>,
     summaries: Vec<(ContentId, Vec<u8>)>,
     journeys: Vec<(MessageId, Vec<u8>)>,
     /// Runs of contents that are gone.
@@ -54,7 +54,7 @@ impl Unit {
             pages: Table::new(),
             last_pages: Table::new(),
             contents: Table::new(),
-            live: Table::new(),
+            segments: Table::new(),
             summaries: Vec::new(),
             journeys: Vec::new(),
             dead: Vec::new(),
@@ -81,7 +81,7 @@ impl Unit {
         self.pages.keep();
         self.last_pages.keep();
         self.contents.keep();
-        self.live.keep();
+        self.segments.keep();
         if std::mem::take(&mut self.saved) { self.engine.release_savepoint() } else { Ok(()) }
     }
 
@@ -92,7 +92,7 @@ impl Unit {
         self.pages.undo();
         self.last_pages.undo();
         self.contents.undo();
-        self.live.undo();
+        self.segments.undo();
         self.summaries.truncate(self.mark.0);
         self.journeys.truncate(self.mark.1);
         self.dead.truncate(self.mark.2);
@@ -116,8 +116,9 @@ impl Unit {
         for (message, entry) in &self.journeys {
             txn.put_journey(*message, entry)?;
         }
-        for (segment, octets) in self.live.dirty() {
-            txn.add_segment_live(*segment, octets.copied().unwrap_or(0))?;
+        for (segment, octets) in self.segments.dirty() {
+            let (live, all) = octets.copied().unwrap_or_default();
+            txn.add_to_segment(*segment, live, all)?;
         }
         contents::flush_dead(&self.dead, txn)
     }
@@ -148,7 +149,7 @@ impl Unit {
     }
 
     fn forget_lists(&mut self) {
-        self.live.clear();
+        self.segments.clear();
         self.summaries.clear();
         self.journeys.clear();
         self.dead.clear();
