@@ -25,6 +25,12 @@ use tokio::sync::watch;
 
 /// How long sessions may take to end.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Octets that a round of housekeeping moves or checks.
+const HOUSE_OCTETS: u64 = 4 << 20;
+/// Between two rounds, when there is little to do; so about 35 GB are checked a day.
+const HOUSE_PAUSE: Duration = Duration::from_secs(10);
+/// Between two rounds, when there is much to do: 20 MB a second are moved at most.
+const HOUSE_PAUSE_BUSY: Duration = Duration::from_millis(200);
 /// How often certificate files are looked at (users.md D-07).
 const CERTIFICATE_CHECK: Duration = Duration::from_secs(20);
 /// Octets of a request over the control socket.
@@ -99,6 +105,7 @@ pub async fn serve(
     let scheduler = tokio::spawn(Scheduler::new(&delivery).run(shutdown.clone()));
     let control = control(root, store.clone(), directory.clone(), shutdown.clone())?;
     tokio::spawn(watch_certificate(tls.clone(), shutdown.clone()));
+    tokio::spawn(keep_house(store.clone(), shutdown.clone()));
     let limits = &config.limits;
     let settings = Settings {
         hostname,
@@ -173,6 +180,29 @@ async fn watch_certificate(tls: Arc<TlsServer>, mut shutdown: watch::Receiver<bo
             Ok(true) => tracing::info!("a new certificate is in use"),
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "the new certificate cannot be read"),
+        }
+    }
+}
+
+/// Housekeeping of the store: often while there is much to do, else now and then.
+async fn keep_house(store: Store, mut shutdown: watch::Receiver<bool>) {
+    let mut pause = HOUSE_PAUSE;
+    loop {
+        tokio::select! {
+            _ = shutdown.wait_for(|down| *down) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = match store.keep_house(HOUSE_OCTETS).await {
+            Ok(done) => {
+                if !done.removed.is_empty() {
+                    tracing::info!(segments = ?done.removed, "space of expunged messages is free");
+                }
+                if done.more { HOUSE_PAUSE_BUSY } else { HOUSE_PAUSE }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "housekeeping");
+                HOUSE_PAUSE
+            }
         }
     }
 }
