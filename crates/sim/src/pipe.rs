@@ -52,6 +52,11 @@ impl Eye {
         self.until(|ours, theirs| ours.ended || (theirs.awaited && theirs.octets.is_empty())).await;
     }
 
+    /// The other end has taken everything we wrote, or has hung up.
+    pub async fn taken(&self) {
+        self.until(|ours, theirs| ours.ended || theirs.octets.is_empty()).await;
+    }
+
     /// Something came, or the other end hung up.
     pub async fn came(&self) {
         self.until(|ours, _| ours.ended || !ours.octets.is_empty()).await;
@@ -126,6 +131,8 @@ impl AsyncRead for End {
         let octets = buffer.remaining().min(lane.octets.len());
         let taken: Vec<u8> = lane.octets.drain(..octets).collect();
         buffer.put_slice(&taken);
+        drop(lanes);
+        self.shared.moved.notify_waiters();
         Poll::Ready(Ok(()))
     }
 }

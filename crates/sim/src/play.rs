@@ -69,12 +69,14 @@ struct Talk {
     eye: Eye,
     buffer: Vec<u8>,
     broken: bool,
+    /// We are the client there, which need not wait for the server at all times.
+    remote: bool,
 }
 
 impl Talk {
-    fn new(end: End) -> Talk {
+    fn new(end: End, remote: bool) -> Talk {
         let eye = end.eye();
-        Talk { stream: Box::new(end), eye, buffer: Vec::new(), broken: false }
+        Talk { stream: Box::new(end), eye, buffer: Vec::new(), broken: false, remote }
     }
 
     /// Takes what is there.
@@ -121,9 +123,11 @@ impl Talk {
     }
 
     async fn settled(&self, late: &Notify) -> Result<(), String> {
+        let settled =
+            async { if self.remote { self.eye.taken().await } else { self.eye.settled().await } };
         tokio::select! {
             biased;
-            () = self.eye.settled() => Ok(()),
+            () = settled => Ok(()),
             () = late.notified() => Err("the server does not finish".to_owned()),
         }
     }
@@ -281,7 +285,7 @@ impl Player {
             } else {
                 self.connect(who).await?
             };
-            let mut talk = Talk::new(end);
+            let mut talk = Talk::new(end, who.starts_with('R'));
             let wanted = self.wanted.get(who).map(|(service, _)| *service);
             if who.starts_with('C') && wanted.unwrap_or(self.default).implicit_tls() {
                 self.start_tls(who, &mut talk).await?;
@@ -526,6 +530,12 @@ impl Player {
             ["dns", name, ip] => {
                 let ip = ip.parse().map_err(|_| "an address is missing")?;
                 self.house.world.dns.add_address(name, ip);
+            }
+            ["quiet", who] => {
+                let listener = self.remotes.get(*who).ok_or("no such remote")?;
+                if !listener.is_quiet().await {
+                    return Err("somebody connects".to_owned());
+                }
             }
             ["disk", "full"] => self.house.world.disk.set_full(true),
             ["disk", "roomy"] => self.house.world.disk.set_full(false),

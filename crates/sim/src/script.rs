@@ -31,8 +31,10 @@ pub struct Script {
 }
 
 /// The verbs of stage directions; any other `--` line is a comment.
-const VERBS: [&str; 11] =
-    ["clock", "closed", "cut", "deliver", "disk", "dns", "mx", "open", "remote", "shutdown", "tls"];
+const VERBS: [&str; 12] = [
+    "clock", "closed", "cut", "deliver", "disk", "dns", "mx", "open", "quiet", "remote",
+    "shutdown", "tls",
+];
 
 impl Script {
     /// Reads a transcript; the error names the line.

@@ -165,6 +165,13 @@ impl SimListener {
     }
 }
 
+impl SimListener {
+    /// Nobody has connected that was not taken yet.
+    pub async fn is_quiet(&self) -> bool {
+        self.arrivals.lock().await.is_empty()
+    }
+}
+
 impl Listener for SimListener {
     fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr, SocketAddr)>> {
         Box::pin(async move {

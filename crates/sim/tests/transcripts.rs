@@ -1,4 +1,4 @@
-//! Every transcript of `tests/{smtp,pop3,imap}`: whole, and one octet at a time.
+//! Every transcript of `tests/{smtp,pop3,imap,flow}`: whole, and one octet at a time.
 //!
 //! `UPDATE=1 cargo test -p sim --test transcripts` writes the server's lines as they are now into
 //! the files, for review. `ONLY=name` plays the files whose path has that in it.
@@ -98,4 +98,14 @@ fn imap_whole() {
 #[test]
 fn imap_bytewise() {
     play_all("imap", Service::Imap, Way::Bytewise);
+}
+
+#[test]
+fn flow_whole() {
+    play_all("flow", Service::Submission, Way::Whole);
+}
+
+#[test]
+fn flow_bytewise() {
+    play_all("flow", Service::Submission, Way::Bytewise);
 }

@@ -1,0 +1,74 @@
+//! AU-10: whatever is logged or kept of a session, no password is in it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use server::listen::Service;
+use sim::play::{Way, play};
+use sim::script::Script;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+const SESSIONS: [(Service, &str); 3] = [
+    (
+        Service::Submission,
+        "S1: 220 …\nC1: HELO x\nS1: 250 …\n\
+         C1: AUTH PLAIN {{base64 \\0alice\\0hunter2canary}}\nS1: 535 …\n\
+         C1: AUTH LOGIN {{base64 alice}}\nS1: 334 …\nC1: {{base64 hunter2canary}}\nS1: 535 …\n\
+         C1: AUTH PLAIN {{base64 \\0alice\\0secret}}\nS1: 235 …\n\
+         C1: MAIL FROM:<alice@example.org>\nC1: RCPT TO:<alice@example.org>\nC1: DATA\n\
+         S1: 250 …\nS1: 250 …\nS1: 354 …\nC1: Subject: x\nC1:\nC1: .\nS1: 250 …\n",
+    ),
+    (
+        Service::Imap,
+        "S1: * OK …\nC1: a LOGIN alice hunter2canary\nS1: a NO …\n\
+         C1: b AUTHENTICATE PLAIN {{base64 \\0alice\\0hunter2canary}}\nS1: b NO …\n\
+         C1: c LOGIN alice secret\nS1: c OK …\n",
+    ),
+    (
+        Service::Pop3,
+        "S1: +OK …\nC1: USER alice\nS1: +OK…\nC1: PASS hunter2canary\nS1: -ERR …\n\
+         C1: USER alice\nS1: +OK…\nC1: PASS secret\nS1: +OK …\n",
+    ),
+];
+
+#[test]
+fn au_10_logs_hold_no_secrets() {
+    let kept = Kept::default();
+    let writer = kept.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        for (service, text) in SESSIONS {
+            let script = Script::parse(&format!("rfc: 4954 §9\ngiven: account alice\n{text}"));
+            play(&script.unwrap(), service, Way::Whole, false).unwrap();
+        }
+    });
+    let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("login refused") && log.contains("accepted"), "{log}");
+    // The password, and what it is in base64 wherever it stands.
+    for secret in [
+        "hunter2canary",
+        "aHVudGVyMmNhbmFye",
+        "h1bnRlcjJjYW5hc",
+        "odW50ZXIyY2FuYXJ5",
+        "=secret",
+        "\"secret\"",
+    ] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+}
