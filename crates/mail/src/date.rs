@@ -116,6 +116,17 @@ pub fn month_number(name: &[u8]) -> Option<u32> {
 /// Reads the value of a Date field: seconds since 1970, UTC. Comments, two-digit years and the
 /// zones of RFC 5322 §4.3 are understood; an unknown zone counts as UTC.
 pub fn parse_rfc5322(value: &[u8]) -> Option<i64> {
+    let (civil, offset) = civil_rfc5322(value)?;
+    civil.to_unix(offset)
+}
+
+/// The same, but by the sender's clock, as if its zone were UTC: SENTON and its kin disregard the
+/// zone (RFC 3501 §6.4.4).
+pub fn parse_rfc5322_local(value: &[u8]) -> Option<i64> {
+    civil_rfc5322(value)?.0.to_unix(0)
+}
+
+fn civil_rfc5322(value: &[u8]) -> Option<(Civil, i32)> {
     let text = without_comments(value);
     let mut words = text.split(|b| b.is_ascii_whitespace() || *b == b',').filter(|w| !w.is_empty());
     let mut word = words.next()?;
@@ -136,7 +147,7 @@ pub fn parse_rfc5322(value: &[u8]) -> Option<i64> {
     let minute = number(time.next()?)?;
     let second = time.next().map_or(Some(0), number)?;
     let offset = words.next().map_or(0, zone);
-    Civil { year, month, day, hour, minute, second, weekday: 0 }.to_unix(offset)
+    Some((Civil { year, month, day, hour, minute, second, weekday: 0 }, offset))
 }
 
 fn without_comments(value: &[u8]) -> Vec<u8> {
@@ -199,6 +210,8 @@ mod tests {
         assert_eq!(parse_rfc5322(b"21 Nov 97 09:55:06 GMT"), Some(880_106_106));
         assert_eq!(parse_rfc5322(b"31 Feb 2020 00:00:00 +0000"), None);
         assert_eq!(parse_rfc5322(b"garbage"), None);
+        let local = parse_rfc5322_local(b"Fri, 21 Nov 1997 23:55:06 -0600");
+        assert_eq!(local, parse_rfc5322(b"21 Nov 1997 23:55:06 +0000"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! come out; every parser is total (it never panics and never fails to end) and has limits.
 
 pub mod address;
+pub mod casemap;
 pub mod date;
 pub mod flags;
 pub mod header;
@@ -14,7 +15,9 @@ pub mod listing;
 pub mod mailbox_name;
 pub mod mime;
 pub mod report;
+pub mod subject;
 pub mod summary;
+pub mod thread;
 
 pub use address::{Address, Domain, ReversePath};
 pub use flags::{Flag, FlagBits, Keyword, KeywordTable};

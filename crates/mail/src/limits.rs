@@ -24,3 +24,5 @@ pub const PARAMETERS_MAX: usize = 128;
 pub const ADDRESSES_MAX: usize = 10_000;
 /// Depth of nested comments.
 pub const COMMENT_DEPTH_MAX: usize = 64;
+/// Octets of a References field that are kept beside a message; the last ones count most.
+pub const REFERENCES_OCTETS_MAX: usize = 16 * 1024;

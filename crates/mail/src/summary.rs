@@ -59,10 +59,12 @@ pub struct Summary {
     pub root: Part,
     /// Date field as seconds since 1970, UTC, where it can be read (SENTSINCE, SORT).
     pub sent: Option<i64>,
+    /// References, unfolded, at most [`crate::limits::REFERENCES_OCTETS_MAX`] (THREAD).
+    pub references: Option<Vec<u8>>,
 }
 
 /// Version of the stored form; another version is made anew from the message.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Parts within parts that are read back.
 const DEPTH_MAX: usize = 2 * crate::limits::MIME_DEPTH_MAX + 2;
 
@@ -71,6 +73,7 @@ impl Summary {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer(vec![VERSION]);
         out.option(self.sent.as_ref(), |out, sent| out.number(*sent as u64));
+        out.maybe(&self.references);
         out.envelope(&self.envelope);
         out.part(&self.root);
         out.0
@@ -80,9 +83,10 @@ impl Summary {
     pub fn decode(stored: &[u8]) -> Option<Summary> {
         let mut from = Reader(stored.strip_prefix(&[VERSION])?);
         let sent = from.option(|from| from.number())?.map(|n| n as i64);
+        let references = from.maybe()?;
         let envelope = from.envelope()?;
         let root = from.part(0)?;
-        from.0.is_empty().then_some(Summary { envelope, root, sent })
+        from.0.is_empty().then_some(Summary { envelope, root, sent, references })
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Step<Q> {
     Body(Vec<u8>),
     /// Flush the output, then start TLS; afterwards call [`Machine::tls_started`].
     StartTls,
+    /// Flush the output, then compress in both directions. RFC 4978.
+    Deflate,
     /// Flush the output, then close the connection.
     Close,
 }

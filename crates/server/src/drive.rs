@@ -126,6 +126,15 @@ where
                 }
                 Err(ending) => return ending,
             },
+            Step::Deflate => {
+                if machine.has_unread_input() {
+                    return Ending::Tls("plain text before compression".to_owned());
+                }
+                if flush(&mut stream, machine.output()).await.is_err() {
+                    return Ending::PeerGone;
+                }
+                stream = Box::new(crate::deflate::Deflate::new(stream));
+            }
             Step::Close => return close(stream, machine.output(), failed).await,
             Step::Read => {
                 if flush(&mut stream, machine.output()).await.is_err() {

@@ -1,5 +1,6 @@
 //! Client-facing sessions: listeners, TLS, and the handlers of SMTP, IMAP and POP3.
 
+pub mod deflate;
 pub mod drive;
 pub mod imap;
 pub mod limits;

@@ -54,8 +54,12 @@ async fn a_panic_ends_one_session_and_is_told() {
     let said = said_after(pop3::Session::new(offer, false), b"USER a\r\nPASS b\r\nNOOP\r\n").await;
     assert!(said.ends_with("-ERR [SYS/TEMP] Something went wrong here\r\n"), "{said}");
 
-    let offer =
-        imap::session::Offer { starttls: false, plaintext_auth: true, message_octets_max: 1000 };
+    let offer = imap::session::Offer {
+        starttls: false,
+        plaintext_auth: true,
+        message_octets_max: 1000,
+        hidden: Vec::new(),
+    };
     let machine = imap::session::Session::new(offer, false);
     let said = said_after(machine, b"a LOGIN x y\r\nb NOOP\r\n").await;
     assert!(said.lines().last().unwrap().starts_with("* BYE "), "{said}");

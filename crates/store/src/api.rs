@@ -147,7 +147,8 @@ impl Store {
     }
     /// Messages of a mailbox that no session has been told of. RFC 3501 §6.3.10 RECENT.
     pub fn recent(&self, row: &MailboxRow) -> Result<u32> {
-        let Some(from) = Uid::new(row.recent_from) else { return Ok(0) };
+        let claimed = self.inner.views.unclaimed(row.id).unwrap_or(0);
+        let Some(from) = Uid::new(row.recent_from.max(claimed)) else { return Ok(0) };
         if row.uidnext.is_some_and(|next| from >= next) {
             return Ok(0);
         }
@@ -204,10 +205,13 @@ impl Store {
         let next = uidnext.map_or(u32::MAX, Uid::get);
         let from = watch.claim_recent(next);
         if from < next {
-            let (store, id) = (self.clone(), watch.mailbox());
-            // Nobody waits for this: losing it makes messages recent once more.
+            let (store, watch) = (self.clone(), watch.clone());
+            // Nobody waits for this: losing it makes messages recent once more. The mailbox stays in
+            // memory until it is written, so that the next session does not claim them again.
             tokio::spawn(async move {
+                let id = watch.mailbox();
                 let _ = store.write(move |w| names::set_recent(w, id, next)).await;
+                drop(watch);
             });
         }
         from

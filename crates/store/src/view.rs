@@ -60,6 +60,13 @@ impl Views {
         view
     }
 
+    /// The first UID of a mailbox that no session has claimed as `\Recent`, when it is in memory.
+    pub fn unclaimed(&self, id: MailboxId) -> Option<u32> {
+        let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = map.get(&id).and_then(Weak::upgrade)?;
+        Some(view.recent_from.load(Ordering::Relaxed))
+    }
+
     /// Tells the watchers what a commit changed.
     pub fn publish(&self, changes: Changes) {
         for (id, mut change) in changes.mailboxes {

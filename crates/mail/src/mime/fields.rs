@@ -3,7 +3,7 @@
 use super::structure::{Disposition, Part};
 use crate::header::params::Parameterised;
 use crate::header::{address_list, split_field, unfold};
-use crate::limits::{ADDRESSES_MAX, HEADER_FIELD_OCTETS_MAX};
+use crate::limits::{ADDRESSES_MAX, HEADER_FIELD_OCTETS_MAX, REFERENCES_OCTETS_MAX};
 use crate::summary::{Envelope, EnvelopeAddress};
 
 /// Gathers fields; the first of each name counts, address lists add up.
@@ -21,6 +21,7 @@ pub struct PartFields {
     language: Vec<Vec<u8>>,
     location: Option<Vec<u8>>,
     envelope: Envelope,
+    references: Option<Vec<u8>>,
     addresses: usize,
 }
 
@@ -40,6 +41,7 @@ impl PartFields {
             language: Vec::new(),
             location: None,
             envelope: Envelope::default(),
+            references: None,
             addresses: 0,
         }
     }
@@ -114,6 +116,12 @@ impl PartFields {
             b"subject" => return first(&mut envelope.subject),
             b"in-reply-to" => return first(&mut envelope.in_reply_to),
             b"message-id" => return first(&mut envelope.message_id),
+            b"references" => {
+                let skip = value.len().saturating_sub(REFERENCES_OCTETS_MAX);
+                let end = value.get(skip..).unwrap_or_default();
+                self.references.get_or_insert_with(|| unfold(end));
+                return;
+            }
             b"from" => &mut envelope.from,
             b"sender" => &mut envelope.sender,
             b"reply-to" => &mut envelope.reply_to,
@@ -162,6 +170,11 @@ impl PartFields {
             .take()
             .filter(|d| fine(&d.value))
             .map(|read| Disposition { kind: read.value, parameters: read.parameters });
+    }
+
+    /// References of a message part.
+    pub fn references(&mut self) -> Option<Vec<u8>> {
+        self.references.take()
     }
 
     /// The envelope of a message part.

@@ -2,6 +2,7 @@
 
 mod fields;
 pub mod parse;
+pub mod preview;
 pub mod structure;
 #[cfg(test)]
 mod tests;

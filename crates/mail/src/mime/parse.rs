@@ -284,10 +284,11 @@ impl Parser {
             }
         }
         self.close_above(1, end, self.breaks);
-        let Some(root) = self.open.pop() else { return Summary::default() };
+        let Some(mut root) = self.open.pop() else { return Summary::default() };
+        let references = root.fields.references();
         let envelope: Envelope = root.fields.envelope();
         let sent = envelope.date.as_deref().and_then(crate::date::parse_rfc5322);
-        Summary { envelope, root: root.close(end, self.breaks), sent }
+        Summary { envelope, root: root.close(end, self.breaks), sent, references }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The text of a message's parts, decoded: what a search looks through. RFC 2045 §6.
 
 use super::structure::{Part, PartBody};
+use crate::header::decode_words;
 use crate::header::encoded_word::decode_charset;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -13,14 +14,18 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The texts of all text parts of a message.
+/// The texts of all text parts of a message, and the headers of messages inside it.
 pub fn texts(message: &[u8], root: &Part) -> Vec<String> {
     let mut out = Vec::new();
     let mut open = vec![root];
     while let Some(part) = open.pop() {
         match &part.body {
             PartBody::Multipart(parts) => open.extend(parts),
-            PartBody::Message(_, inner) => open.push(inner),
+            PartBody::Message(_, inner) => {
+                let header = message.get(inner.header_start as usize..inner.body_start as usize);
+                out.push(decode_words(header.unwrap_or_default()));
+                open.push(inner);
+            }
             PartBody::Leaf if part.media_type == b"text" => {
                 let body = message.get(part.body_start as usize..part.end as usize);
                 out.push(text_of(part, body.unwrap_or_default()));
@@ -31,18 +36,35 @@ pub fn texts(message: &[u8], root: &Part) -> Vec<String> {
     out
 }
 
-fn text_of(part: &Part, body: &[u8]) -> String {
-    let octets = match part.encoding.as_slice() {
-        b"base64" => {
-            let code: Vec<u8> = body.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
-            LENIENT.decode(&code).unwrap_or(code)
-        }
+/// The body of a part without its transfer encoding; `None` when we do not know that. Base64 that is
+/// damaged gives what can be read of it. RFC 2045 §6.
+pub fn decoded(part: &Part, body: &[u8]) -> Option<Vec<u8>> {
+    Some(match part.encoding.as_slice() {
+        b"7bit" | b"8bit" | b"binary" => body.to_vec(),
+        b"base64" => base64(body),
         b"quoted-printable" => quoted_printable(body),
-        _ => body.to_vec(),
-    };
+        _ => return None,
+    })
+}
+
+/// The body of a part as text. An encoding or charset that we do not know is passed over.
+pub fn text_of(part: &Part, body: &[u8]) -> String {
+    let octets = decoded(part, body).unwrap_or_else(|| body.to_vec());
     let charset = part.parameters.iter().find(|(name, _)| name == b"charset");
     let decoded = charset.and_then(|(_, charset)| decode_charset(charset, &octets));
     decoded.unwrap_or_else(|| String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// Decodes base64: what is not of its alphabet is passed over, a last group may be cut short.
+fn base64(body: &[u8]) -> Vec<u8> {
+    let of_alphabet = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    // The padding ends it.
+    let body = body.split(|b| *b == b'=').next().unwrap_or_default();
+    let mut code: Vec<u8> = body.iter().copied().filter(of_alphabet).collect();
+    if code.len() % 4 == 1 {
+        code.pop();
+    }
+    LENIENT.decode(&code).unwrap_or_default()
 }
 
 /// Decodes quoted-printable; what is wrong stays as it is. RFC 2045 §6.7.
@@ -79,5 +101,13 @@ mod tests {
         let mut found = texts(message, &summary_of(message).root);
         found.sort();
         assert_eq!(found, ["café long", "hello"]);
+    }
+
+    #[test]
+    fn damaged_base64_gives_what_there_is() {
+        assert_eq!(base64(b"aGVs\r\nbG8="), b"hello");
+        assert_eq!(base64(b"aGVs bG8"), b"hello");
+        assert_eq!(base64(b"aGVsb"), b"hel");
+        assert_eq!(base64(b"!!!"), b"");
     }
 }

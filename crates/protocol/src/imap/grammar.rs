@@ -10,15 +10,31 @@ pub struct Bad(pub &'static str);
 /// What the functions here return.
 pub type Read<T> = Result<T, Bad>;
 
+/// How mailbox names and texts of headers travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Charset {
+    /// Names in modified UTF-7, headers in 7 bits. RFC 3501 §5.1.3.
+    #[default]
+    Ascii,
+    /// Both in UTF-8, after ENABLE UTF8=ACCEPT or IMAP4rev2. RFC 9755 §3, RFC 9051 §5.1.
+    Utf8,
+}
+
 /// A place in a command.
 #[derive(Clone, Copy)]
 pub struct Cursor<'a> {
     rest: &'a [u8],
+    charset: Charset,
 }
 
-/// A set of sequence numbers or UIDs; `u32::MAX` as an end may be `*`.
+/// A set of sequence numbers or UIDs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SequenceSet(pub Vec<(Number, Number)>);
+pub enum SequenceSet {
+    /// Ranges; the ends in any order.
+    Ranges(Vec<(Number, Number)>),
+    /// `$`: what the last SEARCH saved. RFC 5182 §2.1.
+    Saved,
+}
 
 /// A number of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +46,14 @@ pub enum Number {
 }
 
 impl SequenceSet {
-    /// The ranges, ascending ends, with `*` meaning `last`.
+    /// The ranges, ascending and apart, with `*` meaning `last`; none for `$`.
     pub fn ranges(&self, last: u32) -> Vec<(u32, u32)> {
+        let SequenceSet::Ranges(given) = self else { return Vec::new() };
         let value = |number: Number| match number {
             Number::Value(n) => n,
             Number::Last => last,
         };
-        let mut ranges: Vec<(u32, u32)> = self
-            .0
+        let mut ranges: Vec<(u32, u32)> = given
             .iter()
             .map(|(a, b)| (value(*a), value(*b)))
             .map(|(a, b)| (a.min(b), a.max(b)))
@@ -61,7 +77,32 @@ fn is_atom_char(b: u8) -> bool {
 impl<'a> Cursor<'a> {
     /// At the start of `text`.
     pub fn new(text: &'a [u8]) -> Cursor<'a> {
-        Cursor { rest: text }
+        Cursor { rest: text, charset: Charset::Ascii }
+    }
+    /// At the start of `text`, with names in that charset.
+    pub fn with_charset(text: &'a [u8], charset: Charset) -> Cursor<'a> {
+        Cursor { rest: text, charset }
+    }
+    /// Takes this word, in any case, if it follows.
+    pub fn eat_word(&mut self, word: &str) -> bool {
+        let follows = self.rest.get(..word.len());
+        let eats = follows.is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()));
+        if eats {
+            self.rest = self.rest.get(word.len()..).unwrap_or_default();
+        }
+        eats
+    }
+    /// Items between parentheses, blanks between them; `read` takes one.
+    pub fn list(&mut self, mut read: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
+        self.expect(b'(', "an opening parenthesis")?;
+        while self.eat(b' ') {}
+        while !self.eat(b')') {
+            read(self)?;
+            if self.peek() != Some(b')') {
+                self.space()?;
+            }
+        }
+        Ok(())
     }
     /// What follows.
     pub fn rest(&self) -> &'a [u8] {
@@ -149,6 +190,9 @@ impl<'a> Cursor<'a> {
     }
     fn literal(&mut self) -> Read<Vec<u8>> {
         self.expect(b'{', "a literal")?;
+        if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
+            return Err(Bad("a literal"));
+        }
         let len = usize::try_from(self.number()?).map_err(|_| Bad("a shorter literal"))?;
         self.eat(b'+');
         self.expect(b'}', "a literal")?;
@@ -156,7 +200,8 @@ impl<'a> Cursor<'a> {
         self.expect(b'\n', "a literal")?;
         let (text, rest) = self.rest.split_at_checked(len).ok_or(Bad("a whole literal"))?;
         self.rest = rest;
-        Ok(text.to_vec())
+        // RFC 3501 §9: CHAR8 is any octet but NUL.
+        if text.contains(&0) { Err(Bad("a literal without NUL")) } else { Ok(text.to_vec()) }
     }
     /// `astring`
     pub fn astring(&mut self) -> Read<Vec<u8>> {
@@ -183,8 +228,14 @@ impl<'a> Cursor<'a> {
     /// `mailbox`: decoded; the error stands for a name that cannot exist.
     pub fn mailbox(&mut self) -> Read<Result<MailboxName, String>> {
         let text = self.text()?;
-        let name = utf7::decode(&text).and_then(|name| MailboxName::new(&name).ok());
+        let name = self.name(&text).and_then(|name| MailboxName::new(&name).ok());
         Ok(name.ok_or(text))
+    }
+    fn name(&self, text: &str) -> Option<String> {
+        match self.charset {
+            Charset::Ascii => utf7::decode(text),
+            Charset::Utf8 => Some(text.to_owned()),
+        }
     }
     /// `list-mailbox`: a pattern, decoded.
     pub fn pattern(&mut self) -> Read<String> {
@@ -199,17 +250,20 @@ impl<'a> Cursor<'a> {
             }
         };
         let text = String::from_utf8(octets).map_err(|_| Bad("UTF-8"))?;
-        Ok(utf7::decode(&text).unwrap_or(text))
+        Ok(self.name(&text).unwrap_or(text))
     }
     /// `sequence-set`
     pub fn sequence_set(&mut self) -> Read<SequenceSet> {
+        if self.eat(b'$') {
+            return Ok(SequenceSet::Saved);
+        }
         let mut ranges = Vec::new();
         loop {
             let from = self.set_number()?;
             let to = if self.eat(b':') { self.set_number()? } else { from };
             ranges.push((from, to));
             if !self.eat(b',') {
-                return Ok(SequenceSet(ranges));
+                return Ok(SequenceSet::Ranges(ranges));
             }
         }
     }

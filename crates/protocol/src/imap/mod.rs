@@ -5,8 +5,8 @@
 pub mod command;
 pub mod grammar;
 pub mod response;
-pub mod search;
 pub mod session;
+pub mod url;
 pub mod utf7;
 
 /// Octets of a command before login, literals included.

@@ -1,5 +1,6 @@
 //! Values into response octets. RFC 3501 §7. The one place that picks atom, quoted or literal.
 
+use super::grammar::Charset;
 use mail::mime::{Part, PartBody};
 use mail::summary::{Envelope, EnvelopeAddress};
 use mail::{FlagBits, KeywordTable, date};
@@ -12,6 +13,11 @@ pub fn string(text: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(text);
         return;
     }
+    quoted(text, out);
+}
+
+/// Between quotes; the text has no line breaks and no NUL.
+fn quoted(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for byte in text {
         if matches!(byte, b'"' | b'\\') {
@@ -22,23 +28,33 @@ pub fn string(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A mailbox name in modified UTF-7.
-pub fn mailbox(name: &str, out: &mut Vec<u8>) {
-    let encoded = super::utf7::encode(name);
+/// A mailbox name.
+pub fn mailbox(name: &str, charset: Charset, out: &mut Vec<u8>) {
+    let encoded = match charset {
+        Charset::Ascii => super::utf7::encode(name),
+        Charset::Utf8 => name.to_owned(),
+    };
     let atom = !encoded.is_empty()
         && encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./&,+".contains(&b));
-    if atom { out.extend_from_slice(encoded.as_bytes()) } else { string(encoded.as_bytes(), out) }
+    match charset {
+        _ if atom => out.extend_from_slice(encoded.as_bytes()),
+        Charset::Utf8 => quoted(encoded.as_bytes(), out),
+        Charset::Ascii => string(encoded.as_bytes(), out),
+    }
 }
 
-/// Text of a header as rev1 wants it: 7-bit, so raw 8-bit octets become encoded-words
-/// (users.md I-75).
-fn header_text(text: &[u8], out: &mut Vec<u8>) {
+/// Text of a header. Rev1 wants 7 bits, so raw 8-bit octets become encoded-words (users.md I-75);
+/// with UTF8=ACCEPT they are sent as they are (RFC 9755 §3).
+fn header_text(text: &[u8], charset: Charset, out: &mut Vec<u8>) {
     let clean: Vec<u8> = text.iter().copied().filter(|b| *b != 0).collect();
     if clean.is_ascii() {
         return string(&clean, out);
     }
     use base64::Engine as _;
     let decoded = String::from_utf8_lossy(&clean);
+    if charset == Charset::Utf8 && !decoded.contains(['\r', '\n']) {
+        return quoted(decoded.as_bytes(), out);
+    }
     let chars: Vec<char> = decoded.chars().collect();
     // An encoded-word holds at most 75 octets (RFC 2047 §2): 10 characters of 4 octets fit.
     let words: Vec<String> = chars
@@ -52,9 +68,9 @@ fn header_text(text: &[u8], out: &mut Vec<u8>) {
     string(words.join(" ").as_bytes(), out);
 }
 
-fn nstring(text: Option<&[u8]>, out: &mut Vec<u8>) {
+fn nstring(text: Option<&[u8]>, charset: Charset, out: &mut Vec<u8>) {
     match text {
-        Some(text) => header_text(text, out),
+        Some(text) => header_text(text, charset, out),
         None => out.extend_from_slice(b"NIL"),
     }
 }
@@ -80,27 +96,27 @@ pub fn date_time(seconds: i64, out: &mut Vec<u8>) {
 }
 
 /// ENVELOPE. RFC 3501 §7.4.2.
-pub fn envelope(envelope: &Envelope, out: &mut Vec<u8>) {
+pub fn envelope(envelope: &Envelope, charset: Charset, out: &mut Vec<u8>) {
     out.push(b'(');
-    nstring(envelope.date.as_deref(), out);
+    nstring(envelope.date.as_deref(), charset, out);
     out.push(b' ');
-    nstring(envelope.subject.as_deref(), out);
+    nstring(envelope.subject.as_deref(), charset, out);
     let or_from = |list: &'_ Vec<EnvelopeAddress>| list.is_empty();
     let from = &envelope.from;
     let sender = if or_from(&envelope.sender) { from } else { &envelope.sender };
     let reply_to = if or_from(&envelope.reply_to) { from } else { &envelope.reply_to };
     for list in [from, sender, reply_to, &envelope.to, &envelope.cc, &envelope.bcc] {
         out.push(b' ');
-        addresses(list, out);
+        addresses(list, charset, out);
     }
     out.push(b' ');
-    nstring(envelope.in_reply_to.as_deref(), out);
+    nstring(envelope.in_reply_to.as_deref(), charset, out);
     out.push(b' ');
-    nstring(envelope.message_id.as_deref(), out);
+    nstring(envelope.message_id.as_deref(), charset, out);
     out.push(b')');
 }
 
-fn addresses(list: &[EnvelopeAddress], out: &mut Vec<u8>) {
+fn addresses(list: &[EnvelopeAddress], charset: Charset, out: &mut Vec<u8>) {
     if list.is_empty() {
         return out.extend_from_slice(b"NIL");
     }
@@ -109,17 +125,17 @@ fn addresses(list: &[EnvelopeAddress], out: &mut Vec<u8>) {
         out.extend_from_slice(b"(");
         match address {
             EnvelopeAddress::Mailbox { name, local, host } => {
-                nstring(name.as_deref(), out);
+                nstring(name.as_deref(), charset, out);
                 out.extend_from_slice(b" NIL ");
-                header_text(local, out);
+                header_text(local, charset, out);
                 out.push(b' ');
                 // An empty host would look like a group (users.md I-73).
                 let host: &[u8] = if host.is_empty() { b"unknown.invalid" } else { host };
-                header_text(host, out);
+                header_text(host, charset, out);
             }
             EnvelopeAddress::GroupStart(name) => {
                 out.extend_from_slice(b"NIL NIL ");
-                header_text(name, out);
+                header_text(name, charset, out);
                 out.extend_from_slice(b" NIL");
             }
             EnvelopeAddress::GroupEnd => out.extend_from_slice(b"NIL NIL NIL NIL"),
@@ -130,18 +146,18 @@ fn addresses(list: &[EnvelopeAddress], out: &mut Vec<u8>) {
 }
 
 /// BODY and BODYSTRUCTURE. RFC 3501 §7.4.2. Parts nest at most `mail::limits::MIME_DEPTH_MAX` deep.
-pub fn structure(part: &Part, extended: bool, out: &mut Vec<u8>) {
+pub fn structure(part: &Part, extended: bool, charset: Charset, out: &mut Vec<u8>) {
     out.push(b'(');
     if let PartBody::Multipart(parts) = &part.body {
         for part in parts {
-            structure(part, extended, out);
+            structure(part, extended, charset, out);
         }
         out.push(b' ');
         word(&part.subtype, out);
         if extended {
             out.push(b' ');
-            parameters(&part.parameters, out);
-            extension(part, out);
+            parameters(&part.parameters, charset, out);
+            extension(part, charset, out);
         }
         return out.push(b')');
     }
@@ -153,37 +169,37 @@ pub fn structure(part: &Part, extended: bool, out: &mut Vec<u8>) {
         // RFC 2045 §5.2: what a text without a charset is.
         out.extend_from_slice(b"(\"CHARSET\" \"US-ASCII\")");
     } else {
-        parameters(&part.parameters, out);
+        parameters(&part.parameters, charset, out);
     }
     out.push(b' ');
-    nstring(part.id.as_deref(), out);
+    nstring(part.id.as_deref(), charset, out);
     out.push(b' ');
-    nstring(part.description.as_deref(), out);
+    nstring(part.description.as_deref(), charset, out);
     out.push(b' ');
     word(&part.encoding, out);
     out.extend_from_slice(format!(" {}", part.octets()).as_bytes());
     if let PartBody::Message(inner, root) = &part.body {
         out.push(b' ');
-        envelope(inner, out);
+        envelope(inner, charset, out);
         out.push(b' ');
-        structure(root, extended, out);
+        structure(root, extended, charset, out);
     }
     if part.media_type == b"text" || matches!(part.body, PartBody::Message(..)) {
         out.extend_from_slice(format!(" {}", part.lines).as_bytes());
     }
     if extended {
         out.push(b' ');
-        nstring(part.md5.as_deref(), out);
-        extension(part, out);
+        nstring(part.md5.as_deref(), charset, out);
+        extension(part, charset, out);
     }
     out.push(b')');
 }
 
 fn word(text: &[u8], out: &mut Vec<u8>) {
-    header_text(&text.to_ascii_uppercase(), out);
+    header_text(&text.to_ascii_uppercase(), Charset::Ascii, out);
 }
 
-fn parameters(list: &[(Vec<u8>, Vec<u8>)], out: &mut Vec<u8>) {
+fn parameters(list: &[(Vec<u8>, Vec<u8>)], charset: Charset, out: &mut Vec<u8>) {
     if list.is_empty() {
         return out.extend_from_slice(b"NIL");
     }
@@ -194,20 +210,20 @@ fn parameters(list: &[(Vec<u8>, Vec<u8>)], out: &mut Vec<u8>) {
         }
         word(name, out);
         out.push(b' ');
-        header_text(value, out);
+        header_text(value, charset, out);
     }
     out.push(b')');
 }
 
 /// Disposition, language, location.
-fn extension(part: &Part, out: &mut Vec<u8>) {
+fn extension(part: &Part, charset: Charset, out: &mut Vec<u8>) {
     out.push(b' ');
     match &part.disposition {
         Some(disposition) => {
             out.push(b'(');
             word(&disposition.kind, out);
             out.push(b' ');
-            parameters(&disposition.parameters, out);
+            parameters(&disposition.parameters, charset, out);
             out.push(b')');
         }
         None => out.extend_from_slice(b"NIL"),
@@ -221,13 +237,13 @@ fn extension(part: &Part, out: &mut Vec<u8>) {
                 if n > 0 {
                     out.push(b' ');
                 }
-                header_text(tag, out);
+                header_text(tag, charset, out);
             }
             out.push(b')');
         }
     }
     out.push(b' ');
-    nstring(part.location.as_deref(), out);
+    nstring(part.location.as_deref(), charset, out);
 }
 
 /// Ascending numbers as a set: `1:3,5`.
@@ -251,13 +267,13 @@ mod tests {
         let message = b"From: \"A \\\"q\\\" B\" <a@x.test>\r\nSubject: h\xc3\xa9\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhi\r\n--b\r\nContent-Type: image/png; name=x\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"x.png\"\r\n\r\nAAAA\r\n--b--\r\n";
         let summary = summary_of(message);
         let mut out = Vec::new();
-        structure(&summary.root, true, &mut out);
+        structure(&summary.root, true, Charset::Ascii, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "((\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 2 0 NIL NIL NIL NIL)(\"IMAGE\" \"PNG\" (\"NAME\" \"x\") NIL NIL \"BASE64\" 4 NIL (\"ATTACHMENT\" (\"FILENAME\" \"x.png\")) NIL NIL) \"MIXED\" (\"BOUNDARY\" \"b\") NIL NIL NIL)"
         );
         let mut out = Vec::new();
-        envelope(&summary.envelope, &mut out);
+        envelope(&summary.envelope, Charset::Ascii, &mut out);
         let a = "((\"A \\\"q\\\" B\" NIL \"a\" \"x.test\"))";
         assert_eq!(
             String::from_utf8(out).unwrap(),

@@ -1,80 +1,210 @@
-//! APPEND. RFC 3501 §6.3.11, APPENDUID of RFC 4315 §3. The message streams into the spool.
+//! APPEND and REPLACE. RFC 3501 §6.3.11, RFC 3502, RFC 4469, RFC 8508, APPENDUID of RFC 4315 §3.
+//! Messages stream into spools; all of a command are stored in one commit.
 
+use super::fetch::{cut, octets_of};
+use super::view::Expunges;
 use super::{Context, Done};
 use crate::drive::Output;
-use ::store::{Delivery, Placement, Spool, StoreError};
+use ::store::{Delivery, MailboxRow, Placement, Spool, StoreError};
 use mail::summary::Parser;
-use mail::{MailboxId, MessageId};
-use protocol::imap::command::Append;
+use mail::{Flag, MailboxId, MailboxName, MessageId, Uid};
+use protocol::imap::command::append::Piece;
+use protocol::imap::grammar::SequenceSet;
+use protocol::imap::response;
 use protocol::imap::session::Answer;
+use protocol::imap::url;
 
-/// A message on its way in.
+/// Messages of one APPEND.
+const MESSAGES_MAX: usize = 500;
+/// Octets of a message that are read at once.
+const PIECE: u64 = 256 * 1024;
+
+/// Messages on their way in.
 pub struct Appending {
-    spool: Spool,
-    parser: Parser,
     mailbox: MailboxId,
-    append: Append,
+    replaces: Option<(MailboxId, Uid)>,
+    messages: Vec<Message>,
     failed: Option<StoreError>,
 }
 
+struct Message {
+    spool: Spool,
+    parser: Parser,
+    flags: Vec<Flag>,
+    date: Option<i64>,
+}
+
 impl Appending {
-    /// More octets of it.
+    /// More octets of the last message.
     pub fn write(&mut self, octets: &[u8]) {
-        if self.failed.is_none() {
-            self.parser.feed(octets);
-            self.failed = self.spool.write(octets).err();
+        if let (None, Some(message)) = (&self.failed, self.messages.last_mut()) {
+            message.parser.feed(octets);
+            self.failed = message.spool.write(octets).err();
         }
     }
 }
 
+/// Why a piece cannot be taken: the answer.
+type Refused = Result<(), Answer>;
+
+fn no(text: &str) -> Refused {
+    Err(Answer::No(text.to_owned()))
+}
+
 impl Context {
-    pub(super) async fn append_begin(&mut self, append: Append, _: u64) -> Done {
-        let row = match self.row(&append.mailbox) {
-            Ok(row) => row,
-            Err(StoreError::NoSuchMailbox) => {
-                return Ok(Answer::No("[TRYCREATE] There is no such mailbox".to_owned()));
+    /// More of the command; a literal follows.
+    pub(super) async fn append(&mut self, pieces: Vec<Piece>) -> Done {
+        match self.take(pieces).await? {
+            Ok(()) => Ok(Answer::Go(Vec::new())),
+            Err(answer) => {
+                self.appending = None;
+                Ok(answer)
             }
-            Err(error) => return Err(error),
-        };
-        self.appending = Some(Appending {
-            spool: self.shared.store.spool(),
-            parser: Parser::new(),
-            mailbox: row.id,
-            append,
-            failed: None,
-        });
-        Ok(Answer::Go(Vec::new()))
+        }
     }
 
-    pub(super) async fn append_end(&mut self, out: &mut Output<'_>) -> Done {
-        let Some(appending) = self.appending.take() else {
+    async fn take(&mut self, pieces: Vec<Piece>) -> Result<Refused, StoreError> {
+        for piece in pieces {
+            let taken = match piece {
+                Piece::Target { mailbox, replaces } => {
+                    self.appending = None;
+                    match self.row(&mailbox) {
+                        Ok(row) => self.begin(&row, replaces),
+                        Err(StoreError::NoSuchMailbox) => {
+                            no("[TRYCREATE] There is no such mailbox")
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Piece::Message { flags, date } => {
+                    let spool = self.shared.store.spool();
+                    let message = Message { spool, parser: Parser::new(), flags, date };
+                    match &mut self.appending {
+                        Some(appending) if appending.messages.len() < MESSAGES_MAX => {
+                            appending.messages.push(message);
+                            Ok(())
+                        }
+                        _ => no("[LIMIT] So many messages at once are too many"),
+                    }
+                }
+                Piece::Url(text) => self.part_by_url(&text).await?,
+                Piece::Text => Ok(()),
+            };
+            if taken.is_err() {
+                return Ok(taken);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn begin(&mut self, row: &MailboxRow, replaces: Option<(bool, SequenceSet)>) -> Refused {
+        let replaces = match (replaces, &self.view) {
+            (None, _) => None,
+            (Some(_), None) => return Err(Answer::Bad("Select a mailbox first".to_owned())),
+            (Some(_), Some(view)) if view.read_only => {
+                return no("[READ-ONLY] The mailbox is open for reading only");
+            }
+            // RFC 8508 §3.3: exactly one message.
+            (Some((uid, set)), Some(view)) => match view.resolve(&set, uid).as_deref() {
+                Some([(_, entry)]) => Some((view.mailbox, entry.uid)),
+                Some(_) => return no("[NONEXISTENT] There is not exactly one such message"),
+                None => return Err(Answer::Bad("There is no message of that number".to_owned())),
+            },
+        };
+        let (mailbox, messages) = (row.id, Vec::new());
+        self.appending = Some(Appending { mailbox, replaces, messages, failed: None });
+        Ok(())
+    }
+
+    /// CATENATE's URL. RFC 4469 §4.2: what cannot be had is told with BADURL.
+    async fn part_by_url(&mut self, text: &str) -> Result<Refused, StoreError> {
+        let bad = || {
+            let shown: String =
+                text.chars().filter(|c| !c.is_control() && !"\"\\]".contains(*c)).collect();
+            no(&format!("[BADURL \"{shown}\"] Nothing of ours is there"))
+        };
+        let Some(url) = url::url(text) else { return Ok(bad()) };
+        let ours = self.shared.settings.hostname.as_str();
+        if url.host.as_deref().is_some_and(|host| !host.eq_ignore_ascii_case(ours)) {
+            return Ok(bad());
+        }
+        let row = MailboxName::new(&url.mailbox).map_err(|_| url.mailbox.clone());
+        let Ok(row) = self.row(&row) else { return Ok(bad()) };
+        if url.uidvalidity.is_some_and(|validity| validity != row.uidvalidity.0.get()) {
+            return Ok(bad());
+        }
+        let listing = self.shared.store.select(row.id).await?.listing;
+        let entry = Uid::new(url.uid).and_then(|uid| listing.get(uid)).copied();
+        let Some(entry) = entry else { return Ok(bad()) };
+        let root = self.summary(&entry)?.root;
+        let Some(range) = octets_of(&url.section, u64::from(entry.size), &root) else {
+            return Ok(bad());
+        };
+        let (mut at, to) = cut(&range, url.section.partial);
+        let limit = self.shared.settings.message_octets_max;
+        while at < to {
+            let piece = self.shared.store.content(entry.content, at..to.min(at + PIECE))?;
+            at += PIECE;
+            let Some(appending) = &mut self.appending else { return Ok(bad()) };
+            appending.write(&piece);
+            if appending.messages.last().is_some_and(|message| message.spool.len() > limit) {
+                return Ok(no("[TOOBIG] The message is larger than this server takes"));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// The command is complete.
+    pub(super) async fn append_end(&mut self, pieces: Vec<Piece>, out: &mut Output<'_>) -> Done {
+        if let Err(answer) = self.take(pieces).await? {
+            self.appending = None;
+            return Ok(answer);
+        }
+        let Some(Appending { mailbox, replaces, messages, failed }) = self.appending.take() else {
             return Ok(Answer::No("No message came".to_owned()));
         };
-        if let Some(error) = appending.failed {
+        if let Some(error) = failed {
             return Err(error);
         }
-        if appending.spool.is_empty() {
-            return Ok(Answer::No("The message is empty".to_owned()));
+        let limit = self.shared.settings.message_octets_max;
+        let mut deliveries = Vec::with_capacity(messages.len());
+        for message in messages {
+            if message.spool.is_empty() {
+                return Ok(Answer::No("The message is empty".to_owned()));
+            }
+            if message.spool.len() > limit {
+                let text = "[TOOBIG] The message is larger than this server takes";
+                return Ok(Answer::No(text.to_owned()));
+            }
+            deliveries.push(self.delivery(mailbox, message)?);
         }
+        let delivered = self.shared.store.append(deliveries, replaces).await?;
+        let places: Vec<_> = delivered.iter().filter_map(|one| one.places.first()).collect();
+        let uids: Vec<u32> = places.iter().map(|place| place.uid.get()).collect();
+        let code = places.first().map_or(String::new(), |place| {
+            format!("[APPENDUID {} {}] ", place.uidvalidity, response::set(&uids))
+        });
+        if replaces.is_none() {
+            self.sync(Expunges::Told, out.buffer());
+            return Ok(Answer::Ok(format!("{code}APPEND completed")));
+        }
+        // RFC 8508 §3.4: APPENDUID before the EXPUNGE.
+        out.buffer().extend_from_slice(format!("* OK {code}Stored\r\n").as_bytes());
+        self.sync(Expunges::Told, out.buffer());
+        Ok(Answer::Ok(format!("{}REPLACE completed", self.highest(true))))
+    }
+
+    fn delivery(&self, mailbox: MailboxId, message: Message) -> Result<Delivery, StoreError> {
         let world = &self.shared.world;
         let now = world.clock.unix_seconds();
-        let delivery = Delivery {
+        Ok(Delivery {
             message: MessageId::new(world.clock.unix_millis() as u64, world.random.u32()),
-            content: appending.spool.seal()?,
-            summary: appending.parser.finish().encode(),
-            date: appending.append.date.unwrap_or(now),
-            placements: vec![Placement {
-                mailbox: appending.mailbox,
-                flags: appending.append.flags,
-            }],
+            content: message.spool.seal()?,
+            summary: message.parser.finish().encode(),
+            date: message.date.unwrap_or(now),
+            placements: vec![Placement { mailbox, flags: message.flags }],
             queue: None,
             journey: Vec::new(),
-        };
-        let delivered = self.shared.store.deliver(delivery).await?;
-        self.sync(out.buffer());
-        let place = delivered.places.first();
-        let code =
-            place.map_or(String::new(), |p| format!("[APPENDUID {} {}] ", p.uidvalidity, p.uid));
-        Ok(Answer::Ok(format!("{code}APPEND completed")))
+        })
     }
 }

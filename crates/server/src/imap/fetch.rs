@@ -1,11 +1,12 @@
 //! FETCH. RFC 3501 §6.4.5, §7.4.2. Streams: a large message is never whole in memory.
 
-use super::{Context, Done, ok};
+use super::content::UNKNOWN_ENCODING;
+use super::{Context, Done, email_id, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, StoreError};
 use mail::mime::{Part, PartBody};
 use mail::summary::{Parser, Summary};
-use mail::{Entry, Flag, FlagBits, Uid, header};
+use mail::{Entry, Flag, FlagBits, ModSeq, Uid, header};
 use protocol::imap::command::{Fetch, Item, Section, SectionText};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
@@ -16,8 +17,9 @@ const PIECE: u64 = 256 * 1024;
 
 impl Context {
     pub(super) async fn fetch(&mut self, fetch: Fetch, out: &mut Output<'_>) -> Done {
-        // RFC 7162 §3.1: asking for MODSEQ enables CONDSTORE.
-        self.condstore |= fetch.items.contains(&Item::ModSeq);
+        if fetch.items.contains(&Item::ModSeq) {
+            self.enable_condstore(out);
+        }
         let Some(view) = &mut self.view else { return Ok(Answer::Bad("Not now".to_owned())) };
         let Some(mut found) = view.resolve(&fetch.set, fetch.uid) else {
             return Ok(Answer::Bad("There is no message of that number".to_owned()));
@@ -26,18 +28,30 @@ impl Context {
         if let Some(since) = fetch.changed_since {
             found.retain(|(_, entry)| latest.get(entry.uid).is_some_and(|e| e.modseq.0 > since));
         }
+        if let Some(partial) = fetch.partial {
+            found = partial.window(&found).to_vec();
+        }
+        if let (true, Some(since), Some(view)) = (fetch.vanished, fetch.changed_since, &self.view) {
+            let known = fetch.set.ranges(u32::MAX);
+            self.vanished_earlier(view, ModSeq(since), &known, 0, out)?;
+        }
         let seen = self.mark_seen(&fetch, &found).await?;
-        let mut gone = false;
+        let (mut gone, mut unknown) = (false, false);
         for (number, entry) in found {
-            let now = seen.iter().find(|changed| changed.uid == entry.uid).copied();
-            let now = now.or_else(|| latest.get(entry.uid).copied()).unwrap_or(entry);
+            let marked = seen.binary_search_by_key(&entry.uid, |changed| changed.uid);
+            let marked = marked.ok().and_then(|at| seen.get(at)).copied();
+            let now = marked.or_else(|| latest.get(entry.uid).copied()).unwrap_or(entry);
             let start = out.buffer().len();
-            match self.message(&fetch, number, &now, seen.contains(&now), out).await {
+            match self.message(&fetch, number, &now, marked.is_some(), out).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(Answer::No("The connection is lost".to_owned())),
                 Err(StoreError::NotFound(_)) => {
                     out.buffer().truncate(start);
                     gone = true;
+                }
+                Err(UNKNOWN_ENCODING) => {
+                    out.buffer().truncate(start);
+                    unknown = true;
                 }
                 Err(error) => {
                     tracing::error!(uid = %entry.uid, %error, "a message cannot be read");
@@ -51,6 +65,9 @@ impl Context {
                 "[EXPUNGEISSUED] Some messages cannot be had any more".to_owned(),
             ));
         }
+        if unknown {
+            return Ok(Answer::No("[UNKNOWN-CTE] Some parts cannot be decoded".to_owned()));
+        }
         Ok(ok("FETCH completed"))
     }
 
@@ -60,7 +77,7 @@ impl Context {
         fetch: &Fetch,
         found: &[(u32, Entry)],
     ) -> Result<Vec<Entry>, StoreError> {
-        let reads = |item: &Item| matches!(item, Item::Section(section) if !section.peek);
+        let reads = |item: &Item| matches!(item, Item::Section(s) | Item::Binary(s) if !s.peek);
         let Some(view) = &mut self.view else { return Ok(Vec::new()) };
         if view.read_only || !fetch.items.iter().any(reads) {
             return Ok(Vec::new());
@@ -92,6 +109,8 @@ impl Context {
     ) -> Result<bool, StoreError> {
         let needs = |item: &Item| match item {
             Item::Envelope | Item::Body | Item::BodyStructure => true,
+            Item::Binary(section) | Item::BinarySize(section) => !section.path.is_empty(),
+            Item::Preview(_) => true,
             Item::Section(section) => section.text != SectionText::All || !section.path.is_empty(),
             _ => false,
         };
@@ -105,7 +124,7 @@ impl Context {
         let has = |item: &Item| fetch.items.contains(item);
         let more = extra.iter().filter(|item| match item {
             Item::Flags => newly_seen && !has(item),
-            _ => self.condstore && !has(item) && (has(&Item::Flags) || newly_seen),
+            _ => self.enabled.condstore && !has(item) && (has(&Item::Flags) || newly_seen),
         });
         for item in fetch.items.iter().chain(more) {
             if !first {
@@ -118,6 +137,11 @@ impl Context {
                         return Ok(false);
                     }
                 }
+                Item::Binary(section) => self.binary(section, entry, &summary, out.buffer())?,
+                Item::BinarySize(section) => {
+                    self.binary_size(section, entry, &summary, out.buffer())?;
+                }
+                Item::Preview(_) => self.preview(entry, &summary, out.buffer())?,
                 item => self.simple_item(item, entry, &summary, out.buffer()),
             }
         }
@@ -130,7 +154,7 @@ impl Context {
             Item::Flags => {
                 out.extend_from_slice(b"FLAGS ");
                 if let Some(view) = &self.view {
-                    let recent = view.is_recent(entry.uid);
+                    let recent = view.is_recent(entry.uid) && !self.enabled.rev2;
                     response::flags(&view.told.keywords, entry.flags, recent, out);
                 }
             }
@@ -142,20 +166,29 @@ impl Context {
             Item::Rfc822Size => {
                 out.extend_from_slice(format!("RFC822.SIZE {}", entry.size).as_bytes());
             }
+            Item::EmailId => {
+                out.extend_from_slice(format!("EMAILID ({})", email_id(entry.content)).as_bytes());
+            }
+            // RFC 8474 §5.2: a server without threads says so.
+            Item::ThreadId => out.extend_from_slice(b"THREADID NIL"),
+            Item::SaveDate => {
+                out.extend_from_slice(b"SAVEDATE ");
+                response::date_time(i64::from(entry.saved), out);
+            }
             Item::ModSeq => out.extend_from_slice(format!("MODSEQ ({})", entry.modseq).as_bytes()),
             Item::Envelope => {
                 out.extend_from_slice(b"ENVELOPE ");
-                response::envelope(&summary.envelope, out);
+                response::envelope(&summary.envelope, self.enabled.charset(), out);
             }
             Item::Body => {
                 out.extend_from_slice(b"BODY ");
-                response::structure(&summary.root, false, out);
+                response::structure(&summary.root, false, self.enabled.charset(), out);
             }
             Item::BodyStructure => {
                 out.extend_from_slice(b"BODYSTRUCTURE ");
-                response::structure(&summary.root, true, out);
+                response::structure(&summary.root, true, self.enabled.charset(), out);
             }
-            Item::Section(_) => {}
+            _ => {}
         }
     }
 
@@ -222,7 +255,7 @@ impl Context {
 }
 
 /// The octets a section stands for, without its partial.
-fn octets_of(section: &Section, size: u64, root: &Part) -> Option<Range<u64>> {
+pub(super) fn octets_of(section: &Section, size: u64, root: &Part) -> Option<Range<u64>> {
     if section.path.is_empty() {
         return Some(match section.text {
             SectionText::All => 0..size,
@@ -245,7 +278,7 @@ fn octets_of(section: &Section, size: u64, root: &Part) -> Option<Range<u64>> {
 }
 
 /// Applies `<first.count>`.
-fn cut(range: &Range<u64>, partial: Option<(u64, u64)>) -> (u64, u64) {
+pub(super) fn cut(range: &Range<u64>, partial: Option<(u64, u64)>) -> (u64, u64) {
     match partial {
         None => (range.start, range.end),
         Some((first, count)) => {

@@ -3,9 +3,12 @@
 //! What a client has been told lives in `view.rs`; no other file writes EXISTS or EXPUNGE.
 
 mod append;
+mod content;
 mod fetch;
+mod list;
 mod mailboxes;
 mod search;
+mod select;
 mod store;
 mod view;
 
@@ -15,11 +18,11 @@ use crate::listen::Accepted;
 use ::store::StoreError;
 use directory::{AuthError, Authenticated, Credentials};
 use protocol::imap::command::Command;
-use protocol::imap::session::{Answer, Offer, Question, Session, State};
+use protocol::imap::session::{Answer, Enabled, Offer, Question, Session, State};
 use protocol::sasl::Login;
 use std::sync::Arc;
 use sys::tls::TlsFacts;
-use view::View;
+use view::{Expunges, View};
 
 /// How often an idling client hears that we are still there (users.md I-05).
 const IDLE_KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(120);
@@ -31,8 +34,8 @@ pub struct Context {
     pub(crate) account: Option<Authenticated>,
     pub(crate) view: Option<View>,
     pub(crate) appending: Option<append::Appending>,
-    /// MODSEQ goes into FETCH responses. RFC 7162 §3.1.
-    pub(crate) condstore: bool,
+    /// What the client has switched on.
+    pub(crate) enabled: Enabled,
     idling: bool,
 }
 
@@ -42,6 +45,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         starttls: !accepted.service.implicit_tls(),
         plaintext_auth: shared.settings.plaintext_auth,
         message_octets_max: shared.settings.message_octets_max,
+        hidden: Vec::new(),
     };
     let machine = Session::new(offer, accepted.tls.is_some());
     let context = Context {
@@ -50,7 +54,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         account: None,
         view: None,
         appending: None,
-        condstore: false,
+        enabled: Enabled::default(),
         idling: false,
     };
     (machine, context)
@@ -58,6 +62,16 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
 
 /// An answer, or the store's refusal of the command.
 pub(crate) type Done = Result<Answer, StoreError>;
+
+/// EMAILID. RFC 8474 §5.1: the same wherever the message was copied to.
+pub(crate) fn email_id(id: mail::ContentId) -> String {
+    format!("M{id}")
+}
+
+/// MAILBOXID. RFC 8474 §4.
+pub(crate) fn mailbox_id(id: mail::MailboxId) -> String {
+    format!("F{id}")
+}
 
 pub(crate) fn ok(text: &str) -> Answer {
     Answer::Ok(text.to_owned())
@@ -68,7 +82,8 @@ pub(crate) fn refusal(error: &StoreError) -> Answer {
     let code = match error {
         StoreError::NoSuchMailbox | StoreError::NotFound(_) => "[NONEXISTENT] ",
         StoreError::AlreadyExists(_) => "[ALREADYEXISTS] ",
-        StoreError::HasChildren | StoreError::NotAllowed(_) => "[CANNOT] ",
+        StoreError::HasChildren => "[HASCHILDREN] ",
+        StoreError::NotAllowed(_) => "[CANNOT] ",
         StoreError::KeywordsFull | StoreError::UidsUsedUp => "[LIMIT] ",
         StoreError::Full => "[OVERQUOTA] ",
         _ => "[SERVERBUG] ",
@@ -81,17 +96,18 @@ impl Handler<Session> for Context {
         let done = match question {
             Question::Authenticate(login) => Ok(self.authenticate(login).await),
             Question::Command(command) => self.command(command, out).await,
-            Question::AppendBegin(append, size) => self.append_begin(append, size).await,
-            Question::AppendEnd => self.append_end(out).await,
+            Question::Enable(enabled) => Ok(self.enable(enabled, out)),
+            Question::Append(pieces, _) => self.append(pieces).await,
+            Question::AppendEnd(pieces) => self.append_end(pieces, out).await,
             Question::Idle => {
                 self.idling = true;
                 let mut data = Vec::new();
-                self.sync(&mut data);
+                self.sync(Expunges::Told, &mut data);
                 Ok(Answer::Go(data))
             }
             Question::IdleEnd => {
                 self.idling = false;
-                self.sync(out.buffer());
+                self.sync(Expunges::Told, out.buffer());
                 Ok(ok("IDLE completed"))
             }
         };
@@ -127,7 +143,7 @@ impl Handler<Session> for Context {
             () = still_here => return Answer::Go(b"* OK Still here\r\n".to_vec()),
         }
         let mut data = Vec::new();
-        self.sync(&mut data);
+        self.sync(Expunges::Told, &mut data);
         Answer::Go(data)
     }
 
@@ -158,25 +174,27 @@ impl Context {
         }
     }
 
-    /// Tells the client what has changed, EXPUNGE included.
-    pub(crate) fn sync(&mut self, out: &mut Vec<u8>) {
-        let condstore = self.condstore;
+    /// Tells the client what has changed.
+    pub(crate) fn sync(&mut self, expunges: Expunges, out: &mut Vec<u8>) {
+        let enabled = self.enabled;
         if let Some(view) = &mut self.view {
-            view.sync(&self.shared.store, condstore, out);
+            view.sync(&self.shared.store, enabled, expunges, out);
         }
     }
 
     async fn command(&mut self, command: Command, out: &mut Output<'_>) -> Done {
-        // RFC 3501 §5.5, §7.4.1: no EXPUNGE while sequence numbers are in use.
-        let by_number = matches!(
-            &command,
-            Command::Fetch(f) if !f.uid
-        ) || matches!(&command, Command::Store(s) if !s.uid)
-            || matches!(&command, Command::Search { uid: false, .. });
+        self.appending = None;
+        // RFC 3501 §7.4.1, RFC 5256 §3: no EXPUNGE while sequence numbers are in use.
+        let by_number = match &command {
+            Command::Fetch(fetch) => !fetch.uid,
+            Command::Store(store) => !store.uid,
+            Command::Search { uid, .. }
+            | Command::Sort { uid, .. }
+            | Command::Thread { uid, .. } => !uid,
+            _ => false,
+        };
         let done = self.carry_out(command, out).await;
-        if !by_number {
-            self.sync(out.buffer());
-        }
+        self.sync(if by_number { Expunges::HeldBack } else { Expunges::Told }, out.buffer());
         done
     }
 
@@ -184,17 +202,20 @@ impl Context {
         match command {
             Command::Noop => Ok(ok("NOOP completed")),
             Command::Check => Ok(ok("CHECK completed")),
-            Command::Enable(names) => Ok(self.enable(&names, out)),
-            Command::Select { mailbox, examine, condstore } => {
-                self.select(mailbox, examine, condstore, out).await
-            }
+            Command::Select(select) => self.select(select, out).await,
             Command::Close => self.close().await,
             Command::Unselect => {
                 self.view = None;
                 Ok(Answer::OkIn(State::Authenticated, "UNSELECT completed".to_owned()))
             }
-            Command::Expunge(set) => self.expunge(set).await,
+            Command::Expunge(set) => self.expunge(set, out).await,
             Command::Search { uid, search } => self.search(uid, search, out).await,
+            Command::Sort { uid, sort } => self.sort(uid, sort, out).await,
+            Command::Thread { uid, thread } => self.thread(uid, thread, out).await,
+            Command::Unauthenticate => {
+                (self.view, self.account, self.enabled) = (None, None, Enabled::default());
+                Ok(Answer::OkIn(State::NotAuthenticated, "UNAUTHENTICATE completed".to_owned()))
+            }
             Command::Fetch(fetch) => self.fetch(fetch, out).await,
             Command::Store(store) => self.store(store, out).await,
             Command::Copy { uid, set, mailbox, moves } => {
@@ -205,11 +226,22 @@ impl Context {
     }
 
     /// ENABLE. RFC 5161 §3.1.
-    fn enable(&mut self, names: &[String], out: &mut Output<'_>) -> Answer {
-        let condstore = names.iter().any(|name| name == "CONDSTORE");
-        self.condstore |= condstore;
-        let enabled = if condstore { " CONDSTORE" } else { "" };
-        out.buffer().extend_from_slice(format!("* ENABLED{enabled}\r\n").as_bytes());
+    fn enable(&mut self, enabled: Enabled, out: &mut Output<'_>) -> Answer {
+        if enabled.condstore {
+            self.enable_condstore(out);
+        }
+        self.enabled = enabled;
         ok("ENABLE completed")
+    }
+
+    /// The command enables CONDSTORE; the first one in a mailbox tells HIGHESTMODSEQ. RFC 7162 §3.1.
+    pub(crate) fn enable_condstore(&mut self, out: &mut Output<'_>) {
+        if std::mem::replace(&mut self.enabled.condstore, true) {
+            return;
+        }
+        if let Some(view) = &self.view {
+            let line = format!("* OK [HIGHESTMODSEQ {}] Highest\r\n", view.told.modseq);
+            out.buffer().extend_from_slice(line.as_bytes());
+        }
     }
 }

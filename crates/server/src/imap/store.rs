@@ -1,5 +1,6 @@
 //! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162 §3.1.3.
 
+use super::view::Expunges;
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, Copied, StoreError, Which};
@@ -15,14 +16,15 @@ fn bad_number() -> Answer {
 
 impl Context {
     pub(super) async fn store(&mut self, command: Store, out: &mut Output<'_>) -> Done {
+        if command.unchanged_since.is_some() {
+            self.enable_condstore(out);
+        }
         let Some(view) = &self.view else { return Ok(bad_number()) };
         if view.read_only {
             return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
         }
         let Some(found) = view.resolve(&command.set, command.uid) else { return Ok(bad_number()) };
         let mailbox = view.mailbox;
-        // RFC 7162 §3.1: saying UNCHANGEDSINCE enables CONDSTORE.
-        self.condstore |= command.unchanged_since.is_some();
         let change = ChangeFlags {
             uids: found.iter().map(|(_, entry)| entry.uid).collect(),
             change: match command.change {
@@ -34,7 +36,7 @@ impl Context {
             unchanged_since: command.unchanged_since.map(ModSeq),
         };
         let outcome = self.shared.store.change_flags(mailbox, change).await?;
-        let condstore = self.condstore;
+        let enabled = self.enabled;
         let Some(view) = &mut self.view else { return Ok(bad_number()) };
         let before = view.told.clone();
         view.patch(&outcome.entries);
@@ -42,8 +44,8 @@ impl Context {
             let Ok(at) = before.find(entry.uid) else { continue };
             let changed = before.get(entry.uid).is_some_and(|old| old.modseq != entry.modseq);
             if !command.silent {
-                view.fetch_flags(at + 1, entry, command.uid, condstore, out.buffer());
-            } else if condstore && changed {
+                view.fetch_flags(at + 1, entry, command.uid, enabled, out.buffer());
+            } else if enabled.condstore && changed {
                 // RFC 7162 §3.1.3: the MODSEQ is told even when the flags are not.
                 let line =
                     format!("* {} FETCH (UID {} MODSEQ ({}))\r\n", at + 1, entry.uid, entry.modseq);
@@ -96,12 +98,13 @@ impl Context {
             // RFC 6851 §4.3: before the EXPUNGEs.
             let line = format!("* OK {code}Moved\r\n");
             out.buffer().extend_from_slice(line.as_bytes());
-            return Ok(ok("MOVE completed"));
+            self.sync(Expunges::Told, out.buffer());
+            return Ok(Answer::Ok(format!("{}MOVE completed", self.highest(true))));
         }
         Ok(Answer::Ok(format!("{code}{verb} completed")))
     }
 
-    pub(super) async fn expunge(&mut self, set: Option<SequenceSet>) -> Done {
+    pub(super) async fn expunge(&mut self, set: Option<SequenceSet>, out: &mut Output<'_>) -> Done {
         let Some(view) = &self.view else { return Ok(bad_number()) };
         if view.read_only {
             return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
@@ -113,8 +116,21 @@ impl Context {
                 Which::DeletedAmong(found.iter().map(|(_, entry)| entry.uid).collect())
             }
         };
-        self.shared.store.expunge(view.mailbox, which).await?;
-        Ok(ok("EXPUNGE completed"))
+        let gone = self.shared.store.expunge(view.mailbox, which).await?;
+        self.sync(Expunges::Told, out.buffer());
+        Ok(Answer::Ok(format!("{}EXPUNGE completed", self.highest(!gone.is_empty()))))
+    }
+}
+
+impl Context {
+    /// HIGHESTMODSEQ for the tagged OK when messages went and QRESYNC is enabled. RFC 7162 §3.2.7.
+    pub(super) fn highest(&self, some: bool) -> String {
+        match &self.view {
+            Some(view) if some && self.enabled.qresync => {
+                format!("[HIGHESTMODSEQ {}] ", view.told.modseq)
+            }
+            _ => String::new(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use mail::listing::Difference;
 use mail::{Entry, Listing, MailboxId, Uid};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
+use protocol::imap::session::Enabled;
 use std::sync::Arc;
 
 /// A selected mailbox, as the client knows it.
@@ -22,6 +23,17 @@ pub struct View {
     pub told: Arc<Listing>,
     /// UIDs that are `\Recent` here, as ranges.
     pub recent: Vec<(u32, u32)>,
+    /// `$`: the messages that the last SEARCH saved, in order. RFC 5182.
+    pub saved: Vec<Uid>,
+}
+
+/// What becomes of messages that are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expunges {
+    /// The client hears of them.
+    Told,
+    /// Not now: it is counting by sequence numbers. RFC 3501 §7.4.1.
+    HeldBack,
 }
 
 impl View {
@@ -31,8 +43,16 @@ impl View {
     }
 
     /// How many are.
-    pub fn recent_count(&self) -> usize {
-        self.told.iter().filter(|entry| self.is_recent(entry.uid)).count()
+    pub fn recent_count(&self) -> u32 {
+        self.recent.iter().map(|(from, to)| self.places(*from, *to)).map(|(a, b)| b - a).sum()
+    }
+
+    /// The places of the UIDs from `from` to `to`, counted from 0: first, and behind the last.
+    fn places(&self, from: u32, to: u32) -> (u32, u32) {
+        let start = Uid::new(from).map_or(0, |uid| self.told.find(uid).unwrap_or_else(|at| at));
+        let end =
+            Uid::new(to).map_or(0, |uid| self.told.find(uid).map_or_else(|at| at, |at| at + 1));
+        (start, end.max(start))
     }
 
     /// Claims new messages as this session's `\Recent`.
@@ -43,6 +63,8 @@ impl View {
         } else {
             store.claim_recent(&self.watch, listing.uidnext)
         };
+        // With EXAMINE nothing is claimed, so that what was told here before is there once more.
+        let from = from.max(self.recent.last().map_or(0, |(_, to)| to.saturating_add(1)));
         if from < next {
             self.recent.push((from, next - 1));
         }
@@ -51,6 +73,11 @@ impl View {
     /// The messages a set names: numbers and UIDs of what the client was told.
     pub fn resolve(&self, set: &SequenceSet, by_uid: bool) -> Option<Vec<(u32, Entry)>> {
         let told = &self.told;
+        if *set == SequenceSet::Saved {
+            // What is gone by now is no error. RFC 5182 §2.1.
+            let found = self.saved.iter().filter_map(|uid| told.find(*uid).ok());
+            return Some(found.filter_map(|at| Some((at + 1, *told.at(at)?))).collect());
+        }
         let mut found = Vec::new();
         let last = match by_uid {
             true => told.last().map_or(0, |entry| entry.uid.get()),
@@ -58,14 +85,7 @@ impl View {
         };
         for (from, to) in set.ranges(last) {
             let (a, b) = if by_uid {
-                let place = |uid: u32| {
-                    Uid::new(uid).map_or(0, |uid| match told.find(uid) {
-                        Ok(at) | Err(at) => at,
-                    })
-                };
-                let end =
-                    Uid::new(to).map_or(0, |uid| told.find(uid).map_or_else(|at| at, |at| at + 1));
-                (place(from), end)
+                self.places(from, to)
             } else if from == 0 || to > told.len() {
                 // A number that is no message is an error, but `*` of nothing is nothing.
                 if told.is_empty() && from == 0 {
@@ -80,6 +100,14 @@ impl View {
         Some(found)
     }
 
+    /// The messages with UIDs in these ranges, with their numbers.
+    pub fn in_ranges(&self, ranges: &[(u32, u32)]) -> impl Iterator<Item = (u32, Entry)> {
+        ranges.iter().flat_map(|(from, to)| {
+            let (a, b) = self.places(*from, *to);
+            (a + 1..).zip(self.told.range(a, b).copied())
+        })
+    }
+
     /// Our own change of flags: told by the command's own response, so it is no news.
     pub fn patch(&mut self, entries: &[Entry]) {
         let known: Vec<Entry> =
@@ -91,37 +119,61 @@ impl View {
         }
     }
 
-    /// Tells the client all that is new, and counts by it from now on.
-    pub fn sync(&mut self, store: &Store, condstore: bool, out: &mut Vec<u8>) {
-        let now = self.watch.current();
+    /// Tells the client what is new, and counts by it from now on.
+    pub fn sync(&mut self, store: &Store, enabled: Enabled, expunges: Expunges, out: &mut Vec<u8>) {
+        let mut now = self.watch.current();
         if Arc::ptr_eq(&now, &self.told) {
             return;
+        }
+        if self.watch.deleted() {
+            now = Arc::new(emptied(&now));
         }
         let differences = now.changes_since(&self.told);
         if now.keywords != self.told.keywords {
             flags_line(&now, out);
         }
-        let mut gone = 0;
-        for difference in &differences {
-            if let Difference::Expunged(uid) = difference
-                && let Ok(at) = self.told.find(*uid)
-            {
-                out.extend_from_slice(format!("* {} EXPUNGE\r\n", at + 1 - gone).as_bytes());
-                gone += 1;
+        let gone: Vec<Uid> = differences.iter().filter_map(expunged).collect();
+        let told = match expunges {
+            Expunges::Told => {
+                self.tell_expunged(&gone, enabled, out);
+                now
             }
-        }
+            Expunges::HeldBack if gone.is_empty() => now,
+            Expunges::HeldBack => {
+                let entries: Vec<Entry> = differences.iter().filter_map(present).collect();
+                let mut told = self.told.apply(&entries, &[]);
+                (told.keywords, told.uidnext) = (now.keywords.clone(), now.uidnext);
+                Arc::new(told)
+            }
+        };
         let arrived = differences.iter().any(|d| matches!(d, Difference::Added(_)));
-        self.told = now.clone();
+        self.told = told.clone();
         if arrived {
-            self.claim(store, &now);
-            let text = format!("* {} EXISTS\r\n* {} RECENT\r\n", now.len(), self.recent_count());
-            out.extend_from_slice(text.as_bytes());
+            self.claim(store, &told);
+            out.extend_from_slice(format!("* {} EXISTS\r\n", told.len()).as_bytes());
+            if !enabled.rev2 {
+                out.extend_from_slice(format!("* {} RECENT\r\n", self.recent_count()).as_bytes());
+            }
         }
         for difference in &differences {
             if let Difference::Changed(entry) = difference
-                && let Ok(at) = now.find(entry.uid)
+                && let Ok(at) = told.find(entry.uid)
             {
-                self.fetch_flags(at + 1, entry, true, condstore, out);
+                self.fetch_flags(at + 1, entry, true, enabled, out);
+            }
+        }
+    }
+
+    /// EXPUNGE, or VANISHED once QRESYNC is enabled. RFC 7162 §3.2.10.2.
+    fn tell_expunged(&self, gone: &[Uid], enabled: Enabled, out: &mut Vec<u8>) {
+        if enabled.qresync && !gone.is_empty() {
+            let uids: Vec<u32> = gone.iter().map(|uid| uid.get()).collect();
+            let line = format!("* VANISHED {}\r\n", response::set(&uids));
+            return out.extend_from_slice(line.as_bytes());
+        }
+        for (before, uid) in (0..).zip(gone) {
+            if let Ok(at) = self.told.find(*uid) {
+                out.extend_from_slice(format!("* {} EXPUNGE\r\n", at + 1 - before).as_bytes());
             }
         }
     }
@@ -132,20 +184,42 @@ impl View {
         number: u32,
         entry: &Entry,
         with_uid: bool,
-        condstore: bool,
+        enabled: Enabled,
         out: &mut Vec<u8>,
     ) {
         out.extend_from_slice(format!("* {number} FETCH (").as_bytes());
-        if with_uid {
+        if with_uid || enabled.qresync {
             out.extend_from_slice(format!("UID {} ", entry.uid).as_bytes());
         }
         out.extend_from_slice(b"FLAGS ");
-        response::flags(&self.told.keywords, entry.flags, self.is_recent(entry.uid), out);
-        if condstore {
+        response::flags(
+            &self.told.keywords,
+            entry.flags,
+            self.is_recent(entry.uid) && !enabled.rev2,
+            out,
+        );
+        if enabled.condstore {
             out.extend_from_slice(format!(" MODSEQ ({})", entry.modseq).as_bytes());
         }
         out.extend_from_slice(b")\r\n");
     }
+}
+
+fn expunged(difference: &Difference) -> Option<Uid> {
+    if let Difference::Expunged(uid) = difference { Some(*uid) } else { None }
+}
+
+fn present(difference: &Difference) -> Option<Entry> {
+    match difference {
+        Difference::Added(entry) | Difference::Changed(entry) => Some(*entry),
+        Difference::Expunged(_) => None,
+    }
+}
+
+/// The mailbox was deleted under us: for this session all its messages are expunged.
+fn emptied(listing: &Listing) -> Listing {
+    let (modseq, validity) = (listing.modseq, listing.uidvalidity);
+    Listing::new(&[], listing.keywords.clone(), modseq, validity, listing.uidnext)
 }
 
 /// `* FLAGS (…)`. RFC 3501 §7.2.6.

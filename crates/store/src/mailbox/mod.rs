@@ -5,6 +5,7 @@ pub mod copy;
 pub mod expunge;
 pub mod flags;
 pub mod names;
+mod replace;
 
 use crate::error::Result;
 use crate::rows::MailboxRow;

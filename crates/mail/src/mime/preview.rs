@@ -1,0 +1,135 @@
+//! A few words that tell what a message says. RFC 8970 §4.
+
+use super::structure::{Part, PartBody};
+
+/// Characters of a preview. RFC 8970 §3.2: at most 200 should be, 256 must be.
+pub const PREVIEW_CHARS: usize = 200;
+
+/// The part a preview is made of: the first plain text that is no attachment, else the first HTML.
+pub fn part(root: &Part) -> Option<&Part> {
+    let mut open = vec![root];
+    let mut html = None;
+    while let Some(part) = open.pop() {
+        match &part.body {
+            PartBody::Multipart(parts) => open.extend(parts.iter().rev()),
+            PartBody::Message(..) => {}
+            PartBody::Leaf => {
+                let attached = part.disposition.as_ref().is_some_and(|d| d.kind == b"attachment");
+                if attached || part.media_type != b"text" {
+                    continue;
+                }
+                if part.subtype == b"html" {
+                    html = html.or(Some(part));
+                } else {
+                    return Some(part);
+                }
+            }
+        }
+    }
+    html
+}
+
+/// The preview of a text: one line, no quoted lines, no markup.
+pub fn preview(text: &str, is_html: bool) -> String {
+    let plain = if is_html { without_markup(text) } else { text.to_owned() };
+    let lines = plain.lines().filter(|line| is_html || !line.starts_with('>'));
+    let words = lines.flat_map(str::split_whitespace);
+    let mut out = String::new();
+    let mut left = PREVIEW_CHARS;
+    for word in words {
+        let blank = usize::from(!out.is_empty());
+        if left <= blank {
+            break;
+        }
+        if blank > 0 {
+            out.push(' ');
+            left -= 1;
+        }
+        let visible = word.chars().filter(|c| !c.is_control() && *c != '\u{feff}');
+        for c in visible.take(left) {
+            out.push(c);
+            left -= 1;
+        }
+    }
+    out.trim_end().to_owned()
+}
+
+/// HTML without tags, comments, styles and scripts; the usual entities resolved.
+fn without_markup(html: &str) -> String {
+    let mut out = String::with_capacity(html.len().min(4096));
+    let mut rest = html;
+    while let Some(at) = rest.find(['<', '&']) {
+        let (before, tail) = rest.split_at(at);
+        out.push_str(before);
+        if let Some(tag) = tail.strip_prefix('<') {
+            rest = after_tag(tag);
+            // Tags part words.
+            out.push(' ');
+        } else {
+            let (text, after) = entity(tail);
+            out.push_str(text);
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// What follows a tag, or an element whose content is not shown.
+fn after_tag(tag: &str) -> &str {
+    let begins = |name: &str| tag.get(..name.len()).is_some_and(|t| t.eq_ignore_ascii_case(name));
+    let end = match () {
+        () if begins("!--") => "-->",
+        () if begins("style") => "</style",
+        () if begins("script") => "</script",
+        () if begins("title") => "</title",
+        () => ">",
+    };
+    let lower = if end == ">" { None } else { Some(tag.to_ascii_lowercase()) };
+    let found = lower.as_deref().unwrap_or(tag).find(end);
+    let Some(after) = found.and_then(|at| tag.get(at..)) else { return "" };
+    // An end tag is passed over too.
+    after.find('>').and_then(|at| after.get(at + 1..)).unwrap_or_default()
+}
+
+/// The character that an entity at the front stands for, and what follows.
+fn entity(text: &str) -> (&str, &str) {
+    const KNOWN: [(&str, &str); 7] = [
+        ("&amp;", "&"),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+        ("&apos;", "'"),
+        ("&nbsp;", " "),
+    ];
+    let known = KNOWN.iter().find_map(|(code, c)| Some((*c, text.strip_prefix(code)?)));
+    known.unwrap_or_else(|| text.split_at(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mime::{summary_of, text};
+
+    #[test]
+    fn previews_say_what_matters() {
+        assert_eq!(preview("> quoted\r\nHello\r\n  you\t there\r\n", false), "Hello you there");
+        let html = "<html><style>p { x }</style><!-- no --><p>One<br>two &amp; &lt;three&gt;</p>";
+        assert_eq!(preview(html, true), "One two & <three>");
+        assert_eq!(preview("\r\n \r\n", false), "");
+        assert_eq!(preview(&"\u{e9}".repeat(500), false).chars().count(), PREVIEW_CHARS);
+        for hostile in ["<", "&", "<!--", "<style", "<title>"] {
+            preview(&hostile.repeat(3000), true);
+        }
+    }
+
+    #[test]
+    fn plain_text_comes_before_html() {
+        let message = b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>h\r\n--b\r\nContent-Type: text/plain\r\n\r\nplain\r\n--b--\r\n";
+        let summary = summary_of(message);
+        let found = part(&summary.root).unwrap();
+        let body = message.get(found.body_start as usize..found.end as usize).unwrap();
+        assert_eq!(preview(&text::text_of(found, body), false), "plain");
+    }
+}

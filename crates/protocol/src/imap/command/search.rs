@@ -1,0 +1,468 @@
+//! SEARCH, SORT and THREAD. RFC 3501 §6.4.4, RFC 5256; MODSEQ of RFC 7162 §3.1.5, RETURN of RFC 4731,
+//! SAVE of RFC 5182, PARTIAL of RFC 9394, WITHIN of RFC 5032, FUZZY of RFC 6203.
+
+use crate::imap::SEARCH_DEPTH_MAX;
+use crate::imap::grammar::{Bad, Cursor, Read, SequenceSet};
+use mail::header::encoded_word::decode_charset;
+use mail::{Flag, Keyword};
+
+/// Keys of one command, all levels together.
+const KEYS_MAX: usize = 5000;
+
+/// A search key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Key {
+    /// All of these.
+    And(Vec<Key>),
+    /// One of these two.
+    Or(Box<Key>, Box<Key>),
+    /// Not this.
+    Not(Box<Key>),
+    /// Everything.
+    All,
+    /// With that flag.
+    Flag(Flag),
+    /// `\Recent`
+    Recent,
+    /// Sequence numbers.
+    Sequence(SequenceSet),
+    /// UIDs.
+    Uid(SequenceSet),
+    /// INTERNALDATE from (inclusive) to (exclusive), seconds since 1970.
+    Internal(i64, i64),
+    /// When it came into the mailbox, from (inclusive) to (exclusive). RFC 8514 §4.3.
+    Saved(i64, i64),
+    /// Date field from (inclusive) to (exclusive).
+    Sent(i64, i64),
+    /// More octets than that.
+    Larger(u64),
+    /// Fewer octets than that.
+    Smaller(u64),
+    /// A field of that name with that text in it.
+    Header(String, String),
+    /// Text in the body.
+    Body(String),
+    /// Text in header or body.
+    Text(String),
+    /// MODSEQ at least that.
+    ModSeq(u64),
+    /// INTERNALDATE at least that many seconds ago. RFC 5032.
+    Older(u64),
+    /// INTERNALDATE at most that many seconds ago. RFC 5032.
+    Younger(u64),
+    /// EMAILID. RFC 8474 §5.
+    EmailId(String),
+    /// THREADID. RFC 8474 §5.
+    ThreadId(String),
+}
+
+/// A SEARCH command.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Search {
+    /// The command's tag, for ESEARCH.
+    pub tag: String,
+    /// RETURN options; `None` for a plain SEARCH.
+    pub returns: Option<Returns>,
+    /// The charset is one that we know.
+    pub charset_known: bool,
+    /// What to find.
+    pub key: Key,
+}
+
+/// RETURN (…). RFC 4731 §3.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Returns {
+    /// MIN
+    pub min: bool,
+    /// MAX
+    pub max: bool,
+    /// ALL
+    pub all: bool,
+    /// COUNT
+    pub count: bool,
+    /// SAVE. RFC 5182 §2.1.
+    pub save: bool,
+    /// PARTIAL. RFC 9394 §3.1.
+    pub partial: Option<Partial>,
+}
+
+/// A window on results, counted from 1 or, backwards, from the last. RFC 9394 §3.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// The numbers of the client, as it gave them.
+    pub ends: (u32, u32),
+    /// They count from the last.
+    pub backwards: bool,
+}
+
+impl Partial {
+    /// `1:500` or `-1:-100`.
+    pub(super) fn read(from: &mut Cursor<'_>) -> Read<Partial> {
+        let backwards = from.peek() == Some(b'-');
+        let mut end = || {
+            if from.eat(b'-') != backwards {
+                return Err(Bad("both ends with the same sign"));
+            }
+            match u32::try_from(from.number()?) {
+                Ok(0) | Err(_) => Err(Bad("a number from 1")),
+                Ok(n) => {
+                    from.eat(b':');
+                    Ok(n)
+                }
+            }
+        };
+        Ok(Partial { ends: (end()?, end()?), backwards })
+    }
+
+    /// The items of the window.
+    pub fn window<'a, T>(&self, items: &'a [T]) -> &'a [T] {
+        let (first, last) = (self.ends.0.min(self.ends.1), self.ends.0.max(self.ends.1));
+        let (from, to) = (first as usize - 1, (last as usize).min(items.len()));
+        let len = items.len();
+        match self.backwards {
+            false => items.get(from..to),
+            true => items.get(len - to..len.saturating_sub(from)),
+        }
+        .unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Partial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.backwards { "-" } else { "" };
+        write!(f, "{sign}{}:{sign}{}", self.ends.0, self.ends.1)
+    }
+}
+
+/// A SORT command. RFC 5256 §3.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sort {
+    /// What to sort by, and whether the order is reversed.
+    pub criteria: Vec<(Criterion, bool)>,
+    /// Which messages.
+    pub search: Search,
+}
+
+/// What messages are sorted by. RFC 5256 §3, RFC 5957 §3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are the RFC's names")]
+pub enum Criterion {
+    Arrival,
+    Cc,
+    Date,
+    DisplayFrom,
+    DisplayTo,
+    From,
+    Size,
+    Subject,
+    To,
+}
+
+/// A THREAD command. RFC 5256 §3.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thread {
+    /// How threads are made.
+    pub algorithm: Algorithm,
+    /// Which messages.
+    pub search: Search,
+}
+
+/// How threads are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are the RFC's names")]
+pub enum Algorithm {
+    OrderedSubject,
+    References,
+}
+
+const DAY: i64 = 86_400;
+
+/// What follows `SEARCH `.
+pub(super) fn search(from: &mut Cursor<'_>) -> Read<Search> {
+    let returns = returns(from)?;
+    let mut charset = None;
+    let mut probe = *from;
+    if probe.eat_word("CHARSET") && probe.space().is_ok() {
+        charset = Some(probe.astring()?);
+        probe.space()?;
+        *from = probe;
+    }
+    finish(from, returns, charset)
+}
+
+/// What follows `SORT `.
+pub(super) fn sort(from: &mut Cursor<'_>) -> Read<Sort> {
+    let returns = returns(from)?;
+    let mut criteria = Vec::new();
+    from.list(|from| {
+        let mut word = from.keyword()?;
+        let reverse = word == "REVERSE";
+        if reverse {
+            from.space()?;
+            word = from.keyword()?;
+        }
+        criteria.push((criterion(&word)?, reverse));
+        if criteria.len() > 32 { Err(Bad("fewer criteria")) } else { Ok(()) }
+    })?;
+    if criteria.is_empty() {
+        return Err(Bad("a sort criterion"));
+    }
+    from.space()?;
+    let charset = from.astring()?;
+    from.space()?;
+    Ok(Sort { criteria, search: finish(from, returns, Some(charset))? })
+}
+
+fn criterion(word: &str) -> Read<Criterion> {
+    Ok(match word {
+        "ARRIVAL" => Criterion::Arrival,
+        "CC" => Criterion::Cc,
+        "DATE" => Criterion::Date,
+        "DISPLAYFROM" => Criterion::DisplayFrom,
+        "DISPLAYTO" => Criterion::DisplayTo,
+        "FROM" => Criterion::From,
+        "SIZE" => Criterion::Size,
+        "SUBJECT" => Criterion::Subject,
+        "TO" => Criterion::To,
+        _ => return Err(Bad("a sort criterion")),
+    })
+}
+
+/// What follows `THREAD `.
+pub(super) fn thread(from: &mut Cursor<'_>) -> Read<Thread> {
+    let algorithm = match from.keyword()?.as_str() {
+        "ORDEREDSUBJECT" => Algorithm::OrderedSubject,
+        "REFERENCES" => Algorithm::References,
+        _ => return Err(Bad("ORDEREDSUBJECT or REFERENCES")),
+    };
+    from.space()?;
+    let charset = from.astring()?;
+    from.space()?;
+    Ok(Thread { algorithm, search: finish(from, None, Some(charset))? })
+}
+
+fn finish(
+    from: &mut Cursor<'_>,
+    returns: Option<Returns>,
+    charset: Option<Vec<u8>>,
+) -> Read<Search> {
+    let known = charset.as_ref().is_none_or(|name| decode_charset(name, b"").is_some());
+    let mut reader = Keys { charset: charset.filter(|_| known), left: KEYS_MAX };
+    let key = reader.keys(from, 0)?;
+    Ok(Search { tag: String::new(), returns, charset_known: known, key })
+}
+
+fn returns(from: &mut Cursor<'_>) -> Read<Option<Returns>> {
+    let mut probe = *from;
+    if !probe.eat_word("RETURN") || !probe.eat(b' ') {
+        return Ok(None);
+    }
+    let mut returns = Returns::default();
+    probe.list(|from| {
+        match from.keyword()?.as_str() {
+            "MIN" => returns.min = true,
+            "MAX" => returns.max = true,
+            "ALL" => returns.all = true,
+            "COUNT" => returns.count = true,
+            "SAVE" => returns.save = true,
+            "PARTIAL" => {
+                from.space()?;
+                if returns.partial.replace(Partial::read(from)?).is_some() {
+                    return Err(Bad("one PARTIAL"));
+                }
+            }
+            _ => return Err(Bad("a RETURN option")),
+        }
+        Ok(())
+    })?;
+    // RFC 9394 §3.1: one PARTIAL or one ALL or neither.
+    if returns.all && returns.partial.is_some() {
+        return Err(Bad("either ALL or PARTIAL"));
+    }
+    if returns == Returns::default() {
+        returns.all = true;
+    }
+    probe.space()?;
+    *from = probe;
+    Ok(Some(returns))
+}
+
+/// Reads search keys; the depth and the number of keys are limited.
+struct Keys {
+    charset: Option<Vec<u8>>,
+    left: usize,
+}
+
+impl Keys {
+    /// A text in the command's charset.
+    fn text(&self, from: &mut Cursor<'_>) -> Read<String> {
+        let octets = from.astring()?;
+        match &self.charset {
+            Some(charset) if !charset.eq_ignore_ascii_case(b"US-ASCII") => {
+                decode_charset(charset, &octets).ok_or(Bad("a known charset"))
+            }
+            _ => String::from_utf8(octets).map_err(|_| Bad("UTF-8")),
+        }
+    }
+
+    /// Keys up to the end or a closing parenthesis.
+    fn keys(&mut self, from: &mut Cursor<'_>, depth: usize) -> Read<Key> {
+        let mut all = vec![self.key(from, depth)?];
+        while !from.at_end() && from.peek() != Some(b')') {
+            from.space()?;
+            if from.at_end() {
+                break;
+            }
+            all.push(self.key(from, depth)?);
+        }
+        if all.len() == 1 { all.pop().ok_or(Bad("a search key")) } else { Ok(Key::And(all)) }
+    }
+
+    fn key(&mut self, from: &mut Cursor<'_>, depth: usize) -> Read<Key> {
+        if depth > SEARCH_DEPTH_MAX {
+            return Err(Bad("a search that is not nested so deep"));
+        }
+        self.left = self.left.checked_sub(1).ok_or(Bad("fewer search keys"))?;
+        if from.eat(b'(') {
+            let inner = self.keys(from, depth + 1)?;
+            from.expect(b')', "a closing parenthesis")?;
+            return Ok(inner);
+        }
+        if from.peek().is_some_and(|b| b.is_ascii_digit() || b == b'*' || b == b'$') {
+            return from.sequence_set().map(Key::Sequence);
+        }
+        let word = from.keyword()?;
+        if let Some(key) = simple(&word) {
+            return Ok(key);
+        }
+        from.space()?;
+        Ok(match word.as_str() {
+            "NOT" => Key::Not(Box::new(self.key(from, depth + 1)?)),
+            "OR" => {
+                let first = self.key(from, depth + 1)?;
+                from.space()?;
+                Key::Or(Box::new(first), Box::new(self.key(from, depth + 1)?))
+            }
+            // RFC 6203 §3: we find no less and no more than what is there.
+            "FUZZY" => self.key(from, depth + 1)?,
+            word => self.with_argument(word, from)?,
+        })
+    }
+
+    fn with_argument(&self, word: &str, from: &mut Cursor<'_>) -> Read<Key> {
+        Ok(match word {
+            "UID" => Key::Uid(from.sequence_set()?),
+            "KEYWORD" => Key::Flag(keyword(from)?),
+            "UNKEYWORD" => Key::Not(Box::new(Key::Flag(keyword(from)?))),
+            "BEFORE" => Key::Internal(i64::MIN, from.date()?),
+            "ON" => on(from.date()?, Key::Internal),
+            "SINCE" => Key::Internal(from.date()?, i64::MAX),
+            "SENTBEFORE" => Key::Sent(i64::MIN, from.date()?),
+            "SENTON" => on(from.date()?, Key::Sent),
+            "SENTSINCE" => Key::Sent(from.date()?, i64::MAX),
+            "SAVEDBEFORE" => Key::Saved(i64::MIN, from.date()?),
+            "SAVEDON" => on(from.date()?, Key::Saved),
+            "SAVEDSINCE" => Key::Saved(from.date()?, i64::MAX),
+            "LARGER" => Key::Larger(from.number()?),
+            "SMALLER" => Key::Smaller(from.number()?),
+            "OLDER" => Key::Older(interval(from)?),
+            "YOUNGER" => Key::Younger(interval(from)?),
+            "EMAILID" => Key::EmailId(from.text()?),
+            "THREADID" => Key::ThreadId(from.text()?),
+            "HEADER" => {
+                let name = from.text()?;
+                from.space()?;
+                Key::Header(name, self.text(from)?)
+            }
+            "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => {
+                Key::Header(word.to_owned(), self.text(from)?)
+            }
+            "BODY" => Key::Body(self.text(from)?),
+            "TEXT" => Key::Text(self.text(from)?),
+            "MODSEQ" => {
+                if from.peek() == Some(b'"') {
+                    // RFC 7162 §3.1.5: which flag, and whether shared; ours have one MODSEQ.
+                    from.string()?;
+                    from.space()?;
+                    from.keyword()?;
+                    from.space()?;
+                }
+                Key::ModSeq(from.number()?)
+            }
+            _ => return Err(Bad("a search key")),
+        })
+    }
+}
+
+/// RFC 5032 §3: an nz-number of seconds.
+fn interval(from: &mut Cursor<'_>) -> Read<u64> {
+    match from.number()? {
+        0 => Err(Bad("an interval that is not zero")),
+        seconds => Ok(seconds),
+    }
+}
+
+fn on(day: i64, key: impl Fn(i64, i64) -> Key) -> Key {
+    key(day, day + DAY)
+}
+
+fn keyword(from: &mut Cursor<'_>) -> Read<Flag> {
+    let name = String::from_utf8_lossy(from.atom()?).into_owned();
+    Keyword::new(&name).map(Flag::Keyword).ok_or(Bad("a keyword"))
+}
+
+fn simple(word: &str) -> Option<Key> {
+    let flag = |flag| Key::Flag(flag);
+    let not = |flag| Key::Not(Box::new(Key::Flag(flag)));
+    Some(match word {
+        // RFC 8514 §4.3: every mailbox here has save dates.
+        "ALL" | "SAVEDATESUPPORTED" => Key::All,
+        "ANSWERED" => flag(Flag::Answered),
+        "DELETED" => flag(Flag::Deleted),
+        "DRAFT" => flag(Flag::Draft),
+        "FLAGGED" => flag(Flag::Flagged),
+        "SEEN" => flag(Flag::Seen),
+        "UNANSWERED" => not(Flag::Answered),
+        "UNDELETED" => not(Flag::Deleted),
+        "UNDRAFT" => not(Flag::Draft),
+        "UNFLAGGED" => not(Flag::Flagged),
+        "UNSEEN" => not(Flag::Seen),
+        "RECENT" => Key::Recent,
+        "OLD" => Key::Not(Box::new(Key::Recent)),
+        "NEW" => Key::And(vec![Key::Recent, not(Flag::Seen)]),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_count_from_either_end() {
+        let read = |text: &str| Partial::read(&mut Cursor::new(text.as_bytes()));
+        let all: Vec<u32> = (1..=10).collect();
+        for (text, window) in [
+            ("1:3", vec![1, 2, 3]),
+            ("3:1", vec![1, 2, 3]),
+            ("9:20", vec![9, 10]),
+            ("11:20", vec![]),
+            ("-1:-3", vec![8, 9, 10]),
+            ("-9:-20", vec![1, 2]),
+            ("-11:-12", vec![]),
+        ] {
+            let partial = read(text).unwrap();
+            assert_eq!(partial.window(&all), window, "{text}");
+            assert_eq!(partial.to_string(), text);
+        }
+        assert!(read("0:1").is_err() && read("1:-1").is_err() && read("x").is_err());
+    }
+
+    #[test]
+    fn texts_come_in_any_known_charset() {
+        let read = |text: &[u8]| search(&mut Cursor::new(text)).unwrap();
+        let latin = read(b"CHARSET ISO-8859-1 SUBJECT {4}\r\ncaf\xe9");
+        assert_eq!(latin.key, Key::Header("SUBJECT".to_owned(), "caf\u{e9}".to_owned()));
+        assert!(!read(b"CHARSET X-NONE ALL").charset_known);
+    }
+}

@@ -1,0 +1,209 @@
+//! Which commands go in which state, and what is announced. RFC 3501 §6, RFC 5161.
+
+use super::{Asked, Phase, Question, Session, State};
+use crate::imap::command::{self, Command, Fetch, Select, search};
+use crate::machine::Step;
+use crate::sasl::{self, Exchange, Login, Next};
+
+/// What is announced in every state.
+#[rustfmt::skip]
+const CAPABILITIES: &[&str] = &[
+ "LITERAL+", "SASL-IR", "ID", "ENABLE", "IDLE", "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT", "CHILDREN",
+ "SPECIAL-USE", "CREATE-SPECIAL-USE", "LIST-EXTENDED", "LIST-STATUS", "STATUS=SIZE", "ESEARCH", "SEARCHRES",
+ "CONDSTORE", "QRESYNC", "XLIST", "UTF8=ACCEPT", "OBJECTID", "SAVEDATE", "WITHIN", "PARTIAL", "I18NLEVEL=1",
+ "SORT", "SORT=DISPLAY", "ESORT", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "MULTIAPPEND", "CATENATE",
+ "REPLACE", "BINARY", "PREVIEW", "UNAUTHENTICATE", "COMPRESS=DEFLATE", "INPROGRESS", "SEARCH=FUZZY",
+];
+
+impl Session {
+    fn may_login(&self) -> bool {
+        self.tls || self.offer.plaintext_auth
+    }
+
+    /// RFC 3501 §6.1.1. Nothing is announced that is not whole.
+    pub fn capabilities(&self) -> String {
+        let mut words = vec!["IMAP4rev1", "IMAP4rev2"];
+        if self.state == State::NotAuthenticated {
+            if self.offer.starttls && !self.tls {
+                words.push("STARTTLS");
+            }
+            if self.may_login() {
+                words.extend(["AUTH=PLAIN", "AUTH=LOGIN"]);
+            } else {
+                words.push("LOGINDISABLED");
+            }
+        }
+        words.extend(
+            CAPABILITIES.iter().filter(|word| !self.deflate || **word != "COMPRESS=DEFLATE"),
+        );
+        let hidden =
+            |word: &str| self.offer.hidden.iter().any(|name| name.eq_ignore_ascii_case(word));
+        words.retain(|word| !hidden(word));
+        // RFC 7889 §3: the limit is the same for every mailbox.
+        format!("{} APPENDLIMIT={}", words.join(" "), self.offer.message_octets_max)
+    }
+
+    pub(super) fn obey(&mut self, line: &[u8]) -> Option<Step<Question>> {
+        // users.md I-03: an empty line before a command is nothing.
+        if line.is_empty() {
+            return None;
+        }
+        let space = memchr::memchr(b' ', line).unwrap_or(line.len());
+        let tag = line.get(..space).unwrap_or_default();
+        let fine = |b: &u8| b.is_ascii_graphic() && !b"(){%*\"\\+".contains(b);
+        if tag.is_empty() || !tag.iter().all(fine) {
+            self.tag.clear();
+            self.tagged("BAD", "A tag is expected");
+            return None;
+        }
+        self.tag = String::from_utf8_lossy(tag).into_owned();
+        let text = line.get(space + 1..).unwrap_or_default();
+        match command::command(text, self.enabled.charset()) {
+            Ok(command) => self.admit(command),
+            Err(bad) => {
+                self.tagged("BAD", &format!("Expected {}", bad.0));
+                None
+            }
+        }
+    }
+
+    /// Which commands go in which state. RFC 3501 §6.
+    fn admit(&mut self, command: Command) -> Option<Step<Question>> {
+        use Command as C;
+        let logged_in = self.state != State::NotAuthenticated;
+        match command {
+            C::Capability => {
+                let text = format!("* CAPABILITY {}\r\n", self.capabilities());
+                self.output.extend_from_slice(text.as_bytes());
+                self.tagged("OK", "That is what there is");
+            }
+            C::Logout => {
+                self.output.extend_from_slice(b"* BYE Goodbye\r\n");
+                self.tagged("OK", "Logged out");
+                self.phase = Phase::Closing;
+            }
+            C::StartTls if !self.offer.starttls || self.tls || logged_in => {
+                self.tagged("BAD", "TLS is not to be had here");
+            }
+            C::StartTls => {
+                self.tagged("OK", "Begin TLS");
+                self.phase = Phase::Tls;
+            }
+            C::Authenticate { .. } | C::Login { .. } if logged_in => {
+                self.tagged("BAD", "You are logged in already");
+            }
+            C::Authenticate { .. } | C::Login { .. } if !self.may_login() => {
+                self.tagged("NO", "[PRIVACYREQUIRED] Passwords only under TLS: use STARTTLS first");
+            }
+            C::Login { user, password } => {
+                let login = Login { user, password };
+                return Some(self.ask(Asked::Login, Question::Authenticate(login)));
+            }
+            C::Authenticate { mechanism, initial } => {
+                match sasl::begin(&mechanism, initial.as_deref()) {
+                    Some((exchange, next)) => return self.sasl(exchange, next),
+                    None => self.tagged("NO", "Unknown mechanism; there are PLAIN and LOGIN"),
+                }
+            }
+            C::Id => {
+                self.output.extend_from_slice(b"* ID (\"name\" \"Postrider\")\r\n");
+                self.tagged("OK", "ID completed");
+            }
+            C::Noop if !logged_in => self.tagged("OK", "NOOP completed"),
+            _ if !logged_in => self.tagged("BAD", "Log in first"),
+            C::Namespace => {
+                self.output.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+                self.tagged("OK", "NAMESPACE completed");
+            }
+            C::Idle => return Some(self.ask(Asked::Idle, Question::Idle)),
+            C::Compress(algorithm) if algorithm != "DEFLATE" => {
+                self.tagged("BAD", "Only DEFLATE is known");
+            }
+            C::Compress(_) if self.deflate => {
+                self.tagged("NO", "[COMPRESSIONACTIVE] It is compressed already");
+            }
+            C::Compress(_) => {
+                self.tagged("OK", "Compressed from here on");
+                self.phase = Phase::Deflate;
+            }
+            C::Enable(names) => return Some(self.enable(&names)),
+            command if needs_mailbox(&command) && self.state != State::Selected => {
+                self.tagged("BAD", "Select a mailbox first");
+            }
+            C::Select(Select { resync: Some(_), .. }) | C::Fetch(Fetch { vanished: true, .. })
+                if !self.enabled.qresync =>
+            {
+                // RFC 7162 §3.2.5, §3.2.6.
+                self.tagged("BAD", "Say ENABLE QRESYNC first");
+            }
+            mut command => {
+                if let C::Search { search, .. }
+                | C::Sort { sort: search::Sort { search, .. }, .. } = &mut command
+                {
+                    search.tag.clone_from(&self.tag);
+                }
+                return Some(self.ask(Asked::Command, Question::Command(command)));
+            }
+        }
+        None
+    }
+
+    /// ENABLE. RFC 5161 §3.1; QRESYNC brings CONDSTORE along (RFC 7162 §3.2.3).
+    fn enable(&mut self, names: &[String]) -> Step<Question> {
+        let mut told = String::from("* ENABLED");
+        let on = &mut self.enabled;
+        for name in names.iter().filter(|name| !self.offer.hidden.contains(name)) {
+            match name.as_str() {
+                "CONDSTORE" => on.condstore = true,
+                "UTF8=ACCEPT" => on.utf8 = true,
+                "IMAP4REV2" => on.rev2 = true,
+                "QRESYNC" => (on.qresync, on.condstore) = (true, true),
+                _ => continue,
+            }
+            told.push_str(match name.as_str() {
+                "IMAP4REV2" => " IMAP4rev2",
+                _ => " ",
+            });
+            if name != "IMAP4REV2" {
+                told.push_str(name);
+            }
+        }
+        self.output.extend_from_slice(format!("{told}\r\n").as_bytes());
+        self.ask(Asked::Command, Question::Enable(self.enabled))
+    }
+
+    pub(super) fn sasl(&mut self, exchange: Exchange, next: Next) -> Option<Step<Question>> {
+        self.phase = Phase::Command;
+        match next {
+            Next::Challenge(text) => {
+                self.output.extend_from_slice(format!("+ {text}\r\n").as_bytes());
+                self.progress += 1;
+                self.phase = Phase::Sasl(exchange);
+            }
+            Next::Check(login) => {
+                return Some(self.ask(Asked::Login, Question::Authenticate(login)));
+            }
+            Next::Aborted => self.tagged("BAD", "Login given up"),
+            Next::Broken => self.tagged("BAD", "That is not what the mechanism wants"),
+        }
+        None
+    }
+}
+
+/// The command works on the selected mailbox.
+fn needs_mailbox(command: &Command) -> bool {
+    use Command as C;
+    matches!(
+        command,
+        C::Check
+            | C::Close
+            | C::Unselect
+            | C::Expunge(_)
+            | C::Search { .. }
+            | C::Sort { .. }
+            | C::Thread { .. }
+            | C::Fetch(_)
+            | C::Store(_)
+            | C::Copy { .. }
+    )
+}

@@ -1,0 +1,386 @@
+//! The server's side of an IMAP session, without I/O: states, tags, what is enabled. RFC 3501 §2.2, §3.
+//! Lines and literals are found in `framing.rs`, messages in `append.rs`, commands are let in or not
+//! in `admit.rs`.
+//!
+//! Invariants: commands are answered in order, one at a time; the message of APPEND is never held
+//! here; a literal that is too large is refused before it is asked for, or passed over.
+
+mod admit;
+mod append;
+mod framing;
+
+use super::command::Command;
+use super::command::append::{Piece, Reader};
+use super::grammar::Charset;
+use crate::machine::{Machine, Step};
+use crate::sasl::{Exchange, Login, RESPONSE_OCTETS_MAX};
+use framing::line_end;
+use std::time::Duration;
+
+/// RFC 3501 §5.4: at least 30 minutes.
+const AFTER_LOGIN_WAIT: Duration = Duration::from_secs(31 * 60);
+/// Before login a client gets less.
+const LOGIN_WAIT: Duration = Duration::from_secs(60);
+/// Mistakes before the connection is closed.
+const ERRORS_MAX: usize = 50;
+
+/// What a port offers.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// STARTTLS may be said.
+    pub starttls: bool,
+    /// Passwords are taken without TLS.
+    pub plaintext_auth: bool,
+    /// Octets of the largest message.
+    pub message_octets_max: u64,
+    /// Capabilities that are not announced, in upper case (users.md I-62).
+    pub hidden: Vec<String>,
+}
+
+/// What the client has switched on. RFC 5161.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enabled {
+    /// MODSEQ goes into FETCH responses. RFC 7162 §3.1.
+    pub condstore: bool,
+    /// VANISHED instead of EXPUNGE. RFC 7162 §3.2.3.
+    pub qresync: bool,
+    /// IMAP4rev2. RFC 9051 §6.3.1.
+    pub rev2: bool,
+    /// UTF8=ACCEPT. RFC 9755 §3.
+    pub utf8: bool,
+}
+
+impl Enabled {
+    /// How names and headers travel.
+    pub fn charset(&self) -> Charset {
+        if self.utf8 || self.rev2 { Charset::Utf8 } else { Charset::Ascii }
+    }
+}
+
+/// What the machine asks its shell.
+#[derive(Debug)]
+pub enum Question {
+    /// Is this password right?
+    Authenticate(Login),
+    /// Carry this out; untagged responses go to the output.
+    Command(Command),
+    /// The client switched something on: this is on now.
+    Enable(Enabled),
+    /// More of APPEND or REPLACE, ending with a literal of so many octets: will you take it?
+    Append(Vec<Piece>, u64),
+    /// The last of APPEND or REPLACE.
+    AppendEnd(Vec<Piece>),
+    /// The client wants to hear of changes until it says DONE.
+    Idle,
+    /// The client said DONE.
+    IdleEnd,
+}
+
+/// The shell's answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// Tagged OK, with this text; a response code may stand at its front.
+    Ok(String),
+    /// The same, and the session is in that state now.
+    OkIn(State, String),
+    /// Tagged NO.
+    No(String),
+    /// Tagged NO, and no mailbox is selected any more.
+    NoDeselected(String),
+    /// Tagged BAD.
+    Bad(String),
+    /// Yes: go on (Append, Idle), or untagged data while idling.
+    Go(Vec<u8>),
+}
+
+/// RFC 3501 §3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nobody has logged in.
+    NotAuthenticated,
+    /// Somebody has.
+    Authenticated,
+    /// A mailbox is selected.
+    Selected,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Command,
+    Sasl(Exchange),
+    /// Within APPEND or REPLACE: text up to the next literal or the end of the line.
+    Append(Reader),
+    /// Octets of a message that are to come.
+    Message {
+        left: u64,
+        reader: Reader,
+    },
+    /// Octets of a literal that nobody wants.
+    Skip {
+        left: u64,
+    },
+    /// The rest of a command that nobody wants.
+    SkipLine,
+    Idle,
+    Asking(Asked),
+    Tls,
+    Deflate,
+    Closing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    Login,
+    Command,
+    Append { size: u64, waits: bool, reader: Reader },
+    Idle,
+    IdleEnd,
+}
+
+/// A session.
+pub struct Session {
+    offer: Offer,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    phase: Phase,
+    state: State,
+    tag: String,
+    /// Octets at the front of the input that belong to the present command and were looked at.
+    scanned: usize,
+    /// Up to where continuations were sent.
+    continued: usize,
+    tls: bool,
+    deflate: bool,
+    enabled: Enabled,
+    errors: usize,
+    progress: u64,
+    going_down: bool,
+}
+
+impl Session {
+    /// A session under TLS or not yet; the greeting is in the output.
+    pub fn new(offer: Offer, tls: bool) -> Session {
+        let mut session = Session {
+            offer,
+            input: Vec::new(),
+            output: Vec::new(),
+            phase: Phase::Command,
+            state: State::NotAuthenticated,
+            tag: String::new(),
+            scanned: 0,
+            continued: 0,
+            tls,
+            deflate: false,
+            enabled: Enabled::default(),
+            errors: 0,
+            progress: 0,
+            going_down: false,
+        };
+        let greeting = format!("* OK [CAPABILITY {}] Postrider ready\r\n", session.capabilities());
+        session.output.extend_from_slice(greeting.as_bytes());
+        session
+    }
+
+    fn tagged(&mut self, verdict: &str, text: &str) {
+        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        let tag = if self.tag.is_empty() { "*" } else { &self.tag };
+        self.output.extend_from_slice(format!("{tag} {verdict} {text}\r\n").as_bytes());
+        self.progress += 1;
+        if verdict == "BAD" {
+            self.errors += 1;
+            if self.errors >= ERRORS_MAX {
+                self.bye("Too many errors");
+            }
+        }
+    }
+
+    /// The shell will not do it; a message that comes all the same is passed over.
+    fn refuse(&mut self, verdict: &str, text: &str, asked: &Asked) {
+        self.tagged(verdict, text);
+        if let (Asked::Append { size, waits: false, .. }, Phase::Command) = (asked, &self.phase) {
+            self.phase = Phase::Skip { left: *size };
+        }
+    }
+
+    fn bye(&mut self, text: &str) {
+        self.output.extend_from_slice(format!("* BYE {text}\r\n").as_bytes());
+        self.phase = Phase::Closing;
+    }
+
+    fn consume(&mut self, octets: usize) {
+        self.input.drain(..octets.min(self.input.len()));
+        (self.scanned, self.continued) = (0, 0);
+    }
+
+    fn ask(&mut self, asked: Asked, question: Question) -> Step<Question> {
+        self.phase = Phase::Asking(asked);
+        Step::Ask(question)
+    }
+
+    fn response(&mut self) -> Option<Step<Question>> {
+        let Some((end, next)) = line_end(&self.input, 0) else {
+            if self.input.len() > RESPONSE_OCTETS_MAX {
+                self.bye("Line too long");
+                return None;
+            }
+            return Some(Step::Read);
+        };
+        let line = self.input.get(..end).unwrap_or_default().to_vec();
+        self.consume(next);
+        let Phase::Sasl(exchange) = std::mem::replace(&mut self.phase, Phase::Command) else {
+            return None;
+        };
+        let (exchange, next) = exchange.respond(&line);
+        self.sasl(exchange, next)
+    }
+
+    fn idle(&mut self) -> Option<Step<Question>> {
+        let (end, next) = match line_end(&self.input, 0) {
+            Some(found) => found,
+            None if self.input.len() > 64 => {
+                self.bye("Only DONE ends IDLE");
+                return None;
+            }
+            None => return Some(Step::Read),
+        };
+        let done = self.input.get(..end).unwrap_or_default().eq_ignore_ascii_case(b"DONE");
+        self.consume(next);
+        if done {
+            return Some(self.ask(Asked::IdleEnd, Question::IdleEnd));
+        }
+        self.phase = Phase::Command;
+        self.tagged("BAD", "Only DONE ends IDLE");
+        None
+    }
+}
+
+impl Machine for Session {
+    type Question = Question;
+    type Answer = Answer;
+
+    fn receive(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+    }
+
+    fn next(&mut self) -> Step<Question> {
+        loop {
+            let step = match &self.phase {
+                Phase::Closing => return Step::Close,
+                Phase::Tls => return Step::StartTls,
+                Phase::Asking(_) => return Step::Read,
+                Phase::Command | Phase::Idle if self.going_down => {
+                    self.bye("Shutting down, come back soon");
+                    None
+                }
+                Phase::Command => self.command(),
+                Phase::Sasl(_) => self.response(),
+                Phase::Append(reader) => {
+                    let reader = reader.clone();
+                    self.append_text(&reader)
+                }
+                Phase::Message { left, reader } => {
+                    let (left, reader) = (*left, reader.clone());
+                    self.message(left, reader)
+                }
+                Phase::Skip { left } => {
+                    let left = *left;
+                    self.skip(left)
+                }
+                Phase::SkipLine => self.skip_line(),
+                Phase::Deflate => {
+                    self.phase = Phase::Command;
+                    self.deflate = true;
+                    return Step::Deflate;
+                }
+                Phase::Idle => self.idle(),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        if let (Phase::Idle, Answer::Go(data)) = (&self.phase, &answer) {
+            self.output.extend_from_slice(data);
+            return;
+        }
+        let Phase::Asking(asked) = std::mem::replace(&mut self.phase, Phase::Command) else {
+            return;
+        };
+        match answer {
+            Answer::Ok(text) if asked == Asked::Login => {
+                self.state = State::Authenticated;
+                let text = format!("[CAPABILITY {}] {text}", self.capabilities());
+                self.tagged("OK", &text);
+            }
+            Answer::Ok(text) => self.tagged("OK", &text),
+            Answer::OkIn(state, text) => {
+                self.state = state;
+                if state == State::NotAuthenticated {
+                    // RFC 8437 §3: as after the greeting.
+                    self.enabled = Enabled::default();
+                }
+                self.tagged("OK", &text);
+            }
+            Answer::NoDeselected(text) => {
+                self.state = State::Authenticated;
+                self.tagged("NO", &text);
+            }
+            Answer::No(text) => self.refuse("NO", &text, &asked),
+            Answer::Bad(text) => self.refuse("BAD", &text, &asked),
+            Answer::Go(data) => match asked {
+                Asked::Append { size, waits, reader } => {
+                    if waits {
+                        self.output.extend_from_slice(b"+ Send the message\r\n");
+                    }
+                    self.phase = Phase::Message { left: size, reader };
+                }
+                Asked::Idle => {
+                    self.output.extend_from_slice(b"+ Idling\r\n");
+                    self.output.extend_from_slice(&data);
+                    self.phase = Phase::Idle;
+                    self.progress += 1;
+                }
+                _ => self.output.extend_from_slice(&data),
+            },
+        }
+    }
+
+    fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    fn tls_started(&mut self) {
+        self.input.clear();
+        self.scanned = 0;
+        self.tls = true;
+        self.errors = 0;
+        self.phase = Phase::Command;
+        self.progress += 1;
+    }
+
+    fn has_unread_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    fn patience(&self) -> Duration {
+        if self.state == State::NotAuthenticated { LOGIN_WAIT } else { AFTER_LOGIN_WAIT }
+    }
+
+    fn progress(&self) -> u64 {
+        self.progress
+    }
+
+    fn expire(&mut self) {
+        self.bye("Timed out waiting for you");
+    }
+
+    fn shutdown(&mut self) {
+        self.going_down = true;
+    }
+
+    fn fail(&mut self) {
+        self.bye("Something went wrong here");
+    }
+}

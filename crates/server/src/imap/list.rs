@@ -1,0 +1,283 @@
+//! LIST, LSUB, XLIST, STATUS. RFC 3501 §6.3.8 to §6.3.10, RFC 5258, RFC 5819, RFC 8438, RFC 8474.
+
+use super::{Context, Done, mailbox_id, ok};
+use crate::drive::Output;
+use ::store::{MailboxRow, StoreError};
+use mail::mailbox_name::SEPARATOR;
+use mail::{AccountId, MailboxName, Uid};
+use protocol::imap::command::{List, StatusItem};
+use protocol::imap::response;
+use std::collections::{BTreeMap, HashSet};
+
+/// Octets of reference and pattern together; no mailbox name is longer.
+const PATTERN_OCTETS_MAX: usize = 2048;
+
+/// All names that a LIST may return, with what it needs to know of each.
+struct Names {
+    /// Mailboxes, subscriptions and the names above them.
+    all: BTreeMap<MailboxName, Option<MailboxRow>>,
+    subscribed: HashSet<MailboxName>,
+    /// Names with a mailbox below them.
+    parents: HashSet<MailboxName>,
+}
+
+impl Names {
+    fn new(rows: Vec<MailboxRow>, subscribed: Vec<MailboxName>, list: &List) -> Names {
+        let mut all = BTreeMap::new();
+        let mut parents = HashSet::new();
+        for row in rows {
+            parents.extend(above(&row.name));
+            all.insert(row.name.clone(), Some(row));
+        }
+        if list.subscribed {
+            for name in &subscribed {
+                if list.verb == "LSUB" || list.recursive {
+                    for parent in above(name) {
+                        all.entry(parent).or_insert(None);
+                    }
+                }
+                all.entry(name.clone()).or_insert(None);
+            }
+        }
+        Names { all, subscribed: subscribed.into_iter().collect(), parents }
+    }
+
+    /// The name is one that the options select.
+    fn selected(&self, list: &List, name: &MailboxName, row: Option<&MailboxRow>) -> bool {
+        let special = row.is_some_and(|row| row.special_use.is_some());
+        (!list.subscribed || self.subscribed.contains(name)) && (!list.special_use || special)
+    }
+}
+
+/// The names above a name.
+fn above(name: &MailboxName) -> impl Iterator<Item = MailboxName> + use<> {
+    std::iter::successors(name.parent(), MailboxName::parent)
+}
+
+impl Context {
+    /// LIST, LSUB, XLIST.
+    pub(super) fn list(&self, account: AccountId, list: &List, out: &mut Output<'_>) -> Done {
+        if list.patterns.iter().all(String::is_empty) && !list.extended && list.verb != "LSUB" {
+            // users.md I-30: the separator and the root.
+            let line = format!("* {} (\\Noselect) \"/\" \"\"\r\n", list.verb);
+            out.buffer().extend_from_slice(line.as_bytes());
+            return Ok(ok(&format!("{} completed", list.verb)));
+        }
+        let rows = self.shared.store.mailboxes(account)?;
+        let subscribed = self.shared.store.subscriptions(account)?;
+        let names = Names::new(rows, subscribed, list);
+        let patterns: Vec<Pattern> =
+            list.patterns.iter().filter_map(|p| Pattern::new(&list.reference, p)).collect();
+        let matches = |name: &MailboxName| patterns.iter().any(|pattern| pattern.matches(name));
+        // Names above a selected one that is not itself returned.
+        let mut hidden_below = HashSet::new();
+        if list.recursive || list.verb == "LSUB" {
+            for (name, row) in &names.all {
+                if names.selected(list, name, row.as_ref()) && !matches(name) {
+                    hidden_below.extend(above(name));
+                }
+            }
+        }
+        let mut order: Vec<_> = names.all.iter().collect();
+        order.sort_by_key(|(name, _)| !name.is_inbox());
+        for (name, row) in order.into_iter().filter(|(name, _)| matches(name)) {
+            let selected = names.selected(list, name, row.as_ref());
+            let below = hidden_below.contains(name);
+            if selected || below {
+                let found = Found { name, row: row.as_ref(), selected, below };
+                self.list_line(list, &names, &found, out.buffer());
+                if let Some(row) = row.as_ref().filter(|_| !list.return_status.is_empty()) {
+                    self.status(row, &list.return_status, out.buffer())?;
+                }
+            }
+        }
+        Ok(ok(&format!("{} completed", list.verb)))
+    }
+
+    fn list_line(&self, list: &List, names: &Names, found: &Found<'_>, out: &mut Vec<u8>) {
+        let lsub = list.verb == "LSUB";
+        let mut words = Vec::new();
+        match found.row {
+            // RFC 3501 §6.3.9: not subscribed itself, something below it is.
+            _ if lsub && !found.selected => words.push("\\Noselect"),
+            None if lsub => words.push("\\Noselect"),
+            None => words.push("\\NonExistent"),
+            Some(_) => {}
+        }
+        let children = names.parents.contains(found.name);
+        words.push(if children { "\\HasChildren" } else { "\\HasNoChildren" });
+        if list.return_subscribed && !lsub && names.subscribed.contains(found.name) {
+            words.push("\\Subscribed");
+        }
+        if list.verb == "XLIST" && found.name.is_inbox() {
+            words.push("\\Inbox");
+        }
+        let special = found.row.and_then(|row| row.special_use);
+        words.extend(special.map(mail::SpecialUse::attribute));
+        let start = format!("* {} ({}) \"/\" ", list.verb, words.join(" "));
+        out.extend_from_slice(start.as_bytes());
+        response::mailbox(found.name.as_str(), self.enabled.charset(), out);
+        if list.recursive && found.below {
+            // RFC 5258 §3.5.
+            out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// `* STATUS name (…)`.
+    pub(super) fn status(
+        &self,
+        row: &MailboxRow,
+        items: &[StatusItem],
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let mut words = Vec::new();
+        for item in items {
+            words.push(match item {
+                StatusItem::Messages => format!("MESSAGES {}", row.exists),
+                StatusItem::Recent => format!("RECENT {}", self.shared.store.recent(row)?),
+                StatusItem::UidNext => {
+                    format!("UIDNEXT {}", row.uidnext.map_or(u32::MAX, Uid::get))
+                }
+                StatusItem::UidValidity => format!("UIDVALIDITY {}", row.uidvalidity),
+                StatusItem::Unseen => format!("UNSEEN {}", row.unseen),
+                StatusItem::HighestModSeq => format!("HIGHESTMODSEQ {}", row.modseq),
+                StatusItem::Size => format!("SIZE {}", row.octets),
+                StatusItem::Deleted => format!("DELETED {}", row.deleted),
+                StatusItem::MailboxId => format!("MAILBOXID ({})", mailbox_id(row.id)),
+                StatusItem::AppendLimit => {
+                    format!("APPENDLIMIT {}", self.shared.settings.message_octets_max)
+                }
+            });
+        }
+        out.extend_from_slice(b"* STATUS ");
+        response::mailbox(row.name.as_str(), self.enabled.charset(), out);
+        out.extend_from_slice(format!(" ({})\r\n", words.join(" ")).as_bytes());
+        Ok(())
+    }
+}
+
+/// A name that LIST returns.
+struct Found<'a> {
+    name: &'a MailboxName,
+    row: Option<&'a MailboxRow>,
+    /// It meets the selection options.
+    selected: bool,
+    /// Something below it does that is not itself returned.
+    below: bool,
+}
+
+/// `*` is anything, `%` anything but a separator.
+struct Pattern(String);
+
+impl Pattern {
+    /// Reference and pattern put together, equal wildcards in a row made one; `None` for what is
+    /// longer than any name.
+    fn new(reference: &str, pattern: &str) -> Option<Pattern> {
+        let mut text = String::new();
+        for c in reference.chars().chain(pattern.chars()) {
+            let last = text.chars().next_back();
+            match (last, c) {
+                (Some('*'), '*' | '%') | (Some('%'), '%') => {}
+                (Some('%'), '*') => {
+                    text.pop();
+                    text.push('*');
+                }
+                _ => text.push(c),
+            }
+        }
+        (text.len() <= PATTERN_OCTETS_MAX).then_some(Pattern(text))
+    }
+
+    /// INBOX is matched in upper case (RFC 3501 §6.3.8), and so is it as the first level.
+    fn matches(&self, name: &MailboxName) -> bool {
+        let pattern = &self.0;
+        if name.is_inbox() {
+            return matches(pattern.to_uppercase().as_bytes(), b"INBOX");
+        }
+        let first = pattern.get(..5).filter(|first| first.eq_ignore_ascii_case("INBOX"));
+        if first.is_some() && name.as_str().starts_with("INBOX") {
+            let rest = pattern.get(5..).unwrap_or_default();
+            return matches(format!("INBOX{rest}").as_bytes(), name.as_str().as_bytes());
+        }
+        matches(pattern.as_bytes(), name.as_str().as_bytes())
+    }
+}
+
+/// Goes back only to the last wildcard of each kind, so the work is at most length times length.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    // Where to go on in pattern and name when it does not fit.
+    let mut star: Option<(usize, usize)> = None;
+    let mut level: Option<(usize, usize)> = None;
+    while n < name.len() || p < pattern.len() {
+        match (pattern.get(p), name.get(n)) {
+            (Some(b'*'), _) => {
+                star = Some((p + 1, n));
+                level = None;
+                p += 1;
+                continue;
+            }
+            (Some(b'%'), _) => {
+                level = Some((p + 1, n));
+                p += 1;
+                continue;
+            }
+            (Some(a), Some(b)) if a == b => {
+                (p, n) = (p + 1, n + 1);
+                continue;
+            }
+            _ => {}
+        }
+        let at = |n: usize| name.get(n).copied();
+        if let Some((after, from)) =
+            level.filter(|(_, n)| at(*n).is_some_and(|b| b != SEPARATOR as u8))
+        {
+            level = Some((after, from + 1));
+            (p, n) = (after, from + 1);
+        } else if let Some((after, from)) = star.filter(|(_, from)| *from < name.len()) {
+            star = Some((after, from + 1));
+            level = None;
+            (p, n) = (after, from + 1);
+        } else {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match() {
+        for (pattern, name, expected) in [
+            ("*", "a/b/c", true),
+            ("%", "a", true),
+            ("%", "a/b", false),
+            ("%/%", "a/b", true),
+            ("inbox", "INBOX", true),
+            ("inb%", "INBOX", true),
+            ("inbox/*", "INBOX/x", true),
+            ("a*c", "a/b/c", true),
+            ("a%c", "a/c", false),
+            ("", "a", false),
+            ("*b", "a/b", true),
+            ("Sent", "Sen", false),
+            ("%a%b/c", "xab ab/c", true),
+            ("*/%b", "a/ab/b", true),
+            ("*%*%*", "anything/at/all", true),
+            ("%*", "a/b", true),
+            ("a/%", "a", false),
+            ("%/b*", "a/b/c/d", true),
+            ("*a%", "ba/c", false),
+        ] {
+            let name = MailboxName::new(name).unwrap();
+            let pattern = Pattern::new("", pattern).unwrap();
+            assert_eq!(pattern.matches(&name), expected, "{} {name}", pattern.0);
+        }
+        let hostile = Pattern::new("", &"*%".repeat(1000)).unwrap();
+        assert_eq!(hostile.0, "*");
+    }
+}

@@ -1,0 +1,264 @@
+//! SEARCH, SORT, THREAD. RFC 3501 §6.4.4, RFC 5256; results as RFC 4731, RFC 5182, RFC 5267 §3 and
+//! RFC 9394 want them.
+
+mod order;
+mod test;
+
+use super::view::View;
+use super::{Context, Done, ok};
+use crate::drive::Output;
+use ::store::StoreError;
+use mail::{Entry, thread};
+use protocol::imap::command::Search;
+use protocol::imap::command::search::{Algorithm, Key, Returns, Sort, Thread};
+use protocol::imap::response;
+use protocol::imap::session::Answer;
+use std::time::Duration;
+use test::{Candidate, Test, uids_of};
+use tokio::time::Instant;
+
+/// How long a search goes on before the client hears that it does (users.md I-82), and how often it
+/// hears then. RFC 9585.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Messages found, with their numbers.
+type Found = Vec<(u32, Entry)>;
+
+/// Why nothing was looked for.
+enum Stopped {
+    Answer(Answer),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Stopped {
+        Stopped::Store(error)
+    }
+}
+
+fn done(result: Result<Answer, Stopped>) -> Done {
+    match result {
+        Ok(answer) | Err(Stopped::Answer(answer)) => Ok(answer),
+        Err(Stopped::Store(error)) => Err(error),
+    }
+}
+
+impl Context {
+    pub(super) async fn search(&mut self, uid: bool, search: Search, out: &mut Output<'_>) -> Done {
+        done(self.search_and_tell(uid, search, None, out).await)
+    }
+
+    pub(super) async fn sort(&mut self, uid: bool, sort: Sort, out: &mut Output<'_>) -> Done {
+        done(self.search_and_tell(uid, sort.search, Some(&sort.criteria), out).await)
+    }
+
+    pub(super) async fn thread(&mut self, uid: bool, thread: Thread, out: &mut Output<'_>) -> Done {
+        done(self.thread_and_tell(uid, thread, out).await)
+    }
+
+    async fn thread_and_tell(
+        &mut self,
+        uid: bool,
+        thread: Thread,
+        out: &mut Output<'_>,
+    ) -> Result<Answer, Stopped> {
+        let found = self.find(&thread.search.tag, &thread.search, out).await?;
+        let messages = self.thread_messages(&found).await?;
+        let threads = match thread.algorithm {
+            Algorithm::OrderedSubject => thread::ordered_subject(&messages),
+            Algorithm::References => thread::references(&messages),
+        };
+        let number = |n: usize| found.get(n).map_or(0, |message| shown(uid, message));
+        let shown = threads.show(number);
+        let blank = if shown.is_empty() { "" } else { " " };
+        out.buffer().extend_from_slice(format!("* THREAD{blank}{shown}\r\n").as_bytes());
+        Ok(ok("THREAD completed"))
+    }
+
+    async fn search_and_tell(
+        &mut self,
+        uid: bool,
+        search: Search,
+        criteria: Option<&[(protocol::imap::command::search::Criterion, bool)]>,
+        out: &mut Output<'_>,
+    ) -> Result<Answer, Stopped> {
+        if mentions_modseq(&search.key) {
+            self.enable_condstore(out);
+        }
+        let saves = search.returns.is_some_and(|returns| returns.save);
+        let found = self.find(&search.tag, &search, out).await;
+        if let (true, Err(_), Some(view)) = (saves, &found, &mut self.view) {
+            // RFC 5182 §2.1: empty after a search that fails.
+            view.saved = Vec::new();
+        }
+        let mut found = found?;
+        let verb = if criteria.is_some() { "SORT" } else { "SEARCH" };
+        if let Some(criteria) = criteria {
+            found = self.sort_messages(found, criteria).await?;
+        }
+        if let (true, Some(returns), Some(view)) = (saves, &search.returns, &mut self.view) {
+            view.saved = saved(&found, returns);
+        }
+        let returns = match search.returns {
+            // RFC 9051 §6.4.4: with IMAP4rev2 there is no SEARCH response.
+            None if self.enabled.rev2 && criteria.is_none() => {
+                Some(Returns { all: true, ..Returns::default() })
+            }
+            returns => returns,
+        };
+        let modseq = mentions_modseq(&search.key);
+        match returns {
+            None => plain(verb, uid, &found, modseq, out.buffer()),
+            Some(returns) => extended(uid, &search.tag, &found, returns, modseq, out.buffer()),
+        }
+        Ok(Answer::Ok(format!("{verb} completed")))
+    }
+
+    /// The messages of the selected mailbox that meet the key.
+    async fn find(
+        &self,
+        tag: &str,
+        search: &Search,
+        out: &mut Output<'_>,
+    ) -> Result<Found, Stopped> {
+        if !search.charset_known {
+            let text = "[BADCHARSET (UTF-8)] That charset is not known";
+            return Err(Stopped::Answer(Answer::No(text.to_owned())));
+        }
+        let Some(view) = &self.view else {
+            return Err(Stopped::Answer(Answer::Bad("Select a mailbox first".to_owned())));
+        };
+        let now = self.shared.world.clock.unix_seconds();
+        let test = Test::new(search.key.clone(), view, now);
+        let mut found = Vec::new();
+        let mut next_word = Instant::now() + PROGRESS_EVERY;
+        for (number, entry) in (1..).zip(view.told.iter()) {
+            let mut candidate = Candidate::new(number, entry);
+            if self.meets_if_there(&test, view, &mut candidate) {
+                found.push((number, *entry));
+            }
+            if candidate.was_read() {
+                // Reading is slow: let others have their turn.
+                tokio::task::yield_now().await;
+                if Instant::now() >= next_word {
+                    next_word = Instant::now() + PROGRESS_EVERY;
+                    let all = view.told.len();
+                    let line =
+                        format!("* OK [INPROGRESS (\"{tag}\" {number} {all})] Still searching\r\n");
+                    out.buffer().extend_from_slice(line.as_bytes());
+                    if out.flush().await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// A message that cannot be read, because it is gone, meets nothing.
+    fn meets_if_there(&self, test: &Test, view: &View, candidate: &mut Candidate<'_>) -> bool {
+        match self.meets(test, view, candidate) {
+            Ok(meets) => meets,
+            Err(StoreError::NotFound(_)) => false,
+            Err(error) => {
+                tracing::warn!(uid = %candidate.entry.uid, %error, "cannot search a message");
+                false
+            }
+        }
+    }
+}
+
+fn shown(uid: bool, message: &(u32, Entry)) -> u32 {
+    if uid { message.1.uid.get() } else { message.0 }
+}
+
+/// What `$` holds afterwards. RFC 5182 §2.4, RFC 9394 §3.2.
+fn saved(found: &Found, returns: &Returns) -> Vec<mail::Uid> {
+    let some = returns.min || returns.max || returns.partial.is_some();
+    if returns.all || returns.count || !some {
+        return uids_of(found.iter().map(|(_, entry)| *entry));
+    }
+    let min = found.first().filter(|_| returns.min);
+    let max = found.last().filter(|_| returns.max);
+    let window = returns.partial.map(|partial| partial.window(found)).unwrap_or_default();
+    uids_of(min.into_iter().chain(max).chain(window).map(|(_, entry)| *entry))
+}
+
+/// `* SEARCH 2 3 6`, `* SORT 3 2`.
+fn plain(verb: &str, uid: bool, found: &Found, modseq: bool, out: &mut Vec<u8>) {
+    let mut line = format!("* {verb}");
+    for message in found {
+        line.push(' ');
+        line.push_str(&shown(uid, message).to_string());
+    }
+    let highest = found.iter().map(|(_, entry)| entry.modseq).max();
+    if let Some(highest) = highest.filter(|_| modseq) {
+        line.push_str(&format!(" (MODSEQ {highest})"));
+    }
+    line.push_str("\r\n");
+    out.extend_from_slice(line.as_bytes());
+}
+
+/// `* ESEARCH (TAG "a") …`. RFC 4731 §3.1, RFC 5267 §3.1.
+fn extended(
+    uid: bool,
+    tag: &str,
+    found: &Found,
+    returns: Returns,
+    modseq: bool,
+    out: &mut Vec<u8>,
+) {
+    if returns == (Returns { save: true, ..Returns::default() }) {
+        // RFC 5182 §2.1: nothing to tell.
+        return;
+    }
+    let numbers: Vec<u32> = found.iter().map(|message| shown(uid, message)).collect();
+    let mut line = format!("* ESEARCH (TAG \"{tag}\")");
+    if uid {
+        line.push_str(" UID");
+    }
+    if let (true, Some(n)) = (returns.min, numbers.first()) {
+        line.push_str(&format!(" MIN {n}"));
+    }
+    if let (true, Some(n)) = (returns.max, numbers.last()) {
+        line.push_str(&format!(" MAX {n}"));
+    }
+    if returns.all && !numbers.is_empty() {
+        line.push_str(&format!(" ALL {}", response::set(&numbers)));
+    }
+    if let Some(partial) = returns.partial {
+        let window = response::set(partial.window(&numbers));
+        let window = if window.is_empty() { "NIL" } else { &window };
+        line.push_str(&format!(" PARTIAL ({partial} {window})"));
+    }
+    if returns.count {
+        line.push_str(&format!(" COUNT {}", numbers.len()));
+    }
+    if let Some(highest) = highest_of(found, returns).filter(|_| modseq) {
+        line.push_str(&format!(" MODSEQ {highest}"));
+    }
+    line.push_str("\r\n");
+    out.extend_from_slice(line.as_bytes());
+}
+
+/// MODSEQ of ESEARCH: of all that was found, but only of those told when these are MIN and MAX.
+/// RFC 4731 §3.2.
+fn highest_of(found: &Found, returns: Returns) -> Option<mail::ModSeq> {
+    let modseq = |message: &(u32, Entry)| message.1.modseq;
+    if returns.all || returns.count || returns.partial.is_some() || !(returns.min || returns.max) {
+        return found.iter().map(modseq).max();
+    }
+    let min = found.first().filter(|_| returns.min);
+    let max = found.last().filter(|_| returns.max);
+    min.into_iter().chain(max).map(modseq).max()
+}
+
+fn mentions_modseq(key: &Key) -> bool {
+    match key {
+        Key::ModSeq(_) => true,
+        Key::And(keys) => keys.iter().any(mentions_modseq),
+        Key::Or(a, b) => mentions_modseq(a) || mentions_modseq(b),
+        Key::Not(key) => mentions_modseq(key),
+        _ => false,
+    }
+}

@@ -1,0 +1,226 @@
+//! Search keys made ready for one mailbox, and whether a message meets them. RFC 3501 §6.4.4.
+//!
+//! Numbers, flags, dates and sizes are answered from the listing; header and body are read only for
+//! messages that everything else lets through.
+
+use crate::imap::view::View;
+use crate::imap::{Context, email_id};
+use ::store::StoreError;
+use mail::casemap::Needle;
+use mail::mime::{header_of, text};
+use mail::{ContentId, Entry, FlagBits, Uid, date, header};
+use protocol::imap::command::search::Key;
+use protocol::imap::grammar::SequenceSet;
+
+/// Octets in which the header of nearly every message ends.
+const HEADER_OCTETS_LIKELY: u64 = 16 * 1024;
+
+/// A search key with all that can be known beforehand worked out.
+pub(crate) enum Test {
+    /// All of these; the cheap ones first.
+    All(Vec<Test>),
+    Any(Vec<Test>),
+    Not(Box<Test>),
+    Never,
+    Flag(FlagBits),
+    Recent,
+    Numbers(Vec<(u32, u32)>),
+    Uids(Vec<(u32, u32)>),
+    Internal(i64, i64),
+    Saved(i64, i64),
+    Sent(i64, i64),
+    Larger(u64),
+    Smaller(u64),
+    ModSeq(u64),
+    Content(ContentId),
+    Header(Vec<u8>, Needle),
+    Body(Needle),
+    Text(Needle),
+}
+
+/// One message while it is looked at.
+pub(crate) struct Candidate<'a> {
+    pub number: u32,
+    pub entry: &'a Entry,
+    header: Option<Vec<u8>>,
+    whole: Option<Whole>,
+}
+
+/// A message that was read.
+struct Whole {
+    header: String,
+    texts: Vec<String>,
+}
+
+impl<'a> Candidate<'a> {
+    pub fn new(number: u32, entry: &'a Entry) -> Candidate<'a> {
+        Candidate { number, entry, header: None, whole: None }
+    }
+
+    /// Something of the message had to be read.
+    pub fn was_read(&self) -> bool {
+        self.header.is_some() || self.whole.is_some()
+    }
+}
+
+impl Test {
+    /// Makes a key ready for what the client was told of a mailbox.
+    pub fn new(key: Key, view: &View, now: i64) -> Test {
+        let told = &view.told;
+        match key {
+            Key::All => Test::All(Vec::new()),
+            Key::And(keys) => {
+                let mut tests: Vec<Test> =
+                    keys.into_iter().map(|key| Test::new(key, view, now)).collect();
+                tests.sort_by_key(Test::reads);
+                Test::All(tests)
+            }
+            Key::Or(a, b) => {
+                let mut tests = vec![Test::new(*a, view, now), Test::new(*b, view, now)];
+                tests.sort_by_key(Test::reads);
+                Test::Any(tests)
+            }
+            Key::Not(key) => Test::Not(Box::new(Test::new(*key, view, now))),
+            Key::Flag(flag) => told.keywords.bit(&flag).map_or(Test::Never, Test::Flag),
+            Key::Recent => Test::Recent,
+            Key::Sequence(SequenceSet::Saved) | Key::Uid(SequenceSet::Saved) => {
+                Test::Uids(view.saved.iter().map(|uid| (uid.get(), uid.get())).collect())
+            }
+            Key::Sequence(set) => Test::Numbers(set.ranges(told.len())),
+            Key::Uid(set) => Test::Uids(set.ranges(told.last().map_or(0, |entry| entry.uid.get()))),
+            Key::Internal(from, to) => Test::Internal(from, to),
+            Key::Saved(from, to) => Test::Saved(from, to),
+            Key::Older(seconds) => Test::Internal(i64::MIN, ago(now, seconds).saturating_add(1)),
+            Key::Younger(seconds) => Test::Internal(ago(now, seconds), i64::MAX),
+            Key::Sent(from, to) => Test::Sent(from, to),
+            Key::Larger(n) => Test::Larger(n),
+            Key::Smaller(n) => Test::Smaller(n),
+            Key::ModSeq(n) => Test::ModSeq(n),
+            Key::EmailId(id) => match id.strip_prefix('M').and_then(|id| id.parse().ok()) {
+                Some(n) if email_id(ContentId(n)) == id => Test::Content(ContentId(n)),
+                _ => Test::Never,
+            },
+            // RFC 8474 §5.2: we give no THREADIDs, so nothing has one.
+            Key::ThreadId(_) => Test::Never,
+            Key::Header(name, text) => Test::Header(name.into_bytes(), Needle::new(&text)),
+            Key::Body(text) => Test::Body(Needle::new(&text)),
+            Key::Text(text) => Test::Text(Needle::new(&text)),
+        }
+    }
+
+    /// It needs more than the listing.
+    pub fn reads(&self) -> bool {
+        match self {
+            Test::Sent(..) | Test::Header(..) | Test::Body(_) | Test::Text(_) => true,
+            Test::All(tests) | Test::Any(tests) => tests.iter().any(Test::reads),
+            Test::Not(test) => test.reads(),
+            _ => false,
+        }
+    }
+}
+
+/// RFC 5032 §3: so many seconds before now.
+fn ago(now: i64, seconds: u64) -> i64 {
+    now.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+impl Context {
+    /// The message meets the test.
+    pub(crate) fn meets(
+        &self,
+        test: &Test,
+        view: &View,
+        c: &mut Candidate<'_>,
+    ) -> Result<bool, StoreError> {
+        let entry = c.entry;
+        Ok(match test {
+            Test::All(tests) => {
+                for test in tests {
+                    if !self.meets(test, view, c)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Test::Any(tests) => {
+                for test in tests {
+                    if self.meets(test, view, c)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+            Test::Not(test) => !self.meets(test, view, c)?,
+            Test::Never => false,
+            Test::Flag(bits) => entry.flags.contains(*bits),
+            Test::Recent => view.is_recent(entry.uid),
+            Test::Numbers(ranges) => within(ranges, c.number),
+            Test::Uids(ranges) => within(ranges, entry.uid.get()),
+            Test::Internal(from, to) => (*from..*to).contains(&entry.date),
+            Test::Saved(from, to) => (*from..*to).contains(&i64::from(entry.saved)),
+            Test::Larger(n) => u64::from(entry.size) > *n,
+            Test::Smaller(n) => u64::from(entry.size) < *n,
+            Test::ModSeq(n) => entry.modseq.0 >= *n,
+            Test::Content(id) => entry.content == *id,
+            Test::Sent(from, to) => {
+                let sent = self.summary(entry)?.envelope.date;
+                let day = sent.as_deref().and_then(date::parse_rfc5322_local);
+                day.is_some_and(|day| (*from..*to).contains(&day))
+            }
+            Test::Header(name, needle) => header::fields(self.header(c)?).any(|field| {
+                field.name.eq_ignore_ascii_case(name)
+                    && needle.is_in(header::decode_words(field.value).trim())
+            }),
+            Test::Body(needle) => self.whole(c)?.texts.iter().any(|text| needle.is_in(text)),
+            Test::Text(needle) => {
+                let whole = self.whole(c)?;
+                needle.is_in(&whole.header) || whole.texts.iter().any(|text| needle.is_in(text))
+            }
+        })
+    }
+
+    fn header<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c [u8], StoreError> {
+        if c.header.is_none() {
+            let (id, size) = (c.entry.content, u64::from(c.entry.size));
+            let start = self.shared.store.content(id, 0..size.min(HEADER_OCTETS_LIKELY))?;
+            let likely = header_of(&start).len();
+            let header = match likely < start.len() || size <= HEADER_OCTETS_LIKELY {
+                true => start,
+                false => {
+                    let end = self.summary(c.entry)?.root.body_start;
+                    self.shared.store.content(id, 0..end)?
+                }
+            };
+            c.header = Some(header);
+        }
+        Ok(c.header.as_deref().unwrap_or_default())
+    }
+
+    fn whole<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c Whole, StoreError> {
+        let read = match c.whole.take() {
+            Some(read) => read,
+            None => {
+                let size = u64::from(c.entry.size);
+                let content = self.shared.store.content(c.entry.content, 0..size)?;
+                let root = self.summary(c.entry)?.root;
+                let head = content.get(..root.body_start as usize).unwrap_or_default();
+                let header = header::decode_words(head);
+                Whole { header, texts: text::texts(&content, &root) }
+            }
+        };
+        Ok(c.whole.insert(read))
+    }
+}
+
+fn within(ranges: &[(u32, u32)], n: u32) -> bool {
+    let at = ranges.partition_point(|(_, to)| *to < n);
+    ranges.get(at).is_some_and(|(from, _)| *from <= n)
+}
+
+/// The messages that `$` names, in order. RFC 5182 §2.1, RFC 9394 §3.2.
+pub(crate) fn uids_of(entries: impl Iterator<Item = Entry>) -> Vec<Uid> {
+    let mut uids: Vec<Uid> = entries.map(|entry| entry.uid).collect();
+    uids.sort_unstable();
+    uids.dedup();
+    uids
+}

@@ -1,0 +1,192 @@
+//! SELECT, EXAMINE, CLOSE, UNSELECT. RFC 3501 §6.3.1, §6.3.2, §6.4.2, RFC 3691, RFC 7162 §3.2.5.
+
+use super::view::{View, flag_names, flags_line};
+use super::{Context, Done, mailbox_id, refusal};
+use crate::drive::Output;
+use ::store::{MailboxRow, StoreError, Which};
+use mail::{FlagBits, ModSeq, Uid};
+use protocol::imap::command::{Resync, Select};
+use protocol::imap::grammar::SequenceSet;
+use protocol::imap::response;
+use protocol::imap::session::{Answer, State};
+
+impl Context {
+    /// SELECT, EXAMINE. A failure leaves nothing selected. RFC 3501 §6.3.1.
+    pub(super) async fn select(&mut self, select: Select, out: &mut Output<'_>) -> Done {
+        if self.view.take().is_some() {
+            // RFC 7162 §3.2.11: what follows is about the other mailbox.
+            out.buffer().extend_from_slice(b"* OK [CLOSED] The mailbox before is closed\r\n");
+        }
+        self.enabled.condstore |= select.condstore;
+        let selected = match self.row(&select.mailbox) {
+            Ok(row) => self.shared.store.select(row.id).await,
+            Err(error) => Err(error),
+        };
+        let selected = match selected {
+            Ok(selected) => selected,
+            Err(error) => {
+                return Ok(match refusal(&error) {
+                    Answer::No(text) => Answer::NoDeselected(text),
+                    answer => answer,
+                });
+            }
+        };
+        let mut view = View {
+            mailbox: selected.row.id,
+            read_only: select.examine,
+            watch: selected.watch,
+            told: selected.listing.clone(),
+            recent: Vec::new(),
+            saved: Vec::new(),
+        };
+        view.claim(&self.shared.store, &selected.listing);
+        self.tell_selected(&view, &selected.row, out.buffer());
+        if let Some(resync) = &select.resync {
+            self.resync(&view, resync, out).await?;
+        }
+        self.view = Some(view);
+        let (code, verb) = match select.examine {
+            true => ("READ-ONLY", "EXAMINE"),
+            false => ("READ-WRITE", "SELECT"),
+        };
+        Ok(Answer::OkIn(State::Selected, format!("[{code}] {verb} completed")))
+    }
+
+    /// What a mailbox is when it is selected. RFC 3501 §6.3.1, RFC 9051 §6.3.2.
+    fn tell_selected(&self, view: &View, row: &MailboxRow, out: &mut Vec<u8>) {
+        let listing = &view.told;
+        flags_line(listing, out);
+        out.extend_from_slice(format!("* {} EXISTS\r\n", listing.len()).as_bytes());
+        if self.enabled.rev2 {
+            out.extend_from_slice(b"* LIST () \"/\" ");
+            response::mailbox(row.name.as_str(), self.enabled.charset(), out);
+            out.extend_from_slice(b"\r\n");
+        } else {
+            out.extend_from_slice(format!("* {} RECENT\r\n", view.recent_count()).as_bytes());
+            let unseen = |entry: &mail::Entry| !entry.flags.contains(FlagBits::SEEN);
+            if let Some(at) = listing.iter().position(unseen) {
+                let line = format!("* OK [UNSEEN {}] First unseen\r\n", at + 1);
+                out.extend_from_slice(line.as_bytes());
+            }
+        }
+        let permanent = match view.read_only {
+            true => String::new(),
+            false => format!("{} \\*", flag_names(listing)),
+        };
+        let lines = format!(
+            "* OK [PERMANENTFLAGS ({permanent})] Flags that stay\r\n\
+             * OK [UIDVALIDITY {}] UIDs valid\r\n\
+             * OK [UIDNEXT {}] Next UID\r\n\
+             * OK [HIGHESTMODSEQ {}] Highest\r\n\
+             * OK [MAILBOXID ({})] Its id\r\n",
+            listing.uidvalidity,
+            listing.uidnext.map_or(u32::MAX, Uid::get),
+            listing.modseq,
+            mailbox_id(row.id),
+        );
+        out.extend_from_slice(lines.as_bytes());
+    }
+
+    /// What has changed since a client was last here. RFC 7162 §3.2.5.1.
+    async fn resync(
+        &self,
+        view: &View,
+        resync: &Resync,
+        out: &mut Output<'_>,
+    ) -> Result<(), StoreError> {
+        if resync.uidvalidity != u64::from(view.told.uidvalidity.0.get()) {
+            return Ok(());
+        }
+        let known = match &resync.known {
+            Some(set) => set.ranges(u32::MAX),
+            None => vec![(1, u32::MAX)],
+        };
+        let floor =
+            resync.matches.as_ref().map_or(0, |(numbers, uids)| agreed(view, numbers, uids));
+        let since = ModSeq(resync.modseq);
+        self.vanished_earlier(view, since, &known, floor, out)?;
+        for (number, entry) in view.in_ranges(&known) {
+            if entry.modseq > since {
+                view.fetch_flags(number, &entry, true, self.enabled, out.buffer());
+                if out.relieve().await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `* VANISHED (EARLIER) …`: those of `known`, above `floor`, that went after `since`.
+    pub(super) fn vanished_earlier(
+        &self,
+        view: &View,
+        since: ModSeq,
+        known: &[(u32, u32)],
+        floor: u32,
+        out: &mut Output<'_>,
+    ) -> Result<(), StoreError> {
+        let gone = self.shared.store.expunged(view.mailbox, since)?;
+        let gone =
+            gone.into_iter().map(|(from, to)| (from.get().max(floor.saturating_add(1)), to.get()));
+        let both = intersection(gone, known);
+        // What the client still counts goes later, as an ordinary VANISHED.
+        let counted = |uid: &u32| Uid::new(*uid).is_some_and(|uid| view.told.find(uid).is_ok());
+        let each = both.into_iter().flat_map(|(from, to)| from..=to);
+        let uids: Vec<u32> = each.filter(|uid| !counted(uid)).collect();
+        if !uids.is_empty() {
+            let line = format!("* VANISHED (EARLIER) {}\r\n", response::set(&uids));
+            out.buffer().extend_from_slice(line.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// CLOSE: expunges silently unless read-only. RFC 3501 §6.4.2.
+    pub(super) async fn close(&mut self) -> Done {
+        if let Some(view) = self.view.take().filter(|view| !view.read_only) {
+            match self.shared.store.expunge(view.mailbox, Which::Deleted).await {
+                Ok(_) | Err(StoreError::NoSuchMailbox) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Answer::OkIn(State::Authenticated, "CLOSE completed".to_owned()))
+    }
+}
+
+/// The highest UID up to which client and server count the same: it knows of every expunge up to
+/// there. RFC 7162 §3.2.5.2.
+fn agreed(view: &View, numbers: &SequenceSet, uids: &SequenceSet) -> u32 {
+    let each = |set: &SequenceSet| set.ranges(u32::MAX).into_iter().flat_map(|(a, b)| a..=b);
+    let pairs = each(numbers).zip(each(uids));
+    let same = |(number, uid): &(u32, u32)| {
+        view.told.at(number.saturating_sub(1)).is_some_and(|entry| entry.uid.get() == *uid)
+    };
+    let within = |(number, _): &(u32, u32)| *number <= view.told.len();
+    pairs.take_while(within).filter(same).map(|(_, uid)| uid).last().unwrap_or(0)
+}
+
+/// What is in both of two ascending lists of ranges.
+fn intersection(runs: impl Iterator<Item = (u32, u32)>, known: &[(u32, u32)]) -> Vec<(u32, u32)> {
+    let mut both = Vec::new();
+    let mut rest = known;
+    for (from, to) in runs {
+        let passed = rest.partition_point(|(_, end)| *end < from);
+        rest = rest.get(passed..).unwrap_or_default();
+        let overlap = rest.iter().take_while(|(start, _)| *start <= to);
+        both.extend(overlap.map(|(start, end)| (from.max(*start), to.min(*end))));
+    }
+    both.retain(|(from, to)| from <= to);
+    both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::intersection;
+
+    #[test]
+    fn ranges_intersect() {
+        let known = [(1, 4), (8, 10), (20, u32::MAX)];
+        let runs = [(3, 8), (10, 30), (40, 41)].into_iter();
+        assert_eq!(intersection(runs, &known), [(3, 4), (8, 8), (10, 10), (20, 30), (40, 41)]);
+        assert_eq!(intersection([(6, 5)].into_iter(), &known), []);
+    }
+}
