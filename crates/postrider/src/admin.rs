@@ -6,7 +6,7 @@ use directory::{Directory, password};
 use mail::{Address, Domain, MessageId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{AliasRow, NewAccount, QueueFilter, QueueRow, Store, StoreError};
+use store::{AliasRow, Health, NewAccount, QueueFilter, QueueRow, Store, StoreError};
 
 /// A command.
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,6 +79,8 @@ pub enum Request {
     QueueDrop {
         id: String,
     },
+    /// How the running server is.
+    Status,
 }
 
 /// What came of it.
@@ -99,10 +101,14 @@ pub struct Failure {
     pub code: u8,
 }
 
-/// EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_SOFTWARE, EX_CANTCREAT, EX_TEMPFAIL, EX_CONFIG.
+/// EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOUSER, EX_UNAVAILABLE, EX_SOFTWARE, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_CONFIG.
 pub mod exit {
+    /// The command line is wrong.
+    pub const USAGE: u8 = 64;
     /// The input is wrong.
     pub const DATA: u8 = 65;
+    /// A file to be read is not there.
+    pub const NO_INPUT: u8 = 66;
     /// No such user, domain or message.
     pub const NO_USER: u8 = 67;
     /// A service cannot be had.
@@ -111,6 +117,8 @@ pub mod exit {
     pub const SOFTWARE: u8 = 70;
     /// Something cannot be made.
     pub const CANT_CREATE: u8 = 73;
+    /// Reading or writing failed.
+    pub const IO: u8 = 74;
     /// It may work later.
     pub const TEMPORARY: u8 = 75;
     /// The configuration is wrong.
@@ -134,8 +142,25 @@ pub async fn execute(store: &Store, directory: &Directory, request: Request) -> 
         | Request::QueueHold { .. }
         | Request::QueueRelease { .. }
         | Request::QueueDrop { .. } => queue(store, request).await,
+        Request::Status => status(store),
         request => names(store, request).await,
     }
+}
+
+fn status(store: &Store) -> Outcome {
+    let (word, why) = match store.health() {
+        Health::Fine => ("fine", None),
+        Health::Full => ("full", None),
+        Health::Failed(why) => ("failed", Some(why)),
+    };
+    let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION"));
+    if let Some(why) = why {
+        let text = format!("pid {pid} runs, but its store stopped writing: {why}");
+        return Err(fail(exit::IO, format!("{text}\nCheck the disk, then start it again")));
+    }
+    let value = json!({ "running": true, "pid": pid, "version": version, "store": word });
+    let room = if word == "full" { "; the disk is nearly full: no new messages" } else { "" };
+    Ok(Response { value, text: format!("Postrider {version} runs as pid {pid}{room}") })
 }
 
 fn done(text: String) -> Outcome {

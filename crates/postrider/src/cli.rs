@@ -1,10 +1,10 @@
 //! The command line, declared once.
 
-use crate::admin::Request;
+use crate::admin::{Failure, Request, exit};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// A complete mail server: SMTP in and out, POP3, queue and store in one program.
+/// A complete mail server: SMTP in and out, IMAP, POP3, queue and store in one program.
 #[derive(Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Cli {
@@ -57,6 +57,12 @@ pub enum Command {
     /// Look at and change the queue of outgoing mail
     #[command(subcommand)]
     Queue(Queue),
+    /// Tell whether the server runs and how its store is
+    #[command(
+        after_help = "Example:\n  postrider status --root /srv/mail --json\n\nThe exit code is 0 \
+        when it runs and can write, 69 when it does not run, 74 when its store stopped writing."
+    )]
+    Status,
 }
 
 /// `setup`
@@ -99,11 +105,15 @@ pub enum Account {
         password_stdin: bool,
     },
     /// Make accounts from a file of lines 'address,password or Argon2 hash'
+    #[command(after_help = "Example:\n  postrider account import accounts.csv")]
     Import {
         /// The file
         file: PathBuf,
     },
     /// Set a password
+    #[command(
+        after_help = "Example:\n  echo new-secret | postrider account password bob@example.org --password-stdin"
+    )]
     Password {
         /// The account
         address: String,
@@ -112,21 +122,25 @@ pub enum Account {
         password_stdin: bool,
     },
     /// Switch logging in off; mail still arrives
+    #[command(after_help = "Example:\n  postrider account disable bob@example.org")]
     Disable {
         /// The account
         address: String,
     },
     /// Switch logging in on again
+    #[command(after_help = "Example:\n  postrider account enable bob@example.org")]
     Enable {
         /// The account
         address: String,
     },
     /// Remove an account and all its mail
+    #[command(after_help = "Example:\n  postrider account remove bob@example.org")]
     Remove {
         /// The account
         address: String,
     },
     /// List accounts
+    #[command(after_help = "Example:\n  postrider account list --json")]
     List,
 }
 
@@ -134,16 +148,19 @@ pub enum Account {
 #[derive(Subcommand)]
 pub enum DomainCommand {
     /// Take mail for a domain
+    #[command(after_help = "Example:\n  postrider domain add example.net")]
     Add {
         /// The domain
         domain: String,
     },
     /// Stop taking mail for a domain
+    #[command(after_help = "Example:\n  postrider domain remove example.net")]
     Remove {
         /// The domain
         domain: String,
     },
     /// Say who gets mail for unknown addresses; nobody when no address is given
+    #[command(after_help = "Example:\n  postrider domain catch-all example.net bob@example.org")]
     CatchAll {
         /// The domain
         domain: String,
@@ -151,6 +168,7 @@ pub enum DomainCommand {
         to: Option<String>,
     },
     /// List domains
+    #[command(after_help = "Example:\n  postrider domain list")]
     List,
 }
 
@@ -169,11 +187,13 @@ pub enum Alias {
         targets: Vec<String>,
     },
     /// Remove an alias
+    #[command(after_help = "Example:\n  postrider alias remove team@example.org")]
     Remove {
         /// The address
         address: String,
     },
     /// List aliases
+    #[command(after_help = "Example:\n  postrider alias list")]
     List,
 }
 
@@ -181,6 +201,7 @@ pub enum Alias {
 #[derive(Subcommand)]
 pub enum Route {
     /// Send all mail for a domain to one server
+    #[command(after_help = "Example:\n  postrider route add example.com 192.0.2.1:25")]
     Add {
         /// The domain
         domain: String,
@@ -188,11 +209,13 @@ pub enum Route {
         target: String,
     },
     /// Go by the domain's MX again
+    #[command(after_help = "Example:\n  postrider route remove example.com")]
     Remove {
         /// The domain
         domain: String,
     },
     /// List routes
+    #[command(after_help = "Example:\n  postrider route list")]
     List,
 }
 
@@ -200,6 +223,7 @@ pub enum Route {
 #[derive(Subcommand)]
 pub enum Queue {
     /// List queued messages
+    #[command(after_help = "Example:\n  postrider queue list --domain example.com")]
     List {
         /// Only with a recipient in this domain
         #[arg(long)]
@@ -209,26 +233,31 @@ pub enum Queue {
         limit: usize,
     },
     /// Show a message and its journey so far, queued or not
+    #[command(after_help = "Example:\n  postrider queue show 01JABCDEF")]
     Show {
         /// Its id, as the 250 reply and the log have it
         id: String,
     },
     /// Try a message now
+    #[command(after_help = "Example:\n  postrider queue retry 01JABCDEF")]
     Retry {
         /// Its id
         id: String,
     },
     /// Hold a message back
+    #[command(after_help = "Example:\n  postrider queue hold 01JABCDEF")]
     Hold {
         /// Its id
         id: String,
     },
     /// Let a held message go
+    #[command(after_help = "Example:\n  postrider queue release 01JABCDEF")]
     Release {
         /// Its id
         id: String,
     },
     /// Drop a message without a report to its sender
+    #[command(after_help = "Example:\n  postrider queue drop 01JABCDEF")]
     Drop {
         /// Its id
         id: String,
@@ -239,17 +268,21 @@ pub enum Queue {
 /// makes one.
 pub fn request(
     command: Command,
-    mut password: impl FnMut(bool) -> Result<String, String>,
-) -> Result<Option<Request>, String> {
+    mut password: impl FnMut(bool) -> Result<String, Failure>,
+) -> Result<Option<Request>, Failure> {
     Ok(Some(match command {
         Command::Setup(_) | Command::Serve { .. } | Command::Demo { .. } => return Ok(None),
+        Command::Status => Request::Status,
         Command::Account(command) => match command {
             Account::Add { address, password_stdin } => {
                 Request::AccountAdd { address, password: password(password_stdin)? }
             }
             Account::Import { file } => {
                 let text = std::fs::read_to_string(&file);
-                let csv = text.map_err(|error| format!("{}: {error}", file.display()))?;
+                let csv = text.map_err(|error| Failure {
+                    text: format!("{}: {error}", file.display()),
+                    code: exit::NO_INPUT,
+                })?;
                 Request::AccountImport { csv }
             }
             Account::Password { address, password_stdin } => {

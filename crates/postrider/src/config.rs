@@ -15,6 +15,10 @@ pub struct Config {
     pub hostname: String,
     /// The domain of user names without one, and of `<postmaster>`.
     pub domain: String,
+    /// Whom the server becomes once its ports are bound, when it is started as root; empty for
+    /// `postrider`, if there is such a user.
+    #[serde(default)]
+    pub user: String,
     /// Where the services listen.
     #[serde(default)]
     pub listen: Listen,
@@ -174,6 +178,7 @@ impl Config {
         Config {
             hostname: hostname.to_owned(),
             domain: domain.to_owned(),
+            user: String::new(),
             listen: Listen::default(),
             tls: Tls::default(),
             limits: Limits::default(),
@@ -243,9 +248,10 @@ impl Config {
     }
 }
 
-const COMMENTS: [(&str, &str); 10] = [
+const COMMENTS: [(&str, &str); 11] = [
     ("hostname =", "Our name, as the MX record and the certificate have it."),
     ("domain =", "The domain of user names without one."),
+    ("user =", "Whom the server becomes when started as root; empty: postrider, if it exists."),
     ("addresses =", "Each service listens here, at port_base + its standard port."),
     ("certificate =", "Read again when they change."),
     ("message_octets =", "The largest message."),

@@ -215,10 +215,11 @@ async fn start(
     };
     setup::setup(&side.root, &setup, side.password.clone()).await?;
     let config = Config::load(&side.root).map_err(trouble)?;
+    let bound = serve::bind(&config)?;
     let (ready, up) = oneshot::channel();
     let root = side.root.clone();
     let task = tokio::spawn(async move {
-        let told = serve::serve(&root, config, shutdown, |_| {
+        let told = serve::serve(&root, config, bound, shutdown, |_| {
             let _ = ready.send(());
         });
         if let Err(failure) = told.await {
@@ -394,7 +395,7 @@ async fn submit(teller: &mut Teller, one: &Side, authority: &Path) -> Outcome<St
 async fn relayed(teller: &mut Teller, one: &Side, id: &str) -> Outcome<()> {
     let request = || crate::admin::Request::QueueShow { id: id.to_owned() };
     for _ in 0..100 {
-        let response = serve::administer(&one.root, request()).await?;
+        let response = crate::control::administer(&one.root, request()).await?;
         let steps: Vec<Step> =
             serde_json::from_value(response.value["journey"].clone()).map_err(trouble)?;
         let attempt = steps.iter().find_map(|step| match step {

@@ -1,9 +1,14 @@
 //! Postrider: `main`, the command line, and the wiring.
 
 mod admin;
+mod certificate;
 mod cli;
 mod config;
+mod control;
 mod demo;
+mod housekeeping;
+mod port_owner;
+mod privilege;
 mod serve;
 mod setup;
 
@@ -11,19 +16,23 @@ use admin::{Failure, exit};
 use clap::Parser;
 use cli::{Cli, Command};
 use config::Config;
+use privilege::Root;
+use serve::Bound;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::sync::watch;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(cli)),
-        Err(error) => Err(Failure { text: error.to_string(), code: exit::SOFTWARE }),
+    privilege::harden();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => {
+            let _ = told.print();
+            return ExitCode::from(if told.use_stderr() { exit::USAGE } else { 0 });
+        }
     };
-    match outcome {
+    match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { text, code }) => {
             eprintln!("postrider: {text}");
@@ -32,10 +41,51 @@ fn main() -> ExitCode {
     }
 }
 
+fn start(cli: Cli) -> Result<(), Failure> {
+    let serving = match &cli.command {
+        Command::Serve { log_format } => Some(prepare(&cli.root, log_format)?),
+        _ => None,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| Failure { text: error.to_string(), code: exit::SOFTWARE })?;
+    match serving {
+        Some((config, bound)) => runtime.block_on(serve_until_told(&cli.root, config, bound)),
+        None => runtime.block_on(run(cli)),
+    }
+}
+
+/// Binds the ports, gives up root, confines writing: all before the process has threads, because
+/// Landlock holds for one thread and those that it starts.
+fn prepare(root: &Path, log_format: &str) -> Result<(Config, Bound), Failure> {
+    log_to_stderr(log_format);
+    let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
+    let bound = serve::bind(&config)?;
+    match privilege::drop_root(root, &config)? {
+        Root::Dropped(user) => tracing::info!(user, "gave up root"),
+        Root::Kept => tracing::warn!("runs as root; make a user: useradd --system postrider"),
+        Root::Never => {}
+    }
+    match privilege::confine(root, &config) {
+        Ok(true) => tracing::info!("writing is confined to our folders"),
+        Ok(false) => tracing::warn!("this kernel has no Landlock: writing is not confined"),
+        Err(error) => tracing::warn!(%error, "writing is not confined"),
+    }
+    Ok((config, bound))
+}
+
+fn log_to_stderr(format: &str) {
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
+    let log = log.with_max_level(tracing::Level::INFO);
+    match format {
+        "json" => log.json().flatten_event(true).init(),
+        _ => log.init(),
+    }
+}
+
 async fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { root, json, command } = cli;
     match command {
-        Command::Serve { log_format } => serve_until_told(&root, &log_format).await,
         Command::Demo { once } => demo::demo(json, once).await,
         Command::Setup(setup) => set_up(&root, &setup, json).await,
         command => {
@@ -45,9 +95,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
                 made = (!stdin).then(|| password.clone());
                 Ok(password)
             });
-            let request = request.map_err(|text| Failure { text, code: exit::DATA })?;
-            let Some(request) = request else { return Ok(()) };
-            let response = serve::administer(&root, request).await?;
+            let Some(request) = request? else { return Ok(()) };
+            let response = control::administer(&root, request).await?;
             if json {
                 let mut value = response.value;
                 if let (Some(password), Some(object)) = (made, value.as_object_mut()) {
@@ -71,11 +120,14 @@ fn say(text: &str) {
 }
 
 /// The first line of standard input, or a fresh password of 100 random bits.
-fn password(stdin: bool) -> Result<String, String> {
+fn password(stdin: bool) -> Result<String, Failure> {
     if stdin {
         let mut text = String::new();
         let read = std::io::stdin().take(64 * 1024).read_to_string(&mut text);
-        read.map_err(|error| format!("standard input: {error}"))?;
+        read.map_err(|error| Failure {
+            text: format!("standard input: {error}"),
+            code: exit::NO_INPUT,
+        })?;
         return Ok(text.lines().next().unwrap_or_default().to_owned());
     }
     use sys::random::Random as _;
@@ -92,8 +144,7 @@ fn password(stdin: bool) -> Result<String, String> {
 }
 
 async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failure> {
-    let password =
-        password(setup.password_stdin).map_err(|text| Failure { text, code: exit::DATA })?;
+    let password = password(setup.password_stdin)?;
     let config = setup::setup(root, setup, password.clone()).await?;
     let port = |n: u16| config.listen.port_base + n;
     if json {
@@ -128,14 +179,7 @@ async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failu
     Ok(())
 }
 
-async fn serve_until_told(root: &Path, log_format: &str) -> Result<(), Failure> {
-    let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
-    let log = log.with_max_level(tracing::Level::INFO);
-    match log_format {
-        "json" => log.json().flatten_event(true).init(),
-        _ => log.init(),
-    }
+async fn serve_until_told(root: &Path, config: Config, bound: Bound) -> Result<(), Failure> {
     let (down, shutdown) = watch::channel(false);
     tokio::spawn(async move {
         signalled().await;
@@ -143,7 +187,7 @@ async fn serve_until_told(root: &Path, log_format: &str) -> Result<(), Failure> 
         let _ = down.send(true);
         std::future::pending::<()>().await;
     });
-    serve::serve(root, config, shutdown, |addresses| {
+    serve::serve(root, config, bound, shutdown, |addresses| {
         for (service, address) in addresses {
             say(&format!("listening {} {address}", service.name()));
         }

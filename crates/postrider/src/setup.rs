@@ -4,7 +4,7 @@
 use crate::admin::{Failure, exit};
 use crate::cli::Setup;
 use crate::config::{Config, FILE};
-use crate::serve;
+use crate::{privilege, serve};
 use mail::{Address, Domain};
 use std::fs;
 use std::io::Write as _;
@@ -47,6 +47,7 @@ pub async fn setup(root: &Path, setup: &Setup, password: String) -> Result<Confi
     // Last, so that a set-up that failed half way can be run again.
     let text = config.text().map_err(wrong)?;
     write(&file, text.as_bytes())?;
+    privilege::give_away(root, &config)?;
     Ok(config)
 }
 

@@ -3,193 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod world;
+
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_postrider");
-
-/// A server of the test's own, killed when it goes.
-struct Server {
-    root: PathBuf,
-    base: u16,
-    child: Option<Child>,
-}
-
-impl Server {
-    fn new(name: &str, base: u16, domain: &str, set: &[String]) -> Server {
-        let root =
-            std::env::temp_dir().join(format!("postrider-test-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&root);
-        let mut server = Server { root, base, child: None };
-        let address = format!("admin@{domain}");
-        let base_text = base.to_string();
-        let mut args = vec!["setup", "--yes", "--listen", "127.0.0.1", "--port-base", &base_text];
-        let cheap =
-            ["auth.plaintext=true", "auth.hash_memory_kib=64", "store.min_free_octets=1000000"];
-        for assignment in cheap.iter().copied().chain(set.iter().map(String::as_str)) {
-            args.extend(["--set", assignment]);
-        }
-        args.extend(["--password-stdin", &address]);
-        server.run(&args, "secret\n");
-        server.start();
-        server
-    }
-
-    fn run(&self, args: &[&str], stdin: &str) -> String {
-        let mut child = Command::new(BINARY)
-            .arg("--root")
-            .arg(&self.root)
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn start(&mut self) {
-        let log =
-            std::fs::File::options().create(true).append(true).open(self.root.join("log")).unwrap();
-        let mut child = Command::new(BINARY)
-            .args(["serve", "--root"])
-            .arg(&self.root)
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = lines.by_ref().any(|line| line.is_ok_and(|line| line == "ready"));
-        assert!(ready, "{}", std::fs::read_to_string(self.root.join("log")).unwrap_or_default());
-        self.child = Some(child);
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
-    fn port(&self, standard: u16) -> u16 {
-        self.base + standard
-    }
-
-    fn talk(&self, standard: u16) -> std::io::Result<Talk> {
-        Talk::new(self.port(standard))
-    }
-
-    /// The subjects in the INBOX of an account, by POP3 (without deleting).
-    fn subjects(&self, user: &str) -> Vec<String> {
-        let mut pop3 = self.talk(110).unwrap();
-        pop3.line().unwrap();
-        for command in [format!("USER {user}"), "PASS secret".to_owned()] {
-            assert!(pop3.ask(&command).unwrap().starts_with("+OK"));
-        }
-        let stat = pop3.ask("STAT").unwrap();
-        let count: u32 = stat.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut subjects = Vec::new();
-        for n in 1..=count {
-            pop3.say(&format!("TOP {n} 0")).unwrap();
-            loop {
-                let line = pop3.line().unwrap();
-                if line == "." {
-                    break;
-                }
-                subjects.extend(line.strip_prefix("Subject: ").map(str::to_owned));
-            }
-        }
-        subjects
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-        if !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.root);
-        }
-    }
-}
-
-struct Talk {
-    reader: BufReader<TcpStream>,
-}
-
-impl Talk {
-    fn new(port: u16) -> std::io::Result<Talk> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        stream.set_nodelay(true)?;
-        Ok(Talk { reader: BufReader::new(stream) })
-    }
-    fn say(&mut self, line: &str) -> std::io::Result<()> {
-        self.reader.get_mut().write_all(format!("{line}\r\n").as_bytes())
-    }
-    fn line(&mut self) -> std::io::Result<String> {
-        let mut line = String::new();
-        if self.reader.read_line(&mut line)? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(line.trim_end_matches("\r\n").to_owned())
-    }
-    fn ask(&mut self, line: &str) -> std::io::Result<String> {
-        self.say(line)?;
-        self.line()
-    }
-    /// The last line of an SMTP reply.
-    fn smtp(&mut self, line: &str) -> std::io::Result<String> {
-        self.say(line)?;
-        self.reply()
-    }
-    fn reply(&mut self) -> std::io::Result<String> {
-        loop {
-            let line = self.line()?;
-            if line.as_bytes().get(3) != Some(&b'-') {
-                return Ok(line);
-            }
-        }
-    }
-}
-
-/// Submits a message; `Ok` only with the server's 250.
-fn submit(server: &Server, from: &str, to: &str, subject: &str) -> std::io::Result<String> {
-    let mut smtp = server.talk(587)?;
-    smtp.reply()?;
-    smtp.smtp("EHLO test")?;
-    for command in ["AUTH LOGIN", &base64(from), "c2VjcmV0"] {
-        smtp.smtp(command)?;
-    }
-    smtp.smtp(&format!("MAIL FROM:<{from}>"))?;
-    smtp.smtp(&format!("RCPT TO:<{to}>"))?;
-    smtp.smtp("DATA")?;
-    let reply = smtp.smtp(&format!("Subject: {subject}\r\n\r\nbody of {subject}\r\n."))?;
-    if reply.starts_with("250 ") { Ok(reply) } else { Err(std::io::Error::other(reply)) }
-}
-
-fn base64(text: &str) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(text)
-}
-
-/// Waits until `done`, at most `seconds`.
-fn wait(seconds: u64, mut done: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < end {
-        if done() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    false
-}
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
+use world::{BINARY, Server, Talk, submit, wait};
 
 #[test]
 fn the_demo_tells_the_whole_journey() {
@@ -205,7 +25,7 @@ fn the_demo_tells_the_whole_journey() {
 
 #[test]
 fn strangers_are_refused_what_is_not_theirs() {
-    let server = Server::new("refuse", 21_000, "here.test", &[]);
+    let server = Server::new("refuse", "here.test", &[]);
     server.run(&["account", "add", "bob@here.test", "--password-stdin"], "secret\n");
     let mut smtp = server.talk(25).unwrap();
     smtp.reply().unwrap();
@@ -240,7 +60,7 @@ fn strangers_are_refused_what_is_not_theirs() {
 
 #[test]
 fn smuggled_messages_make_no_second_message() {
-    let server = Server::new("smuggle", 21_200 + 1000, "here.test", &[]);
+    let server = Server::new("smuggle", "here.test", &[]);
     for bad in ["\n.\n", "\n.\r\n", "\r.\r", "\r\n.\n", "\r\n.\r"] {
         let mut smtp = server.talk(25).unwrap();
         smtp.reply().unwrap();
@@ -263,8 +83,8 @@ fn smuggled_messages_make_no_second_message() {
 fn what_was_accepted_survives_kill_9_on_either_side() {
     const MESSAGES: usize = 1000;
     let retry = ["relay.retry_seconds=[1]".to_owned()];
-    let mut one = Server::new("kill-one", 23_000, "one.test", &retry);
-    let mut two = Server::new("kill-two", 24_000 + 500, "two.test", &retry);
+    let mut one = Server::new("kill-one", "one.test", &retry);
+    let mut two = Server::new("kill-two", "two.test", &retry);
     one.run(&["route", "add", "two.test", &format!("127.0.0.1:{}", two.port(25))], "");
     two.run(&["route", "add", "one.test", &format!("127.0.0.1:{}", one.port(25))], "");
     let mut accepted = [HashSet::new(), HashSet::new()];
@@ -327,7 +147,7 @@ fn configuration_errors_name_the_line_and_the_nearest_key() {
 #[test]
 fn too_many_connections_are_told_so() {
     let few = ["limits.connections_per_address=3".to_owned()];
-    let server = Server::new("many", 25_000 + 500, "here.test", &few);
+    let server = Server::new("many", "here.test", &few);
     let mut kept: Vec<Talk> = (0..3).map(|_| server.talk(25).unwrap()).collect();
     for talk in &mut kept {
         assert!(talk.reply().unwrap().starts_with("220 "));
@@ -341,7 +161,7 @@ fn too_many_connections_are_told_so() {
 
 #[test]
 fn bad_input_gets_a_clear_reply_and_the_server_goes_on() {
-    let server = Server::new("bad", 27_000, "here.test", &[]);
+    let server = Server::new("bad", "here.test", &[]);
     let long = "x".repeat(100_000);
     let mut smtp = server.talk(25).unwrap();
     smtp.reply().unwrap();

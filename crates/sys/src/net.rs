@@ -66,16 +66,26 @@ impl Net for TcpNet {
     }
 
     fn listen(&self, on: SocketAddr) -> io::Result<Box<dyn Listener>> {
-        let socket = Socket::new(Domain::for_address(on), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if on.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.set_nonblocking(true)?;
-        socket.bind(&on.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(Box::new(TcpListener::from_std(socket.into())?))
+        adopt(bind(on)?)
     }
+}
+
+/// Binds a listening socket. Needs no runtime, so that it can be done before there are threads.
+pub fn bind(on: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(on), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if on.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&on.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Makes a bound socket a listener of the running runtime.
+pub fn adopt(bound: std::net::TcpListener) -> io::Result<Box<dyn Listener>> {
+    Ok(Box::new(TcpListener::from_std(bound)?))
 }
 
 impl Listener for TcpListener {

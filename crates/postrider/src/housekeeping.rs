@@ -1,0 +1,36 @@
+//! Work that is done while the server runs: space of deleted messages comes back, and everything
+//! stored is checked against its checksum in turn.
+
+use std::time::Duration;
+use store::Store;
+use tokio::sync::watch;
+
+/// Octets that a round of housekeeping moves or checks.
+const HOUSE_OCTETS: u64 = 4 << 20;
+/// Between two rounds, when there is little to do; so about 35 GB are checked a day.
+const HOUSE_PAUSE: Duration = Duration::from_secs(10);
+/// Between two rounds, when there is much to do: 20 MB a second are moved at most.
+const HOUSE_PAUSE_BUSY: Duration = Duration::from_millis(200);
+
+/// Housekeeping of the store: often while there is much to do, else now and then.
+pub async fn keep(store: Store, mut shutdown: watch::Receiver<bool>) {
+    let mut pause = HOUSE_PAUSE;
+    loop {
+        tokio::select! {
+            _ = shutdown.wait_for(|down| *down) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = match store.keep_house(HOUSE_OCTETS).await {
+            Ok(done) => {
+                if !done.removed.is_empty() {
+                    tracing::info!(segments = ?done.removed, "space of expunged messages is free");
+                }
+                if done.more { HOUSE_PAUSE_BUSY } else { HOUSE_PAUSE }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "housekeeping");
+                HOUSE_PAUSE
+            }
+        }
+    }
+}

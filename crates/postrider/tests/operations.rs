@@ -1,0 +1,285 @@
+//! What an administrator meets: ports that are taken, root given up, certificates renewed, accounts
+//! imported, a log that tells a message's story, exit codes, help.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use world::{BINARY, Server, submit, wait};
+
+fn serve(server: &Server) -> Output {
+    Command::new(BINARY).args(["serve", "--root"]).arg(&server.root).output().unwrap()
+}
+
+fn log(server: &Server) -> String {
+    fs::read_to_string(server.root.join("log")).unwrap_or_default()
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_owner() {
+    let mut server = Server::new("port", "here.test", &[]);
+    server.kill();
+    let _taken = TcpListener::bind(("127.0.0.1", server.port(587))).unwrap();
+    let output = serve(&server);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "EX_UNAVAILABLE: {text}");
+    let us = format!("(pid {})", std::process::id());
+    assert!(text.contains(&server.port(587).to_string()) && text.contains(&us), "{text}");
+}
+
+#[test]
+fn a_second_server_on_one_folder_is_refused() {
+    let server = Server::new("second", "here.test", &[]);
+    let file = server.root.join("postrider.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    // Other ports, the same data.
+    let (old, new) = (server.port(0), server.port(1));
+    let text = text.replace(&format!("port_base = {old}"), &format!("port_base = {new}"));
+    fs::write(&file, text).unwrap();
+    let output = serve(&server);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(75), "EX_TEMPFAIL: {text}");
+    let pid = server.child.as_ref().unwrap().id().to_string();
+    assert!(text.contains("in use") && text.contains(&pid), "{text}");
+}
+
+#[test]
+fn root_is_given_up_and_files_belong_to_the_user() {
+    if !is_root() {
+        eprintln!("SKIPPED: only root can give up root");
+        return;
+    }
+    let mut server = Server::new("drop", "here.test", &["user=\"nobody\"".to_owned()]);
+    let status = format!("/proc/{}/status", server.child.as_ref().unwrap().id());
+    let status = fs::read_to_string(status).unwrap();
+    let nobody = run("id", &["-u", "nobody"]);
+    let ids: Vec<&str> = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Uid:"))
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    assert_eq!(ids, [nobody.trim(); 4], "real, effective, saved and file system user");
+    let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
+    let group = run("id", &["-g", "nobody"]);
+    assert_eq!(groups.trim(), group.trim(), "no other groups are left");
+    assert!(submit(&server, "admin@here.test", "admin@here.test", "as nobody").is_ok());
+    // A command that root gives while the server is down leaves nothing that it could not read.
+    server.kill();
+    server.run(&["account", "add", "late@here.test", "--password-stdin"], "secret\n");
+    server.start();
+    assert_eq!(server.subjects("admin@here.test"), ["as nobody"]);
+    // Folders of somebody else: told, with the command that helps.
+    server.kill();
+    run("chown", &["root", server.root.join("data").to_str().unwrap()]);
+    let output = serve(&server);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    let fix = format!("chown -R nobody: {}", server.root.display());
+    assert!(text.contains(&fix), "{text}");
+}
+
+fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_process_keeps_secrets_out_of_core_files_and_other_hands() {
+    let server = Server::new("private", "here.test", &[]);
+    let pid = server.child.as_ref().unwrap().id();
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    submit(&server, "admin@here.test", "admin@here.test", "private").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    let mut open = vec![server.root.join("data"), server.root.join("tls")];
+    while let Some(path) = open.pop() {
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is {mode:o}", path.display());
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    let confined = log(&server).contains("writing is confined to our folders");
+    assert!(confined || log(&server).contains("no Landlock"), "{}", log(&server));
+}
+
+/// The serial number of the certificate that a port shows.
+fn serial(server: &Server) -> String {
+    let at = format!("127.0.0.1:{}", server.port(993));
+    let shown = Command::new("openssl")
+        .args(["s_client", "-connect", &at, "-servername", "localhost"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    let from = text.find(begin).unwrap_or_else(|| panic!("no certificate: {text}"));
+    text[from..text.find(end).unwrap()].to_owned()
+}
+
+#[test]
+fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("SKIPPED: openssl is not installed");
+        return;
+    }
+    let server = Server::new("renew", "here.test", &[]);
+    let first = serial(&server);
+    let hangup = || {
+        run("kill", &["-HUP", &server.child.as_ref().unwrap().id().to_string()]);
+    };
+    let (cert, key) = (server.root.join("tls/cert.pem"), server.root.join("tls/key.pem"));
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    fs::write(&cert, made.cert.pem()).unwrap();
+    hangup();
+    assert!(wait(10, || log(&server).contains("a new certificate is in use")), "{}", log(&server));
+    let second = serial(&server);
+    assert_ne!(first, second);
+    fs::write(&cert, "not a certificate").unwrap();
+    hangup();
+    assert!(wait(10, || log(&server).contains("certificate cannot be read")), "{}", log(&server));
+    assert_eq!(serial(&server), second, "the last good one stays in use");
+}
+
+#[test]
+fn accounts_are_imported_with_passwords_and_hashes() {
+    let server = Server::new("import", "here.test", &[]);
+    let file = server.root.join("accounts.csv");
+    fs::write(&file, "# address,password\nann@here.test,secret\n\nben@here.test, secret \n")
+        .unwrap();
+    let told = server.run(&["account", "import", file.to_str().unwrap(), "--json"], "");
+    assert!(told.contains("2 accounts"), "{told}");
+    for user in ["ann@here.test", "ben@here.test"] {
+        submit(&server, user, "admin@here.test", user).unwrap();
+    }
+    fs::write(&file, "cid@here.test,secret\nno address,secret\n").unwrap();
+    let output = Command::new(BINARY)
+        .arg("--root")
+        .arg(&server.root)
+        .args(["account", "import"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(65), "EX_DATAERR: {text}");
+    assert!(text.contains("line 2"), "{text}");
+    assert!(!server.run(&["account", "list"], "").contains("cid@"), "all or nothing");
+}
+
+#[test]
+fn the_log_tells_a_message_by_its_id() {
+    let mut server = Server::new("story", "here.test", &["relay.retry_seconds=[1]".into()]);
+    server.kill();
+    let sink = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = sink.local_addr().unwrap().port();
+    server.run(&["route", "add", "far.test", &format!("127.0.0.1:{port}")], "");
+    server.log_format = "json";
+    fs::remove_file(server.root.join("log")).unwrap();
+    server.start();
+    std::thread::spawn(move || world::sink(&sink));
+    let reply = submit(&server, "admin@here.test", "someone@far.test", "a story").unwrap();
+    let id = reply.rsplit(' ').next().unwrap().to_owned();
+    let story = || -> Vec<serde_json::Value> {
+        let text = log(&server);
+        let about = text.lines().filter(|line| line.contains(&id));
+        about.map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let told = wait(10, || story().iter().any(|event| event["message"] == "relay"));
+    assert!(told, "{}", log(&server));
+    let story = story();
+    assert!(story.iter().all(|event| event["id"] == id.as_str()), "{story:?}");
+    assert_eq!(story[0]["message"], "accepted");
+    assert!(log(&server).lines().all(|line| line.starts_with('{')), "one object a line");
+    assert!(!log(&server).contains("secret"), "the password is in the log");
+}
+
+#[test]
+fn every_command_has_help_with_an_example_and_speaks_json() {
+    let help = |args: &[&str]| run(BINARY, &[args, &["--help"]].concat());
+    for command in ["account", "domain", "alias", "route", "queue"] {
+        for line in help(&[command]).lines().skip_while(|line| *line != "Commands:").skip(1) {
+            let Some(verb) = line.split_whitespace().next() else { break };
+            if verb == "help" {
+                continue;
+            }
+            let text = help(&[command, verb]);
+            assert!(text.contains("Example"), "{command} {verb} has no example:\n{text}");
+        }
+    }
+    let server = Server::new("json", "here.test", &[]);
+    for args in [
+        &["account", "add", "x@here.test", "--json"][..],
+        &["account", "list", "--json"],
+        &["domain", "list", "--json"],
+        &["alias", "list", "--json"],
+        &["route", "list", "--json"],
+        &["queue", "list", "--json"],
+        &["status", "--json"],
+    ] {
+        let text = server.run(args, "");
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn mistakes_have_the_exit_codes_of_sysexits() {
+    let server = Server::new("exits", "here.test", &[]);
+    let secret = server.root.join("secret");
+    fs::write(&secret, "secret\n").unwrap();
+    for (args, code, told) in [
+        (&["frobnicate"][..], 64, "unrecognized"),
+        (&["account", "add", "no-address"], 65, "no-address"),
+        (&["account", "password", "nobody@here.test", "--password-stdin"], 67, "nobody@here.test"),
+        (
+            &["account", "add", "x@else.test", "--password-stdin"],
+            67,
+            "postrider domain add else.test",
+        ),
+        (&["account", "add", "admin@here.test", "--password-stdin"], 73, "exists"),
+        (&["queue", "show", "nonsense"], 65, "nonsense"),
+        (&["account", "import", "/nowhere.csv"], 66, "/nowhere.csv"),
+    ] {
+        let output = Command::new(BINARY)
+            .arg("--root")
+            .arg(&server.root)
+            .args(args)
+            .stdin(fs::File::open(&secret).unwrap())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        assert!(text.contains(told), "{args:?}: {text}");
+    }
+    let nowhere = Command::new(BINARY).args(["serve", "--root", "/nowhere"]).output().unwrap();
+    assert_eq!(nowhere.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("postrider setup"));
+}
+
+#[test]
+fn the_status_tells_who_runs_and_how_it_is() {
+    let mut server = Server::new("status", "here.test", &[]);
+    let text = server.run(&["status", "--json"], "");
+    let status: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(status["running"], true);
+    assert_eq!(status["pid"], server.child.as_ref().unwrap().id());
+    assert_eq!(status["store"], "fine");
+    server.kill();
+    let output = Command::new(BINARY)
+        .arg("--root")
+        .arg(&server.root)
+        .args(["status", "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(69), "EX_UNAVAILABLE when it is down");
+}
