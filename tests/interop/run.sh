@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Drives the real binary with real programs: curl, swaks, Python, mbsync, fetchmail, mutt, Postfix.
+# Drives the real binary with real programs: curl, swaks, IMAP libraries of Python, JavaScript and
+# Perl, mbsync, offlineimap, fetchmail, mutt, Postfix.
 # Usage: run.sh PATH-TO-POSTRIDER. Everything stays on 127.0.0.0/8. Prints 'N passed, M failed'.
 set -uo pipefail
 postrider=$(realpath "$1")
@@ -7,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 export HOME=$work
 passed=0 failed=0
-B=26000
+B=${PORT_BASE:-26000}
 smtp=$((B+25)) submission=$((B+587)) submissions=$((B+465)) imap=$((B+143)) imaps=$((B+993)) pop3=$((B+110)) pop3s=$((B+995))
 ok() { echo "ok      $1"; passed=$((passed+1)); }
 no() { echo "FAILED  $1"; failed=$((failed+1)); [ -f "$work/out" ] && tail -15 "$work/out" | sed 's/^/    /'; }
@@ -37,6 +38,37 @@ check "swaks AUTH LOGIN" swaks --server 127.0.0.1:$submission --tls --auth LOGIN
 check "swaks implicit TLS" swaks --server 127.0.0.1:$submissions --tlsc --auth PLAIN --auth-user alice@here.test --auth-password secret --from alice@here.test --to bob@here.test
 check "swaks pipelined from a stranger" swaks --server 127.0.0.1:$smtp --pipeline --from x@else.test --to bob@here.test
 check "python smtplib, imaplib, poplib" python3 "$here/clients.py" "$ca" $submission $imaps $pop3s
+
+libraries=$here/../../target/interop
+if [ -x "$libraries/venv/bin/python" ]; then
+  check "imapclient, imap-tools, aioimaplib" "$libraries/venv/bin/python" "$here/imap_clients.py" "$ca" $imaps
+fi
+if [ -d "$libraries/node_modules/imapflow" ]; then
+  check "imapflow" env NODE_MODULES_AT="$libraries/" node "$here/imapflow.mjs" $imaps
+fi
+check "Mail::IMAPClient" perl "$here/mail_imapclient.pl" "$ca" $imaps
+cat >"$work/offlineimaprc" <<RC
+[general]
+accounts = a
+metadata = $work/offline
+ui = basic
+[Account a]
+localrepository = near
+remoterepository = far
+[Repository near]
+type = Maildir
+localfolders = $work/offmail
+[Repository far]
+type = IMAP
+remotehost = localhost
+remoteport = $imaps
+remoteuser = bob@here.test
+remotepass = secret
+ssl = yes
+sslcacertfile = $ca
+RC
+check "offlineimap first sync" offlineimap -c "$work/offlineimaprc" -o
+check "offlineimap: nothing to do the second time" bash -c "! offlineimap -c $work/offlineimaprc -o 2>&1 | grep -q 'Copy message'"
 
 cat >"$work/mbsyncrc" <<RC
 IMAPAccount a
