@@ -197,7 +197,7 @@ impl House {
     }
 }
 
-/// The message of that number, 178 octets while the number has one digit.
+/// The message of that number, 164 octets while the number has one digit.
 pub fn numbered_message(n: u64) -> String {
     format!(
         "From: Fred <fred@example.net>\r\n\

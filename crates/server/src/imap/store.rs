@@ -1,6 +1,6 @@
 //! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162 §3.1.3.
 
-use super::view::Expunges;
+use super::view::{Expunges, flags_line};
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, Copied, StoreError, Which};
@@ -40,6 +40,10 @@ impl Context {
         let Some(view) = &mut self.view else { return Ok(bad_number()) };
         let before = view.told.clone();
         view.patch(&outcome.entries);
+        if before.keywords != view.told.keywords {
+            // RFC 3501 §7.2.6: the list of flags has grown.
+            flags_line(&view.told, out.buffer());
+        }
         for entry in &outcome.entries {
             let Ok(at) = before.find(entry.uid) else { continue };
             let changed = before.get(entry.uid).is_some_and(|old| old.modseq != entry.modseq);

@@ -84,12 +84,16 @@ impl Session {
         let Some(size) = usize::try_from(size).ok().filter(|size| *size <= room) else {
             return Some(self.refuse_literal(next, size, waits));
         };
-        if self.input.len() < next + size {
-            if waits && self.continued < next {
+        // Whether its octets are here already or not, so that any split of the input is answered
+        // the same, and so is `{0}` (users.md I-10).
+        if self.continued < next {
+            self.continued = next;
+            if waits {
                 self.output.extend_from_slice(b"+ Go ahead\r\n");
                 self.progress += 1;
             }
-            self.continued = next;
+        }
+        if self.input.len() < next + size {
             return Some(Some(Step::Read));
         }
         self.scanned = next + size;
