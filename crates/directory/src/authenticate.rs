@@ -1,6 +1,7 @@
 //! Passwords are proven here.
 
 use crate::limits::HASH_QUEUE_MAX;
+use crate::secret::{Secret, Use};
 use crate::{Directory, Unavailable, password};
 use mail::{AccountId, Address};
 use std::fmt;
@@ -12,6 +13,8 @@ pub struct Credentials<'a> {
     pub user: &'a str,
     /// The password.
     pub password: &'a str,
+    /// What for.
+    pub wanted: Use,
 }
 
 /// Somebody who has proven who they are.
@@ -30,6 +33,8 @@ pub enum AuthError {
     Invalid,
     /// The account is switched off.
     Disabled,
+    /// The client broke the rules of the mechanism.
+    Malformed,
     /// It cannot be found out now.
     Unavailable(String),
 }
@@ -39,6 +44,7 @@ impl fmt::Display for AuthError {
         match self {
             AuthError::Invalid => f.write_str("wrong user name or password"),
             AuthError::Disabled => f.write_str("the account is switched off"),
+            AuthError::Malformed => f.write_str("not what the mechanism wants"),
             AuthError::Unavailable(why) => write!(f, "cannot check the password now: {why}"),
         }
     }
@@ -56,13 +62,22 @@ impl Directory {
         &self,
         credentials: Credentials<'_>,
     ) -> Result<Authenticated, AuthError> {
-        let Credentials { user, password } = credentials;
+        let Credentials { user, password, wanted } = credentials;
         let account = match self.user_address(user) {
             Some(address) => self.store.lookup(&address).map_err(Unavailable::from)?.account,
             None => None,
         };
-        let secret = account.as_ref().map(|row| row.secret.clone());
-        let secret = secret.unwrap_or_else(|| self.inner.decoy.clone());
+        let secret = account.as_ref().map(|row| Secret::parse(&row.secret));
+        if let (Some(row), Some(secret)) = (&account, &secret)
+            && let Some(app) = secret.app(password)
+        {
+            return match row.disabled {
+                true => Err(AuthError::Disabled),
+                false if !app.scope.covers(wanted) => Err(AuthError::Invalid),
+                false => Ok(Authenticated { account: row.id, address: row.address.clone() }),
+            };
+        }
+        let secret = secret.map_or_else(|| self.inner.decoy.clone(), |secret| secret.password);
         let key = account.as_ref().map(|row| row.address.key()).unwrap_or_default();
         if !self.proves(&key, password, secret).await? {
             return Err(AuthError::Invalid);
@@ -74,7 +89,7 @@ impl Directory {
         }
     }
 
-    fn user_address(&self, user: &str) -> Option<Address> {
+    pub(crate) fn user_address(&self, user: &str) -> Option<Address> {
         match (Address::parse(user), &self.inner.settings.default_domain) {
             (Ok(address), _) => Some(address),
             (Err(_), Some(domain)) => Address::new(user, domain.clone()).ok(),

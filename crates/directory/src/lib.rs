@@ -4,10 +4,13 @@
 //! as a wrong password, and a directory that is down is *unavailable*, never *no such user*.
 
 pub mod authenticate;
+pub mod exchange;
 pub mod limits;
 pub mod password;
 pub mod proven;
 pub mod resolve;
+pub mod scram;
+pub mod secret;
 
 use mail::Domain;
 use std::fmt;
@@ -18,7 +21,9 @@ use sys::random::Random;
 use tokio::sync::Semaphore;
 
 pub use authenticate::{AuthError, Authenticated, Credentials};
+pub use exchange::{Channel, Exchange, Progress};
 pub use resolve::{Destination, Resolution};
+pub use secret::{Scope, Use};
 
 /// The directory cannot answer now; it may later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +66,8 @@ struct Inner {
     waiting: AtomicUsize,
     /// A hash of nothing in particular, compared when there is no such user.
     decoy: String,
+    /// Salts the SCRAM verifiers of users who are not there.
+    decoy_key: [u8; 32],
     random: Arc<dyn Random>,
 }
 
@@ -69,23 +76,31 @@ impl Directory {
     pub fn new(store: Store, random: Arc<dyn Random>, settings: Settings) -> Directory {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoy = password::decoy(settings.hash_cost);
+        let mut decoy_key = [0; 32];
+        random.fill(&mut decoy_key);
         let inner = Inner {
             settings,
             proven: proven::Proven::new(&*random),
             hashing: Semaphore::new(cores),
             waiting: AtomicUsize::new(0),
             decoy,
+            decoy_key,
             random,
         };
         Directory { store, inner: Arc::new(inner) }
     }
 
-    /// Hashes a password for storage, at the cost of the settings.
+    /// What to store for a password: its hash, at the cost of the settings, and SCRAM verifiers.
     pub async fn hash(&self, password: String) -> Result<String, Unavailable> {
         let mut salt = [0; 16];
         self.inner.random.fill(&mut salt);
         let cost = self.inner.settings.hash_cost;
-        let done = tokio::task::spawn_blocking(move || password::hash(&password, &salt, cost));
+        let done = tokio::task::spawn_blocking(move || {
+            let hash = password::hash(&password, &salt, cost)?;
+            let mut secret = secret::Secret::default();
+            secret.set_password(hash, &password, &salt);
+            Ok::<_, String>(secret.to_string())
+        });
         done.await.map_err(|e| Unavailable(e.to_string()))?.map_err(Unavailable)
     }
 }

@@ -1,5 +1,14 @@
 //! Every limit of this crate, with our reason.
 
+use std::num::NonZeroU32;
+
+/// Rounds of a SCRAM verifier. RFC 7677 §4 wants 4096 at least; phones count them at each login.
+pub const SCRAM_ITERATIONS: NonZeroU32 = match NonZeroU32::new(10_000) {
+    Some(rounds) => rounds,
+    None => NonZeroU32::MIN,
+};
+/// App passwords of one account.
+pub const APP_PASSWORDS_MAX: usize = 50;
 /// Logins that are remembered as proven.
 pub const PROVEN_MAX: usize = 10_000;
 /// Logins that may wait for a hash before further ones are told to come back.

@@ -8,6 +8,24 @@
 
 use std::time::Duration;
 
+/// How a connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Not at all.
+    Clear,
+    /// By TLS.
+    Tls,
+    /// By TLS that SASL can bind to. RFC 9266.
+    BoundTls,
+}
+
+impl Security {
+    /// There is TLS.
+    pub fn is_tls(self) -> bool {
+        self != Security::Clear
+    }
+}
+
 /// What the shell must do now.
 #[derive(Debug)]
 pub enum Step<Q> {
@@ -41,7 +59,7 @@ pub trait Machine: Send {
     /// Octets for the peer that are not written yet. The shell takes them out.
     fn output(&mut self) -> &mut Vec<u8>;
     /// TLS is up: forget everything learned before (RFC 3207 §4.2, RFC 9051 §6.2.1).
-    fn tls_started(&mut self);
+    fn tls_started(&mut self, security: Security);
     /// Octets received that no step has used yet. Not empty at [`Step::StartTls`] means that
     /// somebody put plain text before the handshake; the shell closes the connection then.
     fn has_unread_input(&self) -> bool;

@@ -5,6 +5,7 @@
 //! its client is told.
 
 use crate::limits;
+use crate::login::security;
 use protocol::machine::{Machine, Step};
 use std::cell::RefCell;
 use std::io;
@@ -121,8 +122,8 @@ where
             Step::StartTls => match secure(stream, machine, tls).await {
                 Ok((secured, facts)) => {
                     stream = secured;
+                    machine.tls_started(security(Some(&facts)));
                     handler.tls_started(facts);
-                    machine.tls_started();
                 }
                 Err(ending) => return ending,
             },

@@ -5,6 +5,7 @@ pub mod drive;
 pub mod imap;
 pub mod limits;
 pub mod listen;
+mod login;
 pub mod pop3;
 pub mod smtp;
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use protocol::machine::Machine;
+use protocol::machine::{Machine, Security};
 use protocol::{imap, pop3, smtp};
 use server::drive::{Ending, Handler, Output, drive};
 use sys::tls::TlsFacts;
@@ -45,13 +45,15 @@ async fn a_panic_ends_one_session_and_is_told() {
         login: false,
         plaintext_auth: false,
     };
-    let machine = smtp::server::Session::new(offer, false);
+    let machine = smtp::server::Session::new(offer, Security::Clear);
     let said = said_after(machine, b"NOOP\r\nVRFY x\r\nNOOP\r\n").await;
     let end = "421 4.3.0 Something went wrong here, come back later\r\n";
     assert_eq!(said, format!("220 mail.example.org ESMTP Postrider\r\n250 2.0.0 OK\r\n{end}"));
 
     let offer = pop3::Offer { stls: false, plaintext_auth: true };
-    let said = said_after(pop3::Session::new(offer, false), b"USER a\r\nPASS b\r\nNOOP\r\n").await;
+    let said =
+        said_after(pop3::Session::new(offer, Security::Clear), b"USER a\r\nPASS b\r\nNOOP\r\n")
+            .await;
     assert!(said.ends_with("-ERR [SYS/TEMP] Something went wrong here\r\n"), "{said}");
 
     let offer = imap::session::Offer {
@@ -60,7 +62,7 @@ async fn a_panic_ends_one_session_and_is_told() {
         message_octets_max: 1000,
         hidden: Vec::new(),
     };
-    let machine = imap::session::Session::new(offer, false);
+    let machine = imap::session::Session::new(offer, Security::Clear);
     let said = said_after(machine, b"a LOGIN x y\r\nb NOOP\r\n").await;
     assert!(said.lines().last().unwrap().starts_with("* BYE "), "{said}");
     assert!(!said.contains("half of an ans"));

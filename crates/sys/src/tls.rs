@@ -29,6 +29,8 @@ pub struct TlsFacts {
     pub sni: Option<String>,
     /// The peer's certificate was verified.
     pub verified: bool,
+    /// `tls-exporter` data that a login can be bound to: TLS 1.3 only. RFC 9266 §4.
+    pub binding: Option<Vec<u8>>,
 }
 
 /// The server side: one certificate, read from two files.
@@ -76,7 +78,11 @@ impl TlsServer {
         let stream = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let (_, connection) = stream.get_ref();
         let sni = connection.server_name().map(str::to_owned);
-        let facts = facts(connection, sni, false);
+        let mut facts = facts(connection, sni, false);
+        if connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3) {
+            let label = b"EXPORTER-Channel-Binding";
+            facts.binding = connection.export_keying_material(vec![0; 32], label, Some(b"")).ok();
+        }
         Ok((Box::new(stream), facts))
     }
 
@@ -196,7 +202,7 @@ fn facts(connection: &rustls::CommonState, sni: Option<String>, verified: bool) 
     let cipher = connection.negotiated_cipher_suite();
     let cipher = cipher.and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
     let cipher = cipher.replacen("TLS13_", "TLS_", 1);
-    TlsFacts { version: version.to_owned(), cipher, sni, verified }
+    TlsFacts { version: version.to_owned(), cipher, sni, verified, binding: None }
 }
 
 /// Accepts any certificate, but checks that the peer holds its key.

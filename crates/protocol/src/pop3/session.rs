@@ -5,8 +5,8 @@
 
 use super::command::Command;
 use crate::line::{Input, Line};
-use crate::machine::{Machine, Step};
-use crate::sasl::{self, Exchange, Login, Next, RESPONSE_OCTETS_MAX};
+use crate::machine::{Machine, Security, Step};
+use crate::sasl::{self, Client, Login, Mechanism, NoResponse, RESPONSE_OCTETS_MAX};
 use std::time::Duration;
 
 /// Octets of a command line. RFC 2449 §4 wants 255.
@@ -32,6 +32,8 @@ pub struct Offer {
 pub enum Question {
     /// Is this password right? Yes opens the maildrop.
     Authenticate(Login),
+    /// A step of a login; the end of it opens the maildrop.
+    Sasl(Client),
     /// Carry this out and write the whole response to the output.
     Command(Command),
     /// Delete what is marked. RFC 1939 §6.
@@ -43,6 +45,8 @@ pub enum Question {
 pub enum Answer {
     /// The password is right: the text of the greeting.
     Welcome(String),
+    /// Ask the client this, in a login.
+    Challenge(Vec<u8>),
     /// It is done, and said.
     Done,
     /// No: the text behind `-ERR`.
@@ -52,7 +56,8 @@ pub enum Answer {
 #[derive(Debug)]
 enum Phase {
     Command,
-    Sasl(Exchange),
+    /// A challenge is out.
+    Sasl,
     Asking(Asked),
     Tls,
     Closing,
@@ -74,7 +79,7 @@ pub struct Session {
     user: Option<String>,
     /// TRANSACTION state.
     open: bool,
-    tls: bool,
+    security: Security,
     errors: usize,
     progress: u64,
     going_down: bool,
@@ -82,7 +87,7 @@ pub struct Session {
 
 impl Session {
     /// A session under TLS or not yet; the greeting is in the output.
-    pub fn new(offer: Offer, tls: bool) -> Session {
+    pub fn new(offer: Offer, security: Security) -> Session {
         Session {
             offer,
             input: Input::default(),
@@ -90,7 +95,7 @@ impl Session {
             phase: Phase::Command,
             user: None,
             open: false,
-            tls,
+            security,
             errors: 0,
             progress: 0,
             going_down: false,
@@ -112,7 +117,7 @@ impl Session {
     }
 
     fn may_login(&self) -> bool {
-        self.tls || self.offer.plaintext_auth
+        self.security.is_tls() || self.offer.plaintext_auth
     }
 
     fn obey(&mut self, command: Command) -> Option<Step<Question>> {
@@ -124,7 +129,9 @@ impl Session {
                 self.phase = Phase::Closing;
             }
             command if self.open => return self.in_transaction(command),
-            Command::Stls if !self.offer.stls || self.tls => self.err("TLS is not to be had here"),
+            Command::Stls if !self.offer.stls || self.security.is_tls() => {
+                self.err("TLS is not to be had here")
+            }
             Command::Stls => {
                 self.ok("Begin TLS");
                 self.phase = Phase::Tls;
@@ -142,18 +149,17 @@ impl Session {
             },
             Command::Auth(None) if self.may_login() => {
                 self.ok("Mechanisms");
-                self.output.extend_from_slice(b"PLAIN\r\nLOGIN\r\n.\r\n");
+                for name in sasl::names(self.security) {
+                    self.output.extend_from_slice(format!("{name}\r\n").as_bytes());
+                }
+                self.output.extend_from_slice(b".\r\n");
             }
             Command::Auth(None) => {
                 self.ok("Mechanisms");
                 self.output.extend_from_slice(b".\r\n");
             }
             Command::Auth(Some((mechanism, initial))) => {
-                let initial = initial.as_deref().map(str::as_bytes);
-                match sasl::begin(&mechanism, initial) {
-                    Some((exchange, next)) => return self.sasl(exchange, next),
-                    None => self.err("Unknown mechanism; there are PLAIN and LOGIN"),
-                }
+                return self.begin_sasl(&mechanism, initial);
             }
             _ => self.err("Log in first"),
         }
@@ -183,29 +189,39 @@ impl Session {
         self.ask(Asked::Login, Question::Authenticate(login))
     }
 
-    fn sasl(&mut self, exchange: Exchange, next: Next) -> Option<Step<Question>> {
-        self.phase = Phase::Command;
-        match next {
-            Next::Challenge(text) => {
-                self.output.extend_from_slice(format!("+ {text}\r\n").as_bytes());
-                self.progress += 1;
-                self.phase = Phase::Sasl(exchange);
+    fn begin_sasl(&mut self, mechanism: &str, initial: Option<String>) -> Option<Step<Question>> {
+        let Some(mechanism) = Mechanism::parse(mechanism, self.security) else {
+            self.err("Unknown mechanism; AUTH alone lists them");
+            return None;
+        };
+        match initial.map(|argument| sasl::initial(argument.as_bytes())).transpose() {
+            Ok(first) => {
+                let begins = Client::Begins(mechanism, first);
+                Some(self.ask(Asked::Login, Question::Sasl(begins)))
             }
-            Next::Check(login) => return Some(self.login(login)),
-            Next::Aborted => self.err("Login given up"),
-            Next::Broken => self.err("That is not what the mechanism wants"),
+            Err(why) => self.no_response(why),
         }
+    }
+
+    fn no_response(&mut self, why: NoResponse) -> Option<Step<Question>> {
+        self.phase = Phase::Command;
+        self.err(match why {
+            NoResponse::Aborted => "Login given up",
+            NoResponse::Broken => "That is not what the mechanism wants",
+        });
         None
     }
 
     /// RFC 2449 §5, §6.
     fn capabilities(&mut self) {
         self.ok("Capabilities");
+        let names: Vec<&str> = sasl::names(self.security).collect();
+        let sasl = format!("SASL {}", names.join(" "));
         let mut lines = vec!["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"];
         if self.may_login() || self.open {
-            lines.extend(["USER", "SASL PLAIN LOGIN"]);
+            lines.extend(["USER", sasl.as_str()]);
         }
-        if self.offer.stls && !self.tls && !self.open {
+        if self.offer.stls && !self.security.is_tls() && !self.open {
             lines.push("STLS");
         }
         lines.extend(["EXPIRE NEVER", "IMPLEMENTATION Postrider"]);
@@ -251,11 +267,10 @@ impl Session {
             Ok(line) => line,
             Err(step) => return step,
         };
-        let Phase::Sasl(exchange) = std::mem::replace(&mut self.phase, Phase::Command) else {
-            return None;
-        };
-        let (exchange, next) = exchange.respond(&line);
-        self.sasl(exchange, next)
+        match sasl::response(&line) {
+            Ok(octets) => Some(self.ask(Asked::Login, Question::Sasl(Client::Responds(octets)))),
+            Err(why) => self.no_response(why),
+        }
     }
 }
 
@@ -279,7 +294,7 @@ impl Machine for Session {
                     None
                 }
                 Phase::Command => self.command(),
-                Phase::Sasl(_) => self.response(),
+                Phase::Sasl => self.response(),
             };
             if let Some(step) = step {
                 return step;
@@ -298,6 +313,11 @@ impl Machine for Session {
                 self.ok(&text);
             }
             (Answer::No(text), _) => self.err(&text),
+            (Answer::Challenge(octets), _) => {
+                let line = format!("+ {}\r\n", sasl::challenge(&octets));
+                self.output.extend_from_slice(line.as_bytes());
+                self.phase = Phase::Sasl;
+            }
             (Answer::Done, Asked::Update) => self.ok("Bye"),
             (Answer::Done, _) => {}
         }
@@ -310,10 +330,10 @@ impl Machine for Session {
         &mut self.output
     }
 
-    fn tls_started(&mut self) {
+    fn tls_started(&mut self, security: Security) {
         self.input.clear();
         self.user = None;
-        self.tls = true;
+        self.security = security;
         self.errors = 0;
         self.phase = Phase::Command;
         self.progress += 1;

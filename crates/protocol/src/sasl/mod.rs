@@ -1,16 +1,19 @@
-//! SASL, the server's side: PLAIN (RFC 4616) and LOGIN. RFC 4422.
+//! SASL, the server's side: mechanisms and their messages. RFC 4422.
 //!
+//! Here messages are only read and written; whether a proof is right is decided in `directory`.
 //! Each exchange stands alone; sizes are limited; a wrong step ends the exchange and nothing else.
 
 pub mod plain;
+pub mod scram;
 
+use crate::machine::Security;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Octets of one response, base64 included.
+/// Octets of one response, base64 included. RFC 4954 §4 wants 12288.
 pub const RESPONSE_OCTETS_MAX: usize = 12_288;
 
-/// What the client wants to log in with.
+/// A user name and a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     /// User name.
@@ -26,80 +29,99 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// What comes next in an exchange.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Send this challenge (base64, may be empty) and wait for a response.
-    Challenge(&'static str),
-    /// The client said everything: check it.
-    Check(Login),
+/// A mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// PLAIN. RFC 4616.
+    Plain,
+    /// LOGIN, which many clients know only (users.md S-30).
+    Login,
+    /// SCRAM. RFC 5802, RFC 7677.
+    Scram(scram::Hash, scram::Variant),
+}
+
+use scram::{Hash, Variant};
+
+/// All of them, strongest first: some clients take the first they know.
+const NAMES: [(&str, Mechanism); 6] = [
+    ("SCRAM-SHA-256-PLUS", Mechanism::Scram(Hash::Sha256, Variant::Plus)),
+    ("SCRAM-SHA-256", Mechanism::Scram(Hash::Sha256, Variant::Bare)),
+    ("SCRAM-SHA-1-PLUS", Mechanism::Scram(Hash::Sha1, Variant::Plus)),
+    ("SCRAM-SHA-1", Mechanism::Scram(Hash::Sha1, Variant::Bare)),
+    ("PLAIN", Mechanism::Plain),
+    ("LOGIN", Mechanism::Login),
+];
+
+/// The names to announce: -PLUS only where there is a channel to bind to. RFC 5802 §6.
+pub fn names(security: Security) -> impl Iterator<Item = &'static str> {
+    let bound = security == Security::BoundTls;
+    let there = move |mechanism: &Mechanism| match mechanism {
+        Mechanism::Scram(_, Variant::Plus) => bound,
+        _ => true,
+    };
+    NAMES.iter().filter(move |(_, mechanism)| there(mechanism)).map(|(name, _)| *name)
+}
+
+impl Mechanism {
+    /// The mechanism of that name, if it can be had.
+    pub fn parse(name: &str, security: Security) -> Option<Mechanism> {
+        let found = names(security).find(|known| known.eq_ignore_ascii_case(name))?;
+        NAMES.iter().find(|(known, _)| *known == found).map(|(_, mechanism)| *mechanism)
+    }
+}
+
+/// What the client does in an exchange.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Client {
+    /// It begins, perhaps with a response at once. RFC 4422 §5.
+    Begins(Mechanism, Option<Vec<u8>>),
+    /// Its response to the last challenge.
+    Responds(Vec<u8>),
+}
+
+impl std::fmt::Debug for Client {
+    /// Never shows a response.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Client::Begins(mechanism, _) => write!(f, "Begins({mechanism:?})"),
+            Client::Responds(_) => f.write_str("Responds"),
+        }
+    }
+}
+
+/// Why a line is no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoResponse {
     /// The client gave up with `*`.
     Aborted,
-    /// The client broke the rules: not base64, or not what the mechanism wants.
+    /// Not base64, or too long.
     Broken,
 }
 
-/// An exchange.
-#[derive(Debug)]
-pub enum Exchange {
-    /// PLAIN; waits for its one response.
-    Plain,
-    /// LOGIN; waits for the user name.
-    LoginUser,
-    /// LOGIN; waits for the password.
-    LoginPassword(String),
-}
-
-/// `Username:`, exactly as Outlook wants it (users.md S-30).
-const USERNAME: &str = "VXNlcm5hbWU6";
-/// `Password:`
-const PASSWORD: &str = "UGFzc3dvcmQ6";
-
-/// Begins an exchange; `None` for a mechanism that we do not have.
-pub fn begin(mechanism: &str, initial: Option<&[u8]>) -> Option<(Exchange, Next)> {
-    let (exchange, first) = if mechanism.eq_ignore_ascii_case("PLAIN") {
-        (Exchange::Plain, "")
-    } else if mechanism.eq_ignore_ascii_case("LOGIN") {
-        (Exchange::LoginUser, USERNAME)
-    } else {
-        return None;
-    };
-    Some(match initial {
-        None => (exchange, Next::Challenge(first)),
-        // RFC 4954 §4: a single "=" is an empty initial response.
-        Some(b"=") => exchange.respond(b""),
-        Some(response) => exchange.respond(response),
-    })
-}
-
-impl Exchange {
-    /// The client's next response, in base64.
-    pub fn respond(self, response: &[u8]) -> (Exchange, Next) {
-        if response == b"*" {
-            return (self, Next::Aborted);
-        }
-        if response.len() > RESPONSE_OCTETS_MAX {
-            return (self, Next::Broken);
-        }
-        let Ok(octets) = STANDARD.decode(response.trim_ascii()) else {
-            return (self, Next::Broken);
-        };
-        match self {
-            Exchange::Plain => {
-                let read = plain::parse(&octets);
-                let next = read.map_or(Next::Broken, |plain| Next::Check(plain.login()));
-                (Exchange::Plain, next)
-            }
-            Exchange::LoginUser => match String::from_utf8(octets) {
-                Ok(user) => (Exchange::LoginPassword(user), Next::Challenge(PASSWORD)),
-                Err(_) => (Exchange::LoginUser, Next::Broken),
-            },
-            Exchange::LoginPassword(user) => match String::from_utf8(octets) {
-                Ok(password) => (Exchange::LoginUser, Next::Check(Login { user, password })),
-                Err(_) => (Exchange::LoginUser, Next::Broken),
-            },
-        }
+/// A response line. RFC 4954 §4.
+pub fn response(line: &[u8]) -> Result<Vec<u8>, NoResponse> {
+    if line == b"*" {
+        return Err(NoResponse::Aborted);
     }
+    if line.len() > RESPONSE_OCTETS_MAX {
+        return Err(NoResponse::Broken);
+    }
+    STANDARD.decode(line.trim_ascii()).map_err(|_| NoResponse::Broken)
+}
+
+/// The response that came with the command; a single `=` is an empty one. RFC 4954 §4.
+pub fn initial(argument: &[u8]) -> Result<Vec<u8>, NoResponse> {
+    match argument {
+        b"=" => Ok(Vec::new()),
+        // It was not asked yet, so it cannot give up.
+        b"*" => Err(NoResponse::Broken),
+        other => response(other),
+    }
+}
+
+/// A challenge as the client gets it.
+pub fn challenge(octets: &[u8]) -> String {
+    STANDARD.encode(octets)
 }
 
 #[cfg(test)]
@@ -107,19 +129,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_and_login_exchanges() {
-        let login = Login { user: "tim".to_owned(), password: "tanstaaftanstaaf".to_owned() };
-        // RFC 4616 §4.
-        let (_, next) = begin("PLAIN", Some(b"AHRpbQB0YW5zdGFhZnRhbnN0YWFm")).unwrap();
-        assert_eq!(next, Next::Check(login.clone()));
-        let (exchange, next) = begin("login", None).unwrap();
-        assert_eq!(next, Next::Challenge("VXNlcm5hbWU6"));
-        let (exchange, next) = exchange.respond(b"dGlt");
-        assert_eq!(next, Next::Challenge("UGFzc3dvcmQ6"));
-        assert_eq!(exchange.respond(b"dGFuc3RhYWZ0YW5zdGFhZg==").1, Next::Check(login));
-        assert_eq!(begin("PLAIN", None).unwrap().0.respond(b"*").1, Next::Aborted);
-        assert_eq!(begin("PLAIN", Some(b"%%%")).unwrap().1, Next::Broken);
-        assert_eq!(begin("PLAIN", Some(b"=")).unwrap().1, Next::Broken);
-        assert!(begin("CRAM-MD5", None).is_none());
+    fn mechanisms_depend_on_the_channel() {
+        let names = |security| names(security).collect::<Vec<_>>().join(" ");
+        assert_eq!(names(Security::Tls), "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN");
+        assert!(names(Security::BoundTls).starts_with("SCRAM-SHA-256-PLUS SCRAM-SHA-256 "));
+        assert_eq!(Mechanism::parse("login", Security::Tls), Some(Mechanism::Login));
+        assert_eq!(Mechanism::parse("SCRAM-SHA-256-PLUS", Security::Tls), None);
+        assert_eq!(Mechanism::parse("CRAM-MD5", Security::Tls), None);
+    }
+
+    #[test]
+    fn responses_are_read() {
+        assert_eq!(response(b"dGlt"), Ok(b"tim".to_vec()));
+        assert_eq!(response(b""), Ok(Vec::new()));
+        assert_eq!(response(b"*"), Err(NoResponse::Aborted));
+        assert_eq!(response(b"%%%"), Err(NoResponse::Broken));
+        assert_eq!(response(&[b'A'; 12_289]), Err(NoResponse::Broken));
+        assert_eq!(initial(b"="), Ok(Vec::new()));
+        assert_eq!(initial(b"*"), Err(NoResponse::Broken));
     }
 }

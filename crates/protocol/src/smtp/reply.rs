@@ -122,7 +122,7 @@ replies! {
     /// No recipient was accepted.
     RCPT_FIRST = 503, "5.5.1", "Say RCPT first";
     /// A mechanism we do not have. RFC 4954 §4.
-    UNKNOWN_MECHANISM = 504, "5.5.4", "Unknown mechanism; there are PLAIN and LOGIN";
+    UNKNOWN_MECHANISM = 504, "5.5.4", "Unknown mechanism";
     /// Login is needed. RFC 4954 §6.
     LOGIN_FIRST = 530, "5.7.0", "Log in first";
     /// Wrong user or password. RFC 4954 §6.
@@ -155,4 +155,5 @@ replies! {
 }
 
 /// Those that are only ever said in other words.
-pub const REWORDED: [Reply; 3] = [MESSAGE_ACCEPTED, UNKNOWN_PARAMETER, NOT_YOUR_ADDRESS];
+pub const REWORDED: [Reply; 4] =
+    [MESSAGE_ACCEPTED, UNKNOWN_PARAMETER, UNKNOWN_MECHANISM, NOT_YOUR_ADDRESS];

@@ -9,8 +9,8 @@ use super::command::{Command, Mail, Rcpt};
 use super::limits::*;
 use super::reply::{self, Reply};
 use crate::line::{Input, Line};
-use crate::machine::{Machine, Step};
-use crate::sasl::{self, Exchange, Login, Next, RESPONSE_OCTETS_MAX};
+use crate::machine::{Machine, Security, Step};
+use crate::sasl::{self, Client, Mechanism, NoResponse, RESPONSE_OCTETS_MAX};
 use std::time::Duration;
 
 /// What a port offers.
@@ -51,8 +51,8 @@ pub struct Hello {
 /// What the machine asks its shell.
 #[derive(Debug)]
 pub enum Question {
-    /// Is this password right?
-    Authenticate(Login),
+    /// A step of a login.
+    Sasl(Client),
     /// May this sender send?
     Sender(Mail),
     /// Will you take mail for this recipient?
@@ -72,6 +72,8 @@ pub enum Question {
 pub enum Answer {
     /// Yes.
     Yes,
+    /// Ask the client this, in a login.
+    Challenge(Vec<u8>),
     /// The reply to give; negative means no.
     Reply(Reply),
 }
@@ -80,7 +82,8 @@ pub enum Answer {
 #[derive(Debug)]
 enum Phase {
     Command,
-    Sasl(Exchange),
+    /// A challenge is out.
+    Sasl,
     Data(DataReader),
     Chunk {
         left: u64,
@@ -119,7 +122,7 @@ pub struct Session {
     envelope: Option<Envelope>,
     /// A message is being received in chunks.
     chunks: Option<BareCheck>,
-    tls: bool,
+    security: Security,
     authenticated: bool,
     octets: u64,
     errors: usize,
@@ -129,7 +132,7 @@ pub struct Session {
 
 impl Session {
     /// A session under TLS or not yet; the greeting is in the output.
-    pub fn new(offer: Offer, tls: bool) -> Session {
+    pub fn new(offer: Offer, security: Security) -> Session {
         let mut session = Session {
             input: Input::default(),
             output: Vec::new(),
@@ -137,7 +140,7 @@ impl Session {
             hello: None,
             envelope: None,
             chunks: None,
-            tls,
+            security,
             authenticated: false,
             octets: 0,
             errors: 0,
@@ -174,7 +177,7 @@ impl Session {
 
     /// Passwords may be said now.
     fn may_login(&self) -> bool {
-        self.offer.login && (self.tls || self.offer.plaintext_auth)
+        self.offer.login && (self.security.is_tls() || self.offer.plaintext_auth)
     }
 
     fn command(&mut self) -> Option<Step<Question>> {
@@ -230,18 +233,19 @@ impl Session {
             ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"];
         lines.push(format!("SIZE {}", self.offer.size_max));
         lines.extend(fixed.map(str::to_owned));
-        if self.offer.starttls && !self.tls {
+        if self.offer.starttls && !self.security.is_tls() {
             lines.push("STARTTLS".to_owned());
         }
         if self.may_login() && !self.authenticated {
-            lines.push("AUTH PLAIN LOGIN".to_owned());
+            let names: Vec<&str> = sasl::names(self.security).collect();
+            lines.push(format!("AUTH {}", names.join(" ")));
         }
         lines.push("HELP".to_owned());
         lines
     }
 
     fn starttls(&mut self) {
-        if !self.offer.starttls || self.tls {
+        if !self.offer.starttls || self.security.is_tls() {
             return self.say(&reply::NO_TLS);
         }
         self.say(&reply::READY_FOR_TLS);
@@ -260,29 +264,44 @@ impl Session {
             self.say(&refusal);
             return None;
         }
-        match sasl::begin(mechanism, initial.as_deref().map(str::as_bytes)) {
-            Some((exchange, next)) => self.sasl(exchange, next),
-            None => {
-                self.say(&reply::UNKNOWN_MECHANISM);
-                None
+        let Some(mechanism) = Mechanism::parse(mechanism, self.security) else {
+            let names: Vec<&str> = sasl::names(self.security).collect();
+            let text = format!("Unknown mechanism; there are {}", names.join(" "));
+            self.say(&reply::UNKNOWN_MECHANISM.saying(text));
+            return None;
+        };
+        match initial.map(|argument| sasl::initial(argument.as_bytes())).transpose() {
+            Ok(first) => {
+                Some(self.ask(Pending::Login, Question::Sasl(Client::Begins(mechanism, first))))
             }
+            Err(why) => self.no_response(why),
         }
     }
 
-    fn sasl(&mut self, exchange: Exchange, next: Next) -> Option<Step<Question>> {
-        self.phase = Phase::Command;
-        match next {
-            Next::Challenge(text) => {
-                self.output.extend_from_slice(format!("334 {text}\r\n").as_bytes());
-                self.progress += 1;
-                self.phase = Phase::Sasl(exchange);
+    /// The client's response to a challenge.
+    fn response(&mut self) -> Option<Step<Question>> {
+        let line = match self.input.line(RESPONSE_OCTETS_MAX) {
+            Line::Partial => return Some(Step::Read),
+            Line::Whole(line) => line,
+            Line::TooLong => return self.no_response(NoResponse::Broken),
+            Line::Bare => {
+                self.close_with(&reply::BARE_LINE_BREAK);
+                return None;
             }
-            Next::Check(login) => {
-                return Some(self.ask(Pending::Login, Question::Authenticate(login)));
-            }
-            Next::Aborted => self.say(&reply::AUTH_ABORTED),
-            Next::Broken => self.say(&reply::BAD_BASE64),
+        };
+        match sasl::response(&line) {
+            Ok(octets) => Some(self.ask(Pending::Login, Question::Sasl(Client::Responds(octets)))),
+            Err(why) => self.no_response(why),
         }
+    }
+
+    fn no_response(&mut self, why: NoResponse) -> Option<Step<Question>> {
+        self.phase = Phase::Command;
+        let reply = match why {
+            NoResponse::Aborted => reply::AUTH_ABORTED,
+            NoResponse::Broken => reply::BAD_BASE64,
+        };
+        self.say(&reply);
         None
     }
 
@@ -499,25 +518,7 @@ impl Machine for Session {
                     None
                 }
                 Phase::Command => self.command(),
-                Phase::Sasl(_) => match self.input.line(RESPONSE_OCTETS_MAX) {
-                    Line::Partial => Some(Step::Read),
-                    Line::Whole(line) => match std::mem::replace(&mut self.phase, Phase::Command) {
-                        Phase::Sasl(exchange) => {
-                            let (exchange, next) = exchange.respond(&line);
-                            self.sasl(exchange, next)
-                        }
-                        _ => None,
-                    },
-                    Line::TooLong => {
-                        self.phase = Phase::Command;
-                        self.say(&reply::BAD_BASE64);
-                        None
-                    }
-                    Line::Bare => {
-                        self.close_with(&reply::BARE_LINE_BREAK);
-                        None
-                    }
-                },
+                Phase::Sasl => self.response(),
                 Phase::Data(_) => self.data_octets(),
                 Phase::Chunk { left, last } => {
                     let (left, last) = (*left, *last);
@@ -538,6 +539,13 @@ impl Machine for Session {
         let refusal = match answer {
             Answer::Yes => None,
             Answer::Reply(reply) => Some(reply),
+            Answer::Challenge(octets) => {
+                let line = format!("334 {}\r\n", sasl::challenge(&octets));
+                self.output.extend_from_slice(line.as_bytes());
+                self.progress += 1;
+                self.phase = Phase::Sasl;
+                return;
+            }
         };
         match (pending, refusal) {
             (Pending::Login, None) => {
@@ -585,11 +593,11 @@ impl Machine for Session {
         &mut self.output
     }
 
-    fn tls_started(&mut self) {
+    fn tls_started(&mut self, security: Security) {
         self.input.clear();
         self.hello = None;
         self.envelope = None;
-        self.tls = true;
+        self.security = security;
         self.errors = 0;
         self.phase = Phase::Command;
         self.progress += 1;

@@ -15,11 +15,11 @@ mod view;
 use crate::Shared;
 use crate::drive::{Handler, Output};
 use crate::listen::Accepted;
+use crate::login::{Logins, Step, security};
 use ::store::StoreError;
-use directory::{AuthError, Authenticated, Credentials};
+use directory::{AuthError, Authenticated};
 use protocol::imap::command::Command;
 use protocol::imap::session::{Answer, Enabled, Offer, Question, Session, State};
-use protocol::sasl::Login;
 use std::sync::Arc;
 use sys::tls::TlsFacts;
 use view::{Expunges, View};
@@ -31,6 +31,7 @@ const IDLE_KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(120)
 pub struct Context {
     pub(crate) shared: Arc<Shared>,
     accepted: Accepted,
+    logins: Logins,
     pub(crate) account: Option<Authenticated>,
     pub(crate) view: Option<View>,
     pub(crate) appending: Option<append::Appending>,
@@ -47,10 +48,11 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         message_octets_max: shared.settings.message_octets_max,
         hidden: Vec::new(),
     };
-    let machine = Session::new(offer, accepted.tls.is_some());
+    let machine = Session::new(offer, security(accepted.tls.as_ref()));
     let context = Context {
         shared,
         accepted,
+        logins: Logins::default(),
         account: None,
         view: None,
         appending: None,
@@ -94,7 +96,14 @@ pub(crate) fn refusal(error: &StoreError) -> Answer {
 impl Handler<Session> for Context {
     async fn answer(&mut self, question: Question, out: &mut Output<'_>) -> Answer {
         let done = match question {
-            Question::Authenticate(login) => Ok(self.authenticate(login).await),
+            Question::Authenticate(login) => {
+                let done = self.logins.password(&self.shared, &self.accepted, &login).await;
+                Ok(self.logged_in(done.map(Step::Done)))
+            }
+            Question::Sasl(client) => {
+                let done = self.logins.sasl(&self.shared, &self.accepted, client).await;
+                Ok(self.logged_in(done))
+            }
             Question::Command(command) => self.command(command, out).await,
             Question::Enable(enabled) => Ok(self.enable(enabled, out)),
             Question::Append(pieces, _) => self.append(pieces).await,
@@ -153,23 +162,22 @@ impl Handler<Session> for Context {
 }
 
 impl Context {
-    async fn authenticate(&mut self, login: Login) -> Answer {
-        let peer = self.accepted.peer;
-        let credentials = Credentials { user: &login.user, password: &login.password };
-        match self.shared.directory.authenticate(credentials).await {
-            Ok(who) => {
-                tracing::info!(%peer, user = %who.address, "login");
+    /// What a step of a login is in IMAP. RFC 5530 §3.
+    fn logged_in(&mut self, done: Result<Step, AuthError>) -> Answer {
+        match done {
+            Ok(Step::Challenge(text)) => Answer::Challenge(text),
+            Ok(Step::Done(who)) => {
                 self.account = Some(who);
                 ok("Logged in")
             }
-            Err(error) => {
-                tracing::info!(%peer, user = login.user, %error, "login refused");
-                Answer::No(match error {
-                    AuthError::Unavailable(_) => {
-                        "[UNAVAILABLE] Cannot check the password now".to_owned()
-                    }
-                    _ => "[AUTHENTICATIONFAILED] Wrong user name or password".to_owned(),
-                })
+            Err(AuthError::Malformed) => {
+                Answer::Bad("That is not what the mechanism wants".to_owned())
+            }
+            Err(AuthError::Unavailable(_)) => {
+                Answer::No("[UNAVAILABLE] Cannot check the password now".to_owned())
+            }
+            Err(AuthError::Invalid | AuthError::Disabled) => {
+                Answer::No("[AUTHENTICATIONFAILED] Wrong user name or password".to_owned())
             }
         }
     }

@@ -6,11 +6,11 @@
 use crate::Shared;
 use crate::drive::{Handler, Output};
 use crate::listen::Accepted;
-use directory::{AuthError, Credentials};
+use crate::login::{Logins, Step, security};
+use directory::{AuthError, Authenticated};
 use mail::{Entry, Listing, MailboxId, MailboxName, Uid};
 use protocol::machine::Machine;
 use protocol::pop3::{Answer, Command, Offer, Question, Session};
-use protocol::sasl::Login;
 use protocol::smtp::body::DataWriter;
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -25,6 +25,7 @@ const PIECE: u64 = 256 * 1024;
 pub struct Context {
     shared: Arc<Shared>,
     accepted: Accepted,
+    logins: Logins,
     drop: Option<Maildrop>,
 }
 
@@ -41,8 +42,8 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         stls: !accepted.service.implicit_tls(),
         plaintext_auth: shared.settings.plaintext_auth,
     };
-    let machine = Session::new(offer, accepted.tls.is_some());
-    (machine, Context { shared, accepted, drop: None })
+    let machine = Session::new(offer, security(accepted.tls.as_ref()));
+    (machine, Context { shared, accepted, logins: Logins::default(), drop: None })
 }
 
 impl Handler<Session> for Context {
@@ -52,7 +53,19 @@ impl Handler<Session> for Context {
         out: &mut Output<'_>,
     ) -> Answer {
         match question {
-            Question::Authenticate(login) => self.open(login).await,
+            Question::Authenticate(login) => {
+                match self.logins.password(&self.shared, &self.accepted, &login).await {
+                    Ok(who) => self.open(who).await,
+                    Err(error) => refused(&error),
+                }
+            }
+            Question::Sasl(client) => {
+                match self.logins.sasl(&self.shared, &self.accepted, client).await {
+                    Ok(Step::Challenge(text)) => Answer::Challenge(text),
+                    Ok(Step::Done(who)) => self.open(who).await,
+                    Err(error) => refused(&error),
+                }
+            }
             Question::Command(command) => self.command(command, out).await,
             Question::Update => self.update().await,
         }
@@ -63,6 +76,16 @@ impl Handler<Session> for Context {
     fn tls_started(&mut self, facts: TlsFacts) {
         self.accepted.tls = Some(facts);
     }
+}
+
+/// Why a login failed, with the code that lets a client tell a wrong password from an outage. RFC
+/// 3206 §4.
+fn refused(error: &AuthError) -> Answer {
+    no(match error {
+        AuthError::Unavailable(_) => "[SYS/TEMP] Cannot check the password now",
+        AuthError::Malformed => "That is not what the mechanism wants",
+        AuthError::Invalid | AuthError::Disabled => "[AUTH] Wrong user name or password",
+    })
 }
 
 fn no(text: &str) -> Answer {
@@ -76,20 +99,8 @@ fn line(out: &mut Output<'_>, text: std::fmt::Arguments<'_>) {
 
 impl Context {
     /// PASS, AUTH: opens the maildrop.
-    async fn open(&mut self, login: Login) -> Answer {
+    async fn open(&mut self, who: Authenticated) -> Answer {
         let peer = self.accepted.peer;
-        let credentials = Credentials { user: &login.user, password: &login.password };
-        let who = match self.shared.directory.authenticate(credentials).await {
-            Ok(who) => who,
-            Err(error) => {
-                tracing::info!(%peer, user = login.user, %error, "login refused");
-                return match error {
-                    AuthError::Unavailable(_) => no("[SYS/TEMP] Cannot check the password now"),
-                    _ => no("[AUTH] Wrong user name or password"),
-                };
-            }
-        };
-        tracing::info!(%peer, user = %who.address, "login");
         let inbox = self.shared.store.mailbox(who.account, &MailboxName::inbox());
         let selected = match inbox {
             Ok(Some(row)) => self.shared.store.select(row.id).await,

@@ -6,9 +6,11 @@ mod rcpt;
 use crate::Shared;
 use crate::drive::{Handler, Output};
 use crate::listen::{Accepted, Service};
+use crate::login::{Logins, Step, security};
 use delivery::Receiving;
-use directory::{AuthError, Authenticated, Credentials};
+use directory::{AuthError, Authenticated};
 use mail::MessageId;
+use protocol::sasl::Client;
 use protocol::smtp::command::Mail;
 use protocol::smtp::reply;
 use protocol::smtp::server::{Answer, Offer, Question, Session};
@@ -19,6 +21,7 @@ use sys::tls::TlsFacts;
 pub struct Context {
     shared: Arc<Shared>,
     accepted: Accepted,
+    logins: Logins,
     authenticated: Option<Authenticated>,
     /// The message of the present transaction.
     message: Option<MessageId>,
@@ -36,15 +39,22 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         login: accepted.service != Service::Smtp,
         plaintext_auth: settings.plaintext_auth,
     };
-    let machine = Session::new(offer, accepted.tls.is_some());
-    let context = Context { shared, accepted, authenticated: None, message: None, receiving: None };
+    let machine = Session::new(offer, security(accepted.tls.as_ref()));
+    let context = Context {
+        shared,
+        accepted,
+        logins: Logins::default(),
+        authenticated: None,
+        message: None,
+        receiving: None,
+    };
     (machine, context)
 }
 
 impl Handler<Session> for Context {
     async fn answer(&mut self, question: Question, _: &mut Output<'_>) -> Answer {
         match question {
-            Question::Authenticate(login) => self.authenticate(&login.user, &login.password).await,
+            Question::Sasl(client) => self.login(client).await,
             Question::Sender(mail) => self.sender(mail).await,
             Question::Recipient(rcpt) => self.recipient(rcpt).await,
             Question::Verify(_) => Answer::Reply(reply::CANNOT_VERIFY),
@@ -70,21 +80,18 @@ impl Handler<Session> for Context {
 
 impl Context {
     /// AUTH. RFC 4954 §4.
-    async fn authenticate(&mut self, user: &str, password: &str) -> Answer {
-        let peer = self.accepted.peer;
-        match self.shared.directory.authenticate(Credentials { user, password }).await {
-            Ok(who) => {
-                tracing::info!(%peer, user = %who.address, "login");
+    async fn login(&mut self, client: Client) -> Answer {
+        match self.logins.sasl(&self.shared, &self.accepted, client).await {
+            Ok(Step::Challenge(text)) => Answer::Challenge(text),
+            Ok(Step::Done(who)) => {
                 self.authenticated = Some(who);
                 Answer::Yes
             }
-            Err(error) => {
-                tracing::info!(%peer, user, %error, "login refused");
-                Answer::Reply(match error {
-                    AuthError::Invalid | AuthError::Disabled => reply::WRONG_PASSWORD,
-                    AuthError::Unavailable(_) => reply::AUTH_UNAVAILABLE,
-                })
-            }
+            Err(error) => Answer::Reply(match error {
+                AuthError::Invalid | AuthError::Disabled => reply::WRONG_PASSWORD,
+                AuthError::Malformed => reply::BAD_BASE64,
+                AuthError::Unavailable(_) => reply::AUTH_UNAVAILABLE,
+            }),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Asked, Phase, Question, Session, State};
 use crate::imap::command::{self, Command, Fetch, Select, search};
 use crate::machine::Step;
-use crate::sasl::{self, Exchange, Login, Next};
+use crate::sasl::{self, Client, Login, Mechanism, NoResponse};
 
 /// What is announced in every state.
 #[rustfmt::skip]
@@ -17,18 +17,20 @@ const CAPABILITIES: &[&str] = &[
 
 impl Session {
     fn may_login(&self) -> bool {
-        self.tls || self.offer.plaintext_auth
+        self.security.is_tls() || self.offer.plaintext_auth
     }
 
     /// RFC 3501 §6.1.1. Nothing is announced that is not whole.
     pub fn capabilities(&self) -> String {
+        let names = sasl::names(self.security);
+        let mechanisms: Vec<String> = names.map(|name| format!("AUTH={name}")).collect();
         let mut words = vec!["IMAP4rev1", "IMAP4rev2"];
         if self.state == State::NotAuthenticated {
-            if self.offer.starttls && !self.tls {
+            if self.offer.starttls && !self.security.is_tls() {
                 words.push("STARTTLS");
             }
             if self.may_login() {
-                words.extend(["AUTH=PLAIN", "AUTH=LOGIN"]);
+                words.extend(mechanisms.iter().map(String::as_str));
             } else {
                 words.push("LOGINDISABLED");
             }
@@ -82,7 +84,7 @@ impl Session {
                 self.tagged("OK", "Logged out");
                 self.phase = Phase::Closing;
             }
-            C::StartTls if !self.offer.starttls || self.tls || logged_in => {
+            C::StartTls if !self.offer.starttls || self.security.is_tls() || logged_in => {
                 self.tagged("BAD", "TLS is not to be had here");
             }
             C::StartTls => {
@@ -100,10 +102,7 @@ impl Session {
                 return Some(self.ask(Asked::Login, Question::Authenticate(login)));
             }
             C::Authenticate { mechanism, initial } => {
-                match sasl::begin(&mechanism, initial.as_deref()) {
-                    Some((exchange, next)) => return self.sasl(exchange, next),
-                    None => self.tagged("NO", "Unknown mechanism; there are PLAIN and LOGIN"),
-                }
+                return self.begin_sasl(&mechanism, initial);
             }
             C::Id => {
                 self.output.extend_from_slice(b"* ID (\"name\" \"Postrider\")\r\n");
@@ -172,20 +171,27 @@ impl Session {
         self.ask(Asked::Command, Question::Enable(self.enabled))
     }
 
-    pub(super) fn sasl(&mut self, exchange: Exchange, next: Next) -> Option<Step<Question>> {
-        self.phase = Phase::Command;
-        match next {
-            Next::Challenge(text) => {
-                self.output.extend_from_slice(format!("+ {text}\r\n").as_bytes());
-                self.progress += 1;
-                self.phase = Phase::Sasl(exchange);
+    fn begin_sasl(&mut self, mechanism: &str, initial: Option<Vec<u8>>) -> Option<Step<Question>> {
+        let Some(mechanism) = Mechanism::parse(mechanism, self.security) else {
+            self.tagged("NO", "Unknown mechanism; CAPABILITY lists them");
+            return None;
+        };
+        match initial.map(|argument| sasl::initial(&argument)).transpose() {
+            Ok(first) => {
+                let begins = Client::Begins(mechanism, first);
+                Some(self.ask(Asked::Login, Question::Sasl(begins)))
             }
-            Next::Check(login) => {
-                return Some(self.ask(Asked::Login, Question::Authenticate(login)));
-            }
-            Next::Aborted => self.tagged("BAD", "Login given up"),
-            Next::Broken => self.tagged("BAD", "That is not what the mechanism wants"),
+            Err(why) => self.no_response(why),
         }
+    }
+
+    pub(super) fn no_response(&mut self, why: NoResponse) -> Option<Step<Question>> {
+        self.phase = Phase::Command;
+        let text = match why {
+            NoResponse::Aborted => "Login given up",
+            NoResponse::Broken => "That is not what the mechanism wants",
+        };
+        self.tagged("BAD", text);
         None
     }
 }

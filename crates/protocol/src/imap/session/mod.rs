@@ -12,8 +12,8 @@ mod framing;
 use super::command::Command;
 use super::command::append::{Piece, Reader};
 use super::grammar::Charset;
-use crate::machine::{Machine, Step};
-use crate::sasl::{Exchange, Login, RESPONSE_OCTETS_MAX};
+use crate::machine::{Machine, Security, Step};
+use crate::sasl::{self, Client, Login, RESPONSE_OCTETS_MAX};
 use framing::line_end;
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ impl Enabled {
 pub enum Question {
     /// Is this password right?
     Authenticate(Login),
+    /// A step of a login.
+    Sasl(Client),
     /// Carry this out; untagged responses go to the output.
     Command(Command),
     /// The client switched something on: this is on now.
@@ -91,6 +93,8 @@ pub enum Answer {
     Bad(String),
     /// Yes: go on (Append, Idle), or untagged data while idling.
     Go(Vec<u8>),
+    /// Ask the client this, in a login.
+    Challenge(Vec<u8>),
 }
 
 /// RFC 3501 §3.
@@ -107,7 +111,8 @@ pub enum State {
 #[derive(Debug)]
 enum Phase {
     Command,
-    Sasl(Exchange),
+    /// A challenge is out.
+    Sasl,
     /// Within APPEND or REPLACE: text up to the next literal or the end of the line.
     Append(Reader),
     /// Octets of a message that are to come.
@@ -149,7 +154,7 @@ pub struct Session {
     scanned: usize,
     /// Up to where continuations were sent.
     continued: usize,
-    tls: bool,
+    security: Security,
     deflate: bool,
     enabled: Enabled,
     errors: usize,
@@ -159,7 +164,7 @@ pub struct Session {
 
 impl Session {
     /// A session under TLS or not yet; the greeting is in the output.
-    pub fn new(offer: Offer, tls: bool) -> Session {
+    pub fn new(offer: Offer, security: Security) -> Session {
         let mut session = Session {
             offer,
             input: Vec::new(),
@@ -169,7 +174,7 @@ impl Session {
             tag: String::new(),
             scanned: 0,
             continued: 0,
-            tls,
+            security,
             deflate: false,
             enabled: Enabled::default(),
             errors: 0,
@@ -227,11 +232,10 @@ impl Session {
         };
         let line = self.input.get(..end).unwrap_or_default().to_vec();
         self.consume(next);
-        let Phase::Sasl(exchange) = std::mem::replace(&mut self.phase, Phase::Command) else {
-            return None;
-        };
-        let (exchange, next) = exchange.respond(&line);
-        self.sasl(exchange, next)
+        match sasl::response(&line) {
+            Ok(octets) => Some(self.ask(Asked::Login, Question::Sasl(Client::Responds(octets)))),
+            Err(why) => self.no_response(why),
+        }
     }
 
     fn idle(&mut self) -> Option<Step<Question>> {
@@ -273,7 +277,7 @@ impl Machine for Session {
                     None
                 }
                 Phase::Command => self.command(),
-                Phase::Sasl(_) => self.response(),
+                Phase::Sasl => self.response(),
                 Phase::Append(reader) => {
                     let reader = reader.clone();
                     self.append_text(&reader)
@@ -329,6 +333,11 @@ impl Machine for Session {
             }
             Answer::No(text) => self.refuse("NO", &text, &asked),
             Answer::Bad(text) => self.refuse("BAD", &text, &asked),
+            Answer::Challenge(octets) => {
+                let line = format!("+ {}\r\n", sasl::challenge(&octets));
+                self.output.extend_from_slice(line.as_bytes());
+                self.phase = Phase::Sasl;
+            }
             Answer::Go(data) => match asked {
                 Asked::Append { size, waits, reader } => {
                     if waits {
@@ -351,10 +360,10 @@ impl Machine for Session {
         &mut self.output
     }
 
-    fn tls_started(&mut self) {
+    fn tls_started(&mut self, security: Security) {
         self.input.clear();
         self.scanned = 0;
-        self.tls = true;
+        self.security = security;
         self.errors = 0;
         self.phase = Phase::Command;
         self.progress += 1;

@@ -1,0 +1,188 @@
+//! A SASL exchange, step by step. RFC 4422 §3.
+//!
+//! Invariant: whoever is not there is asked the same questions, and told the same in the end, as
+//! somebody with another password.
+
+use crate::authenticate::{AuthError, Authenticated, Credentials};
+use crate::limits::SCRAM_ITERATIONS;
+use crate::scram::Verifier;
+use crate::secret::{Secret, Use};
+use crate::{Directory, Unavailable};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use protocol::sasl::scram::{self, Binding, First, Hash, Variant};
+use protocol::sasl::{Client, Mechanism, plain};
+use store::AccountRow;
+
+/// What a login is for, and what it may be bound to.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    /// What for.
+    pub wanted: Use,
+    /// `tls-exporter` data, under TLS 1.3.
+    pub binding: Option<Vec<u8>>,
+}
+
+/// An exchange that waits for a response.
+pub struct Exchange {
+    channel: Channel,
+    awaits: Awaits,
+}
+
+enum Awaits {
+    First(Mechanism),
+    LoginPassword(String),
+    ScramFinal(Box<Proof>),
+    /// The client has been sent our signature; its response is empty.
+    Farewell(Authenticated),
+}
+
+/// What a SCRAM proof is checked against.
+struct Proof {
+    hash: Hash,
+    variant: Variant,
+    first: First,
+    server_first: String,
+    nonce: String,
+    verifier: Verifier,
+    account: Option<AccountRow>,
+}
+
+/// How an exchange goes on.
+pub enum Progress {
+    /// Ask the client this.
+    Challenge(Vec<u8>, Exchange),
+    /// The client is who it says.
+    Done(Authenticated),
+}
+
+impl Directory {
+    /// The next step: the client begins, or responds to the last challenge of `exchange`.
+    pub async fn sasl(
+        &self,
+        exchange: Option<Exchange>,
+        client: Client,
+        channel: Channel,
+    ) -> Result<Progress, AuthError> {
+        let (exchange, response) = match (client, exchange) {
+            (Client::Begins(mechanism, response), _) => {
+                (Exchange { channel, awaits: Awaits::First(mechanism) }, response)
+            }
+            (Client::Responds(response), Some(exchange)) => (exchange, Some(response)),
+            (Client::Responds(_), None) => return Err(AuthError::Malformed),
+        };
+        let Exchange { channel, awaits } = exchange;
+        let ask = |text: &[u8], awaits| {
+            Ok(Progress::Challenge(text.to_vec(), Exchange { channel: channel.clone(), awaits }))
+        };
+        match (awaits, response) {
+            (Awaits::First(Mechanism::Login), None) => {
+                ask(b"Username:", Awaits::First(Mechanism::Login))
+            }
+            (Awaits::First(mechanism), None) => ask(b"", Awaits::First(mechanism)),
+            (Awaits::First(Mechanism::Login), Some(user)) => {
+                ask(b"Password:", Awaits::LoginPassword(utf8(user)?))
+            }
+            (Awaits::LoginPassword(user), Some(password)) => {
+                self.password(&user, &utf8(password)?, channel.wanted).await
+            }
+            (Awaits::First(Mechanism::Plain), Some(message)) => {
+                let login = plain::parse(&message).ok_or(AuthError::Malformed)?.login();
+                self.password(&login.user, &login.password, channel.wanted).await
+            }
+            (Awaits::First(Mechanism::Scram(hash, variant)), Some(message)) => {
+                let proof = self.scram_first(hash, variant, &message, &channel)?;
+                let text = proof.server_first.clone();
+                ask(text.as_bytes(), Awaits::ScramFinal(Box::new(proof)))
+            }
+            (Awaits::ScramFinal(proof), Some(message)) => {
+                let (signature, who) = check(*proof, &message, &channel)?;
+                ask(scram::server_final(&signature).as_bytes(), Awaits::Farewell(who))
+            }
+            (Awaits::Farewell(who), Some(nothing)) if nothing.is_empty() => Ok(Progress::Done(who)),
+            _ => Err(AuthError::Malformed),
+        }
+    }
+
+    async fn password(
+        &self,
+        user: &str,
+        password: &str,
+        wanted: Use,
+    ) -> Result<Progress, AuthError> {
+        if user.is_empty() || password.is_empty() {
+            return Err(AuthError::Malformed);
+        }
+        let credentials = Credentials { user, password, wanted };
+        self.authenticate(credentials).await.map(Progress::Done)
+    }
+
+    /// The client's first message, answered with salt and nonce. RFC 5802 §5.1, §6.
+    fn scram_first(
+        &self,
+        hash: Hash,
+        variant: Variant,
+        message: &[u8],
+        channel: &Channel,
+    ) -> Result<Proof, AuthError> {
+        let first = scram::first(message).ok_or(AuthError::Malformed)?;
+        let fits = match (variant, first.binding) {
+            (Variant::Plus, binding) => {
+                binding == Binding::TlsExporter && channel.binding.is_some()
+            }
+            (Variant::Bare, Binding::No) => true,
+            // It thinks that we cannot, and we said that we can: somebody stands between us.
+            (Variant::Bare, Binding::ServerCannot) => channel.binding.is_none(),
+            (Variant::Bare, Binding::TlsExporter) => false,
+        };
+        if !fits {
+            return Err(AuthError::Malformed);
+        }
+        let account = match self.user_address(&first.user) {
+            Some(address) => self.store.lookup(&address).map_err(Unavailable::from)?.account,
+            None => None,
+        };
+        let known = account.as_ref().map(|row| Secret::parse(&row.secret));
+        let verifier = known.as_ref().and_then(|secret| secret.verifier(hash)).cloned();
+        let decoy = || {
+            let key = self.inner.decoy_key;
+            Verifier::decoy(hash, &key, &first.user, SCRAM_ITERATIONS)
+        };
+        let verifier = verifier.unwrap_or_else(decoy);
+        let mut random = [0; 18];
+        self.inner.random.fill(&mut random);
+        let nonce = format!("{}{}", first.nonce, STANDARD_NO_PAD.encode(random));
+        let server_first = scram::server_first(&nonce, &verifier.salt, verifier.iterations);
+        Ok(Proof { hash, variant, first, server_first, nonce, verifier, account })
+    }
+}
+
+/// The client's proof: our signature and who it is, if it is right. RFC 5802 §3.
+fn check(
+    proof: Proof,
+    message: &[u8],
+    channel: &Channel,
+) -> Result<(Vec<u8>, Authenticated), AuthError> {
+    let last = scram::last(message).ok_or(AuthError::Malformed)?;
+    let mut bound = proof.first.gs2_header.clone().into_bytes();
+    if proof.variant == Variant::Plus {
+        bound.extend_from_slice(channel.binding.as_deref().unwrap_or_default());
+    }
+    if last.nonce != proof.nonce {
+        return Err(AuthError::Malformed);
+    }
+    let signed = format!("{},{},{}", proof.first.bare, proof.server_first, last.without_proof);
+    let signature = proof.verifier.check(proof.hash, &last.proof, signed.as_bytes());
+    match (signature, proof.account) {
+        (Some(_), _) if last.binding != bound => Err(AuthError::Invalid),
+        (Some(_), Some(row)) if row.disabled => Err(AuthError::Disabled),
+        (Some(signature), Some(row)) => {
+            Ok((signature, Authenticated { account: row.id, address: row.address }))
+        }
+        _ => Err(AuthError::Invalid),
+    }
+}
+
+fn utf8(octets: Vec<u8>) -> Result<String, AuthError> {
+    String::from_utf8(octets).map_err(|_| AuthError::Malformed)
+}
