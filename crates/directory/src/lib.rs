@@ -3,6 +3,7 @@
 //! Invariant: secrets are seen and compared in this crate only. An unknown user costs the same work
 //! as a wrong password, and a directory that is down is *unavailable*, never *no such user*.
 
+pub mod app;
 pub mod authenticate;
 pub mod exchange;
 pub mod limits;
@@ -20,6 +21,7 @@ use store::Store;
 use sys::random::Random;
 use tokio::sync::Semaphore;
 
+pub use app::AppError;
 pub use authenticate::{AuthError, Authenticated, Credentials};
 pub use exchange::{Channel, Exchange, Progress};
 pub use resolve::{Destination, Resolution};

@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod client;
 pub mod disk;
 pub mod house;
 pub mod model;

@@ -79,10 +79,7 @@ impl TlsServer {
         let (_, connection) = stream.get_ref();
         let sni = connection.server_name().map(str::to_owned);
         let mut facts = facts(connection, sni, false);
-        if connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3) {
-            let label = b"EXPORTER-Channel-Binding";
-            facts.binding = connection.export_keying_material(vec![0; 32], label, Some(b"")).ok();
-        }
+        facts.binding = binding(connection);
         Ok((Box::new(stream), facts))
     }
 
@@ -158,7 +155,8 @@ impl TlsClient {
         let handshake = self.connector.connect(server, stream);
         let stream = tokio::time::timeout(HANDSHAKE_WAIT, handshake).await;
         let stream = stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        let facts = facts(stream.get_ref().1, Some(name.to_owned()), self.verifies);
+        let mut facts = facts(stream.get_ref().1, Some(name.to_owned()), self.verifies);
+        facts.binding = binding(stream.get_ref().1);
         Ok((Box::new(stream), facts))
     }
 }
@@ -191,6 +189,16 @@ fn load(cert: &Path, key: &Path) -> io::Result<Arc<CertifiedKey>> {
     let private = PrivateKeyDer::from_pem_file(key).map_err(|e| named(key, &e))?;
     let made = CertifiedKey::from_der(chain, private, &provider()).map_err(|e| named(key, &e))?;
     Ok(Arc::new(made))
+}
+
+/// RFC 9266 §4; not for TLS 1.2, where it is safe with some peers only (§4.2).
+fn binding<D>(connection: &rustls::ConnectionCommon<D>) -> Option<Vec<u8>> {
+    let new_enough = connection.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3);
+    let export = || {
+        let label = b"EXPORTER-Channel-Binding";
+        connection.export_keying_material(vec![0; 32], label, Some(b"")).ok()
+    };
+    new_enough.then(export).flatten()
 }
 
 fn facts(connection: &rustls::CommonState, sni: Option<String>, verified: bool) -> TlsFacts {

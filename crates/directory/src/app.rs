@@ -1,0 +1,75 @@
+//! App passwords: one for each device, good for sending, reading or both, taken back one by one.
+
+use crate::secret::{Scope, Secret, app_password};
+use crate::{Directory, Unavailable};
+use mail::Address;
+
+/// Why an app password is not made or removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppError {
+    /// There is no such account.
+    NoSuchAccount,
+    /// The reason, in words.
+    NotAllowed(String),
+    /// The directory cannot say now.
+    Unavailable(String),
+}
+
+impl std::fmt::Display for AppError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AppError::NoSuchAccount => f.write_str("there is no such account"),
+            AppError::NotAllowed(why) | AppError::Unavailable(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<store::StoreError> for AppError {
+    fn from(error: store::StoreError) -> AppError {
+        AppError::Unavailable(Unavailable::from(error).to_string())
+    }
+}
+
+impl Directory {
+    fn secret_of(&self, address: &Address) -> Result<Secret, AppError> {
+        let account = self.store.lookup(address)?.account.ok_or(AppError::NoSuchAccount)?;
+        Ok(Secret::parse(&account.secret))
+    }
+
+    /// Makes an app password and returns it; it is shown this once.
+    pub async fn app_password_add(
+        &self,
+        address: &Address,
+        name: &str,
+        scope: Scope,
+    ) -> Result<String, AppError> {
+        let mut secret = self.secret_of(address)?;
+        let (mut random, mut salt) = ([0; 20], [0; 16]);
+        self.inner.random.fill(&mut random);
+        self.inner.random.fill(&mut salt);
+        let password = app_password(&random);
+        secret.add_app(name, scope, &password, &salt).map_err(AppError::NotAllowed)?;
+        self.store.account_set_secret(address.clone(), secret.to_string()).await?;
+        Ok(password)
+    }
+
+    /// Takes an app password back; whether there was one.
+    pub async fn app_password_remove(
+        &self,
+        address: &Address,
+        name: &str,
+    ) -> Result<bool, AppError> {
+        let mut secret = self.secret_of(address)?;
+        if !secret.remove_app(name) {
+            return Ok(false);
+        }
+        self.store.account_set_secret(address.clone(), secret.to_string()).await?;
+        Ok(true)
+    }
+
+    /// Names and scopes of an account's app passwords.
+    pub fn app_passwords(&self, address: &Address) -> Result<Vec<(String, Scope)>, AppError> {
+        let secret = self.secret_of(address)?;
+        Ok(secret.apps.into_iter().map(|app| (app.name, app.scope)).collect())
+    }
+}

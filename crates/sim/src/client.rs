@@ -1,0 +1,73 @@
+//! A client for tests that a transcript cannot tell: it computes what it says.
+
+use crate::house::House;
+use server::listen::Service;
+use std::net::SocketAddr;
+use sys::net::BoxStream;
+use sys::tls::{TlsClient, TlsFacts, Trust};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A connection to a house.
+pub struct Client {
+    stream: BoxStream,
+    buffer: Vec<u8>,
+    /// TLS, once it is up.
+    pub tls: Option<TlsFacts>,
+}
+
+impl Client {
+    /// Connects from `from`, under TLS where the service wants it.
+    pub async fn connect(house: &House, service: Service, from: [u8; 4]) -> Client {
+        let stream = Box::new(house.connect(service, SocketAddr::from((from, 40_000))));
+        let mut client = Client { stream, buffer: Vec::new(), tls: None };
+        if service.implicit_tls() {
+            client = client.start_tls().await;
+        }
+        client
+    }
+
+    /// Shakes hands.
+    pub async fn start_tls(self) -> Client {
+        let tls = TlsClient::new(&Trust::Anybody).unwrap();
+        let (stream, facts) = tls.connect("mail.example.org", self.stream).await.unwrap();
+        Client { stream, buffer: Vec::new(), tls: Some(facts) }
+    }
+
+    /// The next line; empty when the server has hung up.
+    pub async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return String::from_utf8_lossy(&line).trim_end_matches("\r\n").to_owned();
+            }
+            let mut piece = [0; 4096];
+            match self.stream.read(&mut piece).await {
+                Ok(0) | Err(_) => return String::new(),
+                Ok(n) => self.buffer.extend_from_slice(&piece[..n]),
+            }
+        }
+    }
+
+    /// Sends octets; a server that has hung up is noticed when its answer is read.
+    pub async fn send(&mut self, octets: &[u8]) {
+        let _ = self.stream.write_all(octets).await;
+        let _ = self.stream.flush().await;
+    }
+
+    /// Sends a line, and reads a reply: of SMTP to its last line, else one line.
+    pub async fn ask(&mut self, line: &str) -> String {
+        self.send(format!("{line}\r\n").as_bytes()).await;
+        self.reply().await
+    }
+
+    /// A reply: of SMTP its last line, else one line.
+    pub async fn reply(&mut self) -> String {
+        loop {
+            let line = self.line().await;
+            let code = line.get(..3).is_some_and(|c| c.bytes().all(|b| b.is_ascii_digit()));
+            if !(code && line.get(3..4) == Some("-")) {
+                return line;
+            }
+        }
+    }
+}

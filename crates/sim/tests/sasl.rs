@@ -1,0 +1,275 @@
+//! Logins end to end, in every protocol: SCRAM as a client computes it, channel binding, app
+//! passwords, and what attackers try (security.md AU-1, AU-3, AU-5).
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use aws_lc_rs::{digest, hmac, pbkdf2};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use directory::Scope;
+use server::listen::Service;
+use sim::client::Client;
+use sim::house::{House, Plan, address};
+use sim::world::SimWorld;
+use std::num::NonZeroU32;
+
+const CLEAR: [Service; 3] = [Service::Submission, Service::Imap, Service::Pop3];
+const TLS: [Service; 3] = [Service::Submissions, Service::Imaps, Service::Pop3s];
+
+async fn house() -> House {
+    let house = House::build(Plan::default(), SimWorld::new(7)).await;
+    house.add_account("alice").await;
+    house
+}
+
+/// A connection that is ready for AUTH.
+async fn ready(house: &House, service: Service) -> Client {
+    let mut client = Client::connect(house, service, [192, 0, 2, 1]).await;
+    client.reply().await;
+    if matches!(service, Service::Submission | Service::Submissions) {
+        client.ask("EHLO client.example").await;
+    }
+    client
+}
+
+fn auth(service: Service, mechanism: &str) -> String {
+    match service {
+        Service::Imap | Service::Imaps => format!("a AUTHENTICATE {mechanism}"),
+        _ => format!("AUTH {mechanism}"),
+    }
+}
+
+fn is_success(reply: &str) -> bool {
+    ["235 2.7.0", "a OK", "+OK "].iter().any(|ok| reply.starts_with(ok))
+}
+
+fn is_challenge(reply: &str) -> bool {
+    reply.starts_with("334 ") || reply.starts_with("+ ")
+}
+
+fn challenge(reply: &str) -> String {
+    assert!(is_challenge(reply), "{reply}");
+    let octets = STANDARD.decode(reply.split_once(' ').unwrap().1).unwrap();
+    String::from_utf8(octets).unwrap()
+}
+
+fn sha256_mac(key: &[u8], text: &[u8]) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text).as_ref().to_vec()
+}
+
+/// What a SCRAM client says and does.
+struct Scram<'a> {
+    user: &'a str,
+    password: &'a str,
+    header: &'a str,
+    binding: Vec<u8>,
+}
+
+impl Scram<'_> {
+    /// Plays the exchange; returns the salt that was given and the last reply.
+    async fn login(
+        &self,
+        client: &mut Client,
+        service: Service,
+        mechanism: &str,
+    ) -> (String, String) {
+        let reply = client.ask(&auth(service, mechanism)).await;
+        if !is_challenge(&reply) {
+            return (String::new(), reply);
+        }
+        let bare = format!("n={},r=clientnonce", self.user);
+        let first = STANDARD.encode(format!("{}{bare}", self.header));
+        let reply = client.ask(&first).await;
+        if !is_challenge(&reply) {
+            return (String::new(), reply);
+        }
+        let server_first = challenge(&reply);
+        let mut parts = server_first.split(',').map(|part| &part[2..]);
+        let nonce = parts.next().unwrap();
+        let salt = parts.next().unwrap().to_owned();
+        let rounds: NonZeroU32 = parts.next().unwrap().parse().unwrap();
+        assert!(nonce.starts_with("clientnonce") && nonce.len() > 20 && rounds.get() >= 4096);
+        let mut salted = [0; 32];
+        let salt_octets = STANDARD.decode(&salt).unwrap();
+        let password = self.password.as_bytes();
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt_octets, password, &mut salted);
+        let client_key = sha256_mac(&salted, b"Client Key");
+        let stored = digest::digest(&digest::SHA256, &client_key);
+        let bound = [self.header.as_bytes(), &self.binding].concat();
+        let without_proof = format!("c={},r={nonce}", STANDARD.encode(bound));
+        let signed = format!("{bare},{server_first},{without_proof}");
+        let signature = sha256_mac(stored.as_ref(), signed.as_bytes());
+        let proof: Vec<u8> = client_key.iter().zip(&signature).map(|(a, b)| a ^ b).collect();
+        let last = format!("{without_proof},p={}", STANDARD.encode(proof));
+        let reply = client.ask(&STANDARD.encode(last)).await;
+        if !is_challenge(&reply) {
+            return (salt, reply);
+        }
+        let server = sha256_mac(&sha256_mac(&salted, b"Server Key"), signed.as_bytes());
+        assert_eq!(challenge(&reply), format!("v={}", STANDARD.encode(server)));
+        (salt, client.ask("").await)
+    }
+}
+
+fn alice<'a>(password: &'a str, header: &'a str, binding: Vec<u8>) -> Scram<'a> {
+    Scram { user: "alice@example.org", password, header, binding }
+}
+
+#[tokio::test]
+async fn scram_logs_in_with_and_without_binding() {
+    let house = house().await;
+    for service in CLEAR {
+        let mut client = ready(&house, service).await;
+        let (_, reply) =
+            alice("wrong", "n,,", vec![]).login(&mut client, service, "SCRAM-SHA-256").await;
+        assert!(!is_success(&reply) && !is_challenge(&reply), "{reply}");
+        let (_, reply) =
+            alice("secret", "n,,", vec![]).login(&mut client, service, "SCRAM-SHA-256").await;
+        assert!(is_success(&reply), "{service:?}: {reply}");
+    }
+    for service in TLS {
+        let mut client = ready(&house, service).await;
+        let binding = client.tls.as_ref().unwrap().binding.clone().unwrap();
+        let header = "p=tls-exporter,,";
+        let plus = "SCRAM-SHA-256-PLUS";
+        let (_, reply) =
+            alice("secret", header, vec![0; 32]).login(&mut client, service, plus).await;
+        assert!(!is_success(&reply), "{service:?}: another channel's binding is taken");
+        // RFC 5802 §6: a client that believes we have no -PLUS was lied to.
+        let (_, reply) =
+            alice("secret", "y,,", vec![]).login(&mut client, service, "SCRAM-SHA-256").await;
+        assert!(!is_success(&reply), "{service:?}: a downgrade goes unnoticed");
+        let (_, reply) = alice("secret", header, binding).login(&mut client, service, plus).await;
+        assert!(is_success(&reply), "{service:?}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn au_1_who_is_not_there_looks_like_a_wrong_password() {
+    let house = house().await;
+    for service in CLEAR {
+        let mut salts = Vec::new();
+        let mut replies = Vec::new();
+        for (user, times) in [("nobody@example.org", 2), ("alice@example.org", 1)] {
+            for _ in 0..times {
+                let mut client = ready(&house, service).await;
+                let who = Scram { user, ..alice("wrong", "n,,", vec![]) };
+                let (salt, reply) = who.login(&mut client, service, "SCRAM-SHA-256").await;
+                salts.push(salt);
+                replies.push(reply);
+                let plain = STANDARD.encode(format!("\0{user}\0wrong"));
+                let line = auth(service, "PLAIN");
+                replies.push(client.ask(&format!("{line} {plain}")).await);
+            }
+        }
+        assert_eq!(salts[0], salts[1], "a salt that changes tells that nobody is there");
+        assert_eq!(salts[0].len(), salts[2].len());
+        assert!(replies.iter().all(|reply| *reply == replies[0]), "{replies:?}");
+    }
+}
+
+#[tokio::test]
+async fn au_3_broken_exchanges_end_themselves_and_nothing_else() {
+    let house = house().await;
+    let long = "A".repeat(13_000);
+    let half = STANDARD.encode("n,,n=alice");
+    let first = STANDARD.encode("n,,n=alice@example.org,r=x");
+    let no_proof = STANDARD.encode("c=biws,r=x");
+    let user = STANDARD.encode("alice@example.org");
+    let scripts: [(&str, &[&str]); 14] = [
+        ("PLAIN", &["*"]),
+        ("PLAIN", &["!!!"]),
+        ("PLAIN", &[""]),
+        ("PLAIN", &[&user]),
+        ("PLAIN", &[&long]),
+        ("LOGIN", &["*"]),
+        ("LOGIN", &["gICA"]),
+        ("LOGIN", &[&user, "*"]),
+        ("LOGIN", &[&user, "gICA"]),
+        ("SCRAM-SHA-256", &[&half]),
+        ("SCRAM-SHA-256", &[&first, "*"]),
+        ("SCRAM-SHA-256", &[&first, &no_proof]),
+        ("SCRAM-SHA-256", &[&first, &first]),
+        ("SCRAM-SHA-1", &[&first, ""]),
+    ];
+    for service in CLEAR {
+        // Another client in the middle of its login, which must not notice.
+        let mut other = ready(&house, service).await;
+        let asked = other.ask(&auth(service, "LOGIN")).await;
+        assert!(is_challenge(&asked));
+        for (mechanism, responses) in scripts {
+            let mut client = ready(&house, service).await;
+            let mut reply = client.ask(&auth(service, mechanism)).await;
+            for response in responses {
+                assert!(is_challenge(&reply), "{service:?} {mechanism} {responses:?}: {reply}");
+                reply = client.ask(response).await;
+            }
+            assert!(!is_success(&reply) && !is_challenge(&reply), "{mechanism}: {reply}");
+            // The session goes on, unless the line was longer than any may be.
+            if responses != [&long] || service != Service::Imap {
+                let plain = STANDARD.encode("\0alice@example.org\0secret");
+                let line = auth(service, "PLAIN");
+                let reply = client.ask(&format!("{line} {plain}")).await;
+                assert!(is_success(&reply), "{service:?} {mechanism} {responses:?}: {reply}");
+            }
+        }
+        assert!(is_challenge(&other.ask(&user).await));
+        assert!(is_success(&other.ask(&STANDARD.encode("secret")).await));
+    }
+}
+
+#[tokio::test]
+async fn au_5_nobody_acts_as_somebody_else_and_disabling_counts_at_once() {
+    let house = house().await;
+    house.add_account("bob").await;
+    for service in CLEAR {
+        let mut client = ready(&house, service).await;
+        let plain = STANDARD.encode("bob@example.org\0alice@example.org\0secret");
+        let line = auth(service, "PLAIN");
+        assert!(!is_success(&client.ask(&format!("{line} {plain}")).await));
+        let mut client = ready(&house, service).await;
+        let acting = alice("secret", "n,a=bob@example.org,", vec![]);
+        let (_, reply) = acting.login(&mut client, service, "SCRAM-SHA-256").await;
+        assert!(!is_success(&reply), "{reply}");
+    }
+    // A password that was proven before is no way in once the account is switched off.
+    let store = &house.shared.store;
+    store.account_set_disabled(address("alice"), true).await.unwrap();
+    for service in CLEAR {
+        let mut client = ready(&house, service).await;
+        let plain = STANDARD.encode("\0alice@example.org\0secret");
+        let line = auth(service, "PLAIN");
+        assert!(!is_success(&client.ask(&format!("{line} {plain}")).await));
+        let (_, reply) =
+            alice("secret", "n,,", vec![]).login(&mut client, service, "SCRAM-SHA-256").await;
+        assert!(!is_success(&reply), "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn app_passwords_have_a_scope_and_are_taken_back() {
+    let house = house().await;
+    let (directory, alice) = (&house.shared.directory, address("alice"));
+    let mut made = Vec::new();
+    for (name, scope) in [("scanner", Scope::Send), ("phone", Scope::Read), ("laptop", Scope::Both)]
+    {
+        made.push((scope, directory.app_password_add(&alice, name, scope).await.unwrap()));
+    }
+    assert!(directory.app_password_add(&alice, "phone", Scope::Both).await.is_err());
+    for service in CLEAR {
+        for (scope, password) in &made {
+            let mut client = ready(&house, service).await;
+            let plain = STANDARD.encode(format!("\0alice@example.org\0{password}"));
+            let line = auth(service, "PLAIN");
+            let reply = client.ask(&format!("{line} {plain}")).await;
+            let sends = service == Service::Submission;
+            let covered = *scope == Scope::Both || (*scope == Scope::Send) == sends;
+            assert_eq!(is_success(&reply), covered, "{service:?} {scope}: {reply}");
+        }
+    }
+    assert_eq!(directory.app_password_remove(&alice, "laptop").await, Ok(true));
+    assert_eq!(directory.app_passwords(&alice).unwrap().len(), 2);
+    let mut client = ready(&house, Service::Submission).await;
+    let plain = STANDARD.encode(format!("\0alice@example.org\0{}", made[2].1));
+    assert!(!is_success(&client.ask(&format!("AUTH PLAIN {plain}")).await));
+}
