@@ -105,6 +105,39 @@ impl Imap {
         }
     }
 
+    /// Runs a FETCH; each answer's first line and its first literal.
+    pub fn fetch(&mut self, command: &str) -> io::Result<Vec<(String, Vec<u8>)>> {
+        let tag = self.send(command)?;
+        let mut found = Vec::new();
+        loop {
+            let line = self.wire.line()?;
+            let text = String::from_utf8_lossy(line).into_owned();
+            if let Some(rest) = text.strip_prefix(&tag).and_then(|rest| rest.strip_prefix(' ')) {
+                let fine = rest.starts_with("OK");
+                return if fine { Ok(found) } else { Err(io::Error::other(text)) };
+            }
+            match literal(line) {
+                Some(octets) => {
+                    let content = self.wire.take(octets)?;
+                    let rest = String::from_utf8_lossy(self.wire.line()?).into_owned();
+                    found.push((text + &rest, content));
+                }
+                None => found.push((text, Vec::new())),
+            }
+        }
+    }
+
+    /// Reads to the tagged response, which must be OK; its text.
+    pub fn tagged(&mut self, tag: &str) -> io::Result<String> {
+        loop {
+            let text = String::from_utf8_lossy(self.wire.line()?).into_owned();
+            if let Some(rest) = text.strip_prefix(tag).and_then(|rest| rest.strip_prefix(' ')) {
+                let fine = rest.starts_with("OK");
+                return if fine { Ok(rest.to_owned()) } else { Err(io::Error::other(text)) };
+            }
+        }
+    }
+
     /// Appends a message with LITERAL+ (RFC 7888).
     pub fn append(&mut self, mailbox: &str, date: &str, message: &[u8]) -> io::Result<()> {
         let tag = self.send_append(mailbox, date, message)?;

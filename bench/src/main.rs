@@ -1,6 +1,7 @@
 //! The benchmark: drives any server over SMTP, IMAP and POP3, and compares Postrider with Debian's
 //! Postfix and Dovecot, both started by itself with fresh folders and the same accounts.
 
+mod crash;
 mod figure;
 mod flushes;
 mod idle;
@@ -47,6 +48,9 @@ enum Command {
         after_help = "Example:\n  bench drive imap --port-base 10000 --pid $(pidof postrider)"
     )]
     Drive(Drive),
+    /// Kill Postrider under load, again and again, and compare with a ledger of what it acknowledged
+    #[command(after_help = "Example:\n  bench crash --kills 2000 --seed 7")]
+    Crash(crash::Crash),
 }
 
 /// Rows that belong together.
@@ -143,6 +147,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run(&args),
         Command::Drive(args) => drive(&args),
+        Command::Crash(args) => crash::crash(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

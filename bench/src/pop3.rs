@@ -39,6 +39,20 @@ impl Pop3 {
         if text.starts_with("+OK") { Ok(text) } else { Err(io::Error::other(text)) }
     }
 
+    /// Retrieves a message.
+    pub fn retrieve(&mut self, n: usize) -> io::Result<Vec<u8>> {
+        self.ask(&format!("RETR {n}"))?;
+        let mut all = Vec::new();
+        loop {
+            let line = self.wire.line()?;
+            if line == b"." {
+                return Ok(all);
+            }
+            all.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+            all.extend_from_slice(b"\r\n");
+        }
+    }
+
     /// Reads an answer of many lines; its octets.
     fn lines(&mut self) -> io::Result<usize> {
         self.reply()?;

@@ -108,6 +108,21 @@ impl Wire {
         }
     }
 
+    /// A literal's octets.
+    pub fn take(&mut self, octets: usize) -> io::Result<Vec<u8>> {
+        let mut taken = Vec::with_capacity(octets);
+        loop {
+            let here = (self.end - self.at).min(octets - taken.len());
+            let part = self.buffer.get(self.at..self.at + here).unwrap_or_default();
+            taken.extend_from_slice(part);
+            self.at += here;
+            if taken.len() == octets {
+                return Ok(taken);
+            }
+            self.fill()?;
+        }
+    }
+
     /// Whether a whole line is here already or can be read without waiting. Only after
     /// [`Wire::never_wait`].
     pub fn has_line(&mut self) -> io::Result<bool> {

@@ -39,6 +39,15 @@ impl Postrider {
     }
 }
 
+impl Postrider {
+    /// Ends it as a power cut would, but for what the kernel keeps: SIGKILL.
+    pub fn kill(&mut self) -> io::Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        child.kill()?;
+        child.wait().map(drop)
+    }
+}
+
 impl Server for Postrider {
     fn set_up(&mut self) -> io::Result<()> {
         let _ = fs::remove_dir_all(&self.root);
@@ -67,7 +76,13 @@ impl Server for Postrider {
         let target = self.target();
         banner(target.at(25))?;
         banner(target.at(143))?;
-        Ok(began.elapsed())
+        let took = began.elapsed();
+        // Another server may have the ports.
+        if self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None))) {
+            let log = fs::read_to_string(self.root.join("log")).unwrap_or_default();
+            return Err(io::Error::other(format!("Postrider does not run: {}", log.trim())));
+        }
+        Ok(took)
     }
 
     fn stop(&mut self) -> io::Result<()> {

@@ -176,6 +176,16 @@ impl Talk {
         self.say(line)?;
         self.line()
     }
+    /// Sends an IMAP command whose tag is one letter; its tagged response.
+    pub fn tagged(&mut self, command: &str) -> std::io::Result<String> {
+        self.say(command)?;
+        loop {
+            let line = self.line()?;
+            if line.get(..2) == command.get(..2) {
+                return Ok(line);
+            }
+        }
+    }
     /// The last line of an SMTP reply.
     pub fn smtp(&mut self, line: &str) -> std::io::Result<String> {
         self.say(line)?;
