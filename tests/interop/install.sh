@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the programs that tests/interop/run.sh drives. Debian; as root or with sudo.
 set -euo pipefail
-needed=(curl openssl swaks isync mutt fetchmail postfix python3 libio-socket-ssl-perl libnet-ssleay-perl
+needed=(curl openssl swaks isync mutt fetchmail postfix python3 libio-socket-ssl-perl libnet-ssleay-perl strace
   python3-venv offlineimap3 libmail-imapclient-perl)
 missing=()
 for package in "${needed[@]}"; do
