@@ -8,7 +8,7 @@ use crate::open::Store;
 use crate::packed::decode_uids;
 use crate::queue;
 use crate::rows::*;
-use crate::unit::{contents, entries};
+use crate::unit::{content_page, contents, each_summary, entries, page_number};
 use crate::view::Watch;
 use mail::{
     AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, ModSeq,
@@ -26,6 +26,15 @@ pub struct Selected {
     pub watch: Watch,
     /// Its row when it was selected.
     pub row: MailboxRow,
+}
+
+/// Where messages are and what is kept beside their bytes, in the order asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// Where the bytes are; `None` for a message that is gone.
+    pub rows: Vec<Option<ContentRow>>,
+    /// What is kept beside them, where it was asked for.
+    pub summaries: Vec<Option<Box<[u8]>>>,
 }
 
 /// Which queued messages are listed.
@@ -249,17 +258,60 @@ impl Store {
     pub fn summaries(&self, ids: &[ContentId]) -> Result<Vec<Option<Vec<u8>>>> {
         self.look(|txn| ids.iter().map(|id| txn.summary(*id)).collect())
     }
+    /// Where the bytes of some messages are and, with `summaries`, what is kept beside them, found
+    /// in one look.
+    pub fn kept(&self, ids: &[ContentId], summaries: bool) -> Result<Kept> {
+        let mut kept = Kept { rows: self.locate(ids)?, summaries: Vec::new() };
+        if summaries {
+            kept.summaries = vec![None; ids.len()];
+            self.look(|txn| {
+                each_summary(txn, ids, &mut |n, octets| {
+                    if let Some(slot) = kept.summaries.get_mut(n) {
+                        *slot = Some(octets.into());
+                    }
+                })
+            })?;
+        }
+        Ok(kept)
+    }
+    /// Where bytes are or were lately.
+    fn locate(&self, ids: &[ContentId]) -> Result<Vec<Option<ContentRow>>> {
+        let mut page: Arc<[ContentRow]> = Arc::new([]);
+        let find = |page: &[ContentRow], id: ContentId| {
+            page.binary_search_by_key(&id, |row| row.id).ok().and_then(|at| page.get(at)).copied()
+        };
+        let mut one = |id: &ContentId| {
+            if find(&page, *id).is_none() {
+                let number = page_number(*id);
+                let read = || self.look(|txn| content_page(txn, number));
+                page = self.inner.known.content_page(number, *id, read)?;
+            }
+            Ok(find(&page, *id))
+        };
+        ids.iter().map(&mut one).collect()
+    }
+    /// Appends octets of a message that [`Store::kept`] found.
+    pub fn octets(&self, row: &ContentRow, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
+        let start = out.len();
+        let read = self.inner.segments.read_into(row, range.clone(), out);
+        if read.is_err() {
+            // It may have been moved in between.
+            out.truncate(start);
+            out.extend_from_slice(&self.content(row.id, range)?);
+        }
+        Ok(())
+    }
     /// Octets of a message.
     pub fn content(&self, id: ContentId, range: Range<u64>) -> Result<Vec<u8>> {
-        let find = || {
-            let row = self.look(|txn| contents(txn, &[id]))?.pop().flatten();
-            row.ok_or_else(|| StoreError::NotFound(format!("content {id}")))
-        };
-        let row = find()?;
+        let gone = || StoreError::NotFound(format!("content {id}"));
+        let row = self.locate(&[id])?.pop().flatten().ok_or_else(gone)?;
         match self.inner.segments.read(&row, range.clone()) {
-            Err(error) => match find()? {
+            Err(error) => match self.look(|txn| contents(txn, &[id]))?.pop().flatten() {
+                None => Err(gone()),
                 // It was moved in between.
-                now if now != row => self.inner.segments.read(&now, range),
+                Some(now) if (now.segment, now.offset) != (row.segment, row.offset) => {
+                    self.inner.segments.read(&now, range)
+                }
                 _ => Err(error),
             },
             read => read,
@@ -268,18 +320,15 @@ impl Store {
     /// Whole messages, as many of them as fit 4 MB together but at least one; an item is an error
     /// when that message cannot be read.
     pub fn contents(&self, ids: &[ContentId]) -> Result<Vec<Result<Vec<u8>>>> {
-        let rows = self.look(|txn| {
-            let mut rows = Vec::new();
-            let mut octets = 0;
-            for (id, row) in ids.iter().zip(contents(txn, ids)?) {
-                octets += row.map_or(0, |row| row.len);
-                if !rows.is_empty() && octets > CONTENTS_OCTETS_MAX {
-                    break;
-                }
-                rows.push((*id, row));
+        let mut rows = Vec::new();
+        let mut octets = 0;
+        for (id, row) in ids.iter().zip(self.locate(ids)?) {
+            octets += row.map_or(0, |row| row.len);
+            if !rows.is_empty() && octets > CONTENTS_OCTETS_MAX {
+                break;
             }
-            Ok(rows)
-        })?;
+            rows.push((*id, row));
+        }
         let read = |(id, row): (ContentId, Option<ContentRow>)| {
             let row = row.ok_or_else(|| StoreError::NotFound(format!("content {id}")))?;
             self.inner.segments.read(&row, 0..row.len).or_else(|_| self.content(id, 0..row.len))

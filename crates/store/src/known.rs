@@ -1,20 +1,31 @@
 //! Addresses and INBOXes that were looked up lately, so that a delivery reads no row to find them.
+//! Where bytes of messages are is remembered too. It stays true: bytes are never changed where they
+//! are, and who does not find them there any more looks again.
 //!
-//! Emptied by the commit that changes any domain, account, alias, or mailbox name, before that
+//! Names are emptied by the commit that changes any domain, account, alias, or mailbox name, before that
 //! commit is answered. What was read before such a commit is not kept after it.
 
-use crate::rows::Lookup;
-use mail::{AccountId, MailboxId};
+use crate::rows::{ContentRow, Lookup};
+use mail::{AccountId, ContentId, MailboxId};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Answers that are remembered of each kind; a full memory starts anew.
 const KNOWN_MAX: usize = 10_000;
+
+/// Pages of contents that are remembered, of 2.5 KB at most.
+const CONTENT_PAGES_MAX: usize = 1024;
+
+fn holds(page: &[ContentRow], wanted: ContentId) -> bool {
+    page.binary_search_by_key(&wanted, |row| row.id).is_ok()
+}
 
 /// The memory.
 #[derive(Default)]
 pub(crate) struct Known {
     inner: Mutex<Inner>,
+    /// Pages of contents, by number.
+    contents: Mutex<HashMap<u64, Arc<[ContentRow]>>>,
 }
 
 #[derive(Default)]
@@ -35,6 +46,26 @@ impl Known {
         let mut inner = self.inner();
         let generation = inner.generation + 1;
         *inner = Inner { generation, ..Inner::default() };
+    }
+
+    /// A page of contents; without `wanted` in it, what `read` finds.
+    pub fn content_page<E>(
+        &self,
+        number: u64,
+        wanted: ContentId,
+        read: impl FnOnce() -> Result<Vec<ContentRow>, E>,
+    ) -> Result<Arc<[ContentRow]>, E> {
+        let contents = || self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(page) = contents().get(&number).filter(|page| holds(page, wanted)) {
+            return Ok(page.clone());
+        }
+        let page: Arc<[ContentRow]> = read()?.into();
+        let mut contents = contents();
+        if contents.len() >= CONTENT_PAGES_MAX {
+            contents.clear();
+        }
+        contents.insert(number, page.clone());
+        Ok(page)
     }
 
     /// What is known of an address, by its key; else what `read` finds.

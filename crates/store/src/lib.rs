@@ -29,7 +29,7 @@ mod write;
 mod writer;
 
 pub use account::NewAccount;
-pub use api::{QueueFilter, Selected};
+pub use api::{Kept, QueueFilter, Selected};
 pub use delivery::{Delivered, Delivery, Placement};
 pub use error::{Result, StoreError};
 pub use house::Housekeeping;

@@ -62,17 +62,31 @@ impl Segments {
 
     /// Reads octets of a body. When it is the whole body, its checksum is compared.
     pub fn read(&self, row: &crate::rows::ContentRow, range: Range<u64>) -> Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        self.read_into(row, range, &mut octets)?;
+        Ok(octets)
+    }
+
+    /// The same, appended to `out`. After an error `out` may have grown.
+    pub fn read_into(
+        &self,
+        row: &crate::rows::ContentRow,
+        range: Range<u64>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let (from, to) = (range.start.min(row.len), range.end.min(row.len));
-        let mut octets = vec![0; to.saturating_sub(from) as usize];
+        let start = out.len();
+        out.resize(start + to.saturating_sub(from) as usize, 0);
+        let octets = out.get_mut(start..).unwrap_or_default();
         let damaged = |why: String| {
             StoreError::Corrupt(format!("content {} in segment {}: {why}", row.id, row.segment))
         };
         let file = self.file(row.segment).map_err(|e| damaged(e.to_string()))?;
-        file.read_at(&mut octets, row.offset + from).map_err(|e| damaged(e.to_string()))?;
-        if octets.len() as u64 == row.len && crc32c::crc32c(&octets) != row.crc {
+        file.read_at(octets, row.offset + from).map_err(|e| damaged(e.to_string()))?;
+        if octets.len() as u64 == row.len && crc32c::crc32c(octets) != row.crc {
             return Err(damaged("wrong checksum".to_owned()));
         }
-        Ok(octets)
+        Ok(())
     }
 
     /// Compares the checksum of a body.

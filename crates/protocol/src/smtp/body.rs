@@ -173,9 +173,11 @@ impl DataWriter {
                 b'\n' => self.end_line(out),
                 _ => {
                     let run = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-                    out.extend_from_slice(rest.get(..run).unwrap_or_default());
-                    self.line_start = false;
-                    rest = rest.get(run..).unwrap_or_default();
+                    let whole = rest.get(run..).is_some_and(|end| end.starts_with(b"\r\n"));
+                    let taken = if whole { run + 2 } else { run };
+                    out.extend_from_slice(rest.get(..taken).unwrap_or_default());
+                    self.line_start = whole;
+                    rest = rest.get(taken..).unwrap_or_default();
                     continue;
                 }
             }

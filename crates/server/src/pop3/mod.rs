@@ -20,6 +20,8 @@ use sys::tls::TlsFacts;
 
 /// Octets of a message that are read at once.
 const PIECE: u64 = 256 * 1024;
+/// Octets of a buffer that is kept for the next message.
+const PIECE_KEPT: usize = 32 * 1024;
 
 /// A session's handler.
 pub struct Context {
@@ -27,6 +29,8 @@ pub struct Context {
     accepted: Accepted,
     logins: Logins,
     drop: Option<Maildrop>,
+    /// Octets on their way from the store to the client.
+    piece: Vec<u8>,
 }
 
 /// The maildrop as it was at login.
@@ -43,7 +47,8 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         plaintext_auth: shared.settings.plaintext_auth,
     };
     let machine = Session::new(offer, security(accepted.tls.as_ref()));
-    (machine, Context { shared, accepted, logins: Logins::default(), drop: None })
+    let logins = Logins::default();
+    (machine, Context { shared, accepted, logins, drop: None, piece: Vec::new() })
 }
 
 impl Handler<Session> for Context {
@@ -159,10 +164,15 @@ impl Context {
         let size = u64::from(entry.size);
         let mut writer = DataWriter::default();
         let mut top = lines.map(Top::new);
-        let mut at = 0;
+        let kept = self.shared.store.kept(&[entry.content], false);
+        let Some(row) = kept.ok().and_then(|mut kept| kept.rows.pop().flatten()) else {
+            return no("[SYS/TEMP] The message cannot be read now");
+        };
+        let (mut at, mut piece) = (0, std::mem::take(&mut self.piece));
         while at < size || at == 0 {
-            let piece = match self.shared.store.content(entry.content, at..at + PIECE) {
-                Ok(piece) => piece,
+            piece.clear();
+            match self.shared.store.octets(&row, at..at + PIECE, &mut piece) {
+                Ok(()) => {}
                 Err(error) if at == 0 => {
                     tracing::warn!(%error, "RETR");
                     return no("[SYS/TEMP] The message cannot be read now");
@@ -171,7 +181,7 @@ impl Context {
                     tracing::error!(%error, "RETR broke off");
                     return Answer::Done;
                 }
-            };
+            }
             if at == 0 {
                 line(out, format_args!("+OK {size} octets\r\n"));
             }
@@ -181,6 +191,10 @@ impl Context {
             if wanted < piece.len() || out.relieve().await.is_err() {
                 break;
             }
+        }
+        // A small buffer serves the next message as well; a large one is not kept.
+        if piece.capacity() <= PIECE_KEPT {
+            self.piece = piece;
         }
         writer.finish(out.buffer());
         Answer::Done

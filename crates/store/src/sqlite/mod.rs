@@ -75,6 +75,11 @@ impl Sqlite {
     fn run(&self, sql: &str) -> Result<()> {
         self.writer.db.execute_batch(sql).map_err(engine)
     }
+
+    /// A statement that is run again and again.
+    fn again(&self, sql: &str) -> Result<()> {
+        self.writer.execute(sql, []).map(drop)
+    }
 }
 
 fn version(db: &Connection) -> Result<i64> {
@@ -90,22 +95,22 @@ impl Engine for Sqlite {
             })?;
             self.durability = durability;
         }
-        self.run("BEGIN IMMEDIATE")
+        self.again("BEGIN IMMEDIATE")
     }
     fn txn(&mut self) -> &mut dyn Txn {
         &mut self.writer
     }
     fn savepoint(&mut self) -> Result<()> {
-        self.run("SAVEPOINT one")
+        self.again("SAVEPOINT one")
     }
     fn undo_to_savepoint(&mut self) -> Result<()> {
         self.run("ROLLBACK TO one; RELEASE one")
     }
     fn release_savepoint(&mut self) -> Result<()> {
-        self.run("RELEASE one")
+        self.again("RELEASE one")
     }
     fn commit(&mut self) -> Result<()> {
-        self.run("COMMIT")
+        self.again("COMMIT")
     }
     fn rollback(&mut self) {
         // Fails only when SQLite has rolled back by itself already.
@@ -144,9 +149,9 @@ fn reader(path: &Path) -> Result<Handle> {
 
 impl Reader for Handle {
     fn read(&mut self, look: &mut dyn FnMut(&dyn ReadTxn) -> Result<()>) -> Result<()> {
-        self.db.execute_batch("BEGIN").map_err(engine)?;
+        self.execute("BEGIN", [])?;
         let looked = look(self);
-        let ended = self.db.execute_batch("COMMIT").map_err(engine);
+        let ended = self.execute("COMMIT", []).map(drop);
         looked.and(ended)
     }
 }

@@ -10,8 +10,11 @@ use mail::ContentId;
 
 /// Summaries of so many neighbours are taken away at once; those of longer runs later.
 const DEAD_AT_ONCE: u64 = 64;
+/// Summaries closer than this are read in one go, with those between them.
+const SUMMARY_GAP: u64 = 4;
 
-fn page_number(id: ContentId) -> u64 {
+/// The page a content is in.
+pub(crate) fn page_number(id: ContentId) -> u64 {
     id.0 / CONTENTS_A_PAGE
 }
 
@@ -21,12 +24,39 @@ pub(crate) fn contents(txn: &dyn ReadTxn, ids: &[ContentId]) -> Result<Vec<Optio
     let mut find = |id: &ContentId| {
         if page_number(*id) != number {
             number = page_number(*id);
-            let octets = txn.content_page(number)?;
-            page = octets.map_or(Ok(Vec::new()), |octets| decode_contents(number, &octets))?;
+            page = content_page(txn, number)?;
         }
         Ok(find_in(&page, *id).and_then(|at| page.get(at)).copied())
     };
     ids.iter().map(&mut find).collect()
+}
+
+/// Gives each summary with its place among `ids`. Neighbours are read in one go.
+pub(crate) fn each_summary(
+    txn: &dyn ReadTxn,
+    ids: &[ContentId],
+    each: &mut dyn FnMut(usize, &[u8]),
+) -> Result<()> {
+    let mut places: Vec<(ContentId, usize)> = ids.iter().copied().zip(0..).collect();
+    places.sort_unstable();
+    for run in places.chunk_by(|a, b| b.0.0 - a.0.0 <= SUMMARY_GAP) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+        let mut rest = run;
+        txn.summaries(first.0, last.0, &mut |id, octets| {
+            rest = rest.get(rest.partition_point(|(wanted, _)| *wanted < id)..).unwrap_or_default();
+            for (_, place) in rest.iter().take_while(|(wanted, _)| *wanted == id) {
+                each(*place, octets);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// The contents of a page, as it is committed.
+pub(crate) fn content_page(txn: &dyn ReadTxn, number: u64) -> Result<Vec<ContentRow>> {
+    let octets = txn.content_page(number)?;
+    octets.map_or(Ok(Vec::new()), |octets| decode_contents(number, &octets))
 }
 
 fn find_in(page: &[ContentRow], id: ContentId) -> Option<usize> {

@@ -16,7 +16,7 @@ use mail::{AccountId, ContentId, Entry, MailboxId, MailboxName, MessageId, Uid};
 use std::sync::Arc;
 use table::Table;
 
-pub(crate) use contents::contents;
+pub(crate) use contents::{content_page, contents, each_summary, page_number};
 pub(crate) use pages::entries;
 
 /// Rows that stay in memory between commits, by table.
