@@ -47,9 +47,24 @@ pub struct Output<'a> {
     buffer: &'a mut Vec<u8>,
     /// Some of the answer has left already.
     begun: bool,
+    /// Octets of the answer that have left.
+    sent: u64,
 }
 
 impl Output<'_> {
+    /// Octets that have left since the command began. When this grows, what was appended before
+    /// cannot be taken back.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Ends the connection in the middle of an answer that cannot be completed: what follows would
+    /// be taken for the rest of it.
+    pub async fn break_off(&mut self) {
+        self.buffer.clear();
+        let _ = tokio::time::timeout(limits::CLOSE_WAIT, self.stream.shutdown()).await;
+    }
+
     /// The buffer; append to it, then call [`Output::relieve`] from time to time.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         self.buffer
@@ -66,6 +81,7 @@ impl Output<'_> {
     /// Writes everything now.
     pub async fn flush(&mut self) -> io::Result<()> {
         self.begun = true;
+        self.sent += self.buffer.len() as u64;
         flush(self.stream, self.buffer).await
     }
 }
@@ -104,7 +120,8 @@ where
             Step::Ask(question) => {
                 let mut held = std::mem::take(machine.output());
                 let settled = held.len();
-                let mut out = Output { stream: &mut stream, buffer: &mut held, begun: false };
+                let mut out =
+                    Output { stream: &mut stream, buffer: &mut held, begun: false, sent: 0 };
                 let answer = survive(handler.answer(question, &mut out)).await;
                 let begun = out.begun;
                 if answer.is_none() {

@@ -19,12 +19,15 @@ pub fn string(text: &[u8], out: &mut Vec<u8>) {
 /// Between quotes; the text has no line breaks and no NUL.
 fn quoted(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    for byte in text {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(*byte);
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let (plain, special) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        out.push(b'\\');
+        out.extend(special.first());
+        rest = special.get(1..).unwrap_or_default();
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 
@@ -46,6 +49,9 @@ pub fn mailbox(name: &str, charset: Charset, out: &mut Vec<u8>) {
 /// Text of a header. Rev1 wants 7 bits, so raw 8-bit octets become encoded-words (users.md I-75);
 /// with UTF8=ACCEPT they are sent as they are (RFC 9755 §3).
 fn header_text(text: &[u8], charset: Charset, out: &mut Vec<u8>) {
+    if text.iter().all(|b| (1..0x80).contains(b)) {
+        return string(text, out);
+    }
     let clean: Vec<u8> = text.iter().copied().filter(|b| *b != 0).collect();
     if clean.is_ascii() {
         return string(&clean, out);
@@ -77,11 +83,44 @@ fn nstring(text: Option<&[u8]>, charset: Charset, out: &mut Vec<u8>) {
 
 /// `(\Seen $X)`, with `\Recent` where it is this session's.
 pub fn flags(table: &KeywordTable, bits: FlagBits, recent: bool, out: &mut Vec<u8>) {
-    let mut names: Vec<&str> = table.names(bits).collect();
-    if recent {
-        names.push("\\Recent");
+    let mut before = b'(';
+    for name in table.names(bits).chain(recent.then_some("\\Recent")) {
+        out.push(before);
+        out.extend_from_slice(name.as_bytes());
+        before = b' ';
     }
-    out.extend_from_slice(format!("({})", names.join(" ")).as_bytes());
+    out.extend_from_slice(if before == b'(' { b"()" } else { b")" });
+}
+
+/// `* n FETCH (`
+pub fn fetch(n: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"* ");
+    number(u64::from(n), out);
+    out.extend_from_slice(b" FETCH (");
+}
+
+/// ` {n}` and a line break: a literal follows.
+pub fn literal(octets: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(b" {");
+    number(octets, out);
+    out.extend_from_slice(b"}\r\n");
+}
+
+/// A number in decimal digits.
+pub fn number(mut n: u64, out: &mut Vec<u8>) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        if let Some(digit) = digits.get_mut(at) {
+            *digit = b'0' + (n % 10) as u8;
+        }
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
 }
 
 /// `"17-Jul-1996 02:44:25 +0000"`.
@@ -177,7 +216,8 @@ pub fn structure(part: &Part, extended: bool, charset: Charset, out: &mut Vec<u8
     nstring(part.description.as_deref(), charset, out);
     out.push(b' ');
     word(&part.encoding, out);
-    out.extend_from_slice(format!(" {}", part.octets()).as_bytes());
+    out.push(b' ');
+    number(part.octets(), out);
     if let PartBody::Message(inner, root) = &part.body {
         out.push(b' ');
         envelope(inner, charset, out);
@@ -185,7 +225,8 @@ pub fn structure(part: &Part, extended: bool, charset: Charset, out: &mut Vec<u8
         structure(root, extended, charset, out);
     }
     if part.media_type == b"text" || matches!(part.body, PartBody::Message(..)) {
-        out.extend_from_slice(format!(" {}", part.lines).as_bytes());
+        out.push(b' ');
+        number(part.lines, out);
     }
     if extended {
         out.push(b' ');

@@ -3,10 +3,10 @@
 use super::content::UNKNOWN_ENCODING;
 use super::{Context, Done, email_id, ok};
 use crate::drive::Output;
-use ::store::{Change, ChangeFlags, StoreError};
-use mail::mime::{Part, PartBody};
+use ::store::{Change, ChangeFlags, ContentRow, StoreError};
+use mail::mime::{Part, PartBody, header_of};
 use mail::summary::{Parser, Summary};
-use mail::{Entry, Flag, FlagBits, ModSeq, Uid, header};
+use mail::{ContentId, Entry, Flag, FlagBits, ModSeq, Uid, header};
 use protocol::imap::command::{Fetch, Item, Section, SectionText};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
@@ -14,6 +14,10 @@ use std::ops::Range;
 
 /// Octets of a message that are read at once.
 const PIECE: u64 = 256 * 1024;
+/// Messages that are looked at ahead.
+const CHUNK: usize = 256;
+/// Octets in which the header of nearly every message ends.
+const HEADER_OCTETS_LIKELY: u64 = 8 * 1024;
 
 impl Context {
     pub(super) async fn fetch(&mut self, fetch: Fetch, out: &mut Output<'_>) -> Done {
@@ -36,39 +40,31 @@ impl Context {
             self.vanished_earlier(view, ModSeq(since), &known, 0, out)?;
         }
         let seen = self.mark_seen(&fetch, &found).await?;
-        let (mut gone, mut unknown) = (false, false);
-        for (number, entry) in found {
-            let marked = seen.binary_search_by_key(&entry.uid, |changed| changed.uid);
-            let marked = marked.ok().and_then(|at| seen.get(at)).copied();
-            let now = marked.or_else(|| latest.get(entry.uid).copied()).unwrap_or(entry);
-            let start = out.buffer().len();
-            match self.message(&fetch, number, &now, marked.is_some(), out).await {
-                Ok(true) => {}
-                Ok(false) => return Ok(Answer::No("The connection is lost".to_owned())),
-                Err(StoreError::NotFound(_)) => {
-                    out.buffer().truncate(start);
-                    gone = true;
-                }
-                Err(UNKNOWN_ENCODING) => {
-                    out.buffer().truncate(start);
-                    unknown = true;
-                }
-                Err(error) => {
-                    tracing::error!(uid = %entry.uid, %error, "a message cannot be read");
-                    out.buffer().truncate(start);
-                    gone = true;
+        let needs = Needs::of(&fetch.items);
+        let mut trouble = Trouble::default();
+        for chunk in found.chunks(CHUNK) {
+            let mut ahead = self.look_ahead(chunk, needs)?;
+            for ((number, entry), message) in chunk.iter().zip(&mut ahead) {
+                let marked = seen.binary_search_by_key(&entry.uid, |changed| changed.uid);
+                let marked = marked.ok().and_then(|at| seen.get(at)).copied();
+                message.newly_seen = marked.is_some();
+                let now = marked.or_else(|| latest.get(entry.uid).copied()).unwrap_or(*entry);
+                let (start, sent) = (out.buffer().len(), out.sent());
+                match self.message(&fetch, *number, &now, message, out).await {
+                    Ok(true) => {}
+                    Err(error) if out.sent() == sent => {
+                        out.buffer().truncate(start);
+                        trouble.note(&now, &error);
+                    }
+                    // A promised literal cannot be taken back.
+                    Ok(false) | Err(_) => {
+                        out.break_off().await;
+                        return Ok(Answer::No("The connection is lost".to_owned()));
+                    }
                 }
             }
         }
-        if gone {
-            return Ok(Answer::No(
-                "[EXPUNGEISSUED] Some messages cannot be had any more".to_owned(),
-            ));
-        }
-        if unknown {
-            return Ok(Answer::No("[UNKNOWN-CTE] Some parts cannot be decoded".to_owned()));
-        }
-        Ok(ok("FETCH completed"))
+        Ok(trouble.answer())
     }
 
     /// Sections without PEEK set `\Seen`; the messages that were changed by it.
@@ -104,27 +100,25 @@ impl Context {
         fetch: &Fetch,
         number: u32,
         entry: &Entry,
-        newly_seen: bool,
+        message: &Message,
         out: &mut Output<'_>,
     ) -> Result<bool, StoreError> {
-        let needs = |item: &Item| match item {
-            Item::Envelope | Item::Body | Item::BodyStructure => true,
-            Item::Binary(section) | Item::BinarySize(section) => !section.path.is_empty(),
-            Item::Preview(_) => true,
-            Item::Section(section) => section.text != SectionText::All || !section.path.is_empty(),
-            _ => false,
+        let Message { row, summary, newly_seen } = message;
+        let made;
+        let summary = match summary {
+            Some(summary) => summary,
+            None => {
+                made = self.summary(entry)?;
+                &made
+            }
         };
-        let summary = match fetch.items.iter().any(needs) {
-            true => self.summary(entry)?,
-            false => Summary::default(),
-        };
-        out.buffer().extend_from_slice(format!("* {number} FETCH (").as_bytes());
+        response::fetch(number, out.buffer());
         let mut first = true;
         let extra = [Item::Flags, Item::ModSeq];
         let has = |item: &Item| fetch.items.contains(item);
         let more = extra.iter().filter(|item| match item {
-            Item::Flags => newly_seen && !has(item),
-            _ => self.enabled.condstore && !has(item) && (has(&Item::Flags) || newly_seen),
+            Item::Flags => *newly_seen && !has(item),
+            _ => self.enabled.condstore && !has(item) && (has(&Item::Flags) || *newly_seen),
         });
         for item in fetch.items.iter().chain(more) {
             if !first {
@@ -133,16 +127,16 @@ impl Context {
             first = false;
             match item {
                 Item::Section(section) => {
-                    if !self.section(section, entry, &summary, out).await? {
+                    if !self.section(section, entry, row.as_ref(), &summary.root, out).await? {
                         return Ok(false);
                     }
                 }
-                Item::Binary(section) => self.binary(section, entry, &summary, out.buffer())?,
+                Item::Binary(section) => self.binary(section, entry, summary, out.buffer())?,
                 Item::BinarySize(section) => {
-                    self.binary_size(section, entry, &summary, out.buffer())?;
+                    self.binary_size(section, entry, summary, out.buffer())?;
                 }
-                Item::Preview(_) => self.preview(entry, &summary, out.buffer())?,
-                item => self.simple_item(item, entry, &summary, out.buffer()),
+                Item::Preview(_) => self.preview(entry, summary, out.buffer())?,
+                item => self.simple_item(item, entry, summary, out.buffer()),
             }
         }
         out.buffer().extend_from_slice(b")\r\n");
@@ -158,13 +152,17 @@ impl Context {
                     response::flags(&view.told.keywords, entry.flags, recent, out);
                 }
             }
-            Item::Uid => out.extend_from_slice(format!("UID {}", entry.uid).as_bytes()),
+            Item::Uid => {
+                out.extend_from_slice(b"UID ");
+                response::number(u64::from(entry.uid.get()), out);
+            }
             Item::InternalDate => {
                 out.extend_from_slice(b"INTERNALDATE ");
                 response::date_time(entry.date, out);
             }
             Item::Rfc822Size => {
-                out.extend_from_slice(format!("RFC822.SIZE {}", entry.size).as_bytes());
+                out.extend_from_slice(b"RFC822.SIZE ");
+                response::number(u64::from(entry.size), out);
             }
             Item::EmailId => {
                 out.extend_from_slice(format!("EMAILID ({})", email_id(entry.content)).as_bytes());
@@ -175,7 +173,11 @@ impl Context {
                 out.extend_from_slice(b"SAVEDATE ");
                 response::date_time(i64::from(entry.saved), out);
             }
-            Item::ModSeq => out.extend_from_slice(format!("MODSEQ ({})", entry.modseq).as_bytes()),
+            Item::ModSeq => {
+                out.extend_from_slice(b"MODSEQ (");
+                response::number(entry.modseq.0, out);
+                out.push(b')');
+            }
             Item::Envelope => {
                 out.extend_from_slice(b"ENVELOPE ");
                 response::envelope(&summary.envelope, self.enabled.charset(), out);
@@ -190,6 +192,41 @@ impl Context {
             }
             _ => {}
         }
+    }
+
+    /// What is needed of some messages, found in one look.
+    fn look_ahead(&self, chunk: &[(u32, Entry)], needs: Needs) -> Result<Vec<Message>, StoreError> {
+        let ids: Vec<ContentId> = chunk.iter().map(|(_, entry)| entry.content).collect();
+        if needs == Needs::Listing {
+            let summary = Some(Summary::default());
+            let message = Message { row: None, summary, newly_seen: false };
+            return Ok(vec![message; ids.len()]);
+        }
+        let stored = matches!(needs, Needs::Envelope | Needs::Structure);
+        let mut kept = self.shared.store.kept(&ids, stored)?;
+        kept.summaries.resize(ids.len(), None);
+        let message = |(row, stored): (_, Option<Box<[u8]>>)| {
+            let summary = match needs {
+                Needs::Structure => stored.and_then(|stored| Summary::decode(&stored)),
+                Needs::Envelope => stored.and_then(|stored| Summary::decode_envelope(&stored)),
+                Needs::Listing | Needs::Octets => Some(Summary::default()),
+            };
+            Message { row, summary, newly_seen: false }
+        };
+        Ok(kept.rows.into_iter().zip(kept.summaries).map(message).collect())
+    }
+
+    /// The header of a message, with the empty line.
+    fn own_header(&self, entry: &Entry) -> Result<Vec<u8>, StoreError> {
+        let (id, size) = (entry.content, u64::from(entry.size));
+        let mut start = self.shared.store.content(id, 0..size.min(HEADER_OCTETS_LIKELY))?;
+        let likely = header_of(&start).len();
+        if likely == start.len() && size > HEADER_OCTETS_LIKELY {
+            let end = self.summary(entry)?.root.body_start;
+            return self.shared.store.content(id, 0..end);
+        }
+        start.truncate(likely);
+        Ok(start)
     }
 
     /// Envelope and structure as kept at delivery, or made anew.
@@ -212,46 +249,138 @@ impl Context {
         &self,
         section: &Section,
         entry: &Entry,
-        summary: &Summary,
+        row: Option<&ContentRow>,
+        root: &Part,
         out: &mut Output<'_>,
     ) -> Result<bool, StoreError> {
         out.buffer().extend_from_slice(section.label.as_bytes());
         if let Some((first, _)) = section.partial {
             out.buffer().extend_from_slice(format!("<{first}>").as_bytes());
         }
-        let Some(range) = octets_of(section, u64::from(entry.size), &summary.root) else {
+        let store = &self.shared.store;
+        if section.is_header() {
+            let header = self.own_header(entry)?;
+            let chosen = match &section.text {
+                SectionText::HeaderFields(names, not) => chosen_fields(&header, names, *not),
+                _ => header,
+            };
+            whole(&chosen, section.partial, out.buffer());
+            return Ok(true);
+        }
+        let Some(range) = octets_of(section, u64::from(entry.size), root) else {
             out.buffer().extend_from_slice(b" NIL");
             return Ok(true);
         };
-        let store = &self.shared.store;
         if let SectionText::HeaderFields(names, not) = &section.text {
             let chosen = chosen_fields(&store.content(entry.content, range)?, names, *not);
-            let (from, to) = cut(&(0..chosen.len() as u64), section.partial);
-            let part = chosen.get(from as usize..to as usize).unwrap_or_default();
-            out.buffer().extend_from_slice(format!(" {{{}}}\r\n", part.len()).as_bytes());
-            out.buffer().extend_from_slice(part);
+            whole(&chosen, section.partial, out.buffer());
             return Ok(true);
         }
+        let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
         let (mut at, to) = cut(&range, section.partial);
-        // The first piece before its length is announced: what is gone is found out in time.
-        let mut piece = store.content(entry.content, at..to.min(at + PIECE))?;
-        out.buffer().extend_from_slice(format!(" {{{}}}\r\n", to - at).as_bytes());
-        loop {
-            at += piece.len() as u64;
-            out.buffer().append(&mut piece);
-            if at >= to {
-                return Ok(true);
+        response::literal(to - at, out.buffer());
+        let first = at;
+        while at < to {
+            let end = to.min(at + PIECE);
+            match store.octets(row, at..end, out.buffer()) {
+                Ok(()) => {}
+                // Nothing of it is written yet: the caller takes the announced length back.
+                Err(error) if at == first => return Err(error),
+                // A promised literal cannot be taken back: the connection has to go.
+                Err(_) => return Ok(false),
             }
-            if out.relieve().await.is_err() {
+            at = end;
+            if at < to && out.relieve().await.is_err() {
                 return Ok(false);
             }
-            match store.content(entry.content, at..to.min(at + PIECE)) {
-                Ok(next) if !next.is_empty() => piece = next,
-                // A promised literal cannot be taken back: the connection has to go.
-                _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// What went wrong with some messages.
+#[derive(Default)]
+struct Trouble {
+    gone: bool,
+    damaged: bool,
+    unknown: bool,
+}
+
+impl Trouble {
+    fn note(&mut self, entry: &Entry, error: &StoreError) {
+        match error {
+            StoreError::NotFound(_) => self.gone = true,
+            error if *error == UNKNOWN_ENCODING => self.unknown = true,
+            error => {
+                tracing::error!(uid = %entry.uid, %error, "a message cannot be read");
+                self.damaged = true;
             }
         }
     }
+
+    /// RFC 5530 §3, RFC 3516 §4.3.
+    fn answer(&self) -> Answer {
+        match self {
+            Trouble { damaged: true, .. } => {
+                Answer::No("[SERVERBUG] Some messages are damaged and cannot be read".to_owned())
+            }
+            Trouble { gone: true, .. } => {
+                Answer::No("[EXPUNGEISSUED] Some messages cannot be had any more".to_owned())
+            }
+            Trouble { unknown: true, .. } => {
+                Answer::No("[UNKNOWN-CTE] Some parts cannot be decoded".to_owned())
+            }
+            _ => ok("FETCH completed"),
+        }
+    }
+}
+
+/// How much of a message has to be read for some items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Needs {
+    /// Nothing.
+    Listing,
+    /// Where its bytes are.
+    Octets,
+    /// Its envelope.
+    Envelope,
+    /// Its structure.
+    Structure,
+}
+
+impl Needs {
+    fn of(items: &[Item]) -> Needs {
+        let one = |item: &Item| match item {
+            Item::Body | Item::BodyStructure | Item::Preview(_) => Needs::Structure,
+            Item::Binary(section) | Item::BinarySize(section) if section.path.is_empty() => {
+                Needs::Octets
+            }
+            Item::Binary(_) | Item::BinarySize(_) => Needs::Structure,
+            Item::Section(section) if section.is_header() || section.is_all() => Needs::Octets,
+            Item::Section(_) => Needs::Structure,
+            Item::Envelope => Needs::Envelope,
+            _ => Needs::Listing,
+        };
+        items.iter().map(one).max().unwrap_or(Needs::Listing)
+    }
+}
+
+/// What was found of a message ahead of its turn.
+#[derive(Clone)]
+struct Message {
+    row: Option<ContentRow>,
+    /// As far as it is needed; `None`: it has to be made anew.
+    summary: Option<Summary>,
+    /// This FETCH set its `\Seen`.
+    newly_seen: bool,
+}
+
+/// A literal of octets that are at hand.
+fn whole(octets: &[u8], partial: Option<(u64, u64)>, out: &mut Vec<u8>) {
+    let (from, to) = cut(&(0..octets.len() as u64), partial);
+    let part = octets.get(from as usize..to as usize).unwrap_or_default();
+    response::literal(part.len() as u64, out);
+    out.extend_from_slice(part);
 }
 
 /// The octets a section stands for, without its partial.

@@ -187,9 +187,11 @@ impl View {
         enabled: Enabled,
         out: &mut Vec<u8>,
     ) {
-        out.extend_from_slice(format!("* {number} FETCH (").as_bytes());
+        response::fetch(number, out);
         if with_uid || enabled.qresync {
-            out.extend_from_slice(format!("UID {} ", entry.uid).as_bytes());
+            out.extend_from_slice(b"UID ");
+            response::number(u64::from(entry.uid.get()), out);
+            out.push(b' ');
         }
         out.extend_from_slice(b"FLAGS ");
         response::flags(
@@ -199,7 +201,9 @@ impl View {
             out,
         );
         if enabled.condstore {
-            out.extend_from_slice(format!(" MODSEQ ({})", entry.modseq).as_bytes());
+            out.extend_from_slice(b" MODSEQ (");
+            response::number(entry.modseq.0, out);
+            out.push(b')');
         }
         out.extend_from_slice(b")\r\n");
     }

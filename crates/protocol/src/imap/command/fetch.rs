@@ -65,6 +65,18 @@ pub struct Section {
     pub partial: Option<(u64, u64)>,
 }
 
+impl Section {
+    /// The whole message.
+    pub fn is_all(&self) -> bool {
+        self.path.is_empty() && self.text == SectionText::All
+    }
+    /// The message's own header, or some of its fields.
+    pub fn is_header(&self) -> bool {
+        let header = matches!(self.text, SectionText::Header | SectionText::HeaderFields(..));
+        header && self.path.is_empty()
+    }
+}
+
 /// What of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the RFC's names")]
