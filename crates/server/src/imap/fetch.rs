@@ -48,7 +48,12 @@ impl Context {
                 let marked = seen.binary_search_by_key(&entry.uid, |changed| changed.uid);
                 let marked = marked.ok().and_then(|at| seen.get(at)).copied();
                 message.newly_seen = marked.is_some();
-                let now = marked.or_else(|| latest.get(entry.uid).copied()).unwrap_or(*entry);
+                let known = latest.get(entry.uid).copied();
+                if known.is_none() && needs != Needs::Listing {
+                    trouble.gone = true;
+                    continue;
+                }
+                let now = marked.or(known).unwrap_or(*entry);
                 let (start, sent) = (out.buffer().len(), out.sent());
                 match self.message(&fetch, *number, &now, message, out).await {
                     Ok(true) => {}
