@@ -48,7 +48,7 @@ enum Command {
         after_help = "Example:\n  bench drive imap --port-base 10000 --pid $(pidof postrider)"
     )]
     Drive(Drive),
-    /// Kill Postrider under load, again and again, and compare with a ledger of what it acknowledged
+    /// Kill Postrider under load, again and again; compare with a ledger of what it acknowledged
     #[command(after_help = "Example:\n  bench crash --kills 2000 --seed 7")]
     Crash(crash::Crash),
 }

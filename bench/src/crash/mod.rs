@@ -1,6 +1,6 @@
-//! Kill -9 under a mixed load, again and again: mail comes in by SMTP, goes out by relay, is changed
-//! by IMAP and taken by POP3, until SIGKILL at a random moment. The ledger of what was acknowledged is
-//! kept here, outside the killed process, and compared after every restart.
+//! Kill -9 under a mixed load, again and again: mail comes in by SMTP, goes out by relay, is
+//! changed by IMAP and taken by POP3, until SIGKILL at a random moment. The ledger of what was
+//! acknowledged is kept here, outside the killed process, and compared after every restart.
 
 mod ledger;
 mod load;

@@ -114,7 +114,8 @@ impl Peer {
              inet_listener pop3s {{\n port = {pop3s}\n ssl = yes\n}}\n}}\n\
              service imap {{\n  process_limit = 10000\n  service_count = 1000\n}}\n\
              service pop3 {{\n  process_limit = 1000\n  service_count = 1000\n}}\n\
-             service lmtp {{\n  inet_listener lmtp {{\n address = 127.0.0.1\n port = {lmtp}\n}}\n}}\n\
+             service lmtp {{\n  inet_listener lmtp {{\n address = 127.0.0.1\n port = {lmtp}\n\
+             }}\n}}\n\
              service auth {{\n  unix_listener {root}/auth {{\n mode = 0666\n}}\n}}\n",
             imap = port(143),
             imaps = port(993),

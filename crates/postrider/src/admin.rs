@@ -101,7 +101,7 @@ pub struct Failure {
     pub code: u8,
 }
 
-/// EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_NOUSER, EX_UNAVAILABLE, EX_SOFTWARE, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL, EX_CONFIG.
+/// Exit codes: those of sysexits.h.
 pub mod exit {
     /// The command line is wrong.
     pub const USAGE: u8 = 64;

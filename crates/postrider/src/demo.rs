@@ -141,6 +141,7 @@ fn side(folder: &Path, domain: &'static str, user: &'static str, address: Ipv4Ad
 }
 
 /// Both zones, served over UDP and TCP.
+#[allow(clippy::disallowed_methods, reason = "the demo's own name server")]
 async fn start_dns(sides: &[Side]) -> Outcome<()> {
     let mut catalog = Catalog::new();
     for side in sides {

@@ -70,7 +70,7 @@ fn world(config: &Config) -> Result<World, Failure> {
     })
 }
 
-/// Serves the bound sockets until `shutdown`. `ready` is told the addresses once all listeners are up.
+/// Serves the bound sockets until `shutdown`. `ready` is told the addresses when all is up.
 pub async fn serve(
     root: &Path,
     config: Config,

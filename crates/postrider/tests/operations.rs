@@ -2,6 +2,7 @@
 //! imported, a log that tells a message's story, exit codes, help.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "takes ports away from the real server")]
 
 mod world;
 

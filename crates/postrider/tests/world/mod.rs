@@ -2,6 +2,7 @@
 //! the test ends.
 
 #![allow(dead_code, reason = "each test program uses its part of it")]
+#![allow(clippy::disallowed_methods, reason = "a client of the real server, over real sockets")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! IMAP URLs that name a message or a part of one. RFC 5092 §5; PARTIAL, RFC 5550 §3.8.
+//! IMAP URLs that name a message or a part of one. RFC 5092 §5; PARTIAL, RFC 5550 §5.7.1.
 
 use super::command::fetch::{Section, section};
 

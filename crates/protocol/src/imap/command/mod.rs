@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(read(&reader, b"", Ends::Line).unwrap().unwrap().0, []);
         let (pieces, _) = read(&reader, b" (\\Flagged) ~", Ends::Literal).unwrap().unwrap();
         assert_eq!(pieces.len(), 2);
-        // RFC 4469 §5.1.
+        // RFC 4469 §3.
         let text = b"Drafts (\\Seen) CATENATE (URL \"/Drafts;UIDVALIDITY=385759045/;UID=20/;section=HEADER\" TEXT ";
         let (pieces, reader) = read(&start, text, Ends::Literal).unwrap().unwrap();
         assert_eq!(pieces.len(), 4);
