@@ -63,6 +63,20 @@ pub enum Command {
         when it runs and can write, 69 when it does not run, 74 when its store stopped writing."
     )]
     Status,
+    /// Check the store, and mend it
+    #[command(
+        after_help = "Stop the server first. Checks the database, every record of every segment, \
+        every mailbox and\nall counters. With --repair it makes anew what can be made anew; messages \
+        whose bytes are damaged\nare taken out of their mailboxes; a mailbox that lost rows gets \
+        back what the segments know of it,\nunder a new UIDVALIDITY. The exit code is 0 when all is \
+        well or mended, 65 when it is not.\n\nExamples:\n  postrider fsck --root /srv/mail\n  \
+        postrider fsck --root /srv/mail --repair --json"
+    )]
+    Fsck {
+        /// Mend what can be mended
+        #[arg(long)]
+        repair: bool,
+    },
 }
 
 /// `setup`
@@ -271,7 +285,9 @@ pub fn request(
     mut password: impl FnMut(bool) -> Result<String, Failure>,
 ) -> Result<Option<Request>, Failure> {
     Ok(Some(match command {
-        Command::Setup(_) | Command::Serve { .. } | Command::Demo { .. } => return Ok(None),
+        Command::Setup(_) | Command::Serve { .. } | Command::Demo { .. } | Command::Fsck { .. } => {
+            return Ok(None);
+        }
         Command::Status => Request::Status,
         Command::Account(command) => match command {
             Account::Add { address, password_stdin } => {

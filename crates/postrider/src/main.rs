@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod control;
 mod demo;
+mod fsck;
 mod housekeeping;
 mod port_owner;
 mod privilege;
@@ -88,6 +89,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Demo { once } => demo::demo(json, once).await,
         Command::Setup(setup) => set_up(&root, &setup, json).await,
+        Command::Fsck { repair } => fsck::run(&root, repair, json),
         command => {
             let mut made = None;
             let request = cli::request(command, |stdin| {
@@ -115,7 +117,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 /// Prints a line; a reader that went away is no error.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

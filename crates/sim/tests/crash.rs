@@ -67,6 +67,11 @@ async fn survives(run: &Run, events: usize, loss: Loss, random: &mut Random) -> 
     }
     // It goes on: what comes next survives a second crash that loses all it may.
     if wreck.acknowledged > 0 && events.is_multiple_of(7) {
+        // A refusal right after recovery takes nothing of it back.
+        let again = apply(&store, 9_999, &Op::Create { mailbox: 0 }).await;
+        if again.is_ok() || picture(&store).await.is_ok_and(|now| now != found) {
+            return Err("a refused CREATE changed something".to_owned());
+        }
         let op = Op::Deliver { to: vec![0], queue: true, octets: 100 };
         apply(&store, 10_000, &op).await.map_err(|e| format!("does not go on: {e}"))?;
         let expected = picture(&store).await.map_err(|e| e.to_string())?;

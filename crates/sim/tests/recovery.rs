@@ -151,7 +151,7 @@ async fn deliveries_whose_rows_are_lost_are_repeated() {
     use std::io::Write as _;
     let segment = data.join("segments/00000001.seg");
     let mut file = std::fs::File::options().append(true).open(segment).unwrap();
-    file.write_all(b"PRm2\x01\0\0\0garbage that is no record").unwrap();
+    file.write_all(b"PRm3\x01\0\0\0garbage that is no record").unwrap();
 
     let store = open(&data);
     assert_eq!(store.recovered().deliveries, 50);

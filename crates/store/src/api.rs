@@ -5,7 +5,7 @@ use crate::error::{Result, StoreError};
 use crate::limits::CONTENTS_OCTETS_MAX;
 use crate::mailbox::{ChangeFlags, Copied, FlagOutcome, Which, copy, expunge, flags, names};
 use crate::open::Store;
-use crate::packed::decode_uids;
+use crate::packed::{decode_uids, unseal};
 use crate::queue;
 use crate::rows::*;
 use crate::unit::{content_page, contents, each_summary, entries, page_number};
@@ -256,7 +256,8 @@ impl Store {
     }
     /// What is kept beside the bytes of messages, in the order asked for.
     pub fn summaries(&self, ids: &[ContentId]) -> Result<Vec<Option<Vec<u8>>>> {
-        self.look(|txn| ids.iter().map(|id| txn.summary(*id)).collect())
+        let own = |sealed: Option<Vec<u8>>| sealed.as_deref().and_then(unseal).map(<[u8]>::to_vec);
+        self.look(|txn| ids.iter().map(|id| txn.summary(*id).map(own)).collect())
     }
     /// Where the bytes of some messages are and, with `summaries`, what is kept beside them, found
     /// in one look.

@@ -70,7 +70,8 @@ pub(crate) fn enter(w: &mut Writing<'_>, delivery: &Delivery) -> Result<(Deliver
         let new = NewEntry { content, size, date: delivery.date, flags: bits };
         let placed = append::add(w, &mut row, new)?;
         let (uid, modseq) = (placed.uid, placed.modseq);
-        places.push(Place { mailbox: *mailbox, uid, modseq, flags: flags.clone() });
+        let (account, flags) = (row.account, flags.clone());
+        places.push(Place { mailbox: *mailbox, account, uid, modseq, flags });
         delivered.places.push(placed);
     }
     if let Some(new) = &delivery.queue {

@@ -9,6 +9,7 @@ mod account;
 mod api;
 mod delivery;
 mod error;
+pub mod fsck;
 mod house;
 mod known;
 pub mod limits;

@@ -274,12 +274,12 @@ impl Store {
     }
 }
 
-fn io_error(path: &Path, error: &std::io::Error) -> StoreError {
+pub(crate) fn io_error(path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Failed(format!("{}: {error}", path.display()))
 }
 
 /// Takes the lock of a data folder, so that no two processes write to it.
-fn lock(folder: &Path) -> Result<File> {
+pub(crate) fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
     let file = File::options().create(true).truncate(false).write(true).read(true).open(&path);
     let file = file.map_err(|e| io_error(&path, &e))?;

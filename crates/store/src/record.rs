@@ -13,7 +13,8 @@ use mail::{
 
 /// Octets of a record's lead.
 pub const LEAD_OCTETS: usize = 32;
-const MAGIC: [u8; 4] = *b"PRm2";
+/// What every record begins with.
+pub const MAGIC: [u8; 4] = *b"PRm3";
 
 /// Who decides after a crash whether a record counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +108,8 @@ pub struct Header {
 pub struct Place {
     /// The mailbox.
     pub mailbox: MailboxId,
+    /// Whose it was.
+    pub account: AccountId,
     /// UID there.
     pub uid: Uid,
     /// MODSEQ there.
@@ -126,6 +129,7 @@ impl Header {
         out.u32(self.places.len() as u32);
         for place in &self.places {
             out.u32(place.mailbox.0);
+            out.u32(place.account.0);
             out.u32(place.uid.get());
             out.u64(place.modseq.0);
             let names: Vec<&str> = place.flags.iter().map(Flag::name).collect();
@@ -225,12 +229,13 @@ impl<'a> Reader<'a> {
     }
     fn place(&mut self) -> Option<Place> {
         let mailbox = MailboxId(self.u32()?);
+        let account = AccountId(self.u32()?);
         let uid = Uid::new(self.u32()?)?;
         let modseq = ModSeq(self.u64()?);
         let flag =
             |name: &str| Flag::system(name).or_else(|| Keyword::new(name).map(Flag::Keyword));
         let flags = self.text()?.split(' ').filter_map(flag).collect();
-        Some(Place { mailbox, uid, modseq, flags })
+        Some(Place { mailbox, account, uid, modseq, flags })
     }
     fn recipient(&mut self) -> Option<NewRecipient> {
         Some(NewRecipient {
@@ -286,6 +291,7 @@ mod tests {
             saved: 3,
             places: vec![Place {
                 mailbox: MailboxId(3),
+                account: AccountId(4),
                 uid: Uid::new(9).unwrap(),
                 modseq: ModSeq(11),
                 flags: vec![Flag::Seen, keyword],

@@ -88,7 +88,7 @@ fn replay(
         refs: 0,
     };
     let mut refs = 0;
-    for Place { mailbox, uid, modseq, flags } in places {
+    for Place { mailbox, uid, modseq, flags, .. } in places {
         // The mailbox may be gone: deleting it came later and is durable.
         let Some(mailbox) = w.unit.mailbox(*mailbox)? else { continue };
         let mut mailbox = MailboxRow::clone(&mailbox);

@@ -34,6 +34,10 @@ pub trait ReadTxn {
     fn mailbox_named(&self, account: AccountId, name: &MailboxName) -> Result<Option<MailboxRow>>;
     /// All mailboxes of an account, by name.
     fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>>;
+    /// All mailboxes of all accounts, by number.
+    fn every_mailbox(&self) -> Result<Vec<MailboxRow>>;
+    /// The mailboxes that have pages, by number.
+    fn mailboxes_with_pages(&self) -> Result<Vec<MailboxId>>;
     /// The names an account is subscribed to, sorted.
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>>;
     /// The first UID of the page with the greatest first UID that is not above `uid`.

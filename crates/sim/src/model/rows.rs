@@ -72,6 +72,13 @@ impl ReadTxn for View {
         rows.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
         Ok(rows)
     }
+    fn every_mailbox(&self) -> Result<Vec<MailboxRow>> {
+        Ok(self.state.mailboxes.values().cloned().collect())
+    }
+    fn mailboxes_with_pages(&self) -> Result<Vec<MailboxId>> {
+        let all: BTreeSet<MailboxId> = self.state.pages.keys().map(|(id, _)| *id).collect();
+        Ok(all.into_iter().collect())
+    }
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
         let all = self.state.subscriptions.iter();
         Ok(all.filter(|row| row.0 == account).map(|row| row.2.clone()).collect())

@@ -51,6 +51,9 @@ impl Handle {
     pub(super) fn mailbox_rows(&self, account: AccountId) -> Result<Vec<MailboxRow>> {
         self.all(&format!("{COLUMNS} WHERE account = ?1 ORDER BY name"), [account.0], mailbox_row)
     }
+    pub(super) fn every_mailbox_row(&self) -> Result<Vec<MailboxRow>> {
+        self.all(&format!("{COLUMNS} ORDER BY id"), [], mailbox_row)
+    }
     pub(super) fn subscription_names(&self, account: AccountId) -> Result<Vec<MailboxName>> {
         let sql = "SELECT name FROM subscription WHERE account = ?1 ORDER BY name";
         self.all(sql, [account.0], |row| parsed(row, 0, |text| MailboxName::new(text).ok()))

@@ -8,6 +8,7 @@ mod checkpoint;
 mod mailboxes;
 mod messages;
 mod queue;
+mod salvage;
 mod txn;
 
 use crate::error::{Result, StoreError};
@@ -16,8 +17,10 @@ use checkpoint::Checkpointer;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
 use std::path::{Path, PathBuf};
 
+pub(crate) use salvage::{check, salvage};
+
 /// The layout of the tables; a file with a greater one was made by a newer Postrider.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// Pages in the WAL at which they are written back, beside the writer.
 const CHECKPOINT_FRAMES: u32 = 4_000;
 /// Pages in the WAL at which the writer itself writes them back, and everybody waits.

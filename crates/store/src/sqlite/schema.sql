@@ -1,4 +1,4 @@
--- Version 2. A page holds some messages of a mailbox (packed.rs); its key is mailbox << 32 | first
+-- Version 3. A page holds some messages of a mailbox (packed.rs); its key is mailbox << 32 | first
 -- UID, so that a mailbox is one range of one table. A content row holds 64 contents.
 CREATE TABLE domain(name TEXT PRIMARY KEY, catch_all TEXT) WITHOUT ROWID;
 CREATE TABLE account(key TEXT PRIMARY KEY, id INTEGER NOT NULL, address TEXT NOT NULL,
@@ -33,4 +33,4 @@ CREATE INDEX recipient_due ON recipient(due) WHERE held = 0;
 CREATE TABLE journey(message INTEGER NOT NULL, n INTEGER NOT NULL, data BLOB NOT NULL,
   PRIMARY KEY(message, n)) WITHOUT ROWID;
 CREATE TABLE applied(k INTEGER PRIMARY KEY, segment INTEGER NOT NULL, off INTEGER NOT NULL);
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

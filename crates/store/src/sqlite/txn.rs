@@ -43,6 +43,13 @@ impl ReadTxn for Handle {
     fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>> {
         self.mailbox_rows(account)
     }
+    fn every_mailbox(&self) -> Result<Vec<MailboxRow>> {
+        self.every_mailbox_row()
+    }
+    fn mailboxes_with_pages(&self) -> Result<Vec<MailboxId>> {
+        let sql = "SELECT DISTINCT id >> 32 FROM page ORDER BY 1";
+        self.all(sql, [], |row| Ok(MailboxId(super::column(row, 0)?)))
+    }
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
         self.subscription_names(account)
     }

@@ -3,7 +3,7 @@
 use super::Unit;
 use super::table::Table;
 use crate::error::{Result, StoreError};
-use crate::packed::{CONTENTS_A_PAGE, decode_contents, encode_contents};
+use crate::packed::{CONTENTS_A_PAGE, decode_contents, encode_contents, unseal};
 use crate::rows::ContentRow;
 use crate::txn::{ReadTxn, Txn};
 use mail::ContentId;
@@ -45,7 +45,9 @@ pub(crate) fn each_summary(
         txn.summaries(first.0, last.0, &mut |id, octets| {
             rest = rest.get(rest.partition_point(|(wanted, _)| *wanted < id)..).unwrap_or_default();
             for (_, place) in rest.iter().take_while(|(wanted, _)| *wanted == id) {
-                each(*place, octets);
+                if let Some(octets) = unseal(octets) {
+                    each(*place, octets);
+                }
             }
             Ok(())
         })?;

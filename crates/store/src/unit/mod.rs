@@ -10,6 +10,7 @@ mod pages;
 mod table;
 
 use crate::error::Result;
+use crate::packed::seal;
 use crate::rows::{ContentRow, MailboxRow};
 use crate::txn::{Durability, Engine, ReadTxn, ReaderMaker, Txn};
 use mail::{AccountId, ContentId, Entry, MailboxId, MailboxName, MessageId, Uid};
@@ -109,18 +110,26 @@ impl Unit {
             row.map_or(Ok(()), |row| txn.put_mailbox(row))?;
         }
         pages::flush(&self.pages, txn)?;
-        contents::flush(&self.contents, txn)?;
         for (id, summary) in &self.summaries {
-            txn.put_summary(*id, summary)?;
+            txn.put_summary(*id, &seal(summary.clone()))?;
         }
         for (message, entry) in &self.journeys {
             txn.put_journey(*message, entry)?;
         }
+        contents::flush_dead(&self.dead, txn)?;
+        self.flush_contents()
+    }
+
+    /// Writes what is in memory of contents and segments, so that [`Unit::rows`] shows it.
+    pub fn flush_contents(&mut self) -> Result<()> {
+        let txn = self.engine.txn();
+        contents::flush(&self.contents, txn)?;
         for (segment, octets) in self.segments.dirty() {
             let (live, all) = octets.copied().unwrap_or_default();
             txn.add_to_segment(*segment, live, all)?;
         }
-        contents::flush_dead(&self.dead, txn)
+        self.segments.clear();
+        Ok(())
     }
 
     /// Commits what was flushed.
@@ -242,6 +251,11 @@ impl Unit {
         self.mailboxes.set(id, None);
         self.forget_pages(id);
         Ok(())
+    }
+
+    /// Sets what is kept beside the bytes of a message.
+    pub fn put_summary(&mut self, id: ContentId, summary: Vec<u8>) {
+        self.summaries.push((id, summary));
     }
 
     /// Begins the journey of a new message.

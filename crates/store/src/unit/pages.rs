@@ -163,6 +163,12 @@ impl Unit {
         Ok((first, here, later))
     }
 
+    /// Takes a page away, whatever is in it.
+    pub fn remove_page(&mut self, mailbox: MailboxId, first: Uid) {
+        self.pages.set((mailbox, first), None);
+        self.last_pages.set(mailbox, None);
+    }
+
     /// The mailbox is gone: so are its pages in memory.
     pub(super) fn forget_pages(&mut self, mailbox: MailboxId) {
         let range = (mailbox, Uid::FIRST)..=(mailbox, Uid::MAX);

@@ -93,6 +93,7 @@ impl<K: Ord + Clone, T: Clone> Table<K, T> {
     }
     /// Everything is written; no more than `most` rows stay in memory.
     pub fn written(&mut self, most: usize) -> usize {
+        self.keep();
         if self.rows.len() > most {
             self.rows.clear();
         }

@@ -1,0 +1,165 @@
+//! Random damage to every kind of file: `fsck --repair` restores service, and no message is ever
+//! given out with another's bytes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use mail::{Address, Domain, MailboxName};
+use sim::random::Random;
+use sim::workload::{NAMES, Op, account, apply, options, prepare};
+use sim::world::SimClock;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::fsck::{Report, fsck};
+use store::{NewAccount, Store};
+use sys::disk::RealDisk;
+
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("postrider-fsck-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    folder
+}
+
+fn open(folder: &Path) -> Store {
+    let clock = Arc::new(SimClock::default());
+    Store::open(options(folder), Arc::new(RealDisk), clock).unwrap()
+}
+
+fn check(folder: &Path, repair: bool) -> Report {
+    fsck(folder, repair, Arc::new(RealDisk), 1_800_000_000).unwrap()
+}
+
+/// A store that was used for a while.
+async fn used(folder: &Path, seed: u64) -> Store {
+    let store = open(folder);
+    prepare(&store).await.unwrap();
+    let mut random = Random::new(seed);
+    for n in 0..120 {
+        let _ = apply(&store, n, &Op::random(&mut random)).await;
+    }
+    store
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to.join("segments")).unwrap();
+    for name in ["meta.db", "meta.db-wal"] {
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+    for file in std::fs::read_dir(from.join("segments")).unwrap().flatten() {
+        std::fs::copy(file.path(), to.join("segments").join(file.file_name())).unwrap();
+    }
+}
+
+/// Messages that can be read, over all mailboxes of all accounts. A message names itself in its
+/// first line and in every eight octets of its body, so another's bytes would show.
+async fn readable(store: &Store) -> usize {
+    let mut messages = 0;
+    for account in store.accounts().unwrap() {
+        for row in store.mailboxes(account.id).unwrap() {
+            for entry in store.select(row.id).await.unwrap().listing.iter() {
+                let size = u64::from(entry.size);
+                let octets = store.content(entry.content, 0..size).unwrap();
+                let text = String::from_utf8(octets).unwrap();
+                let (head, body) = text.split_once("\r\n\r\n").unwrap();
+                let n: u32 = head.strip_prefix("Subject: ").unwrap().parse().unwrap();
+                assert_eq!(i64::from(n), entry.date, "the date belongs to another message");
+                let body = body.strip_suffix("\r\n").unwrap();
+                assert_eq!(body, format!("{n:08}").repeat(body.len() / 8));
+                messages += 1;
+            }
+        }
+    }
+    messages
+}
+
+#[tokio::test]
+async fn a_sound_store_has_no_problems() {
+    let data = folder("sound");
+    for seed in 1..=5 {
+        let store = used(&data, seed).await;
+        let before = readable(&store).await;
+        store.close();
+        drop(store);
+        let report = check(&data, true);
+        assert_eq!(report.problems, Vec::<String>::new(), "seed {seed}");
+        assert_eq!(report.messages as usize, before);
+        std::fs::remove_dir_all(&data).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn service_is_restored_after_any_damage() {
+    let (data, cut) = (folder("data"), folder("cut"));
+    let (mut lost, mut damaged) = (0, 0);
+    for seed in 1..=4 {
+        let store = used(&data, seed).await;
+        let whole = readable(&store).await;
+        // With what is still in the WAL, and after it was written back.
+        for closed in [false, true] {
+            if closed {
+                store.close();
+            }
+            for variant in 0..12 {
+                copy(&data, &cut);
+                let file = damage(&cut, variant, &mut Random::new(seed << 8 | variant));
+                let report = check(&cut, true);
+                let store = open(&cut);
+                let found = readable(&store).await;
+                damaged += usize::from(!report.problems.is_empty());
+                lost += whole.saturating_sub(found);
+                serves(&store).await;
+                store.close();
+                drop(store);
+                let again = check(&cut, false);
+                assert_eq!(again.problems, Vec::<String>::new(), "{file}, seed {seed}");
+            }
+        }
+        std::fs::remove_dir_all(&data).unwrap();
+    }
+    std::fs::remove_dir_all(&cut).unwrap();
+    assert!(damaged > 40, "the damage was found {damaged} times only");
+    println!("damage found {damaged} times, {lost} messages lost by it");
+}
+
+/// Flips bits in one file; says in which.
+fn damage(folder: &Path, variant: u64, random: &mut Random) -> String {
+    let mut segments: Vec<PathBuf> = std::fs::read_dir(folder.join("segments"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    segments.sort();
+    let file = match variant % 3 {
+        0 => folder.join("meta.db"),
+        1 if folder.join("meta.db-wal").metadata().is_ok_and(|meta| meta.len() > 0) => {
+            folder.join("meta.db-wal")
+        }
+        _ => random.pick(&segments).clone(),
+    };
+    let mut octets = std::fs::read(&file).unwrap();
+    for _ in 0..=random.below(8) {
+        let at = random.below(octets.len() as u64) as usize;
+        if let Some(octet) = octets.get_mut(at) {
+            *octet ^= 1 << random.below(8);
+        }
+    }
+    std::fs::write(&file, octets).unwrap();
+    file.display().to_string()
+}
+
+/// Mail is accepted and read.
+async fn serves(store: &Store) {
+    let _ = store.domain_add(Domain::parse("x.test").unwrap()).await;
+    let new =
+        NewAccount { address: Address::parse("new@x.test").unwrap(), secret: "secret".to_owned() };
+    let id = store.account_add(new).await.unwrap();
+    assert!(store.mailbox(id, &MailboxName::inbox()).unwrap().is_some());
+    // The old account too, where it and its INBOX are still known.
+    let inbox = store.mailbox(account().0, &MailboxName::new(NAMES[0]).unwrap()).unwrap();
+    if inbox.is_some() {
+        let op = Op::Deliver { to: vec![0], queue: false, octets: 80 };
+        apply(store, 5000, &op).await.unwrap();
+    }
+    readable(store).await;
+}
