@@ -66,10 +66,10 @@ pub enum Command {
     /// Check the store, and mend it
     #[command(
         after_help = "Stop the server first. Checks the database, every record of every segment, \
-        every mailbox and\nall counters. With --repair it makes anew what can be made anew; messages \
-        whose bytes are damaged\nare taken out of their mailboxes; a mailbox that lost rows gets \
-        back what the segments know of it,\nunder a new UIDVALIDITY. The exit code is 0 when all is \
-        well or mended, 65 when it is not.\n\nExamples:\n  postrider fsck --root /srv/mail\n  \
+        every mailbox\nand all counters. With --repair it makes anew what can be made anew; \
+        messages whose bytes\nare damaged are taken out of their mailboxes; a mailbox that lost \
+        rows gets back what the\nsegments know of it, under a new UIDVALIDITY. The exit code is \
+        0 when all is well or\nmended, 65 when it is not.\n\nExamples:\n  postrider fsck --root /srv/mail\n  \
         postrider fsck --root /srv/mail --repair --json"
     )]
     Fsck {
