@@ -1,3 +1,6 @@
 //! Judgement: facts in, verdicts with reasons out. It never acts.
 //!
-//! Empty until SPF, DKIM, DMARC and rates come; the wall stands so that they land behind it.
+//! Rates are here; SPF, DKIM and DMARC will be.
+
+pub mod guard;
+pub mod limits;

@@ -1,0 +1,359 @@
+//! Rates: failed logins by address, recipients by account. security.md AU-2, users.md S-21, S-36.
+//!
+//! Judges only: a verdict says what to do, callers report what happened. Invariants: loopback and
+//! private addresses, and those that logged in lately, are never banned; memory is bounded.
+
+use crate::limits::*;
+use mail::AccountId;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A network that failures are counted for: an IPv4 address or an IPv6 /64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source(IpAddr);
+
+impl From<IpAddr> for Source {
+    fn from(ip: IpAddr) -> Source {
+        match ip.to_canonical() {
+            IpAddr::V4(v4) => Source(v4.into()),
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                Source(IpAddr::from([a, b, c, d, 0, 0, 0, 0]))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(ip) => ip.fmt(f),
+            IpAddr::V6(ip) => write!(f, "{ip}/64"),
+        }
+    }
+}
+
+impl Source {
+    /// Addresses that many people share or that are ours: never banned.
+    fn is_near(self) -> bool {
+        match self.0 {
+            IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+            IpAddr::V6(ip) => {
+                ip.segments().first().is_some_and(|s| s & 0xfe00 == 0xfc00 || s & 0xffc0 == 0xfe80)
+                    || ip.segments() == [0; 8]
+            }
+        }
+    }
+}
+
+/// How much is allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Failed logins before an address is banned; 0 bans nobody.
+    pub ban_after: u32,
+    /// How long a ban lasts.
+    pub ban_for: Duration,
+    /// Recipients an account may send to in an hour; 0 is any number.
+    pub recipients_per_hour: u32,
+    /// Recipients an account may send to in a day; 0 is any number.
+    pub recipients_per_day: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            ban_after: 20,
+            ban_for: Duration::from_secs(3600),
+            recipients_per_hour: 300,
+            recipients_per_day: 1000,
+        }
+    }
+}
+
+/// May somebody there try to log in?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// At once.
+    Go,
+    /// After so long: the more failures, the longer.
+    Wait(Duration),
+    /// Not for so long.
+    Banned(Duration),
+}
+
+/// A ban, as the operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Who.
+    pub source: Source,
+    /// Failed logins that led to it; 0 when an operator did.
+    pub failures: u32,
+    /// How long it still lasts.
+    pub left: Duration,
+}
+
+/// May an account send to one more recipient?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
+    /// Yes, and it is counted.
+    Go,
+    /// Not before so long.
+    Later(Duration),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Peer {
+    failures: u32,
+    last: Duration,
+    good_until: Duration,
+    banned_until: Duration,
+}
+
+impl Peer {
+    /// Failures, of which half are forgiven every ten minutes.
+    fn failures(&self, now: Duration) -> u32 {
+        let halves = now.saturating_sub(self.last).as_secs() / FORGIVE.as_secs();
+        self.failures.checked_shr(u32::try_from(halves).unwrap_or(u32::MAX)).unwrap_or(0)
+    }
+
+    fn matters(&self, now: Duration) -> bool {
+        self.banned_until > now || self.good_until > now || self.failures(now) > 0
+    }
+}
+
+/// Recipients counted since the beginning of a span.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    since: Duration,
+    n: u32,
+}
+
+impl Count {
+    fn roll(&mut self, span: Duration, now: Duration) {
+        if now.saturating_sub(self.since) >= span {
+            *self = Count { since: now, n: 0 };
+        }
+    }
+
+    fn wait(&self, span: Duration, most: u32, now: Duration) -> Option<Duration> {
+        (most > 0 && self.n >= most).then(|| (self.since + span).saturating_sub(now))
+    }
+}
+
+#[derive(Default)]
+struct State {
+    peers: HashMap<Source, Peer>,
+    accounts: HashMap<AccountId, (Count, Count)>,
+}
+
+/// The counts.
+pub struct Guard {
+    settings: Settings,
+    state: Mutex<State>,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Guard {
+    /// Nothing counted yet.
+    pub fn new(settings: Settings) -> Guard {
+        Guard { settings, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Before a password is looked at. `now` is monotonic time.
+    pub fn before_login(&self, ip: IpAddr, now: Duration) -> Login {
+        let state = self.state();
+        let Some(peer) = state.peers.get(&Source::from(ip)) else { return Login::Go };
+        if peer.banned_until > now {
+            return Login::Banned(peer.banned_until - now);
+        }
+        match peer.failures(now).checked_sub(FREE_FAILURES) {
+            None | Some(0) => Login::Go,
+            Some(over) => {
+                let seconds = 1u64.checked_shl(over - 1).unwrap_or(u64::MAX);
+                Login::Wait(Duration::from_secs(seconds).min(LOGIN_DELAY_MAX))
+            }
+        }
+    }
+
+    /// Connections of a banned address are not worth a session, but for port 25 (users.md S-21).
+    pub fn is_banned(&self, ip: IpAddr, now: Duration) -> bool {
+        matches!(self.before_login(ip, now), Login::Banned(_))
+    }
+
+    /// Somebody logged in: their address is known to be good for a while.
+    pub fn login_succeeded(&self, ip: IpAddr, now: Duration) {
+        let mut state = self.state();
+        make_room(&mut state.peers, now);
+        let peer = state.peers.entry(ip.into()).or_default();
+        peer.failures = 0;
+        peer.good_until = now + KNOWN_GOOD;
+    }
+
+    /// Somebody failed to log in. Tells of the ban that follows, if one does.
+    pub fn login_failed(&self, ip: IpAddr, now: Duration) -> Option<Ban> {
+        let source = Source::from(ip);
+        let mut state = self.state();
+        make_room(&mut state.peers, now);
+        let peer = state.peers.entry(source).or_default();
+        peer.failures = peer.failures(now).saturating_add(1);
+        peer.last = now;
+        let Settings { ban_after, ban_for, .. } = self.settings;
+        let spared = source.is_near() || peer.good_until > now || ban_after == 0;
+        if spared || peer.failures < ban_after {
+            return None;
+        }
+        peer.banned_until = now + ban_for;
+        Some(Ban { source, failures: peer.failures, left: ban_for })
+    }
+
+    /// Bans that last, by address.
+    pub fn bans(&self, now: Duration) -> Vec<Ban> {
+        let state = self.state();
+        let banned = state.peers.iter().filter(|(_, peer)| peer.banned_until > now);
+        let mut bans: Vec<Ban> = banned
+            .map(|(source, peer)| Ban {
+                source: *source,
+                failures: peer.failures,
+                left: peer.banned_until - now,
+            })
+            .collect();
+        bans.sort_by_key(|ban| ban.source);
+        bans
+    }
+
+    /// An operator bans an address.
+    pub fn ban(&self, ip: IpAddr, how_long: Duration, now: Duration) {
+        let mut state = self.state();
+        let peer = state.peers.entry(ip.into()).or_default();
+        (peer.failures, peer.banned_until) = (0, now + how_long);
+    }
+
+    /// An operator lifts a ban and forgives; whether there was one.
+    pub fn lift(&self, ip: IpAddr, now: Duration) -> bool {
+        let gone = self.state().peers.remove(&ip.into());
+        gone.is_some_and(|peer| peer.banned_until > now)
+    }
+
+    /// An account sends to one more recipient.
+    pub fn recipient(&self, account: AccountId, now: Duration) -> Sending {
+        let Settings { recipients_per_hour, recipients_per_day, .. } = self.settings;
+        let mut state = self.state();
+        let fresh = Count { since: now, n: 0 };
+        let (hour, day) = state.accounts.entry(account).or_insert((fresh, fresh));
+        hour.roll(HOUR, now);
+        day.roll(DAY, now);
+        let waits =
+            [hour.wait(HOUR, recipients_per_hour, now), day.wait(DAY, recipients_per_day, now)];
+        if let Some(wait) = waits.into_iter().flatten().max() {
+            return Sending::Later(wait);
+        }
+        (hour.n, day.n) = (hour.n + 1, day.n + 1);
+        Sending::Go
+    }
+
+    /// An operator lets an account send again.
+    pub fn release(&self, account: AccountId) -> bool {
+        self.state().accounts.remove(&account).is_some()
+    }
+}
+
+/// Forgets what does not matter any more when there are too many; all but bans when all matter.
+fn make_room(peers: &mut HashMap<Source, Peer>, now: Duration) {
+    if peers.len() >= PEERS_MAX {
+        peers.retain(|_, peer| peer.matters(now));
+    }
+    if peers.len() >= PEERS_MAX {
+        peers.retain(|_, peer| peer.banned_until > now);
+    }
+    if peers.len() >= PEERS_MAX {
+        peers.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn failures_slow_down_then_ban_and_are_forgiven() {
+        let guard = Guard::new(Settings::default());
+        let peer = ip("192.0.2.1");
+        for n in 1..=19 {
+            assert_eq!(guard.login_failed(peer, at(n)), None);
+            let verdict = guard.before_login(peer, at(n));
+            let wait = match n {
+                0..=3 => Login::Go,
+                4..=7 => Login::Wait(at(1 << (n - 4))),
+                _ => Login::Wait(LOGIN_DELAY_MAX),
+            };
+            assert_eq!(verdict, wait, "after {n}");
+        }
+        let ban = guard.login_failed(peer, at(20)).unwrap();
+        assert_eq!((ban.failures, ban.left), (20, at(3600)));
+        assert!(guard.is_banned(peer, at(3000)) && !guard.is_banned(ip("192.0.2.2"), at(3000)));
+        assert_eq!(guard.bans(at(21)).len(), 1);
+        assert!(!guard.is_banned(peer, at(3621)), "a ban ends by itself");
+        guard.ban(peer, at(10), at(4000));
+        assert!(guard.lift(peer, at(4001)) && !guard.lift(peer, at(4001)));
+        assert_eq!(guard.before_login(peer, at(4001)), Login::Go);
+    }
+
+    #[test]
+    fn near_and_known_good_addresses_are_never_banned() {
+        for near in ["127.0.0.1", "10.1.2.3", "192.168.0.1", "::1", "fe80::1", "fd00::1"] {
+            let guard = Guard::new(Settings::default());
+            assert!((0..100).all(|n| guard.login_failed(ip(near), at(n)).is_none()), "{near}");
+        }
+        let guard = Guard::new(Settings::default());
+        guard.login_succeeded(ip("192.0.2.1"), at(0));
+        assert!((0..100).all(|n| guard.login_failed(ip("192.0.2.1"), at(n)).is_none()));
+        // A whole /64 is one source.
+        for n in 0..20 {
+            guard.login_failed(ip(&format!("2001:db8::{n}")), at(n));
+        }
+        assert!(guard.is_banned(ip("2001:db8::ffff"), at(21)));
+        assert!(!guard.is_banned(ip("2001:db8:0:1::1"), at(21)));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let guard = Guard::new(Settings::default());
+        for n in 0..(PEERS_MAX as u32 + 10) {
+            guard.login_failed(IpAddr::from((0x0b00_0000 + n).to_be_bytes()), at(1));
+        }
+        assert!(guard.state().peers.len() <= PEERS_MAX);
+    }
+
+    #[test]
+    fn recipients_are_counted_by_hour_and_day() {
+        let settings =
+            Settings { recipients_per_hour: 2, recipients_per_day: 3, ..Settings::default() };
+        let guard = Guard::new(settings);
+        let account = AccountId(1);
+        assert_eq!(guard.recipient(account, at(10)), Sending::Go);
+        assert_eq!(guard.recipient(account, at(20)), Sending::Go);
+        assert_eq!(guard.recipient(account, at(30)), Sending::Later(at(3580)));
+        assert_eq!(guard.recipient(AccountId(2), at(30)), Sending::Go);
+        assert_eq!(guard.recipient(account, at(4000)), Sending::Go);
+        assert_eq!(guard.recipient(account, at(4001)), Sending::Later(at(86_410 - 4001)));
+        assert!(guard.release(account));
+        assert_eq!(guard.recipient(account, at(4002)), Sending::Go);
+    }
+}
