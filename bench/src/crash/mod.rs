@@ -51,6 +51,8 @@ pub fn crash(args: &Crash) -> io::Result<()> {
     let mut server = Postrider::new(args.binary.clone(), folder, args.port_base, sink_at);
     server.settings = vec![
         "auth.hash_memory_kib=64".to_owned(),
+        "limits.recipients_per_hour=0".to_owned(),
+        "limits.recipients_per_day=0".to_owned(),
         "relay.retry_seconds=[1]".to_owned(),
         "store.min_free_octets=1000000".to_owned(),
     ];

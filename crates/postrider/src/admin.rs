@@ -1,6 +1,7 @@
 //! What the administrator's commands do, once: the running server carries them out when there is
 //! one (over its control socket), otherwise the command itself does.
 
+use crate::access::{self, Live};
 use delivery::journey::Step;
 use directory::{Directory, password};
 use mail::{Address, Domain, MessageId};
@@ -33,6 +34,30 @@ pub enum Request {
         disabled: bool,
     },
     AccountList,
+    /// Forgets how many recipients an account has sent to.
+    AccountRelease {
+        address: String,
+    },
+    AppPasswordAdd {
+        address: String,
+        name: String,
+        scope: String,
+    },
+    AppPasswordRemove {
+        address: String,
+        name: String,
+    },
+    AppPasswordList {
+        address: String,
+    },
+    BanAdd {
+        address: String,
+        minutes: u64,
+    },
+    BanRemove {
+        address: String,
+    },
+    BanList,
     DomainAdd {
         domain: String,
     },
@@ -128,8 +153,20 @@ pub mod exit {
 type Outcome = Result<Response, Failure>;
 
 /// Carries a command out.
-pub async fn execute(store: &Store, directory: &Directory, request: Request) -> Outcome {
+pub async fn execute(
+    store: &Store,
+    directory: &Directory,
+    live: Option<&Live>,
+    request: Request,
+) -> Outcome {
     match request {
+        Request::AppPasswordAdd { .. }
+        | Request::AppPasswordRemove { .. }
+        | Request::AppPasswordList { .. } => access::app_password(directory, request).await,
+        Request::AccountRelease { .. }
+        | Request::BanAdd { .. }
+        | Request::BanRemove { .. }
+        | Request::BanList => access::counts(live, store, request),
         Request::AccountAdd { .. }
         | Request::AccountImport { .. }
         | Request::AccountPassword { .. }

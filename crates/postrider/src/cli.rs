@@ -45,6 +45,9 @@ pub enum Command {
     /// Manage accounts
     #[command(subcommand)]
     Account(Account),
+    /// Look at and change which addresses may not log in
+    #[command(subcommand)]
+    Ban(Ban),
     /// Manage domains
     #[command(subcommand)]
     Domain(DomainCommand),
@@ -104,6 +107,62 @@ pub struct Setup {
     pub password_stdin: bool,
 }
 
+/// `ban`
+#[derive(Subcommand)]
+pub enum Ban {
+    /// List the addresses that are banned
+    #[command(after_help = "Example:\n  postrider ban list --json")]
+    List,
+    /// Ban an address from every port but 25
+    #[command(after_help = "Example:\n  postrider ban add 192.0.2.1 --minutes 1440")]
+    Add {
+        /// An IP address; of IPv6 its whole /64 counts
+        address: String,
+        /// For so long
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+    },
+    /// Lift a ban
+    #[command(alias = "rm", after_help = "Example:\n  postrider ban remove 192.0.2.1")]
+    Remove {
+        /// The address
+        address: String,
+    },
+}
+
+/// `account app-password`
+#[derive(Subcommand)]
+pub enum AppPassword {
+    /// Make a password for one device, and print it
+    #[command(after_help = "Example:\n  postrider account app-password add bob@example.org phone")]
+    Add {
+        /// The account
+        address: String,
+        /// What it is for, one word
+        name: String,
+        /// What it is good for: send, read or both
+        #[arg(long, default_value = "both", value_parser = ["send", "read", "both"])]
+        scope: String,
+    },
+    /// Take one back
+    #[command(
+        alias = "rm",
+        after_help = "Example:\n  postrider account app-password remove bob@example.org phone"
+    )]
+    Remove {
+        /// The account
+        address: String,
+        /// Its name
+        name: String,
+    },
+    /// List the names and scopes
+    #[command(after_help = "Example:\n  postrider account app-password list bob@example.org")]
+    List {
+        /// The account
+        address: String,
+    },
+}
+
 /// `account`
 #[derive(Subcommand)]
 pub enum Account {
@@ -147,6 +206,15 @@ pub enum Account {
         /// The account
         address: String,
     },
+    /// Let an account that sent to too many recipients send again
+    #[command(after_help = "Example:\n  postrider account release bob@example.org")]
+    Release {
+        /// The account
+        address: String,
+    },
+    /// Manage passwords for single devices
+    #[command(subcommand)]
+    AppPassword(AppPassword),
     /// Remove an account and all its mail
     #[command(after_help = "Example:\n  postrider account remove bob@example.org")]
     Remove {
@@ -308,6 +376,13 @@ pub fn request(
             Account::Enable { address } => Request::AccountDisable { address, disabled: false },
             Account::Remove { address } => Request::AccountRemove { address },
             Account::List => Request::AccountList,
+            Account::Release { address } => Request::AccountRelease { address },
+            Account::AppPassword(command) => app_password(command),
+        },
+        Command::Ban(command) => match command {
+            Ban::List => Request::BanList,
+            Ban::Add { address, minutes } => Request::BanAdd { address, minutes },
+            Ban::Remove { address } => Request::BanRemove { address },
         },
         Command::Domain(command) => match command {
             DomainCommand::Add { domain } => Request::DomainAdd { domain },
@@ -334,4 +409,14 @@ pub fn request(
             Queue::Drop { id } => Request::QueueDrop { id },
         },
     }))
+}
+
+fn app_password(command: AppPassword) -> Request {
+    match command {
+        AppPassword::Add { address, name, scope } => {
+            Request::AppPasswordAdd { address, name, scope }
+        }
+        AppPassword::Remove { address, name } => Request::AppPasswordRemove { address, name },
+        AppPassword::List { address } => Request::AppPasswordList { address },
+    }
 }

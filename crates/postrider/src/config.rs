@@ -87,6 +87,14 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at a time from one address.
     pub connections_per_address: usize,
+    /// Recipients an account may send to in an hour; 0 is any number.
+    pub recipients_per_hour: u32,
+    /// Recipients an account may send to in a day; 0 is any number.
+    pub recipients_per_day: u32,
+    /// Failed logins before an address is banned; 0 bans nobody.
+    pub failed_logins: u32,
+    /// How long a ban lasts.
+    pub ban_minutes: u64,
 }
 
 impl Default for Limits {
@@ -96,6 +104,10 @@ impl Default for Limits {
             recipients: 1000,
             connections: 10_000,
             connections_per_address: 500,
+            recipients_per_hour: 300,
+            recipients_per_day: 1000,
+            failed_logins: 20,
+            ban_minutes: 60,
         }
     }
 }

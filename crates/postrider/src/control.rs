@@ -1,5 +1,6 @@
 //! The control socket: how a command reaches the running server.
 
+use crate::access::Live;
 use crate::admin::{self, Failure, Request, Response, exit};
 use crate::config::Config;
 use crate::privilege;
@@ -28,6 +29,7 @@ pub fn listen(
     root: &Path,
     store: Store,
     directory: Directory,
+    live: Live,
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
     let path = control_socket(root);
@@ -42,7 +44,7 @@ pub fn listen(
             tokio::select! {
                 _ = shutdown.wait_for(|down| *down) => break,
                 got = listener.accept() => if let Ok((stream, _)) = got {
-                    tokio::spawn(command(stream, store.clone(), directory.clone()));
+                    tokio::spawn(command(stream, store.clone(), directory.clone(), live.clone()));
                 }
             }
         }
@@ -50,7 +52,7 @@ pub fn listen(
     }))
 }
 
-async fn command(stream: UnixStream, store: Store, directory: Directory) {
+async fn command(stream: UnixStream, store: Store, directory: Directory, live: Live) {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
     let mut reader = BufReader::new(reader.take(REQUEST_OCTETS_MAX));
@@ -58,7 +60,7 @@ async fn command(stream: UnixStream, store: Store, directory: Directory) {
         return;
     }
     let outcome = match serde_json::from_str::<Request>(&line) {
-        Ok(request) => admin::execute(&store, &directory, request).await,
+        Ok(request) => admin::execute(&store, &directory, Some(&live), request).await,
         Err(error) => Err(fail(exit::DATA, format!("control socket: {error}"))),
     };
     let mut answer = serde_json::to_vec(&outcome).unwrap_or_default();
@@ -88,7 +90,7 @@ pub async fn administer(root: &Path, request: Request) -> Result<Response, Failu
     // What the store makes must belong to the user that the server runs as.
     privilege::drop_root(root, &config)?;
     let (store, directory) = open(root, &config)?;
-    let outcome = admin::execute(&store, &directory, request).await;
+    let outcome = admin::execute(&store, &directory, None, request).await;
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
     outcome
 }

@@ -1,5 +1,6 @@
 //! Postrider: `main`, the command line, and the wiring.
 
+mod access;
 mod admin;
 mod certificate;
 mod cli;

@@ -1,5 +1,6 @@
 //! The running server: opens everything, says when it is ready, ends cleanly.
 
+use crate::access::Live;
 use crate::admin::{Failure, exit};
 use crate::config::Config;
 use crate::port_owner::port_owner;
@@ -8,6 +9,7 @@ use crate::{certificate, control, housekeeping};
 use delivery::{Delivery, Scheduler};
 use directory::{Directory, password::Cost};
 use mail::Domain;
+use policy::guard::Guard;
 use server::listen::{self, Service};
 use server::{Settings, Shared};
 use std::net::SocketAddr;
@@ -95,7 +97,14 @@ pub async fn serve(
     let settings = delivery_settings(&config, hostname.clone(), &addresses);
     let delivery = Delivery::new(settings, store.clone(), directory.clone(), world.clone(), client);
     let scheduler = tokio::spawn(Scheduler::new(&delivery).run(shutdown.clone()));
-    let control = control::listen(root, store.clone(), directory.clone(), shutdown.clone())?;
+    let guard = Arc::new(Guard::new(policy::guard::Settings {
+        ban_after: config.limits.failed_logins,
+        ban_for: Duration::from_secs(config.limits.ban_minutes.saturating_mul(60)),
+        recipients_per_hour: config.limits.recipients_per_hour,
+        recipients_per_day: config.limits.recipients_per_day,
+    }));
+    let live = Live { guard: guard.clone(), clock: world.clock.clone() };
+    let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
     let limits = &config.limits;
@@ -108,7 +117,8 @@ pub async fn serve(
         connections_max: limits.connections,
         connections_per_address_max: limits.connections_per_address,
     };
-    let shared = Arc::new(Shared { store: store.clone(), directory, delivery, world, settings });
+    let shared =
+        Arc::new(Shared { store: store.clone(), directory, delivery, guard, world, settings });
     let recovered = store.recovered();
     tracing::info!(repeated = recovered.deliveries, cut = recovered.cut, "store open");
     ready(&addresses);

@@ -12,6 +12,8 @@ pub mod smtp;
 use delivery::Delivery;
 use directory::Directory;
 use mail::Domain;
+use policy::guard::Guard;
+use std::sync::Arc;
 use store::Store;
 use sys::World;
 
@@ -42,6 +44,8 @@ pub struct Shared {
     pub directory: Directory,
     /// An accepted message's fate.
     pub delivery: Delivery,
+    /// Failed logins, bans, recipients sent to.
+    pub guard: Arc<Guard>,
     /// Clock, randomness, network.
     pub world: World,
     /// Settings.

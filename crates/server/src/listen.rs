@@ -157,6 +157,12 @@ impl Accepting {
     }
 
     fn session(&self, sessions: &mut JoinSet<()>, stream: BoxStream, peer: SocketAddr) {
+        let now = self.shared.world.clock.monotonic();
+        if self.service != Service::Smtp && self.shared.guard.is_banned(peer.ip(), now) {
+            tracing::info!(service = self.service.name(), %peer, "banned");
+            sessions.spawn(turn_away(stream, self.service));
+            return;
+        }
         let Some(seat) = Seat::take(&self.census, peer.ip(), &self.shared) else {
             tracing::warn!(service = self.service.name(), %peer, "too many connections");
             sessions.spawn(turn_away(stream, self.service));

@@ -3,6 +3,7 @@
 use crate::Shared;
 use crate::listen::{Accepted, Service};
 use directory::{AuthError, Authenticated, Channel, Credentials, Exchange, Progress, Use};
+use policy::guard;
 use protocol::machine::Security;
 use protocol::sasl::{Client, Login};
 use sys::tls::TlsFacts;
@@ -45,6 +46,10 @@ impl Logins {
         accepted: &Accepted,
         client: Client,
     ) -> Result<Step, AuthError> {
+        if matches!(client, Client::Begins(..)) {
+            self.exchange = None;
+            patience(shared, accepted).await?;
+        }
         let binding = accepted.tls.as_ref().and_then(|tls| tls.binding.clone());
         let channel = Channel { wanted: wanted(accepted.service), binding };
         match shared.directory.sasl(self.exchange.take(), client, channel).await {
@@ -53,11 +58,11 @@ impl Logins {
                 Ok(Step::Challenge(text))
             }
             Ok(Progress::Done(who)) => {
-                tell(accepted, Ok(&who));
+                tell(shared, accepted, Ok(&who));
                 Ok(Step::Done(who))
             }
             Err(error) => {
-                tell(accepted, Err(&error));
+                tell(shared, accepted, Err(&error));
                 Err(error)
             }
         }
@@ -70,18 +75,48 @@ impl Logins {
         accepted: &Accepted,
         login: &Login,
     ) -> Result<Authenticated, AuthError> {
+        patience(shared, accepted).await?;
         let Login { user, password } = login;
         let credentials = Credentials { user, password, wanted: wanted(accepted.service) };
         let done = shared.directory.authenticate(credentials).await;
-        tell(accepted, done.as_ref());
+        tell(shared, accepted, done.as_ref());
         done
     }
 }
 
-fn tell(accepted: &Accepted, done: Result<&Authenticated, &AuthError>) {
+/// Who failed often waits; no thread does. RFC 4954 §9.
+async fn patience(shared: &Shared, accepted: &Accepted) -> Result<(), AuthError> {
+    let now = shared.world.clock.monotonic();
+    match shared.guard.before_login(accepted.peer.ip(), now) {
+        guard::Login::Go => Ok(()),
+        guard::Login::Wait(how_long) => {
+            tokio::time::sleep(how_long).await;
+            Ok(())
+        }
+        guard::Login::Banned(_) => {
+            Err(AuthError::Unavailable("too many failed logins from your address".to_owned()))
+        }
+    }
+}
+
+/// Counts a login and writes it into the log.
+fn tell(shared: &Shared, accepted: &Accepted, done: Result<&Authenticated, &AuthError>) {
     let (peer, service) = (accepted.peer, accepted.service.name());
-    match done {
-        Ok(who) => tracing::info!(%peer, service, user = %who.address, "login"),
-        Err(error) => tracing::info!(%peer, service, %error, "login refused"),
+    let now = shared.world.clock.monotonic();
+    let error = match done {
+        Ok(who) => {
+            tracing::info!(%peer, service, user = %who.address, "login");
+            return shared.guard.login_succeeded(peer.ip(), now);
+        }
+        Err(error) => error,
+    };
+    tracing::info!(%peer, service, %error, "login refused");
+    if !matches!(error, AuthError::Invalid | AuthError::Disabled) {
+        return;
+    }
+    if let Some(ban) = shared.guard.login_failed(peer.ip(), now) {
+        let (source, seconds) = (ban.source, ban.left.as_secs());
+        let lift = format!("postrider ban remove {source}");
+        tracing::warn!(%source, failures = ban.failures, seconds, lift, "banned, but on port 25");
     }
 }

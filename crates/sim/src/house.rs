@@ -6,6 +6,7 @@ use crate::world::SimWorld;
 use delivery::{Delivery, Scheduler};
 use directory::{Directory, password::Cost};
 use mail::{Address, Domain, MailboxName, MessageId};
+use policy::guard::Guard;
 use server::listen::{self, Service};
 use server::{Settings, Shared};
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,8 @@ pub struct Plan {
     pub sessions: Settings,
     /// Settings of delivery.
     pub delivery: delivery::Settings,
+    /// What is allowed how often.
+    pub rates: policy::guard::Settings,
 }
 
 impl Default for Plan {
@@ -51,6 +54,7 @@ impl Default for Plan {
                 own_addresses: vec![own],
                 ..delivery::Settings::new(hostname)
             },
+            rates: policy::guard::Settings::default(),
         }
     }
 }
@@ -116,7 +120,14 @@ impl House {
             (service, seen.net.listen(on).unwrap())
         });
         let settings = plan.sessions;
-        let shared = Arc::new(Shared { store, directory, delivery, world: seen, settings });
+        let shared = Arc::new(Shared {
+            store,
+            directory,
+            delivery,
+            guard: Arc::new(Guard::new(plan.rates)),
+            world: seen,
+            settings,
+        });
         let drain = Duration::from_secs(5);
         tokio::spawn(listen::run(shared.clone(), listeners.into(), tls.clone(), shutdown, drain));
         let house = House { world, shared, tls, folder, down, messages: AtomicU64::new(0) };

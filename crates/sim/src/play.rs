@@ -591,6 +591,7 @@ fn set(plan: &mut Plan, key: &str, value: &str) -> Result<(), String> {
             plan.sessions.connections_per_address_max = value.parse().map_err(wrong)?;
         }
         "plaintext_auth" => plan.sessions.plaintext_auth = value == "true",
+        "recipients_per_hour" => plan.rates.recipients_per_hour = value.parse().map_err(wrong)?,
         "smarthost" => plan.delivery.smarthost = Some(value.to_owned()),
         _ => return Err(format!("given: no such setting: {key}")),
     }

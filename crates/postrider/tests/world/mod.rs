@@ -36,8 +36,13 @@ impl Server {
         let address = format!("admin@{domain}");
         let base_text = base.to_string();
         let mut args = vec!["setup", "--yes", "--listen", "127.0.0.1", "--port-base", &base_text];
-        let cheap =
-            ["auth.plaintext=true", "auth.hash_memory_kib=64", "store.min_free_octets=1000000"];
+        let cheap = [
+            "auth.plaintext=true",
+            "auth.hash_memory_kib=64",
+            "store.min_free_octets=1000000",
+            "limits.recipients_per_hour=0",
+            "limits.recipients_per_day=0",
+        ];
         for assignment in cheap.iter().copied().chain(set.iter().map(String::as_str)) {
             args.extend(["--set", assignment]);
         }

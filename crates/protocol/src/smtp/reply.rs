@@ -92,6 +92,8 @@ replies! {
     TRY_LATER = 451, "4.3.0", "Cannot do that now, come back later";
     /// The disk is full. RFC 5321 §4.2.3.
     DISK_FULL = 452, "4.3.1", "No room to store the message, come back later";
+    /// The account sent to more recipients than it may in an hour or a day. RFC 3463 §3.8.
+    OVER_RATE = 450, "4.7.1", "You sent to too many recipients; go on later";
     /// More recipients than one message may have. RFC 5321 §4.5.3.1.10.
     TOO_MANY_RECIPIENTS = 452, "4.5.3", "Too many recipients, send the rest later";
     /// AUTH that cannot be decided. RFC 4954 §6.
@@ -155,5 +157,5 @@ replies! {
 }
 
 /// Those that are only ever said in other words.
-pub const REWORDED: [Reply; 4] =
-    [MESSAGE_ACCEPTED, UNKNOWN_PARAMETER, UNKNOWN_MECHANISM, NOT_YOUR_ADDRESS];
+pub const REWORDED: [Reply; 5] =
+    [OVER_RATE, MESSAGE_ACCEPTED, UNKNOWN_PARAMETER, UNKNOWN_MECHANISM, NOT_YOUR_ADDRESS];

@@ -3,6 +3,7 @@
 use super::Context;
 use directory::Resolution;
 use mail::Address;
+use policy::guard::Sending;
 use protocol::smtp::command::Rcpt;
 use protocol::smtp::reply;
 use protocol::smtp::server::Answer;
@@ -12,6 +13,9 @@ impl Context {
         let Some(address) = self.address_of(&rcpt) else {
             return Answer::Reply(reply::NO_SUCH_USER);
         };
+        if let Some(refusal) = self.over_rate() {
+            return refusal;
+        }
         let message = self.message.map(|id| id.to_string()).unwrap_or_default();
         let verdict = match self.shared.directory.resolve(&address).await {
             Ok(Resolution::Account(_) | Resolution::Members(_)) => return Answer::Yes,
@@ -26,6 +30,19 @@ impl Context {
         let peer = self.accepted.peer;
         tracing::info!(id = message, %peer, recipient = %address, reply = verdict.code, "recipient refused");
         Answer::Reply(verdict)
+    }
+
+    /// Who logged in may send to so many recipients only (users.md S-36).
+    fn over_rate(&self) -> Option<Answer> {
+        let who = self.authenticated.as_ref()?;
+        let now = self.shared.world.clock.monotonic();
+        let Sending::Later(wait) = self.shared.guard.recipient(who.account, now) else {
+            return None;
+        };
+        let minutes = wait.as_secs().div_ceil(60);
+        tracing::warn!(user = %who.address, minutes, "too many recipients");
+        let text = format!("You sent to too many recipients; go on in {minutes} minutes");
+        Some(Answer::Reply(reply::OVER_RATE.saying(text)))
     }
 
     /// `<postmaster>` is the default domain's. RFC 5321 §4.5.1.

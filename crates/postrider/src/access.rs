@@ -1,0 +1,126 @@
+//! `ban`, `account release` and `account app-password`: who may get in, and how often.
+
+use crate::admin::{Failure, Request, Response, exit};
+use directory::{AppError, Directory, Scope};
+use mail::Address;
+use policy::guard::Guard;
+use serde_json::json;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use store::Store;
+use sys::clock::Clock;
+
+/// What only a running server has: its counts.
+#[derive(Clone)]
+pub struct Live {
+    /// Failed logins, bans, recipients sent to.
+    pub guard: Arc<Guard>,
+    /// The clock they are counted by.
+    pub clock: Arc<dyn Clock>,
+}
+
+type Outcome = Result<Response, Failure>;
+
+fn fail(code: u8, text: impl Into<String>) -> Failure {
+    Failure { text: text.into(), code }
+}
+
+fn done(text: String) -> Outcome {
+    Ok(Response { value: json!({ "done": text }), text })
+}
+
+fn address(text: &str) -> Result<Address, Failure> {
+    Address::parse(text).map_err(|error| fail(exit::DATA, format!("'{text}': {error}")))
+}
+
+fn ip(text: &str) -> Result<IpAddr, Failure> {
+    let bare = text.trim_end_matches("/64");
+    bare.parse().map_err(|_| fail(exit::DATA, format!("'{text}' is no IP address")))
+}
+
+/// Bans and counts, of the running server.
+pub fn counts(live: Option<&Live>, store: &Store, request: Request) -> Outcome {
+    let Some(Live { guard, clock }) = live else {
+        let text = "the server does not run, and bans live in its memory: there are none";
+        return Err(fail(exit::UNAVAILABLE, text));
+    };
+    let now = clock.monotonic();
+    match request {
+        Request::BanAdd { address, minutes } => {
+            let address = ip(&address)?;
+            guard.ban(address, Duration::from_secs(minutes.saturating_mul(60)), now);
+            done(format!("{address} is banned for {minutes} minutes, but on port 25"))
+        }
+        Request::BanRemove { address } => {
+            let address = ip(&address)?;
+            match guard.lift(address, now) {
+                true => done(format!("{address} may come back")),
+                false => Err(fail(exit::NO_USER, format!("{address} is not banned"))),
+            }
+        }
+        Request::AccountRelease { address: text } => {
+            let found = store.lookup(&address(&text)?);
+            let found = found.map_err(|error| fail(exit::SOFTWARE, error.to_string()))?;
+            let account = found.account;
+            let account =
+                account.ok_or_else(|| fail(exit::NO_USER, format!("no account {text}")))?;
+            guard.release(account.id);
+            done(format!("{text} may send again"))
+        }
+        _ => {
+            let bans = guard.bans(now);
+            let value = bans.iter().map(|ban| {
+                let (source, left) = (ban.source.to_string(), ban.left.as_secs());
+                json!({ "address": source, "failures": ban.failures, "seconds_left": left })
+            });
+            let line = |ban: &policy::guard::Ban| {
+                let minutes = ban.left.as_secs().div_ceil(60);
+                format!("{}  {} failed logins, {minutes} minutes left", ban.source, ban.failures)
+            };
+            let text: Vec<String> = bans.iter().map(line).collect();
+            Ok(Response { value: value.collect(), text: text.join("\n") })
+        }
+    }
+}
+
+fn trouble(error: AppError) -> Failure {
+    let code = match &error {
+        AppError::NoSuchAccount => exit::NO_USER,
+        AppError::NotAllowed(_) => exit::DATA,
+        AppError::Unavailable(_) => exit::SOFTWARE,
+    };
+    fail(code, error.to_string())
+}
+
+/// App passwords.
+pub async fn app_password(directory: &Directory, request: Request) -> Outcome {
+    match request {
+        Request::AppPasswordAdd { address: text, name, scope } => {
+            let scope = Scope::parse(&scope)
+                .ok_or_else(|| fail(exit::DATA, "a scope is send, read or both"))?;
+            let made = directory.app_password_add(&address(&text)?, &name, scope).await;
+            let password = made.map_err(trouble)?;
+            let value = json!({ "address": text, "name": name, "password": password });
+            let text = format!("app password '{name}' of {text}, shown this once: {password}");
+            Ok(Response { value, text })
+        }
+        Request::AppPasswordRemove { address: text, name } => {
+            let gone = directory.app_password_remove(&address(&text)?, &name).await;
+            match gone.map_err(trouble)? {
+                true => done(format!("app password '{name}' of {text} is no way in any more")),
+                false => Err(fail(exit::NO_USER, format!("{text} has no app password '{name}'"))),
+            }
+        }
+        Request::AppPasswordList { address: text } => {
+            let apps = directory.app_passwords(&address(&text)?).map_err(trouble)?;
+            let value = apps
+                .iter()
+                .map(|(name, scope)| json!({ "name": name, "scope": scope.to_string() }));
+            let lines: Vec<String> =
+                apps.iter().map(|(name, scope)| format!("{name}  {scope}")).collect();
+            Ok(Response { value: value.collect(), text: lines.join("\n") })
+        }
+        _ => Err(fail(exit::SOFTWARE, "not an app password command")),
+    }
+}

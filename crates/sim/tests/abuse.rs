@@ -1,0 +1,71 @@
+//! Who guesses passwords waits, then is banned; nobody else notices (security.md AU-2, users.md S-21,
+//! P-07).
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use server::listen::Service;
+use sim::client::Client;
+use sim::house::{House, Plan};
+use sim::world::SimWorld;
+use std::time::Duration;
+
+const STRANGER: [u8; 4] = [198, 51, 100, 7];
+const FRIEND: [u8; 4] = [198, 51, 100, 8];
+
+async fn pop3(house: &House, from: [u8; 4]) -> Client {
+    let mut client = Client::connect(house, Service::Pop3, from).await;
+    client.reply().await;
+    client
+}
+
+async fn attempt(client: &mut Client, password: &str) -> String {
+    let plain = STANDARD.encode(format!("\0alice@example.org\0{password}"));
+    client.ask(&format!("AUTH PLAIN {plain}")).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn au_2_guessing_is_slowed_then_banned_and_the_ban_is_lifted() {
+    let house = House::build(Plan::default(), SimWorld::new(3)).await;
+    house.add_account("alice").await;
+    let start = tokio::time::Instant::now();
+    for n in 0..20 {
+        let mut client = pop3(&house, STRANGER).await;
+        let reply = attempt(&mut client, &format!("guess{n}")).await;
+        assert!(reply.starts_with("-ERR [AUTH] "), "guess {n}: {reply}");
+    }
+    // 1 + 2 + 4 + 8 and then 16 seconds each.
+    assert!(start.elapsed() >= Duration::from_secs(15 + 12 * 16), "{:?}", start.elapsed());
+    let guard = &house.shared.guard;
+    let now = house.shared.world.clock.monotonic();
+    assert_eq!(guard.bans(now).len(), 1);
+    // No login from there, not even with the right password; the account is not locked.
+    let mut client = Client::connect(&house, Service::Imap, STRANGER).await;
+    assert!(client.reply().await.starts_with("* BYE"));
+    let mut client = pop3(&house, FRIEND).await;
+    assert!(attempt(&mut client, "secret").await.starts_with("+OK"));
+    // S-21: mail still comes from there.
+    let mut client = Client::connect(&house, Service::Smtp, STRANGER).await;
+    assert!(client.reply().await.starts_with("220 "));
+    client.ask("EHLO stranger.example").await;
+    assert!(client.ask("MAIL FROM:<fred@example.net>").await.starts_with("250"));
+    assert!(client.ask("RCPT TO:<alice@example.org>").await.starts_with("250"));
+    assert!(guard.lift(STRANGER.into(), now));
+    let mut client = pop3(&house, STRANGER).await;
+    assert!(attempt(&mut client, "secret").await.starts_with("+OK"));
+}
+
+/// P-07: a fetcher that logs in hundreds of times a day is no attacker.
+#[tokio::test(start_paused = true)]
+async fn p_07_many_good_logins_are_neither_slowed_nor_banned() {
+    let house = House::build(Plan::default(), SimWorld::new(4)).await;
+    house.add_account("alice").await;
+    let start = tokio::time::Instant::now();
+    for _ in 0..300 {
+        let mut client = pop3(&house, FRIEND).await;
+        assert!(attempt(&mut client, "secret").await.starts_with("+OK"));
+        assert!(client.ask("QUIT").await.starts_with("+OK"));
+    }
+    assert!(start.elapsed() < Duration::from_secs(300), "{:?}", start.elapsed());
+}
