@@ -213,7 +213,10 @@ pub enum Account {
         address: String,
     },
     /// Manage passwords for single devices
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  postrider account app-password add bob@example.org phone"
+    )]
     AppPassword(AppPassword),
     /// Remove an account and all its mail
     #[command(after_help = "Example:\n  postrider account remove bob@example.org")]

@@ -208,7 +208,7 @@ fn the_log_tells_a_message_by_its_id() {
 #[test]
 fn every_command_has_help_with_an_example_and_speaks_json() {
     let help = |args: &[&str]| run(BINARY, &[args, &["--help"]].concat());
-    for command in ["account", "domain", "alias", "route", "queue"] {
+    for command in ["account", "ban", "domain", "alias", "route", "queue"] {
         for line in help(&[command]).lines().skip_while(|line| *line != "Commands:").skip(1) {
             let Some(verb) = line.split_whitespace().next() else { break };
             if verb == "help" {
@@ -226,6 +226,12 @@ fn every_command_has_help_with_an_example_and_speaks_json() {
         &["alias", "list", "--json"],
         &["route", "list", "--json"],
         &["queue", "list", "--json"],
+        &["ban", "add", "192.0.2.1", "--json"],
+        &["ban", "list", "--json"],
+        &["ban", "remove", "192.0.2.1", "--json"],
+        &["account", "app-password", "add", "x@here.test", "phone", "--json"],
+        &["account", "app-password", "list", "x@here.test", "--json"],
+        &["account", "release", "x@here.test", "--json"],
         &["status", "--json"],
     ] {
         let text = server.run(args, "");

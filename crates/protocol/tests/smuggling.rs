@@ -166,7 +166,7 @@ fn sm_1_the_matrix_of_line_breaks_makes_one_message_or_none() {
                 assert_eq!(messages.len(), usize::from(clean), "{context}");
                 let (messages, said) = run(&chunk, split);
                 match clean {
-                    true => assert_eq!(messages, [body.clone()], "{context}"),
+                    true => assert_eq!(messages.concat(), body, "{context}"),
                     false => {
                         assert!(messages.is_empty(), "{context}");
                         assert!(said.contains("\r\n550 5.6.11 "), "{context}: {said}");
