@@ -1,5 +1,5 @@
-//! Who guesses passwords waits, then is banned; nobody else notices (security.md AU-2, users.md S-21,
-//! P-07).
+//! Who guesses passwords waits, then is banned; nobody else notices (security.md AU-2, users.md
+//! S-21, P-07).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
