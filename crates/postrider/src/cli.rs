@@ -72,8 +72,8 @@ pub enum Command {
         every mailbox\nand all counters. With --repair it makes anew what can be made anew; \
         messages whose bytes\nare damaged are taken out of their mailboxes; a mailbox that lost \
         rows gets back what the\nsegments know of it, under a new UIDVALIDITY. The exit code is \
-        0 when all is well or\nmended, 65 when it is not.\n\nExamples:\n  postrider fsck --root /srv/mail\n  \
-        postrider fsck --root /srv/mail --repair --json"
+        0 when all is well or\nmended, 65 when it is not.\n\nExamples:\n  \
+        postrider fsck --root /srv/mail\n  postrider fsck --root /srv/mail --repair --json"
     )]
     Fsck {
         /// Mend what can be mended

@@ -2,9 +2,9 @@
 //! demand, made anew.
 //!
 //! Primary are the records of the segments and the rows that say who has what. Derived are
-//! counters, sizes, numbers of holders, summaries, octets of segments. A message whose bytes are damaged is
-//! taken out of its mailboxes and put aside; a mailbox that lost rows gets back what the segments
-//! know of it, under a new UIDVALIDITY, since its clients can no longer trust what they remember.
+//! counters, sizes, numbers of holders, summaries, octets of segments. A message whose bytes are
+//! damaged is taken out of its mailboxes; a mailbox that lost rows gets back what the segments know
+//! of it, under a new UIDVALIDITY, since its clients can no longer trust what they remember.
 //! Invariant: bytes are given out only for the content that their own record names.
 
 mod mailboxes;
