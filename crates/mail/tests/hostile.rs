@@ -1,0 +1,111 @@
+//! Messages made to hurt a MIME parser: four times the octets may take about four times as long, and
+//! what comes out stays within the limits. Each is fed whole; splits are tested beside the parser.
+
+use mail::header::{decode_words, params::Parameterised};
+use mail::mime::{summary_of, text};
+use mail::subject::base_subject;
+use mail::thread::message_ids;
+use std::time::{Duration, Instant};
+
+/// A name, what makes a message of about so many octets, and what is done with it.
+type Case = (&'static str, fn(usize) -> Vec<u8>);
+
+fn repeated(head: &str, piece: &str, octets: usize) -> Vec<u8> {
+    let mut out = head.as_bytes().to_vec();
+    out.extend(piece.as_bytes().iter().copied().cycle().take(octets / piece.len() * piece.len()));
+    out
+}
+
+fn numbered(head: &str, piece: impl Fn(usize) -> String, octets: usize) -> Vec<u8> {
+    let mut out = head.as_bytes().to_vec();
+    for n in 0.. {
+        if out.len() >= octets {
+            break;
+        }
+        out.extend(piece(n).into_bytes());
+    }
+    out
+}
+
+const MIXED: &str = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
+
+const CASES: [Case; 20] = [
+    ("messages within messages", |n| repeated("", "Content-Type: message/rfc822\r\n\r\n", n)),
+    ("multiparts within multiparts", |n| {
+        let part = |n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n");
+        numbered("", part, n)
+    }),
+    ("flat parts", |n| repeated(MIXED, "--b\r\n\r\nx\r\n", n)),
+    ("multiparts that are never opened", |n| {
+        let part = |n| format!("--b\r\nContent-Type: multipart/mixed; boundary=i{n}\r\n\r\n");
+        numbered(MIXED, part, n)
+    }),
+    ("continued parameters", |n| {
+        numbered("Content-Type: text/plain", |n| format!(";\r\n name*{n}=x"), n)
+    }),
+    ("many fields", |n| numbered("", |n| format!("X-{n}: y\r\n"), n)),
+    ("many To fields", |n| numbered("", |n| format!("To: a{n}@x.test\r\n"), n)),
+    ("many addresses", |n| numbered("Cc: a@x", |n| format!(", a{n}@x.test"), n)),
+    ("nested comments", |n| repeated("From: ", "(", n)),
+    ("nested groups", |n| repeated("To: ", "g:", n)),
+    ("open multiparts and dashes", |n| {
+        let open = |n| format!("Content-Type: multipart/mixed; boundary=o{n}\r\n\r\n--o{n}\r\n");
+        let mut out: String = (0..60).map(open).collect();
+        out.push_str(&"--\r\n".repeat(n / 4));
+        out.into_bytes()
+    }),
+    ("one long field", |n| repeated("Received: ", "x", n)),
+    ("many references", |n| numbered("References:", |n| format!(" <{n}@x>\r\n"), n)),
+    ("encoded words", |n| repeated("Subject: ", "=?utf-8?q?a?= ", n)),
+    ("encoded words that never end", |n| repeated("Subject: ", "=?utf-8?q?a ", n)),
+    ("quotes and backslashes", |n| repeated("From: \"", "\\\"", n)),
+    ("angles", |n| repeated("From: ", "<", n)),
+    ("long boundaries", |n| {
+        let boundary = "x".repeat(60_000);
+        let head = format!("Content-Type: multipart/mixed; boundary={boundary}\r\n\r\n");
+        numbered(&head, |_| format!("--{boundary}\r\n"), n)
+    }),
+    ("folded blanks", |n| repeated("Subject: a", "\r\n ", n)),
+    ("base64 of base64", |n| {
+        let head = "Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n";
+        repeated(head, "QUFB====", n)
+    }),
+];
+
+/// All that is ever done with a message.
+fn look(message: &[u8]) -> usize {
+    let summary = summary_of(message);
+    let stored = summary.encode();
+    let subject = summary.envelope.subject.as_deref().unwrap_or_default();
+    let texts = text::texts(message, &summary.root);
+    let ids = message_ids(summary.references.as_deref().unwrap_or_default());
+    let parameters = Parameterised::parse(message).parameters;
+    base_subject(subject);
+    decode_words(message);
+    assert!(stored.len() <= message.len() * 2 + 4096, "{} from {}", stored.len(), message.len());
+    texts.len() + ids.len() + parameters.len()
+}
+
+fn time(make: fn(usize) -> Vec<u8>, octets: usize) -> Duration {
+    let message = make(octets);
+    // The better of two: others use this machine too.
+    let once = || {
+        let start = Instant::now();
+        look(&message);
+        start.elapsed()
+    };
+    once().min(once())
+}
+
+#[test]
+fn hostile_messages_cost_what_others_do() {
+    const OCTETS: usize = 100_000;
+    for (name, make) in CASES {
+        let (small, large) = (time(make, OCTETS), time(make, 4 * OCTETS));
+        let most = small.max(Duration::from_millis(20)) * 10;
+        assert!(
+            large <= most,
+            "{name}: {small:?} for {OCTETS} octets, {large:?} for four times that"
+        );
+    }
+}
