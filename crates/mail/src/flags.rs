@@ -3,6 +3,7 @@
 //! A message's flags are one 64-bit word: the five system flags, then one bit for each keyword in
 //! its mailbox's [`KeywordTable`]. `\Recent` belongs to a session, not to a message, and is not here.
 
+use crate::rights::Rights;
 use std::fmt;
 
 /// A system flag or a keyword, by name.
@@ -28,6 +29,15 @@ impl Flag {
         [Flag::Seen, Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Draft]
             .into_iter()
             .find(|flag| flag.name().eq_ignore_ascii_case(name))
+    }
+
+    /// The right that it takes to change it. RFC 4314 §4.
+    pub fn right(&self) -> Rights {
+        match self {
+            Flag::Seen => Rights::SEEN,
+            Flag::Deleted => Rights::DELETED,
+            _ => Rights::WRITE,
+        }
     }
 
     /// The name as protocols spell it.
@@ -120,6 +130,17 @@ impl FlagBits {
     /// Both sets together.
     pub fn with(self, other: FlagBits) -> FlagBits {
         FlagBits(self.0 | other.0)
+    }
+    /// Those flags of this set that somebody with these rights may set. RFC 4314 §4.
+    pub fn permitted(self, rights: Rights) -> FlagBits {
+        let named = FlagBits::SEEN.with(FlagBits::DELETED);
+        let of = |right: Rights, flags: FlagBits| match rights.contains(right) {
+            true => FlagBits(self.0 & flags.0),
+            false => FlagBits(0),
+        };
+        of(Rights::SEEN, FlagBits::SEEN)
+            .with(of(Rights::DELETED, FlagBits::DELETED))
+            .with(of(Rights::WRITE, FlagBits(!named.0)))
     }
     /// This set less `other`.
     pub fn without(self, other: FlagBits) -> FlagBits {

@@ -9,6 +9,9 @@ use std::fmt;
 /// The separator between levels.
 pub const SEPARATOR: char = '/';
 
+/// Above the mailboxes of other accounts. RFC 2342 §5.
+pub const OTHER_USERS: &str = "Other Users";
+
 /// A valid mailbox name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailboxName(Box<str>);

@@ -33,6 +33,11 @@ pub enum Request {
         address: String,
         disabled: bool,
     },
+    /// Storage, messages, mailboxes: a number, `none`, or nothing to leave it.
+    AccountQuota {
+        address: String,
+        limits: [Option<String>; 3],
+    },
     AccountList,
     /// Forgets how many recipients an account has sent to.
     AccountRelease {
@@ -172,6 +177,7 @@ pub async fn execute(
         | Request::AccountPassword { .. }
         | Request::AccountRemove { .. }
         | Request::AccountDisable { .. }
+        | Request::AccountQuota { .. }
         | Request::AccountList => account(store, directory, request).await,
         Request::QueueList { .. }
         | Request::QueueShow { .. }
@@ -265,6 +271,7 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
             let what = if disabled { "off" } else { "on" };
             done(format!("account {address} is switched {what}"))
         }
+        Request::AccountQuota { address: text, limits } => quota(store, &text, limits).await,
         _ => {
             let rows = store.accounts().map_err(trouble)?;
             let value = rows.iter().map(|row| {
@@ -277,6 +284,32 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
             Ok(Response { value: value.collect(), text: text.join("\n") })
         }
     }
+}
+
+/// `account quota`: sets the limits that are given, and tells all.
+async fn quota(store: &Store, text: &str, limits: [Option<String>; 3]) -> Outcome {
+    let address = address(text)?;
+    let found = store.lookup(&address).map_err(trouble)?.account;
+    let no_account = || fail(exit::NO_USER, format!("the account {address} does not exist"));
+    let account = found.ok_or_else(no_account)?.id;
+    for (resource, limit) in store::Resource::ALL.into_iter().zip(limits) {
+        let limit = match limit.as_deref() {
+            None => continue,
+            Some("none") => None,
+            Some(number) => Some(number.parse().map_err(|_| {
+                fail(exit::DATA, format!("'{number}': neither a number nor 'none'"))
+            })?),
+        };
+        store.set_quota(account, resource, limit).await.map_err(trouble)?;
+    }
+    let quotas = store.quota(account).map_err(trouble)?;
+    let value = quotas.iter().map(|quota| {
+        json!({ "resource": quota.resource.name(), "used": quota.used, "limit": quota.limit })
+    });
+    let line = |q: &store::Quota| format!("{} {} of {}", q.resource.name(), q.used, q.limit);
+    let lines: Vec<String> = quotas.iter().map(line).collect();
+    let text = if lines.is_empty() { "no limits".to_owned() } else { lines.join("\n") };
+    Ok(Response { value: value.collect(), text })
 }
 
 async fn import(store: &Store, directory: &Directory, csv: &str) -> Outcome {

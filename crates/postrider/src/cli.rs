@@ -218,6 +218,24 @@ pub enum Account {
         after_help = "Example:\n  postrider account app-password add bob@example.org phone"
     )]
     AppPassword(AppPassword),
+    /// Say how much an account may hold; without a number, show it
+    #[command(
+        after_help = "Examples:\n  postrider account quota bob@example.org --storage 5000000000\n  \
+        postrider account quota bob@example.org --messages none"
+    )]
+    Quota {
+        /// The account
+        address: String,
+        /// Octets of all its messages, or 'none'
+        #[arg(long, value_name = "N")]
+        storage: Option<String>,
+        /// Messages, or 'none'
+        #[arg(long, value_name = "N")]
+        messages: Option<String>,
+        /// Mailboxes, or 'none'
+        #[arg(long, value_name = "N")]
+        mailboxes: Option<String>,
+    },
     /// Remove an account and all its mail
     #[command(after_help = "Example:\n  postrider account remove bob@example.org")]
     Remove {
@@ -377,6 +395,9 @@ pub fn request(
             }
             Account::Disable { address } => Request::AccountDisable { address, disabled: true },
             Account::Enable { address } => Request::AccountDisable { address, disabled: false },
+            Account::Quota { address, storage, messages, mailboxes } => {
+                Request::AccountQuota { address, limits: [storage, messages, mailboxes] }
+            }
             Account::Remove { address } => Request::AccountRemove { address },
             Account::List => Request::AccountList,
             Account::Release { address } => Request::AccountRelease { address },

@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use mail::summary::Parser;
-use mail::{AccountId, Address, Domain, Flag, MailboxName, MessageId, ReversePath, Uid};
+use mail::{AccountId, Address, Domain, Flag, MailboxName, MessageId, ReversePath, Rights, Uid};
 use std::path::Path;
 use store::{
     Change, ChangeFlags, Delivery, NewAccount, NewQueued, NewRecipient, Notify, Options, Placement,
@@ -146,14 +146,18 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
                 change: *change,
                 flags: vec![flags[*flag].clone()],
                 unchanged_since: None,
+                within: Rights::ALL,
             };
             format!("{:?}", store.change_flags(find(*mailbox)?, change).await?)
         }
         Op::Copy { from, uids: numbers, to } => {
-            format!("{:?}", store.copy(find(*from)?, uids(numbers), find(*to)?).await?)
+            format!("{:?}", store.copy(find(*from)?, uids(numbers), find(*to)?, Rights::ALL).await?)
         }
         Op::Move { from, uids: numbers, to } => {
-            format!("{:?}", store.move_(find(*from)?, uids(numbers), find(*to)?).await?)
+            format!(
+                "{:?}",
+                store.move_(find(*from)?, uids(numbers), find(*to)?, Rights::ALL).await?
+            )
         }
         Op::Expunge { mailbox } => {
             format!("{:?}", store.expunge(find(*mailbox)?, Which::Deleted).await?)

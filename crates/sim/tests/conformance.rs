@@ -98,7 +98,13 @@ async fn large_mailboxes_hold_what_a_map_holds() {
                     }
                 });
             }
-            let wanted = ChangeFlags { uids: some, change, flags, unchanged_since: None };
+            let wanted = ChangeFlags {
+                uids: some,
+                change,
+                flags,
+                unchanged_since: None,
+                within: mail::Rights::ALL,
+            };
             store.change_flags(inbox, wanted).await.unwrap();
             if round % 3 == 2 {
                 let gone = store.expunge(inbox, Which::Deleted).await.unwrap();

@@ -133,6 +133,7 @@ async fn deliveries_whose_rows_are_lost_are_repeated() {
         change: Change::Add,
         flags: vec![mail::Flag::Seen],
         unchanged_since: None,
+        within: mail::Rights::ALL,
     };
     store.change_flags(mailbox, seen).await.unwrap();
     std::fs::create_dir_all(&snapshot).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::error::{Result, StoreError};
 use crate::mailbox::names;
-use crate::rows::{AccountRow, AliasRow, DomainRow, Lookup};
+use crate::rows::{AccountRow, AliasRow, DomainRow, Holder, Lookup};
 use crate::txn::ReadTxn;
 use crate::write::Writing;
 use mail::{AccountId, Address, Domain, MailboxName, SpecialUse};
@@ -85,6 +85,9 @@ pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
     }
     for name in w.unit.rows().subscriptions(row.id)? {
         w.names()?.remove_subscription(row.id, &name)?;
+    }
+    for holder in [Holder::Account(row.id), Holder::Quota(row.id)] {
+        w.unit.write()?.remove_properties(holder)?;
     }
     w.names()?.remove_account(&address.key()).map(drop)
 }

@@ -7,12 +7,13 @@ use crate::mailbox::{ChangeFlags, Copied, FlagOutcome, Which, copy, expunge, fla
 use crate::open::Store;
 use crate::packed::{decode_uids, unseal};
 use crate::queue;
+use crate::quota;
 use crate::rows::*;
 use crate::unit::{content_page, contents, each_summary, entries, page_number};
 use crate::view::Watch;
 use mail::{
     AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, ModSeq,
-    SpecialUse, Uid,
+    Rights, SpecialUse, Uid,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -233,13 +234,38 @@ impl Store {
     pub async fn change_flags(&self, id: MailboxId, change: ChangeFlags) -> Result<FlagOutcome> {
         self.write(move |w| flags::change_flags(w, id, change)).await
     }
-    /// Copies messages.
-    pub async fn copy(&self, from: MailboxId, uids: Vec<Uid>, to: MailboxId) -> Result<Copied> {
-        self.write(move |w| copy::copy(w, from, &uids, to)).await
+    /// Copies messages, by somebody with these rights to the target.
+    pub async fn copy(
+        &self,
+        from: MailboxId,
+        uids: Vec<Uid>,
+        to: MailboxId,
+        rights: Rights,
+    ) -> Result<Copied> {
+        self.write(move |w| {
+            let copied = copy::copy(w, from, &uids, to, rights)?;
+            quota::check_copied(w, to, &copied.pairs)?;
+            Ok(copied)
+        })
+        .await
     }
-    /// Moves messages.
-    pub async fn move_(&self, from: MailboxId, uids: Vec<Uid>, to: MailboxId) -> Result<Copied> {
-        self.write(move |w| copy::move_(w, from, &uids, to)).await
+    /// Moves messages, by somebody with these rights to the target.
+    pub async fn move_(
+        &self,
+        from: MailboxId,
+        uids: Vec<Uid>,
+        to: MailboxId,
+        rights: Rights,
+    ) -> Result<Copied> {
+        self.write(move |w| {
+            let copied = copy::move_(w, from, &uids, to, rights)?;
+            // Within an account nothing grows, and somebody over quota can clear up.
+            if w.mailbox(from)?.account != w.mailbox(to)?.account {
+                quota::check_copied(w, to, &copied.pairs)?;
+            }
+            Ok(copied)
+        })
+        .await
     }
     /// Expunges messages; returns their UIDs.
     pub async fn expunge(&self, id: MailboxId, which: Which) -> Result<Vec<Uid>> {

@@ -19,6 +19,10 @@ pub enum StoreError {
     KeywordsFull,
     /// The mailbox has given out all its UIDs.
     UidsUsedUp,
+    /// Who asks may see the mailbox, but may not do that with it.
+    NotPermitted,
+    /// The account holds as much as it may.
+    OverQuota,
     /// The disk is (nearly) full.
     Full,
     /// Writing failed; nothing more is written until the program starts again.
@@ -41,6 +45,8 @@ impl fmt::Display for StoreError {
             StoreError::NotAllowed(why) => f.write_str(why),
             StoreError::KeywordsFull => f.write_str("the mailbox cannot have more keywords"),
             StoreError::UidsUsedUp => f.write_str("the mailbox has used up its UIDs"),
+            StoreError::NotPermitted => f.write_str("you may not do that with this mailbox"),
+            StoreError::OverQuota => f.write_str("the account holds as much as it may"),
             StoreError::Full => f.write_str("the disk is full"),
             StoreError::Failed(why) => write!(f, "the store stopped writing: {why}"),
             StoreError::Locked(who) => write!(f, "the data folder is in use by {who}"),

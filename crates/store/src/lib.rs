@@ -5,7 +5,9 @@
 //! another session before it is durable; UIDs and MODSEQs only grow; after a failed sync nothing
 //! more is acknowledged.
 
+mod access;
 mod account;
+mod annotation;
 mod api;
 mod delivery;
 mod error;
@@ -17,6 +19,7 @@ mod mailbox;
 mod open;
 mod packed;
 mod queue;
+mod quota;
 mod record;
 mod recover;
 mod rows;
@@ -29,6 +32,7 @@ mod view;
 mod write;
 mod writer;
 
+pub use access::{Actor, Visible, identifier};
 pub use account::NewAccount;
 pub use api::{Kept, QueueFilter, Selected};
 pub use delivery::{Delivered, Delivery, Placement};
@@ -38,6 +42,7 @@ pub use mailbox::append::Placed;
 pub use mailbox::{Change, ChangeFlags, Copied, FlagOutcome, Which};
 pub use open::{Options, Store};
 pub use queue::{NewQueued, NewRecipient, Settlement, settle};
+pub use quota::{Quota, Resource};
 pub use recover::Recovered;
 pub use rows::*;
 pub use spool::{Sealed, Spool};

@@ -81,6 +81,31 @@ pub struct MailboxRow {
     pub keywords: Arc<KeywordTable>,
 }
 
+/// What a property belongs to: small named values that only a few accounts or mailboxes have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holder {
+    /// Annotations of an account. RFC 5464.
+    Account(AccountId),
+    /// Annotations of a mailbox. RFC 5464.
+    Mailbox(MailboxId),
+    /// Who may do what with a mailbox: rights by account address. RFC 4314.
+    Access(MailboxId),
+    /// Limits of an account by resource. RFC 9208.
+    Quota(AccountId),
+}
+
+impl Holder {
+    /// Kind and number, as engines keep them.
+    pub fn key(self) -> (u8, u32) {
+        match self {
+            Holder::Account(id) => (1, id.0),
+            Holder::Mailbox(id) => (2, id.0),
+            Holder::Access(id) => (3, id.0),
+            Holder::Quota(id) => (4, id.0),
+        }
+    }
+}
+
 /// Where message bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentRow {

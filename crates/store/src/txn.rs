@@ -40,6 +40,12 @@ pub trait ReadTxn {
     fn mailboxes_with_pages(&self) -> Result<Vec<MailboxId>>;
     /// The names an account is subscribed to, sorted.
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>>;
+    /// A property.
+    fn property(&self, of: Holder, name: &str) -> Result<Option<Vec<u8>>>;
+    /// All properties of a holder, by name.
+    fn properties(&self, of: Holder) -> Result<Vec<(String, Vec<u8>)>>;
+    /// The mailboxes whose list of access names somebody.
+    fn accessible(&self, identifier: &str) -> Result<Vec<MailboxId>>;
     /// The first UID of the page with the greatest first UID that is not above `uid`.
     fn page_at(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Uid>>;
     /// The pages of a mailbox with first UIDs from `from` to `to`, in order.
@@ -116,6 +122,12 @@ pub trait Txn: ReadTxn {
     fn put_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()>;
     /// Unsubscribes.
     fn remove_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()>;
+    /// Puts a property.
+    fn put_property(&mut self, of: Holder, name: &str, value: &[u8]) -> Result<()>;
+    /// Takes a property away.
+    fn remove_property(&mut self, of: Holder, name: &str) -> Result<()>;
+    /// Takes all properties of a holder away.
+    fn remove_properties(&mut self, of: Holder) -> Result<()>;
     /// Puts a page of a mailbox.
     fn put_page(&mut self, mailbox: MailboxId, first: Uid, page: &[u8]) -> Result<()>;
     /// Takes a page of a mailbox away.

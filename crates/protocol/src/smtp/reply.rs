@@ -94,6 +94,8 @@ replies! {
     DISK_FULL = 452, "4.3.1", "No room to store the message, come back later";
     /// The account sent to more recipients than it may in an hour or a day. RFC 3463 §3.8.
     OVER_RATE = 450, "4.7.1", "You sent to too many recipients; go on later";
+    /// The account holds as much as it may. RFC 3463 §3.3.
+    MAILBOX_FULL = 452, "4.2.2", "The mailbox is full, try again later";
     /// More recipients than one message may have. RFC 5321 §4.5.3.1.10.
     TOO_MANY_RECIPIENTS = 452, "4.5.3", "Too many recipients, send the rest later";
     /// AUTH that cannot be decided. RFC 4954 §6.

@@ -5,9 +5,9 @@ use super::fetch::{cut, octets_of};
 use super::view::Expunges;
 use super::{Context, Done};
 use crate::drive::Output;
-use ::store::{Delivery, MailboxRow, Placement, Spool, StoreError};
+use ::store::{Delivery, Placement, Spool, StoreError, Visible};
 use mail::summary::Parser;
-use mail::{Flag, MailboxId, MailboxName, MessageId, Uid};
+use mail::{Flag, MailboxId, MailboxName, MessageId, Rights, Uid};
 use protocol::imap::command::append::Piece;
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
@@ -16,12 +16,15 @@ use protocol::imap::url;
 
 /// Messages of one APPEND.
 const MESSAGES_MAX: usize = 500;
+/// What it takes to put another message in the place of one.
+const REPLACES: Rights = Rights::DELETED.with(Rights::EXPUNGE);
 /// Octets of a message that are read at once.
 const PIECE: u64 = 256 * 1024;
 
 /// Messages on their way in.
 pub struct Appending {
     mailbox: MailboxId,
+    rights: Rights,
     replaces: Option<(MailboxId, Uid)>,
     messages: Vec<Message>,
     failed: Option<StoreError>,
@@ -54,6 +57,7 @@ fn no(text: &str) -> Refused {
 impl Context {
     /// More of the command; a literal follows.
     pub(super) async fn append(&mut self, pieces: Vec<Piece>) -> Done {
+        self.renew_rights();
         match self.take(pieces).await? {
             Ok(()) => Ok(Answer::Go(Vec::new())),
             Err(answer) => {
@@ -68,8 +72,8 @@ impl Context {
             let taken = match piece {
                 Piece::Target { mailbox, replaces } => {
                     self.appending = None;
-                    match self.row(&mailbox) {
-                        Ok(row) => self.begin(&row, replaces),
+                    match self.mailbox(&mailbox, Rights::INSERT) {
+                        Ok(found) => self.begin(&found, replaces),
                         Err(StoreError::NoSuchMailbox) => {
                             no("[TRYCREATE] There is no such mailbox")
                         }
@@ -97,12 +101,15 @@ impl Context {
         Ok(Ok(()))
     }
 
-    fn begin(&mut self, row: &MailboxRow, replaces: Option<(bool, SequenceSet)>) -> Refused {
+    fn begin(&mut self, found: &Visible, replaces: Option<(bool, SequenceSet)>) -> Refused {
         let replaces = match (replaces, &self.view) {
             (None, _) => None,
             (Some(_), None) => return Err(Answer::Bad("Select a mailbox first".to_owned())),
             (Some(_), Some(view)) if view.read_only => {
                 return no("[READ-ONLY] The mailbox is open for reading only");
+            }
+            (Some(_), Some(view)) if !view.rights.contains(REPLACES) => {
+                return no("[NOPERM] You may not take messages out of this mailbox");
             }
             // RFC 8508 §3.3: exactly one message.
             (Some((uid, set)), Some(view)) => match view.resolve(&set, uid).as_deref() {
@@ -111,8 +118,13 @@ impl Context {
                 None => return Err(Answer::Bad("There is no message of that number".to_owned())),
             },
         };
-        let (mailbox, messages) = (row.id, Vec::new());
-        self.appending = Some(Appending { mailbox, replaces, messages, failed: None });
+        self.appending = Some(Appending {
+            mailbox: found.row.id,
+            rights: found.rights,
+            replaces,
+            messages: Vec::new(),
+            failed: None,
+        });
         Ok(())
     }
 
@@ -129,7 +141,8 @@ impl Context {
             return Ok(bad());
         }
         let row = MailboxName::new(&url.mailbox).map_err(|_| url.mailbox.clone());
-        let Ok(row) = self.row(&row) else { return Ok(bad()) };
+        let Ok(found) = self.mailbox(&row, Rights::READ) else { return Ok(bad()) };
+        let row = found.row;
         if url.uidvalidity.is_some_and(|validity| validity != row.uidvalidity.0.get()) {
             return Ok(bad());
         }
@@ -156,11 +169,13 @@ impl Context {
 
     /// The command is complete.
     pub(super) async fn append_end(&mut self, pieces: Vec<Piece>, out: &mut Output<'_>) -> Done {
+        self.renew_rights();
         if let Err(answer) = self.take(pieces).await? {
             self.appending = None;
             return Ok(answer);
         }
-        let Some(Appending { mailbox, replaces, messages, failed }) = self.appending.take() else {
+        let Some(Appending { mailbox, rights, replaces, messages, failed }) = self.appending.take()
+        else {
             return Ok(Answer::No("No message came".to_owned()));
         };
         if let Some(error) = failed {
@@ -168,7 +183,9 @@ impl Context {
         }
         let limit = self.shared.settings.message_octets_max;
         let mut deliveries = Vec::with_capacity(messages.len());
-        for message in messages {
+        for mut message in messages {
+            // RFC 4314 §4: flags that may not be set are left out.
+            message.flags.retain(|flag| rights.contains(flag.right()));
             if message.spool.is_empty() {
                 return Ok(Answer::No("The message is empty".to_owned()));
             }

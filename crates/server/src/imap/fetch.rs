@@ -6,7 +6,7 @@ use crate::drive::Output;
 use ::store::{Change, ChangeFlags, ContentRow, StoreError};
 use mail::mime::{Part, PartBody, header_of};
 use mail::summary::{Parser, Summary};
-use mail::{ContentId, Entry, Flag, FlagBits, ModSeq, Uid, header};
+use mail::{ContentId, Entry, Flag, FlagBits, ModSeq, Rights, Uid, header};
 use protocol::imap::command::{Fetch, Item, Section, SectionText};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
@@ -80,7 +80,8 @@ impl Context {
     ) -> Result<Vec<Entry>, StoreError> {
         let reads = |item: &Item| matches!(item, Item::Section(s) | Item::Binary(s) if !s.peek);
         let Some(view) = &mut self.view else { return Ok(Vec::new()) };
-        if view.read_only || !fetch.items.iter().any(reads) {
+        let may = !view.read_only && view.rights.contains(Rights::SEEN);
+        if !may || !fetch.items.iter().any(reads) {
             return Ok(Vec::new());
         }
         let unseen = |(_, e): &&(u32, Entry)| !e.flags.contains(FlagBits::SEEN);
@@ -93,6 +94,7 @@ impl Context {
             change: Change::Add,
             flags: vec![Flag::Seen],
             unchanged_since: None,
+            within: view.rights,
         };
         let outcome = self.shared.store.change_flags(view.mailbox, change).await?;
         view.patch(&outcome.entries);

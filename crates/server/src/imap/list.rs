@@ -1,10 +1,11 @@
 //! LIST, LSUB, XLIST, STATUS. RFC 3501 §6.3.8 to §6.3.10, RFC 5258, RFC 5819, RFC 8438, RFC 8474.
 
+use super::access::told;
 use super::{Context, Done, mailbox_id, ok};
 use crate::drive::Output;
-use ::store::{MailboxRow, StoreError};
+use ::store::{Holder, MailboxRow, StoreError, Visible};
 use mail::mailbox_name::SEPARATOR;
-use mail::{AccountId, MailboxName, Uid};
+use mail::{FlagBits, MailboxName, Rights, Uid};
 use protocol::imap::command::{List, StatusItem};
 use protocol::imap::response;
 use std::collections::{BTreeMap, HashSet};
@@ -15,19 +16,34 @@ const PATTERN_OCTETS_MAX: usize = 2048;
 /// All names that a LIST may return, with what it needs to know of each.
 struct Names {
     /// Mailboxes, subscriptions and the names above them.
-    all: BTreeMap<MailboxName, Option<MailboxRow>>,
+    all: BTreeMap<MailboxName, Option<Visible>>,
     subscribed: HashSet<MailboxName>,
     /// Names with a mailbox below them.
     parents: HashSet<MailboxName>,
 }
 
 impl Names {
-    fn new(rows: Vec<MailboxRow>, subscribed: Vec<MailboxName>, list: &List) -> Names {
+    fn new(
+        own: Vec<MailboxRow>,
+        shared: Vec<Visible>,
+        subscribed: Vec<MailboxName>,
+        list: &List,
+    ) -> Names {
         let mut all = BTreeMap::new();
         let mut parents = HashSet::new();
-        for row in rows {
+        for row in own {
             parents.extend(above(&row.name));
-            all.insert(row.name.clone(), Some(row));
+            let (name, rights) = (row.name.clone(), Rights::ALL);
+            all.insert(name.clone(), Some(Visible { row, name, rights }));
+        }
+        for mut found in shared {
+            // What it is to its owner it is not to others (users.md I-33).
+            found.row.special_use = None;
+            for parent in above(&found.name) {
+                all.entry(parent.clone()).or_insert(None);
+                parents.insert(parent);
+            }
+            all.insert(found.name.clone(), Some(found));
         }
         if list.subscribed {
             for name in &subscribed {
@@ -43,8 +59,8 @@ impl Names {
     }
 
     /// The name is one that the options select.
-    fn selected(&self, list: &List, name: &MailboxName, row: Option<&MailboxRow>) -> bool {
-        let special = row.is_some_and(|row| row.special_use.is_some());
+    fn selected(&self, list: &List, name: &MailboxName, found: Option<&Visible>) -> bool {
+        let special = found.is_some_and(|found| found.row.special_use.is_some());
         (!list.subscribed || self.subscribed.contains(name)) && (!list.special_use || special)
     }
 }
@@ -56,16 +72,18 @@ fn above(name: &MailboxName) -> impl Iterator<Item = MailboxName> + use<> {
 
 impl Context {
     /// LIST, LSUB, XLIST.
-    pub(super) fn list(&self, account: AccountId, list: &List, out: &mut Output<'_>) -> Done {
+    pub(super) async fn list(&self, list: &List, out: &mut Output<'_>) -> Done {
         if list.patterns.iter().all(String::is_empty) && !list.extended && list.verb != "LSUB" {
             // users.md I-30: the separator and the root.
             let line = format!("* {} (\\Noselect) \"/\" \"\"\r\n", list.verb);
             out.buffer().extend_from_slice(line.as_bytes());
             return Ok(ok(&format!("{} completed", list.verb)));
         }
-        let rows = self.shared.store.mailboxes(account)?;
-        let subscribed = self.shared.store.subscriptions(account)?;
-        let names = Names::new(rows, subscribed, list);
+        let actor = self.actor()?;
+        let store = &self.shared.store;
+        let subscribed = store.subscriptions(actor.account)?;
+        let shared = store.shared_with(&actor)?;
+        let names = Names::new(store.mailboxes(actor.account)?, shared, subscribed, list);
         let patterns: Vec<Pattern> =
             list.patterns.iter().filter_map(|p| Pattern::new(&list.reference, p)).collect();
         let matches = |name: &MailboxName| patterns.iter().any(|pattern| pattern.matches(name));
@@ -86,12 +104,40 @@ impl Context {
             if selected || below {
                 let found = Found { name, row: row.as_ref(), selected, below };
                 self.list_line(list, &names, &found, out.buffer());
-                if let Some(row) = row.as_ref().filter(|_| !list.return_status.is_empty()) {
-                    self.status(row, &list.return_status, out.buffer())?;
+                if let Some(found) = row {
+                    self.list_extras(list, found, out.buffer()).await?;
                 }
             }
         }
         Ok(ok(&format!("{} completed", list.verb)))
+    }
+
+    /// What LIST tells of a mailbox beside its name: each behind its own line (users.md I-39).
+    async fn list_extras(
+        &self,
+        list: &List,
+        found: &Visible,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        if list.return_rights {
+            // RFC 8440 §4.
+            out.extend_from_slice(b"* MYRIGHTS ");
+            response::mailbox(found.name.as_str(), self.enabled.charset(), out);
+            out.extend_from_slice(format!(" {}\r\n", told(found.rights)).as_bytes());
+        }
+        if !found.rights.contains(Rights::READ) {
+            return Ok(());
+        }
+        if !list.return_status.is_empty() {
+            self.status(found, &list.return_status, out).await?;
+        }
+        if !list.return_metadata.is_empty() {
+            let (of, who) = (Holder::Mailbox(found.row.id), self.actor()?.account);
+            let mut annotations = self.shared.store.annotations(of, who)?;
+            annotations.retain(|(name, _)| list.return_metadata.contains(name));
+            self.metadata(found.name.as_str(), &annotations, out);
+        }
+        Ok(())
     }
 
     fn list_line(&self, list: &List, names: &Names, found: &Found<'_>, out: &mut Vec<u8>) {
@@ -112,7 +158,7 @@ impl Context {
         if list.verb == "XLIST" && found.name.is_inbox() {
             words.push("\\Inbox");
         }
-        let special = found.row.and_then(|row| row.special_use);
+        let special = found.row.and_then(|found| found.row.special_use);
         words.extend(special.map(mail::SpecialUse::attribute));
         let start = format!("* {} ({}) \"/\" ", list.verb, words.join(" "));
         out.extend_from_slice(start.as_bytes());
@@ -125,12 +171,13 @@ impl Context {
     }
 
     /// `* STATUS name (…)`.
-    pub(super) fn status(
+    pub(super) async fn status(
         &self,
-        row: &MailboxRow,
+        found: &Visible,
         items: &[StatusItem],
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
+        let row = &found.row;
         let mut words = Vec::new();
         for item in items {
             words.push(match item {
@@ -144,6 +191,12 @@ impl Context {
                 StatusItem::HighestModSeq => format!("HIGHESTMODSEQ {}", row.modseq),
                 StatusItem::Size => format!("SIZE {}", row.octets),
                 StatusItem::Deleted => format!("DELETED {}", row.deleted),
+                StatusItem::DeletedStorage => {
+                    // RFC 9208 §4.1.4: what EXPUNGE would give back.
+                    let listing = self.shared.store.select(row.id).await?.listing;
+                    let gone = listing.iter().filter(|e| e.flags.contains(FlagBits::DELETED));
+                    format!("DELETED-STORAGE {}", gone.map(|e| u64::from(e.size)).sum::<u64>())
+                }
                 StatusItem::MailboxId => format!("MAILBOXID ({})", mailbox_id(row.id)),
                 StatusItem::AppendLimit => {
                     format!("APPENDLIMIT {}", self.shared.settings.message_octets_max)
@@ -151,7 +204,7 @@ impl Context {
             });
         }
         out.extend_from_slice(b"* STATUS ");
-        response::mailbox(row.name.as_str(), self.enabled.charset(), out);
+        response::mailbox(found.name.as_str(), self.enabled.charset(), out);
         out.extend_from_slice(format!(" ({})\r\n", words.join(" ")).as_bytes());
         Ok(())
     }
@@ -160,7 +213,7 @@ impl Context {
 /// A name that LIST returns.
 struct Found<'a> {
     name: &'a MailboxName,
-    row: Option<&'a MailboxRow>,
+    row: Option<&'a Visible>,
     /// It meets the selection options.
     selected: bool,
     /// Something below it does that is not itself returned.

@@ -2,25 +2,15 @@
 
 use super::{Context, Done, mailbox_id, ok};
 use crate::drive::Output;
-use ::store::{MailboxRow, StoreError};
-use mail::{AccountId, SpecialUse};
+use ::store::StoreError;
+use mail::mailbox_name::OTHER_USERS;
+use mail::{Rights, SpecialUse};
 use protocol::imap::command::{Command, Name, StatusItem};
 use protocol::imap::session::Answer;
 
 impl Context {
-    pub(super) fn id(&self) -> Result<AccountId, StoreError> {
-        let who = self.account.as_ref();
-        who.map(|who| who.account).ok_or(StoreError::NotAllowed("log in first"))
-    }
-
-    /// The mailbox of that name.
-    pub(super) fn row(&self, name: &Name) -> Result<MailboxRow, StoreError> {
-        let name = name.as_ref().map_err(|_| StoreError::NoSuchMailbox)?;
-        self.shared.store.mailbox(self.id()?, name)?.ok_or(StoreError::NoSuchMailbox)
-    }
-
     pub(super) async fn mailbox_command(&mut self, command: Command, out: &mut Output<'_>) -> Done {
-        let account = self.id()?;
+        let actor = self.actor()?;
         let store = self.shared.store.clone();
         let valid = |name: Name| name.map_err(|_| StoreError::NotAllowed("that cannot be a name"));
         match command {
@@ -30,39 +20,58 @@ impl Context {
                         "[USEATTR] One of \\Archive, \\Drafts, \\Junk, \\Sent, \\Trash, please";
                     return Ok(Answer::No(text.to_owned()));
                 };
-                let made = store.mailbox_create(account, valid(mailbox)?, special_use).await?;
+                let (owner, name) = self.place(&mailbox)?;
+                store.may_create(&actor, owner, &name)?;
+                let special_use = special_use.filter(|_| owner == actor.account);
+                let made = store.mailbox_create(owner, name, special_use).await?;
                 let id = mailbox_id(made.id);
                 Ok(Answer::Ok(format!("[MAILBOXID ({id})] CREATE completed")))
             }
-            Command::Delete(mailbox) => {
-                let name = mailbox.map_err(|_| StoreError::NoSuchMailbox)?;
-                store.mailbox_delete(account, name).await?;
+            Command::Delete(name) => {
+                let found = self.mailbox(&name, Rights::DELETE)?;
+                store.mailbox_delete(found.row.account, found.row.name).await?;
                 Ok(ok("DELETE completed"))
             }
             Command::Rename(from, to) => {
-                let from = from.map_err(|_| StoreError::NoSuchMailbox)?;
-                store.mailbox_rename(account, from, valid(to)?).await?;
+                let found = self.mailbox(&from, Rights::DELETE)?;
+                let (owner, name) = self.place(&to)?;
+                if owner != found.row.account {
+                    return Err(StoreError::NotAllowed("a mailbox stays with its account"));
+                }
+                store.may_create(&actor, owner, &name)?;
+                store.mailbox_rename(owner, found.row.name, name).await?;
                 Ok(ok("RENAME completed"))
             }
             Command::Subscribe(mailbox) => {
-                store.subscribe(account, valid(mailbox)?).await?;
+                store.subscribe(actor.account, valid(mailbox)?).await?;
                 Ok(ok("SUBSCRIBE completed"))
             }
             Command::Unsubscribe(mailbox) => {
-                store.unsubscribe(account, valid(mailbox)?).await?;
+                store.unsubscribe(actor.account, valid(mailbox)?).await?;
                 Ok(ok("UNSUBSCRIBE completed"))
             }
-            Command::List(list) => self.list(account, &list, out),
+            Command::List(list) => self.list(&list, out).await,
             Command::Status { mailbox, items } => {
-                let row = self.row(&mailbox)?;
+                let found = self.mailbox(&mailbox, Rights::READ)?;
                 if items.contains(&StatusItem::HighestModSeq) {
                     self.enable_condstore(out);
                 }
-                self.status(&row, &items, out.buffer())?;
+                self.status(&found, &items, out.buffer()).await?;
                 Ok(ok("STATUS completed"))
             }
             _ => Ok(Answer::Bad("Not now".to_owned())),
         }
+    }
+
+    /// NAMESPACE: other users' mailboxes are mentioned when there are some to see. RFC 2342 §5.
+    pub(super) fn namespace(&mut self, out: &mut Output<'_>) -> Done {
+        let others = match self.shared.store.shared_with(&self.actor()?)?.is_empty() {
+            true => "NIL".to_owned(),
+            false => format!("((\"{OTHER_USERS}/\" \"/\"))"),
+        };
+        let line = format!("* NAMESPACE ((\"\" \"/\")) {others} NIL\r\n");
+        out.buffer().extend_from_slice(line.as_bytes());
+        Ok(ok("NAMESPACE completed"))
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! What a client has been told lives in `view.rs`; no other file writes EXISTS or EXPUNGE.
 
+mod access;
 mod append;
 mod content;
 mod fetch;
 mod list;
 mod mailboxes;
+mod property;
 mod search;
 mod select;
 mod store;
@@ -79,15 +81,23 @@ pub(crate) fn ok(text: &str) -> Answer {
     Answer::Ok(text.to_owned())
 }
 
+/// The refusal is not the client's doing.
+fn serious(error: &StoreError) -> bool {
+    use StoreError as E;
+    matches!(error, E::Full | E::Failed(_) | E::Locked(_) | E::Corrupt(_) | E::Engine(_))
+}
+
 /// What a refusal of the store is in IMAP. RFC 5530.
 pub(crate) fn refusal(error: &StoreError) -> Answer {
     let code = match error {
         StoreError::NoSuchMailbox | StoreError::NotFound(_) => "[NONEXISTENT] ",
         StoreError::AlreadyExists(_) => "[ALREADYEXISTS] ",
+        StoreError::NotPermitted => "[NOPERM] ",
+        StoreError::OverQuota => "[OVERQUOTA] ",
         StoreError::HasChildren => "[HASCHILDREN] ",
         StoreError::NotAllowed(_) => "[CANNOT] ",
         StoreError::KeywordsFull | StoreError::UidsUsedUp => "[LIMIT] ",
-        StoreError::Full => "[OVERQUOTA] ",
+        StoreError::Full => "[UNAVAILABLE] ",
         _ => "[SERVERBUG] ",
     };
     Answer::No(format!("{code}{error}"))
@@ -121,7 +131,7 @@ impl Handler<Session> for Context {
             }
         };
         done.unwrap_or_else(|error| {
-            if !matches!(error, StoreError::NoSuchMailbox | StoreError::AlreadyExists(_)) {
+            if serious(&error) {
                 tracing::warn!(peer = %self.accepted.peer, %error, "IMAP command refused");
             }
             refusal(&error)
@@ -185,6 +195,7 @@ impl Context {
     /// Tells the client what has changed.
     pub(crate) fn sync(&mut self, expunges: Expunges, out: &mut Vec<u8>) {
         let enabled = self.enabled;
+        self.renew_rights();
         if let Some(view) = &mut self.view {
             view.sync(&self.shared.store, enabled, expunges, out);
         }
@@ -201,6 +212,11 @@ impl Context {
             | Command::Thread { uid, .. } => !uid,
             _ => false,
         };
+        if !self.renew_rights() {
+            return Ok(Answer::NoDeselected(
+                "[NOPERM] You may not read that mailbox any more".to_owned(),
+            ));
+        }
         let done = self.carry_out(command, out).await;
         self.sync(if by_number { Expunges::HeldBack } else { Expunges::Told }, out.buffer());
         done
@@ -220,6 +236,15 @@ impl Context {
             Command::Search { uid, search } => self.search(uid, search, out).await,
             Command::Sort { uid, sort } => self.sort(uid, sort, out).await,
             Command::Thread { uid, thread } => self.thread(uid, thread, out).await,
+            Command::GetMetadata(get) => self.get_metadata(&get, out),
+            Command::SetMetadata(set) => self.set_metadata(set).await,
+            Command::GetQuota(root) => self.get_quota(&root, out),
+            Command::GetQuotaRoot(name) => self.get_quota_root(&name, out),
+            Command::SetQuota(_) => {
+                Ok(Answer::No("[NOPERM] Limits are the operator's to set".to_owned()))
+            }
+            Command::Acl(acl) => self.acl(acl, out).await,
+            Command::Namespace => self.namespace(out),
             Command::Unauthenticate => {
                 (self.view, self.account, self.enabled) = (None, None, Enabled::default());
                 Ok(Answer::OkIn(State::NotAuthenticated, "UNAUTHENTICATE completed".to_owned()))

@@ -3,12 +3,30 @@
 use super::view::{View, flag_names, flags_line};
 use super::{Context, Done, mailbox_id, refusal};
 use crate::drive::Output;
-use ::store::{MailboxRow, StoreError, Which};
-use mail::{FlagBits, ModSeq, Uid};
+use ::store::{StoreError, Which};
+use mail::{FlagBits, ModSeq, Rights, Uid};
 use protocol::imap::command::{Resync, Select};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::{Answer, State};
+
+/// With any of these a mailbox is not read-only. RFC 4314 §5.2.
+const CHANGES: Rights = Rights::SEEN
+    .with(Rights::WRITE)
+    .with(Rights::INSERT)
+    .with(Rights::DELETED)
+    .with(Rights::EXPUNGE);
+
+/// The flags that the session may change for good. RFC 4314 §5.1.1.
+fn permanent_flags(view: &View) -> String {
+    let may = |name: &&str| match *name {
+        "\\Seen" => view.rights.contains(Rights::SEEN),
+        "\\Deleted" => view.rights.contains(Rights::DELETED),
+        _ => view.rights.contains(Rights::WRITE),
+    };
+    let names = format!("{} \\*", flag_names(&view.told));
+    names.split(' ').filter(may).collect::<Vec<_>>().join(" ")
+}
 
 impl Context {
     /// SELECT, EXAMINE. A failure leaves nothing selected. RFC 3501 §6.3.1.
@@ -18,11 +36,13 @@ impl Context {
             out.buffer().extend_from_slice(b"* OK [CLOSED] The mailbox before is closed\r\n");
         }
         self.enabled.condstore |= select.condstore;
-        let selected = match self.row(&select.mailbox) {
-            Ok(row) => self.shared.store.select(row.id).await,
+        let selected = match self.mailbox(&select.mailbox, Rights::READ) {
+            Ok(found) => {
+                self.shared.store.select(found.row.id).await.map(|selected| (found, selected))
+            }
             Err(error) => Err(error),
         };
-        let selected = match selected {
+        let (found, selected) = match selected {
             Ok(selected) => selected,
             Err(error) => {
                 return Ok(match refusal(&error) {
@@ -33,33 +53,34 @@ impl Context {
         };
         let mut view = View {
             mailbox: selected.row.id,
-            read_only: select.examine,
+            read_only: select.examine || !found.rights.intersects(CHANGES),
+            owned: selected.row.account == self.actor()?.account,
+            rights: found.rights,
             watch: selected.watch,
             told: selected.listing.clone(),
             recent: Vec::new(),
             saved: Vec::new(),
         };
         view.claim(&self.shared.store, &selected.listing);
-        self.tell_selected(&view, &selected.row, out.buffer());
+        self.tell_selected(&view, found.name.as_str(), out.buffer());
         if let Some(resync) = &select.resync {
             self.resync(&view, resync, out).await?;
         }
         self.view = Some(view);
-        let (code, verb) = match select.examine {
-            true => ("READ-ONLY", "EXAMINE"),
-            false => ("READ-WRITE", "SELECT"),
-        };
+        let verb = if select.examine { "EXAMINE" } else { "SELECT" };
+        let read_only = self.view.as_ref().is_some_and(|view| view.read_only);
+        let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };
         Ok(Answer::OkIn(State::Selected, format!("[{code}] {verb} completed")))
     }
 
     /// What a mailbox is when it is selected. RFC 3501 §6.3.1, RFC 9051 §6.3.2.
-    fn tell_selected(&self, view: &View, row: &MailboxRow, out: &mut Vec<u8>) {
+    fn tell_selected(&self, view: &View, name: &str, out: &mut Vec<u8>) {
         let listing = &view.told;
         flags_line(listing, out);
         out.extend_from_slice(format!("* {} EXISTS\r\n", listing.len()).as_bytes());
         if self.enabled.rev2 {
             out.extend_from_slice(b"* LIST () \"/\" ");
-            response::mailbox(row.name.as_str(), self.enabled.charset(), out);
+            response::mailbox(name, self.enabled.charset(), out);
             out.extend_from_slice(b"\r\n");
         } else {
             out.extend_from_slice(format!("* {} RECENT\r\n", view.recent_count()).as_bytes());
@@ -71,7 +92,7 @@ impl Context {
         }
         let permanent = match view.read_only {
             true => String::new(),
-            false => format!("{} \\*", flag_names(listing)),
+            false => permanent_flags(view),
         };
         let lines = format!(
             "* OK [PERMANENTFLAGS ({permanent})] Flags that stay\r\n\
@@ -82,7 +103,7 @@ impl Context {
             listing.uidvalidity,
             listing.uidnext.map_or(u32::MAX, Uid::get),
             listing.modseq,
-            mailbox_id(row.id),
+            mailbox_id(view.mailbox),
         );
         out.extend_from_slice(lines.as_bytes());
     }
@@ -142,7 +163,8 @@ impl Context {
 
     /// CLOSE: expunges silently unless read-only. RFC 3501 §6.4.2.
     pub(super) async fn close(&mut self) -> Done {
-        if let Some(view) = self.view.take().filter(|view| !view.read_only) {
+        let may = |view: &View| !view.read_only && view.rights.contains(Rights::EXPUNGE);
+        if let Some(view) = self.view.take().filter(may) {
             match self.shared.store.expunge(view.mailbox, Which::Deleted).await {
                 Ok(_) | Err(StoreError::NoSuchMailbox) => {}
                 Err(error) => return Err(error),

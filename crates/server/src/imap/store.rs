@@ -1,14 +1,28 @@
 //! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162 §3.1.3.
 
-use super::view::{Expunges, flags_line};
+use super::view::{Expunges, View, flags_line};
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, Copied, StoreError, Which};
-use mail::{ModSeq, Uid};
+use mail::{Flag, ModSeq, Rights, Uid};
 use protocol::imap::command::{self, Name, Store};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::Answer;
+
+fn no_expunge() -> Answer {
+    Answer::No("[NOPERM] You may not take messages out of this mailbox".to_owned())
+}
+
+/// The flags of a STORE that the session may change; `None` when it may change none of them. RFC 4314
+/// §4: what it may not change is passed over.
+fn permitted(view: &View, command: &Store) -> Option<Vec<Flag>> {
+    let may = |flag: &Flag| view.rights.contains(flag.right());
+    let flags: Vec<Flag> = command.flags.iter().filter(|flag| may(flag)).cloned().collect();
+    let some = Rights::SEEN.with(Rights::WRITE).with(Rights::DELETED);
+    let replaces = command.change == command::Change::Replace && view.rights.intersects(some);
+    (replaces || !flags.is_empty() || command.flags.is_empty()).then_some(flags)
+}
 
 fn bad_number() -> Answer {
     Answer::Bad("There is no message of that number".to_owned())
@@ -25,6 +39,10 @@ impl Context {
         }
         let Some(found) = view.resolve(&command.set, command.uid) else { return Ok(bad_number()) };
         let mailbox = view.mailbox;
+        let flags = match permitted(view, &command) {
+            Some(flags) => flags,
+            None => return Ok(Answer::No("[NOPERM] You may not change those flags".to_owned())),
+        };
         let change = ChangeFlags {
             uids: found.iter().map(|(_, entry)| entry.uid).collect(),
             change: match command.change {
@@ -32,7 +50,8 @@ impl Context {
                 command::Change::Remove => Change::Remove,
                 command::Change::Replace => Change::Replace,
             },
-            flags: command.flags,
+            flags,
+            within: view.rights,
             unchanged_since: command.unchanged_since.map(ModSeq),
         };
         let outcome = self.shared.store.change_flags(mailbox, change).await?;
@@ -80,9 +99,12 @@ impl Context {
             return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
         }
         let Some(found) = view.resolve(set, by_uid) else { return Ok(bad_number()) };
+        if moves && !view.rights.contains(Rights::DELETED.with(Rights::EXPUNGE)) {
+            return Ok(no_expunge());
+        }
         let from = view.mailbox;
-        let target = match self.row(&mailbox) {
-            Ok(row) => row,
+        let target = match self.mailbox(&mailbox, Rights::INSERT) {
+            Ok(found) => found,
             Err(StoreError::NoSuchMailbox) => {
                 return Ok(Answer::No("[TRYCREATE] There is no such mailbox".to_owned()));
             }
@@ -94,8 +116,8 @@ impl Context {
             return Ok(Answer::Ok(format!("{verb} completed")));
         }
         let copied = match moves {
-            true => self.shared.store.move_(from, uids, target.id).await?,
-            false => self.shared.store.copy(from, uids, target.id).await?,
+            true => self.shared.store.move_(from, uids, target.row.id, target.rights).await?,
+            false => self.shared.store.copy(from, uids, target.row.id, target.rights).await?,
         };
         let code = copy_uid(&copied);
         if moves && !code.is_empty() {
@@ -112,6 +134,9 @@ impl Context {
         let Some(view) = &self.view else { return Ok(bad_number()) };
         if view.read_only {
             return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
+        }
+        if !view.rights.contains(Rights::EXPUNGE) {
+            return Ok(no_expunge());
         }
         let which = match set {
             None => Which::Deleted,

@@ -5,7 +5,7 @@
 
 use ::store::{Store, Watch};
 use mail::listing::Difference;
-use mail::{Entry, Listing, MailboxId, Uid};
+use mail::{Entry, Listing, MailboxId, Rights, Uid};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::Enabled;
@@ -15,8 +15,12 @@ use std::sync::Arc;
 pub struct View {
     /// The mailbox.
     pub mailbox: MailboxId,
-    /// EXAMINE: nothing may be changed.
+    /// EXAMINE, or no right to change anything: nothing may be changed.
     pub read_only: bool,
+    /// It is the session's own account's.
+    pub owned: bool,
+    /// What the session may do with it; looked up again before each command.
+    pub rights: Rights,
     /// Tells of changes.
     pub watch: Watch,
     /// What the client counts by.

@@ -18,7 +18,15 @@ impl Context {
         }
         let message = self.message.map(|id| id.to_string()).unwrap_or_default();
         let verdict = match self.shared.directory.resolve(&address).await {
-            Ok(Resolution::Account(_) | Resolution::Members(_)) => return Answer::Yes,
+            Ok(Resolution::Account(account)) => match self.shared.store.is_over_quota(account) {
+                Ok(false) => return Answer::Yes,
+                Ok(true) => reply::MAILBOX_FULL,
+                Err(error) => {
+                    tracing::error!(id = message, %error, "quota");
+                    reply::TRY_LATER
+                }
+            },
+            Ok(Resolution::Members(_)) => return Answer::Yes,
             Ok(Resolution::NoSuchUser) => reply::NO_SUCH_USER,
             Ok(Resolution::NotLocal) if self.authenticated.is_some() => return Answer::Yes,
             Ok(Resolution::NotLocal) => reply::RELAY_DENIED,

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use store::txn::{ReadTxn, Txn};
 use store::{
-    AccountRow, AliasRow, DomainRow, MailboxRow, QueuedRow, RecipientRow, Result, StoreError,
+    AccountRow, AliasRow, DomainRow, Holder, MailboxRow, QueuedRow, RecipientRow, Result,
+    StoreError,
 };
 
 /// All rows.
@@ -19,6 +20,7 @@ pub struct State {
     counters: BTreeMap<String, u64>,
     mailboxes: BTreeMap<MailboxId, MailboxRow>,
     subscriptions: BTreeSet<(AccountId, String, MailboxName)>,
+    properties: BTreeMap<(Holder, String), Vec<u8>>,
     pages: BTreeMap<(MailboxId, Uid), Vec<u8>>,
     expunged: BTreeMap<(MailboxId, ModSeq), Vec<u8>>,
     contents: BTreeMap<u64, Vec<u8>>,
@@ -82,6 +84,20 @@ impl ReadTxn for View {
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
         let all = self.state.subscriptions.iter();
         Ok(all.filter(|row| row.0 == account).map(|row| row.2.clone()).collect())
+    }
+    fn property(&self, of: Holder, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.state.properties.get(&(of, name.to_owned())).cloned())
+    }
+    fn properties(&self, of: Holder) -> Result<Vec<(String, Vec<u8>)>> {
+        let all = self.state.properties.iter().filter(|((holder, _), _)| *holder == of);
+        Ok(all.map(|((_, name), value)| (name.clone(), value.clone())).collect())
+    }
+    fn accessible(&self, identifier: &str) -> Result<Vec<MailboxId>> {
+        let named = |(holder, name): &(Holder, String)| match holder {
+            Holder::Access(id) if name == identifier => Some(*id),
+            _ => None,
+        };
+        Ok(self.state.properties.keys().filter_map(named).collect())
     }
     fn page_at(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Uid>> {
         let mut below = self.state.pages.range((mailbox, Uid::FIRST)..=(mailbox, uid));
@@ -230,6 +246,18 @@ impl Txn for View {
     fn remove_subscription(&mut self, account: AccountId, name: &MailboxName) -> Result<()> {
         let row = (account, name.as_str().to_owned(), name.clone());
         self.rows()?.subscriptions.remove(&row);
+        Ok(())
+    }
+    fn put_property(&mut self, of: Holder, name: &str, value: &[u8]) -> Result<()> {
+        self.rows()?.properties.insert((of, name.to_owned()), value.to_vec());
+        Ok(())
+    }
+    fn remove_property(&mut self, of: Holder, name: &str) -> Result<()> {
+        self.rows()?.properties.remove(&(of, name.to_owned()));
+        Ok(())
+    }
+    fn remove_properties(&mut self, of: Holder) -> Result<()> {
+        self.rows()?.properties.retain(|(holder, _), _| *holder != of);
         Ok(())
     }
     fn put_page(&mut self, mailbox: MailboxId, first: Uid, page: &[u8]) -> Result<()> {

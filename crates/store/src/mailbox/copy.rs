@@ -5,7 +5,7 @@ use super::{entries_of, expunge};
 use crate::error::Result;
 use crate::rows::MailboxRow;
 use crate::write::Writing;
-use mail::{Entry, Flag, FlagBits, Keyword, MailboxId, Uid, UidValidity};
+use mail::{Entry, Flag, FlagBits, Keyword, MailboxId, Rights, Uid, UidValidity};
 
 /// What was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +16,14 @@ pub struct Copied {
     pub pairs: Vec<(Uid, Uid)>,
 }
 
-/// Copies messages with flags, keywords and dates. The bytes are shared.
+/// Copies messages with dates, keywords and those flags that `rights` to the target let through. The
+/// bytes are shared.
 pub(crate) fn copy(
     w: &mut Writing<'_>,
     from: MailboxId,
     uids: &[Uid],
     to: MailboxId,
+    rights: Rights,
 ) -> Result<Copied> {
     let source = w.mailbox(from)?;
     let mut target = w.mailbox(to)?;
@@ -30,6 +32,8 @@ pub(crate) fn copy(
     uids.dedup();
     let mut pairs = Vec::with_capacity(uids.len());
     for entry in entries_of(w.unit, from, &uids)? {
+        let mut entry = entry;
+        entry.flags = entry.flags.permitted(rights);
         let flags = carried(&source, &mut target, &entry)?;
         w.hold(entry.content)?;
         let new = NewEntry { content: entry.content, size: entry.size, date: entry.date, flags };
@@ -45,8 +49,9 @@ pub(crate) fn move_(
     from: MailboxId,
     uids: &[Uid],
     to: MailboxId,
+    rights: Rights,
 ) -> Result<Copied> {
-    let copied = copy(w, from, uids, to)?;
+    let copied = copy(w, from, uids, to, rights)?;
     let gone: Vec<Uid> = copied.pairs.iter().map(|(uid, _)| *uid).collect();
     expunge::expunge(w, from, &expunge::Which::Exactly(gone))?;
     Ok(copied)

@@ -3,7 +3,7 @@
 use super::{append, bump, entries_of};
 use crate::error::Result;
 use crate::write::Writing;
-use mail::{Entry, Flag, FlagBits, MailboxId, ModSeq, Uid};
+use mail::{Entry, Flag, FlagBits, MailboxId, ModSeq, Rights, Uid};
 
 /// What to do with the named flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct ChangeFlags {
     pub flags: Vec<Flag>,
     /// Refuse messages with a greater MODSEQ. RFC 7162 §3.1.3.
     pub unchanged_since: Option<ModSeq>,
+    /// Flags that these rights do not let change stay as they are.
+    pub within: Rights,
 }
 
 /// What a change of flags did.
@@ -67,7 +69,10 @@ pub(crate) fn change_flags(
         let flags = match wanted.change {
             Change::Add => entry.flags.with(named),
             Change::Remove => entry.flags.without(named),
-            Change::Replace => named,
+            // What may not be changed stays. RFC 4314 §4.
+            Change::Replace => {
+                named.with(entry.flags.without(entry.flags.permitted(wanted.within)))
+            }
         };
         if flags != entry.flags {
             let at = *modseq.get_or_insert_with(|| bump(&mut row));

@@ -2,9 +2,11 @@
 
 use super::copy;
 use crate::error::{Result, StoreError};
-use crate::rows::MailboxRow;
+use crate::quota;
+use crate::rows::{Holder, MailboxRow};
 use crate::write::Writing;
-use mail::{AccountId, MailboxId, MailboxName, ModSeq, SpecialUse, Uid, UidValidity};
+use mail::mailbox_name::{OTHER_USERS, SEPARATOR};
+use mail::{AccountId, MailboxId, MailboxName, ModSeq, Rights, SpecialUse, Uid, UidValidity};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ pub(crate) fn create(
     name: &MailboxName,
     special_use: Option<SpecialUse>,
 ) -> Result<MailboxRow> {
+    not_reserved(name)?;
     if w.unit.mailbox_named(account, name)?.is_some() {
         return Err(StoreError::AlreadyExists(format!("the mailbox {name}")));
     }
@@ -40,7 +43,28 @@ pub(crate) fn create(
     for name in missing.iter().rev() {
         insert(w, account, name, None)?;
     }
-    insert(w, account, name, special_use)
+    let made = insert(w, account, name, special_use)?;
+    quota::check(w, account, &[quota::Resource::Mailbox])?;
+    Ok(made)
+}
+
+/// The names of other users' mailboxes are nobody's own.
+fn not_reserved(name: &MailboxName) -> Result<()> {
+    let first = name.as_str().split(SEPARATOR).next();
+    match first.is_some_and(|level| level.eq_ignore_ascii_case(OTHER_USERS)) {
+        true => Err(StoreError::NotAllowed("that name is for the mailboxes of others")),
+        false => Ok(()),
+    }
+}
+
+/// A new mailbox has the list of access of the one above it. RFC 4314 §4.
+fn inherit_access(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
+    let Some(parent) = row.name.parent() else { return Ok(()) };
+    let Some(parent) = w.unit.mailbox_named(row.account, &parent)? else { return Ok(()) };
+    for (name, value) in w.unit.rows().properties(Holder::Access(parent.id))? {
+        w.unit.write()?.put_property(Holder::Access(row.id), &name, &value)?;
+    }
+    Ok(())
 }
 
 fn insert(
@@ -68,6 +92,7 @@ fn insert(
     };
     w.unit.put_mailbox(&row)?;
     w.unit.write()?.put_subscription(account, name)?;
+    inherit_access(w, &row)?;
     Ok(row)
 }
 
@@ -100,6 +125,11 @@ pub(crate) fn remove(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
         w.release(entry.content)?;
     }
     w.unit.remove_mailbox(row.id)?;
+    for holder in [Holder::Mailbox(row.id), Holder::Access(row.id)] {
+        if !w.unit.rows().properties(holder)?.is_empty() {
+            w.unit.write()?.remove_properties(holder)?;
+        }
+    }
     w.unit.write()?.remove_subscription(row.account, &row.name)?;
     w.note(row).deleted = true;
     Ok(())
@@ -120,8 +150,9 @@ pub(crate) fn rename(
         let target = create(w, account, to, None)?;
         let entries = w.unit.entries(row.id, Uid::FIRST, Uid::MAX)?;
         let uids: Vec<Uid> = entries.iter().map(|entry| entry.uid).collect();
-        return copy::move_(w, row.id, &uids, target.id).map(drop);
+        return copy::move_(w, row.id, &uids, target.id, Rights::ALL).map(drop);
     }
+    not_reserved(to)?;
     if to.is_inbox() || w.unit.mailbox_named(account, to)?.is_some() {
         return Err(StoreError::AlreadyExists(format!("the mailbox {to}")));
     }

@@ -1,9 +1,9 @@
-//! Statements on domains, accounts, aliases, routes and counters.
+//! Statements on domains, accounts, aliases, routes, properties and counters.
 
 use super::{Handle, column, parsed};
 use crate::error::Result;
-use crate::rows::{AccountRow, AliasRow, DomainRow};
-use mail::{AccountId, Address, Domain};
+use crate::rows::{AccountRow, AliasRow, DomainRow, Holder};
+use mail::{AccountId, Address, Domain, MailboxId};
 use rusqlite::{Row, params};
 
 fn domain_row(row: &Row<'_>) -> Result<DomainRow> {
@@ -94,5 +94,25 @@ impl Handle {
     pub(super) fn write_counter(&self, name: &str, value: u64) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO counter(name, value) VALUES(?1, ?2)";
         self.execute(sql, params![name, value as i64]).map(drop)
+    }
+    pub(super) fn property_value(&self, of: Holder, name: &str) -> Result<Option<Vec<u8>>> {
+        let sql = "SELECT value FROM property WHERE kind = ?1 AND owner = ?2 AND name = ?3";
+        let (kind, owner) = of.key();
+        self.first(sql, (kind, owner, name), |row| column(row, 0))
+    }
+    pub(super) fn property_values(&self, of: Holder) -> Result<Vec<(String, Vec<u8>)>> {
+        let sql = "SELECT name, value FROM property WHERE kind = ?1 AND owner = ?2 ORDER BY name";
+        self.all(sql, of.key(), |row| Ok((column(row, 0)?, column(row, 1)?)))
+    }
+    pub(super) fn access_of(&self, identifier: &str) -> Result<Vec<MailboxId>> {
+        let sql = "SELECT owner FROM property WHERE kind = ?1 AND name = ?2 ORDER BY owner";
+        let (kind, _) = Holder::Access(MailboxId(0)).key();
+        self.all(sql, (kind, identifier), |row| column(row, 0).map(MailboxId))
+    }
+    pub(super) fn write_property(&self, of: Holder, name: &str, value: &[u8]) -> Result<()> {
+        let sql =
+            "INSERT OR REPLACE INTO property(kind, owner, name, value) VALUES(?1, ?2, ?3, ?4)";
+        let (kind, owner) = of.key();
+        self.execute(sql, (kind, owner, name, value)).map(drop)
     }
 }

@@ -20,7 +20,13 @@ use std::path::{Path, PathBuf};
 pub(crate) use salvage::{check, salvage};
 
 /// The layout of the tables; a file with a greater one was made by a newer Postrider.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
+/// What version 4 has and version 3 had not.
+const FROM_3_TO_4: &str = "BEGIN;
+  CREATE TABLE property(kind INTEGER NOT NULL, owner INTEGER NOT NULL, name TEXT NOT NULL,
+    value BLOB NOT NULL, PRIMARY KEY(kind, owner, name)) WITHOUT ROWID;
+  CREATE INDEX property_name ON property(kind, name);
+  PRAGMA user_version = 4; COMMIT;";
 /// Pages in the WAL at which they are written back, beside the writer.
 const CHECKPOINT_FRAMES: u32 = 4_000;
 /// Pages in the WAL at which the writer itself writes them back, and everybody waits.
@@ -61,6 +67,7 @@ impl Sqlite {
                 let schema = concat!("BEGIN;", include_str!("schema.sql"), "COMMIT;");
                 db.execute_batch(schema).map_err(engine)?;
             }
+            3 => db.execute_batch(FROM_3_TO_4).map_err(engine)?,
             SCHEMA_VERSION => {}
             other => {
                 let text = format!(

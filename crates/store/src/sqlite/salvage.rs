@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 use std::path::Path;
 
 /// The tables, and what they are ordered by.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
     ("domain", "name"),
     ("account", "key"),
     ("alias", "key"),
@@ -18,6 +18,7 @@ const TABLES: [(&str, &str); 17] = [
     ("counter", "name"),
     ("mailbox", "id"),
     ("subscription", "account, name"),
+    ("property", "kind, owner, name"),
     ("page", "id"),
     ("expunged", "mailbox, modseq"),
     ("content", "id"),

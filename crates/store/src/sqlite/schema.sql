@@ -1,4 +1,4 @@
--- Version 3. A page holds some messages of a mailbox (packed.rs); its key is mailbox << 32 | first
+-- Version 4. A page holds some messages of a mailbox (packed.rs); its key is mailbox << 32 | first
 -- UID, so that a mailbox is one range of one table. A content row holds 64 contents.
 CREATE TABLE domain(name TEXT PRIMARY KEY, catch_all TEXT) WITHOUT ROWID;
 CREATE TABLE account(key TEXT PRIMARY KEY, id INTEGER NOT NULL, address TEXT NOT NULL,
@@ -32,5 +32,8 @@ CREATE TABLE recipient(message INTEGER NOT NULL, n INTEGER NOT NULL, address TEX
 CREATE INDEX recipient_due ON recipient(due) WHERE held = 0;
 CREATE TABLE journey(message INTEGER NOT NULL, n INTEGER NOT NULL, data BLOB NOT NULL,
   PRIMARY KEY(message, n)) WITHOUT ROWID;
+CREATE TABLE property(kind INTEGER NOT NULL, owner INTEGER NOT NULL, name TEXT NOT NULL,
+  value BLOB NOT NULL, PRIMARY KEY(kind, owner, name)) WITHOUT ROWID;
+CREATE INDEX property_name ON property(kind, name);
 CREATE TABLE applied(k INTEGER PRIMARY KEY, segment INTEGER NOT NULL, off INTEGER NOT NULL);
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

@@ -53,6 +53,15 @@ impl ReadTxn for Handle {
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
         self.subscription_names(account)
     }
+    fn property(&self, of: Holder, name: &str) -> Result<Option<Vec<u8>>> {
+        self.property_value(of, name)
+    }
+    fn properties(&self, of: Holder) -> Result<Vec<(String, Vec<u8>)>> {
+        self.property_values(of)
+    }
+    fn accessible(&self, identifier: &str) -> Result<Vec<MailboxId>> {
+        self.access_of(identifier)
+    }
     fn page_at(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<Uid>> {
         self.page_first(mailbox, uid)
     }
@@ -161,6 +170,18 @@ impl Txn for Handle {
             (account.0, name.as_str()),
         )
         .map(drop)
+    }
+    fn put_property(&mut self, of: Holder, name: &str, value: &[u8]) -> Result<()> {
+        self.write_property(of, name, value)
+    }
+    fn remove_property(&mut self, of: Holder, name: &str) -> Result<()> {
+        let sql = "DELETE FROM property WHERE kind = ?1 AND owner = ?2 AND name = ?3";
+        let (kind, owner) = of.key();
+        self.execute(sql, (kind, owner, name)).map(drop)
+    }
+    fn remove_properties(&mut self, of: Holder) -> Result<()> {
+        let sql = "DELETE FROM property WHERE kind = ?1 AND owner = ?2";
+        self.execute(sql, of.key()).map(drop)
     }
     fn put_page(&mut self, mailbox: MailboxId, first: Uid, page: &[u8]) -> Result<()> {
         self.write_page(mailbox, first, page)

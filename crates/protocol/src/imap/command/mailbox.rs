@@ -1,6 +1,7 @@
 //! SELECT, EXAMINE, CREATE, LIST, LSUB, XLIST, STATUS. RFC 3501 §6.3, RFC 5258, RFC 5819, RFC 6154,
 //! RFC 7162 §3.2.5, RFC 8438, RFC 8474, RFC 7889.
 
+use super::property::entries;
 use super::{Command, Name};
 use crate::imap::grammar::{Bad, Cursor, Read, SequenceSet};
 
@@ -52,6 +53,10 @@ pub struct List {
     pub extended: bool,
     /// RETURN (SUBSCRIBED)
     pub return_subscribed: bool,
+    /// RETURN (MYRIGHTS). RFC 8440.
+    pub return_rights: bool,
+    /// RETURN (METADATA (…)). RFC 9590.
+    pub return_metadata: Vec<String>,
     /// RETURN (STATUS (…)). RFC 5819.
     pub return_status: Vec<StatusItem>,
 }
@@ -69,6 +74,7 @@ pub enum StatusItem {
     HighestModSeq,
     Size,
     Deleted,
+    DeletedStorage,
     MailboxId,
     AppendLimit,
 }
@@ -164,6 +170,11 @@ pub(super) fn list(from: &mut Cursor<'_>, verb: &'static str) -> Read<List> {
             match from.keyword()?.as_str() {
                 "SUBSCRIBED" => list.return_subscribed = true,
                 "CHILDREN" | "SPECIAL-USE" => {}
+                "MYRIGHTS" => list.return_rights = true,
+                "METADATA" => {
+                    from.space()?;
+                    list.return_metadata = entries(from)?;
+                }
                 "STATUS" => {
                     from.space()?;
                     list.return_status = status_items(from)?;
@@ -208,6 +219,7 @@ pub(super) fn status_items(from: &mut Cursor<'_>) -> Read<Vec<StatusItem>> {
             "HIGHESTMODSEQ" => StatusItem::HighestModSeq,
             "SIZE" => StatusItem::Size,
             "DELETED" => StatusItem::Deleted,
+            "DELETED-STORAGE" => StatusItem::DeletedStorage,
             "MAILBOXID" => StatusItem::MailboxId,
             "APPENDLIMIT" => StatusItem::AppendLimit,
             _ => return Err(Bad("a status item")),

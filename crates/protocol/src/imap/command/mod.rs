@@ -4,6 +4,7 @@
 pub mod append;
 pub mod fetch;
 pub mod mailbox;
+pub mod property;
 pub mod search;
 pub mod store;
 
@@ -12,6 +13,7 @@ use mail::MailboxName;
 
 pub use fetch::{Fetch, Item, Section, SectionText};
 pub use mailbox::{List, Resync, Select, StatusItem};
+pub use property::{Acl, GetMetadata, SetMetadata};
 pub use search::Search;
 pub use store::{Change, Store};
 
@@ -52,6 +54,12 @@ pub enum Command {
     Copy { uid: bool, set: SequenceSet, mailbox: Name, moves: bool },
     Compress(String),
     Unauthenticate,
+    GetMetadata(GetMetadata),
+    SetMetadata(SetMetadata),
+    GetQuota(String),
+    GetQuotaRoot(Name),
+    SetQuota(String),
+    Acl(Acl),
 }
 
 /// A whole command behind its tag.
@@ -144,7 +152,10 @@ fn with_arguments(verb: &str, from: &mut Cursor<'_>) -> Read<Command> {
             from.space()?;
             Command::Status { mailbox, items: mailbox::status_items(from)? }
         }
-        _ => with_set(verb, false, from)?,
+        _ => match property::property(verb, from) {
+            Some(command) => command?,
+            None => with_set(verb, false, from)?,
+        },
     })
 }
 
@@ -213,6 +224,15 @@ mod tests {
             "FETCH 1 (BINARY.PEEK[1.2]<0.10> BINARY.SIZE[3] PREVIEW (LAZY) EMAILID)",
             "SEARCH YOUNGER 60 OR OLDER 5 FUZZY (SUBJECT x)",
             "COMPRESS DEFLATE",
+            "GETMETADATA \"\" /shared/comment",
+            "GETMETADATA \"INBOX\" (/shared/comment /private/comment)",
+            "GETMETADATA \"INBOX\" (MAXSIZE 1024) (/shared/comment /private/comment)",
+            "GETMETADATA (DEPTH infinity) INBOX /private/filters/values",
+            "SETMETADATA INBOX (/private/comment NIL /shared/comment \"This one is for you!\")",
+            "GETQUOTA \"\"",
+            "SETQUOTA \"\" (STORAGE 512)",
+            "SETACL INBOX/Drafts Fred -pw",
+            "LIST \"\" % RETURN (METADATA (/shared/comment) MYRIGHTS)",
         ] {
             assert!(command(text.as_bytes()).is_ok(), "{text}: {:?}", command(text.as_bytes()));
         }

@@ -12,7 +12,8 @@ const CAPABILITIES: &[&str] = &[
  "SPECIAL-USE", "CREATE-SPECIAL-USE", "LIST-EXTENDED", "LIST-STATUS", "STATUS=SIZE", "ESEARCH", "SEARCHRES",
  "CONDSTORE", "QRESYNC", "XLIST", "UTF8=ACCEPT", "OBJECTID", "SAVEDATE", "WITHIN", "PARTIAL", "I18NLEVEL=1",
  "SORT", "SORT=DISPLAY", "ESORT", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "MULTIAPPEND", "CATENATE",
- "REPLACE", "BINARY", "PREVIEW", "UNAUTHENTICATE", "COMPRESS=DEFLATE", "INPROGRESS", "SEARCH=FUZZY",
+ "REPLACE", "BINARY", "PREVIEW", "UNAUTHENTICATE", "COMPRESS=DEFLATE", "INPROGRESS", "SEARCH=FUZZY", "METADATA", "LIST-METADATA", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE",
+ "QUOTA=RES-MAILBOX", "ACL", "RIGHTS=kxte", "LIST-MYRIGHTS",
 ];
 
 impl Session {
@@ -110,10 +111,6 @@ impl Session {
             }
             C::Noop if !logged_in => self.tagged("OK", "NOOP completed"),
             _ if !logged_in => self.tagged("BAD", "Log in first"),
-            C::Namespace => {
-                self.output.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
-                self.tagged("OK", "NAMESPACE completed");
-            }
             C::Idle => return Some(self.ask(Asked::Idle, Question::Idle)),
             C::Compress(algorithm) if algorithm != "DEFLATE" => {
                 self.tagged("BAD", "Only DEFLATE is known");

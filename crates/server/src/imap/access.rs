@@ -1,0 +1,133 @@
+//! Who the session is, what it may do, and the commands of ACL. RFC 4314; the decision itself is the
+//! store's (`Store::rights`).
+
+use super::{Context, Done, ok};
+use crate::drive::Output;
+use ::store::{Actor, StoreError, Visible, identifier};
+use mail::{AccountId, MailboxName, Rights};
+use protocol::imap::command::{Acl, Name};
+use protocol::imap::response;
+use protocol::imap::session::Answer;
+
+impl Context {
+    /// Who has logged in.
+    pub(super) fn actor(&self) -> Result<Actor, StoreError> {
+        let who = self.account.as_ref().ok_or(StoreError::NotAllowed("log in first"))?;
+        Ok(Actor { account: who.account, address: who.address.clone() })
+    }
+
+    /// The mailbox of that name, if the session has `needed` rights to it.
+    pub(super) fn mailbox(&self, name: &Name, needed: Rights) -> Result<Visible, StoreError> {
+        let name = name.as_ref().map_err(|_| StoreError::NoSuchMailbox)?;
+        let actor = self.actor()?;
+        let found = self.shared.store.visible(&actor, name)?.ok_or(StoreError::NoSuchMailbox)?;
+        match found.rights.contains(needed) {
+            true => Ok(found),
+            false => Err(StoreError::NotPermitted),
+        }
+    }
+
+    /// Whose mailbox a name is or could be, and what they call it.
+    pub(super) fn place(&self, name: &Name) -> Result<(AccountId, MailboxName), StoreError> {
+        let name = name.as_ref().map_err(|_| StoreError::NotAllowed("that cannot be a name"))?;
+        self.shared.store.place_of(&self.actor()?, name)?.ok_or(StoreError::NoSuchMailbox)
+    }
+
+    /// Looks again what the session may do with the mailbox it has selected, which may be somebody
+    /// else's. When it may not read it any more, it is not selected any more.
+    pub(super) fn renew_rights(&mut self) -> bool {
+        let Some(view) = self.view.as_ref().filter(|view| !view.owned) else { return true };
+        let id = view.mailbox;
+        let allowed =
+            self.actor().and_then(|actor| self.shared.store.allowed(&actor, id, Rights::READ));
+        match (allowed, &mut self.view) {
+            (Ok(rights), Some(view)) => view.rights = rights,
+            _ => self.view = None,
+        }
+        self.view.is_some()
+    }
+
+    /// SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS.
+    pub(super) async fn acl(&mut self, acl: Acl, out: &mut Output<'_>) -> Done {
+        match acl {
+            Acl::Set(name, who, letters) => self.set_acl(&name, &who, &letters, "SETACL").await,
+            Acl::Delete(name, who) => self.set_acl(&name, &who, "", "DELETEACL").await,
+            Acl::Get(name) => {
+                let found = self.mailbox(&name, Rights::ADMIN)?;
+                let text = out.buffer();
+                text.extend_from_slice(b"* ACL ");
+                response::mailbox(found.name.as_str(), self.enabled.charset(), text);
+                for (who, rights) in self.shared.store.access(&found.row)? {
+                    text.push(b' ');
+                    response::string(who.as_bytes(), text);
+                    text.extend_from_slice(format!(" {}", told(rights)).as_bytes());
+                }
+                text.extend_from_slice(b"\r\n");
+                Ok(ok("GETACL completed"))
+            }
+            Acl::List(name, who) => {
+                let found = self.mailbox(&name, Rights::ADMIN)?;
+                let Some(known) = identifier(&who) else { return Ok(no_such_identifier()) };
+                let owner = self.shared.store.access(&found.row)?.into_iter().next();
+                let is_owner = owner.is_some_and(|(name, _)| identifier(&name) == Some(known));
+                let text = out.buffer();
+                text.extend_from_slice(b"* LISTRIGHTS ");
+                response::mailbox(found.name.as_str(), self.enabled.charset(), text);
+                text.push(b' ');
+                response::string(who.as_bytes(), text);
+                // What is always there; then what can be given, each by itself.
+                text.extend_from_slice(match is_owner {
+                    true => b" lrswipkxtecda\r\n".as_slice(),
+                    false => b" \"\" l r s w i p k x t e a c d\r\n",
+                });
+                Ok(ok("LISTRIGHTS completed"))
+            }
+            Acl::Mine(name) => {
+                let found = self.mailbox(&name, Rights::NONE)?;
+                let text = out.buffer();
+                text.extend_from_slice(b"* MYRIGHTS ");
+                response::mailbox(found.name.as_str(), self.enabled.charset(), text);
+                text.extend_from_slice(format!(" {}\r\n", told(found.rights)).as_bytes());
+                Ok(ok("MYRIGHTS completed"))
+            }
+        }
+    }
+
+    async fn set_acl(&mut self, name: &Name, who: &str, letters: &str, verb: &str) -> Done {
+        let found = self.mailbox(name, Rights::ADMIN)?;
+        let Some(known) = identifier(who) else { return Ok(no_such_identifier()) };
+        let owner = self.shared.store.access(&found.row)?.into_iter().next();
+        let plain = known.trim_start_matches('-');
+        if owner.is_some_and(|(name, _)| identifier(&name).as_deref() == Some(plain)) {
+            return Ok(Answer::No("[CANNOT] The owner has all rights always".to_owned()));
+        }
+        let (sign, letters) = match letters.split_at_checked(1) {
+            Some((sign @ ("+" | "-"), rest)) => (sign, rest),
+            _ => ("", letters),
+        };
+        let Some(rights) = Rights::parse(letters) else {
+            return Ok(Answer::Bad("There is no such right".to_owned()));
+        };
+        let sign = sign.to_owned();
+        let change = move |old: Rights| match sign.as_str() {
+            "+" => old.with(rights),
+            "-" => old.without(rights),
+            _ => rights,
+        };
+        self.shared.store.set_access(found.row.id, known, change).await?;
+        Ok(Answer::Ok(format!("{verb} completed")))
+    }
+}
+
+fn no_such_identifier() -> Answer {
+    Answer::No("[CANNOT] Only addresses and anyone can have rights".to_owned())
+}
+
+/// The letters of rights as clients are told them: with the obsolete ones. RFC 4314 §2.1.1.
+pub(super) fn told(rights: Rights) -> String {
+    let create = rights.intersects(Rights::CREATE.with(Rights::DELETE));
+    let delete = rights.intersects(Rights::DELETED.with(Rights::EXPUNGE));
+    let text =
+        format!("{rights}{}{}", if create { "c" } else { "" }, if delete { "d" } else { "" });
+    if text.is_empty() { "\"\"".to_owned() } else { text }
+}

@@ -1,0 +1,166 @@
+//! METADATA (RFC 5464) and QUOTA (RFC 9208).
+
+use super::{Context, Done, ok};
+use crate::drive::Output;
+use ::store::{Holder, Resource, StoreError};
+use mail::{AccountId, Rights};
+use protocol::imap::command::{GetMetadata, Name, SetMetadata};
+use protocol::imap::response;
+use protocol::imap::session::Answer;
+
+/// Octets of one annotation.
+const VALUE_OCTETS_MAX: usize = 64 * 1024;
+/// STORAGE counts units of so many octets. RFC 9208 §5.1.
+const STORAGE_UNIT: u64 = 1024;
+
+impl Context {
+    /// What an annotation belongs to, and what the client calls it; the empty name is the server.
+    fn holder(
+        &self,
+        mailbox: Option<&Name>,
+        needed: Rights,
+    ) -> Result<(Holder, String), StoreError> {
+        match mailbox {
+            None => Ok((Holder::Account(self.actor()?.account), String::new())),
+            Some(name) => {
+                let found = self.mailbox(name, needed)?;
+                Ok((Holder::Mailbox(found.row.id), found.name.as_str().to_owned()))
+            }
+        }
+    }
+
+    /// GETMETADATA. RFC 5464 §4.2.
+    pub(super) fn get_metadata(&mut self, get: &GetMetadata, out: &mut Output<'_>) -> Done {
+        let (of, name) = self.holder(get.mailbox.as_ref(), Rights::READ)?;
+        let who = self.actor()?.account;
+        let asked =
+            |name: &String| get.entries.iter().any(|entry| is_below(name, entry, get.depth));
+        let mut found = self.shared.store.annotations(of, who)?;
+        found.retain(|(name, _)| asked(name));
+        let size = |value: &Vec<u8>| value.len() as u64;
+        let most = get.size_max.unwrap_or(u64::MAX);
+        let longest = found.iter().map(|(_, value)| size(value)).filter(|n| *n > most).max();
+        found.retain(|(_, value)| size(value) <= most);
+        self.metadata(&name, &found, out.buffer());
+        Ok(match longest {
+            Some(n) => Answer::Ok(format!("[METADATA LONGENTRIES {n}] GETMETADATA completed")),
+            None => ok("GETMETADATA completed"),
+        })
+    }
+
+    /// `* METADATA name (…)`, when there is something to tell.
+    pub(super) fn metadata(&self, name: &str, found: &[(String, Vec<u8>)], out: &mut Vec<u8>) {
+        if found.is_empty() {
+            return;
+        }
+        out.extend_from_slice(b"* METADATA ");
+        response::mailbox(name, self.enabled.charset(), out);
+        out.extend_from_slice(b" (");
+        for (n, (entry, value)) in found.iter().enumerate() {
+            let blank = if n > 0 { " " } else { "" };
+            out.extend_from_slice(format!("{blank}{entry} ").as_bytes());
+            if value.contains(&0) {
+                // A literal8: the value has a NUL.
+                out.push(b'~');
+            }
+            response::string(value, out);
+        }
+        out.extend_from_slice(b")\r\n");
+    }
+
+    /// SETMETADATA. RFC 5464 §4.3.
+    pub(super) async fn set_metadata(&mut self, set: SetMetadata) -> Done {
+        let shared = set.entries.iter().any(|(name, _)| name.starts_with("/shared"));
+        let needed = if shared { Rights::WRITE } else { Rights::READ };
+        let (of, _) = self.holder(set.mailbox.as_ref(), needed)?;
+        if shared && set.mailbox.is_none() {
+            return Ok(Answer::No("[NOPERM] Those are the operator's to set".to_owned()));
+        }
+        if set.entries.iter().any(|(_, v)| v.as_ref().is_some_and(|v| v.len() > VALUE_OCTETS_MAX)) {
+            let text = format!("[METADATA MAXSIZE {VALUE_OCTETS_MAX}] That is too long");
+            return Ok(Answer::No(text));
+        }
+        let who = self.actor()?.account;
+        match self.shared.store.annotate(of, who, set.entries).await? {
+            true => Ok(ok("SETMETADATA completed")),
+            false => Ok(Answer::No("[METADATA TOOMANY] There are too many".to_owned())),
+        }
+    }
+
+    /// GETQUOTAROOT: a mailbox need not exist. RFC 9208 §4.1.2.
+    pub(super) fn get_quota_root(&mut self, name: &Name, out: &mut Output<'_>) -> Done {
+        let actor = self.actor()?;
+        let (owner, _) = self.place(name)?;
+        if owner != actor.account {
+            self.mailbox(name, Rights::READ)?;
+        }
+        let shown = name.as_ref().map(|name| name.as_str()).unwrap_or_default();
+        let text = out.buffer();
+        text.extend_from_slice(b"* QUOTAROOT ");
+        response::mailbox(shown, self.enabled.charset(), text);
+        text.push(b' ');
+        let root = self.quota_root(owner)?;
+        response::string(root.as_bytes(), text);
+        text.extend_from_slice(b"\r\n");
+        self.quota(&root, owner, out.buffer())?;
+        Ok(ok("GETQUOTAROOT completed"))
+    }
+
+    /// GETQUOTA. RFC 9208 §4.1.1.
+    pub(super) fn get_quota(&mut self, root: &str, out: &mut Output<'_>) -> Done {
+        let account = self.actor()?.account;
+        let own = self.quota_root(account)?;
+        if !root.is_empty() && root != own {
+            return Ok(Answer::No("[NONEXISTENT] There is no such quota root".to_owned()));
+        }
+        self.quota(&own, account, out.buffer())?;
+        Ok(ok("GETQUOTA completed"))
+    }
+
+    fn quota_root(&self, account: AccountId) -> Result<String, StoreError> {
+        let accounts = self.shared.store.accounts()?;
+        let row = accounts.into_iter().find(|row| row.id == account);
+        Ok(row.map_or(String::new(), |row| format!("#user/{}", row.address)))
+    }
+
+    /// `* QUOTA root (STORAGE 1 2)`; nothing between the parentheses when nothing is limited.
+    fn quota(&self, root: &str, account: AccountId, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let words: Vec<String> = self
+            .shared
+            .store
+            .quota(account)?
+            .into_iter()
+            .map(|quota| {
+                let unit = if quota.resource == Resource::Storage { STORAGE_UNIT } else { 1 };
+                let (used, limit) = (quota.used.div_ceil(unit), quota.limit / unit);
+                format!("{} {used} {limit}", quota.resource.name())
+            })
+            .collect();
+        out.extend_from_slice(b"* QUOTA ");
+        response::string(root.as_bytes(), out);
+        out.extend_from_slice(format!(" ({})\r\n", words.join(" ")).as_bytes());
+        Ok(())
+    }
+}
+
+/// The entry is `asked` or at most so many levels below it. RFC 5464 §4.2.2.
+pub(super) fn is_below(entry: &str, asked: &str, depth: Option<usize>) -> bool {
+    let Some(rest) = entry.strip_prefix(asked) else { return false };
+    let levels = rest.matches('/').count();
+    rest.is_empty() || (rest.starts_with('/') && depth.is_none_or(|depth| levels <= depth))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_below;
+
+    #[test]
+    fn depth_counts_levels() {
+        assert!(is_below("/private/a", "/private/a", Some(0)));
+        assert!(!is_below("/private/a/b", "/private/a", Some(0)));
+        assert!(is_below("/private/a/b", "/private/a", Some(1)));
+        assert!(!is_below("/private/a/b/c", "/private/a", Some(1)));
+        assert!(is_below("/private/a/b/c", "/private/a", None));
+        assert!(!is_below("/private/ab", "/private/a", None));
+    }
+}

@@ -1,0 +1,67 @@
+//! Annotations of mailboxes and accounts: named values that clients keep here. RFC 5464.
+//!
+//! A name begins with `/shared/`, seen by all who see the mailbox, or with `/private/`, seen by the
+//! account that set it; the row's name of a private one has the account's number in front.
+
+use crate::error::{Result, StoreError};
+use crate::limits::ANNOTATIONS_MAX;
+use crate::open::Store;
+use crate::rows::Holder;
+use mail::AccountId;
+
+/// What an annotation's row is called.
+fn row_name(who: AccountId, name: &str) -> String {
+    match name.starts_with("/private/") {
+        true => format!("{who}:{name}"),
+        false => name.to_owned(),
+    }
+}
+
+impl Store {
+    /// The annotations that `who` sees, by name.
+    pub fn annotations(&self, of: Holder, who: AccountId) -> Result<Vec<(String, Vec<u8>)>> {
+        let own = format!("{who}:");
+        let seen = |(name, value): (String, Vec<u8>)| match name.strip_prefix(&own) {
+            Some(private) => Some((private.to_owned(), value)),
+            None if name.starts_with('/') => Some((name, value)),
+            None => None,
+        };
+        let rows = self.look(|txn| txn.properties(of))?;
+        let mut found: Vec<_> = rows.into_iter().filter_map(seen).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Sets annotations, or takes those away that get no value; all or none. `false`, and nothing
+    /// changes, when there would be too many.
+    pub async fn annotate(
+        &self,
+        of: Holder,
+        who: AccountId,
+        changes: Vec<(String, Option<Vec<u8>>)>,
+    ) -> Result<bool> {
+        self.write(move |w| {
+            if let Holder::Mailbox(id) = of {
+                w.unit.mailbox(id)?.ok_or(StoreError::NoSuchMailbox)?;
+            }
+            let mut names: Vec<String> =
+                w.unit.rows().properties(of)?.into_iter().map(|(name, _)| name).collect();
+            let sets = changes.iter().filter(|(_, value)| value.is_some());
+            names.extend(sets.map(|(name, _)| row_name(who, name)));
+            names.sort_unstable();
+            names.dedup();
+            if names.len() > ANNOTATIONS_MAX {
+                return Ok(false);
+            }
+            for (name, value) in changes {
+                let name = row_name(who, &name);
+                match value {
+                    Some(value) => w.unit.write()?.put_property(of, &name, &value)?,
+                    None => w.unit.write()?.remove_property(of, &name)?,
+                }
+            }
+            Ok(true)
+        })
+        .await
+    }
+}

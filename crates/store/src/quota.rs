@@ -1,0 +1,140 @@
+//! How much an account may hold. RFC 9208.
+//!
+//! Limits are properties of the account; usage is what the counters of its mailboxes add up to, so
+//! that it can never be wrong by itself.
+
+use crate::error::{Result, StoreError};
+use crate::open::Store;
+use crate::rows::{Holder, MailboxRow};
+use crate::txn::ReadTxn;
+use crate::write::Writing;
+use mail::{AccountId, MailboxId, Uid};
+
+/// What is limited. RFC 9208 §5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Octets of all messages; RFC 9208 counts them in units of 1024.
+    Storage,
+    /// Messages.
+    Message,
+    /// Mailboxes.
+    Mailbox,
+}
+
+impl Resource {
+    /// All of them.
+    pub const ALL: [Resource; 3] = [Resource::Storage, Resource::Message, Resource::Mailbox];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Resource::Storage => "STORAGE",
+            Resource::Message => "MESSAGE",
+            Resource::Mailbox => "MAILBOX",
+        }
+    }
+}
+
+/// What messages use.
+pub(crate) const MESSAGES: [Resource; 2] = [Resource::Storage, Resource::Message];
+
+/// A limit and what is used of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Of what.
+    pub resource: Resource,
+    /// How much there is: octets, messages or mailboxes.
+    pub used: u64,
+    /// How much there may be.
+    pub limit: u64,
+}
+
+impl Store {
+    /// The limits of an account, with what is used; none when nothing is limited.
+    pub fn quota(&self, account: AccountId) -> Result<Vec<Quota>> {
+        self.look(|txn| {
+            let limits = limits(txn, account)?;
+            match limits.is_empty() {
+                true => Ok(Vec::new()),
+                false => Ok(measured(&limits, &txn.mailboxes(account)?)),
+            }
+        })
+    }
+
+    /// Sets or lifts a limit.
+    pub async fn set_quota(
+        &self,
+        account: AccountId,
+        resource: Resource,
+        limit: Option<u64>,
+    ) -> Result<()> {
+        let of = Holder::Quota(account);
+        self.write(move |w| match limit {
+            Some(n) => {
+                let value = n.to_string();
+                w.unit.write()?.put_property(of, resource.name(), value.as_bytes())
+            }
+            None => w.unit.write()?.remove_property(of, resource.name()),
+        })
+        .await
+    }
+
+    /// No message can be added: storage or messages are used up.
+    pub fn is_over_quota(&self, account: AccountId) -> Result<bool> {
+        let full = |quota: &Quota| quota.resource != Resource::Mailbox && quota.used >= quota.limit;
+        Ok(self.quota(account)?.iter().any(full))
+    }
+}
+
+fn limits(txn: &dyn ReadTxn, account: AccountId) -> Result<Vec<(Resource, u64)>> {
+    let rows = txn.properties(Holder::Quota(account))?;
+    let limit = |resource: Resource| {
+        let (_, value) = rows.iter().find(|(name, _)| name == resource.name())?;
+        Some((resource, std::str::from_utf8(value).ok()?.parse().ok()?))
+    };
+    Ok(Resource::ALL.into_iter().filter_map(limit).collect())
+}
+
+fn measured(limits: &[(Resource, u64)], mailboxes: &[MailboxRow]) -> Vec<Quota> {
+    let used = |resource| match resource {
+        Resource::Storage => mailboxes.iter().map(|row| row.octets).sum(),
+        Resource::Message => mailboxes.iter().map(|row| u64::from(row.exists)).sum(),
+        Resource::Mailbox => mailboxes.len() as u64,
+    };
+    limits
+        .iter()
+        .map(|(resource, limit)| Quota {
+            resource: *resource,
+            used: used(*resource),
+            limit: *limit,
+        })
+        .collect()
+}
+
+/// Within a write: the account holds no more than it may of these.
+pub(crate) fn check(w: &mut Writing<'_>, account: AccountId, of: &[Resource]) -> Result<()> {
+    let mut limits = limits(w.unit.rows(), account)?;
+    limits.retain(|(resource, _)| of.contains(resource));
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let quotas = measured(&limits, &w.unit.mailboxes(account)?);
+    match quotas.iter().all(|quota| quota.used <= quota.limit) {
+        true => Ok(()),
+        false => Err(StoreError::OverQuota),
+    }
+}
+
+/// Within a write, after messages went into `to`: their account holds no more than it may. Moving
+/// within an account changes nothing.
+pub(crate) fn check_copied(
+    w: &mut Writing<'_>,
+    to: MailboxId,
+    copied: &[(Uid, Uid)],
+) -> Result<()> {
+    if copied.is_empty() {
+        return Ok(());
+    }
+    let account = w.mailbox(to)?.account;
+    check(w, account, &MESSAGES)
+}
