@@ -182,6 +182,14 @@ impl House {
         self.shared.store.account_add(new).await.unwrap();
     }
 
+    /// Limits what an account may hold; `None` when there is no such resource or account.
+    pub async fn limit(&self, resource: &str, name: &str, most: &str) -> Option<()> {
+        let store = &self.shared.store;
+        let resource = store::Resource::ALL.into_iter().find(|of| of.name() == resource)?;
+        let account = store.lookup(&address(name)).ok()?.account?.id;
+        store.set_quota(account, resource, Some(most.parse().ok()?)).await.ok()
+    }
+
     /// Puts the next numbered message into a mailbox.
     pub async fn add_message(&self, name: &str, mailbox: &str) {
         let n = self.messages.fetch_add(1, Ordering::Relaxed) + 1;

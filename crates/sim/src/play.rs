@@ -215,11 +215,7 @@ impl Player {
                 store.account_set_disabled(address(name), true).await.map_err(failed)?;
             }
             ["limit", resource, "of", name, n] => {
-                let of = ::store::Resource::ALL.into_iter().find(|of| of.name() == *resource);
-                let (of, limit) = of.zip(n.parse().ok()).ok_or("given: limit of what?")?;
-                let found = store.lookup(&address(name)).map_err(failed)?.account;
-                let account = found.ok_or("given: limit of whom?")?.id;
-                store.set_quota(account, of, Some(limit)).await.map_err(failed)?;
+                self.house.limit(resource, name, n).await.ok_or("given: limit of what?")?;
             }
             [mailbox, "of", name, "has", n, "message" | "messages"] => {
                 for _ in 0..n.parse().unwrap_or(0) {

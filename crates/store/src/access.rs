@@ -115,7 +115,7 @@ impl Store {
         Ok(owner.zip(own))
     }
 
-    /// `actor` may make a mailbox of that name in that account: it is theirs, or the nearest mailbox
+    /// `actor` may make a mailbox of that name in that account: it is theirs, or the nearest one
     /// above gives them `k`. RFC 4314 §4.
     pub fn may_create(&self, actor: &Actor, owner: AccountId, own: &MailboxName) -> Result<()> {
         if owner == actor.account {

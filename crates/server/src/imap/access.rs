@@ -1,5 +1,5 @@
-//! Who the session is, what it may do, and the commands of ACL. RFC 4314; the decision itself is the
-//! store's (`Store::rights`).
+//! Who the session is, what it may do, and the commands of ACL. RFC 4314; the decision itself is
+//! the store's (`Store::rights`).
 
 use super::{Context, Done, ok};
 use crate::drive::Output;

@@ -1,4 +1,5 @@
-//! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162 §3.1.3.
+//! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162
+//! §3.1.3.
 
 use super::view::{Expunges, View, flags_line};
 use super::{Context, Done, ok};
@@ -14,8 +15,8 @@ fn no_expunge() -> Answer {
     Answer::No("[NOPERM] You may not take messages out of this mailbox".to_owned())
 }
 
-/// The flags of a STORE that the session may change; `None` when it may change none of them. RFC 4314
-/// §4: what it may not change is passed over.
+/// The flags of a STORE that the session may change; `None` when it may change none of them.
+/// RFC 4314 §4: what it may not change is passed over.
 fn permitted(view: &View, command: &Store) -> Option<Vec<Flag>> {
     let may = |flag: &Flag| view.rights.contains(flag.right());
     let flags: Vec<Flag> = command.flags.iter().filter(|flag| may(flag)).cloned().collect();

@@ -16,8 +16,8 @@ pub struct Copied {
     pub pairs: Vec<(Uid, Uid)>,
 }
 
-/// Copies messages with dates, keywords and those flags that `rights` to the target let through. The
-/// bytes are shared.
+/// Copies messages with dates, keywords and those flags that `rights` to the target let through.
+/// The bytes are shared.
 pub(crate) fn copy(
     w: &mut Writing<'_>,
     from: MailboxId,
