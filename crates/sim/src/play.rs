@@ -214,9 +214,7 @@ impl Player {
             ["disabled", name] => {
                 store.account_set_disabled(address(name), true).await.map_err(failed)?;
             }
-            ["limit", resource, "of", name, n] => {
-                self.house.limit(resource, name, n).await.ok_or("given: limit of what?")?;
-            }
+            ["limit", of, "of", name, n] => self.house.limit(of, name, n).await.ok_or("limit?")?,
             [mailbox, "of", name, "has", n, "message" | "messages"] => {
                 for _ in 0..n.parse().unwrap_or(0) {
                     self.house.add_message(name, mailbox).await;
