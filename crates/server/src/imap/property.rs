@@ -10,6 +10,9 @@ use protocol::imap::session::Answer;
 
 /// Octets of one annotation.
 const VALUE_OCTETS_MAX: usize = 64 * 1024;
+/// Beside `l`, one of these is wanted to see annotations, or to set one's own. RFC 5464 §3.3.
+const ANNOTATES: Rights =
+    Rights::READ.with(Rights::SEEN).with(Rights::WRITE).with(Rights::INSERT).with(Rights::POST);
 /// STORAGE counts units of so many octets. RFC 9208 §5.1.
 const STORAGE_UNIT: u64 = 1024;
 
@@ -24,6 +27,9 @@ impl Context {
             None => Ok((Holder::Account(self.actor()?.account), String::new())),
             Some(name) => {
                 let found = self.mailbox(name, needed)?;
+                if !found.rights.intersects(ANNOTATES) {
+                    return Err(StoreError::NotPermitted);
+                }
                 Ok((Holder::Mailbox(found.row.id), found.name.as_str().to_owned()))
             }
         }
@@ -31,7 +37,7 @@ impl Context {
 
     /// GETMETADATA. RFC 5464 §4.2.
     pub(super) fn get_metadata(&mut self, get: &GetMetadata, out: &mut Output<'_>) -> Done {
-        let (of, name) = self.holder(get.mailbox.as_ref(), Rights::READ)?;
+        let (of, name) = self.holder(get.mailbox.as_ref(), Rights::LOOKUP)?;
         let who = self.actor()?.account;
         let asked =
             |name: &String| get.entries.iter().any(|entry| is_below(name, entry, get.depth));
@@ -71,8 +77,8 @@ impl Context {
     /// SETMETADATA. RFC 5464 §4.3.
     pub(super) async fn set_metadata(&mut self, set: SetMetadata) -> Done {
         let shared = set.entries.iter().any(|(name, _)| name.starts_with("/shared"));
-        let needed = if shared { Rights::WRITE } else { Rights::READ };
-        let (of, _) = self.holder(set.mailbox.as_ref(), needed)?;
+        let write = if shared { Rights::WRITE } else { Rights::NONE };
+        let (of, _) = self.holder(set.mailbox.as_ref(), Rights::LOOKUP.with(write))?;
         if shared && set.mailbox.is_none() {
             return Ok(Answer::No("[NOPERM] Those are the operator's to set".to_owned()));
         }

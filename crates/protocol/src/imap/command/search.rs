@@ -38,6 +38,8 @@ pub enum Key {
     Larger(u64),
     /// Fewer octets than that.
     Smaller(u64),
+    /// SUBJECT, FROM, TO, CC or BCC with that text in it.
+    Envelope(&'static str, String),
     /// A field of that name with that text in it.
     Header(String, String),
     /// Text in the body.
@@ -374,9 +376,11 @@ impl Keys {
                 from.space()?;
                 Key::Header(name, self.text(from)?)
             }
-            "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => {
-                Key::Header(word.to_owned(), self.text(from)?)
-            }
+            "BCC" => Key::Envelope("BCC", self.text(from)?),
+            "CC" => Key::Envelope("CC", self.text(from)?),
+            "FROM" => Key::Envelope("FROM", self.text(from)?),
+            "SUBJECT" => Key::Envelope("SUBJECT", self.text(from)?),
+            "TO" => Key::Envelope("TO", self.text(from)?),
             "BODY" => Key::Body(self.text(from)?),
             "TEXT" => Key::Text(self.text(from)?),
             "MODSEQ" => {
@@ -462,7 +466,7 @@ mod tests {
     fn texts_come_in_any_known_charset() {
         let read = |text: &[u8]| search(&mut Cursor::new(text)).unwrap();
         let latin = read(b"CHARSET ISO-8859-1 SUBJECT {4}\r\ncaf\xe9");
-        assert_eq!(latin.key, Key::Header("SUBJECT".to_owned(), "caf\u{e9}".to_owned()));
+        assert_eq!(latin.key, Key::Envelope("SUBJECT", "caf\u{e9}".to_owned()));
         assert!(!read(b"CHARSET X-NONE ALL").charset_known);
     }
 }

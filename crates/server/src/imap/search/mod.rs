@@ -8,7 +8,8 @@ use super::view::View;
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::StoreError;
-use mail::{Entry, thread};
+use mail::summary::Summary;
+use mail::{ContentId, Entry, thread};
 use protocol::imap::command::Search;
 use protocol::imap::command::search::{Algorithm, Key, Returns, Sort, Thread};
 use protocol::imap::response;
@@ -20,6 +21,9 @@ use tokio::time::Instant;
 /// How long a search goes on before the client hears that it does (users.md I-82), and how often it
 /// hears then. RFC 9585.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Messages that are looked at together.
+const BATCH: usize = 64;
 
 /// Messages found, with their numbers.
 type Found = Vec<(u32, Entry)>;
@@ -131,25 +135,52 @@ impl Context {
         let now = self.shared.world.clock.unix_seconds();
         let test = Test::new(search.key.clone(), view, now);
         let mut found = Vec::new();
-        let mut next_word = Instant::now() + PROGRESS_EVERY;
+        let mut open = Vec::new();
         for (number, entry) in (1..).zip(view.told.iter()) {
-            let mut candidate = Candidate::new(number, entry);
-            if self.meets_if_there(&test, view, &mut candidate) {
-                found.push((number, *entry));
+            match test.known(view, number, entry) {
+                Some(true) => found.push((number, *entry)),
+                Some(false) => {}
+                None => open.push((number, *entry)),
             }
-            if candidate.was_read() {
-                // Reading is slow: let others have their turn.
-                tokio::task::yield_now().await;
-                if Instant::now() >= next_word {
-                    next_word = Instant::now() + PROGRESS_EVERY;
-                    let all = view.told.len();
-                    let line =
-                        format!("* OK [INPROGRESS (\"{tag}\" {number} {all})] Still searching\r\n");
-                    out.buffer().extend_from_slice(line.as_bytes());
-                    if out.flush().await.is_err() {
-                        break;
-                    }
+        }
+        if open.is_empty() {
+            return Ok(found);
+        }
+        let mut next_word = Instant::now() + PROGRESS_EVERY;
+        for batch in open.chunks(BATCH) {
+            found.extend(self.find_in(&test, view, batch)?);
+            // Reading is slow: let others have their turn.
+            tokio::task::yield_now().await;
+            if Instant::now() >= next_word {
+                next_word = Instant::now() + PROGRESS_EVERY;
+                let (at, all) = (batch.last().map_or(0, |(number, _)| *number), view.told.len());
+                let line = format!("* OK [INPROGRESS (\"{tag}\" {at} {all})] Still searching\r\n");
+                out.buffer().extend_from_slice(line.as_bytes());
+                if out.flush().await.is_err() {
+                    break;
                 }
+            }
+        }
+        found.sort_unstable_by_key(|(number, _)| *number);
+        Ok(found)
+    }
+
+    /// Those of some messages that meet the test; what is kept beside them is found in one look.
+    fn find_in(
+        &self,
+        test: &Test,
+        view: &View,
+        batch: &[(u32, Entry)],
+    ) -> Result<Found, StoreError> {
+        let ids: Vec<ContentId> = batch.iter().map(|(_, entry)| entry.content).collect();
+        let mut kept = self.shared.store.kept(&ids, true)?.summaries;
+        kept.resize(ids.len(), None);
+        let mut found = Vec::new();
+        for (message, stored) in batch.iter().zip(kept) {
+            let summary = stored.and_then(|stored| Summary::decode_envelope(&stored));
+            let mut candidate = Candidate::new(message.0, &message.1, summary);
+            if self.meets_if_there(test, view, &mut candidate) {
+                found.push(*message);
             }
         }
         Ok(found)

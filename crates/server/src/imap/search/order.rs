@@ -29,9 +29,10 @@ impl Context {
     ) -> Result<(), StoreError> {
         for batch in messages.chunks(BATCH) {
             let ids: Vec<_> = batch.iter().map(|(_, entry)| entry.content).collect();
-            let kept = self.shared.store.summaries(&ids)?;
+            let mut kept = self.shared.store.kept(&ids, true)?.summaries;
+            kept.resize(ids.len(), None);
             for ((_, entry), stored) in batch.iter().zip(kept) {
-                let summary = match stored.and_then(|stored| Summary::decode(&stored)) {
+                let summary = match stored.and_then(|stored| Summary::decode_envelope(&stored)) {
                     Some(summary) => summary,
                     // Gone meanwhile: it sorts as if it were empty.
                     None => self.summary(entry).unwrap_or_default(),

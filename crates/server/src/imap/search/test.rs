@@ -8,6 +8,7 @@ use crate::imap::{Context, email_id};
 use ::store::StoreError;
 use mail::casemap::Needle;
 use mail::mime::{header_of, text};
+use mail::summary::{Envelope, EnvelopeAddress, Summary};
 use mail::{ContentId, Entry, FlagBits, Uid, date, header};
 use protocol::imap::command::search::Key;
 use protocol::imap::grammar::SequenceSet;
@@ -33,15 +34,78 @@ pub(crate) enum Test {
     Smaller(u64),
     ModSeq(u64),
     Content(ContentId),
+    /// A text of the envelope: RFC 3501 §6.4.4 says so of SUBJECT, FROM, TO, CC and BCC.
+    Envelope(Of, Needle),
     Header(Vec<u8>, Needle),
     Body(Needle),
     Text(Needle),
+}
+
+/// A text of the envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Subject,
+    From,
+    To,
+    Cc,
+    Bcc,
+}
+
+impl Of {
+    fn new(name: &str) -> Option<Of> {
+        Some(match name {
+            "SUBJECT" => Of::Subject,
+            "FROM" => Of::From,
+            "TO" => Of::To,
+            "CC" => Of::Cc,
+            "BCC" => Of::Bcc,
+            _ => return None,
+        })
+    }
+
+    /// The text, as a header has it.
+    fn text(self, envelope: &Envelope) -> String {
+        match self {
+            Of::Subject => header::decode_words(envelope.subject.as_deref().unwrap_or_default()),
+            Of::From => addresses(&envelope.from),
+            Of::To => addresses(&envelope.to),
+            Of::Cc => addresses(&envelope.cc),
+            Of::Bcc => addresses(&envelope.bcc),
+        }
+    }
+}
+
+/// `Fred <fred@example.net>, Group: b@example.net;`
+fn addresses(list: &[EnvelopeAddress]) -> String {
+    let mut out = String::new();
+    for address in list {
+        match address {
+            EnvelopeAddress::Mailbox { name, local, host } => {
+                let at = if host.is_empty() { "" } else { "@" };
+                let (local, host) = (String::from_utf8_lossy(local), String::from_utf8_lossy(host));
+                match name {
+                    Some(name) => {
+                        out.push_str(&header::decode_words(name));
+                        out.push_str(&format!(" <{local}{at}{host}>, "));
+                    }
+                    None => out.push_str(&format!("{local}{at}{host}, ")),
+                }
+            }
+            EnvelopeAddress::GroupStart(name) => {
+                out.push_str(&header::decode_words(name));
+                out.push_str(": ");
+            }
+            EnvelopeAddress::GroupEnd => out.push(';'),
+        }
+    }
+    out
 }
 
 /// One message while it is looked at.
 pub(crate) struct Candidate<'a> {
     pub number: u32,
     pub entry: &'a Entry,
+    summary: Option<Summary>,
     header: Option<Vec<u8>>,
     whole: Option<Whole>,
 }
@@ -53,13 +117,9 @@ struct Whole {
 }
 
 impl<'a> Candidate<'a> {
-    pub fn new(number: u32, entry: &'a Entry) -> Candidate<'a> {
-        Candidate { number, entry, header: None, whole: None }
-    }
-
-    /// Something of the message had to be read.
-    pub fn was_read(&self) -> bool {
-        self.header.is_some() || self.whole.is_some()
+    /// A message, and what was kept beside it, as far as it is known already.
+    pub fn new(number: u32, entry: &'a Entry, summary: Option<Summary>) -> Candidate<'a> {
+        Candidate { number, entry, summary, header: None, whole: None }
     }
 }
 
@@ -102,6 +162,10 @@ impl Test {
             },
             // RFC 8474 §5.2: we give no THREADIDs, so nothing has one.
             Key::ThreadId(_) => Test::Never,
+            Key::Envelope(name, text) => match Of::new(name) {
+                Some(of) => Test::Envelope(of, Needle::new(&text)),
+                None => Test::Never,
+            },
             Key::Header(name, text) => Test::Header(name.into_bytes(), Needle::new(&text)),
             Key::Body(text) => Test::Body(Needle::new(&text)),
             Key::Text(text) => Test::Text(Needle::new(&text)),
@@ -111,11 +175,57 @@ impl Test {
     /// It needs more than the listing.
     pub fn reads(&self) -> bool {
         match self {
-            Test::Sent(..) | Test::Header(..) | Test::Body(_) | Test::Text(_) => true,
+            Test::Sent(..)
+            | Test::Envelope(..)
+            | Test::Header(..)
+            | Test::Body(_)
+            | Test::Text(_) => true,
             Test::All(tests) | Test::Any(tests) => tests.iter().any(Test::reads),
             Test::Not(test) => test.reads(),
             _ => false,
         }
+    }
+
+    /// Whether the message meets it, if that can be told without reading anything.
+    pub fn known(&self, view: &View, number: u32, entry: &Entry) -> Option<bool> {
+        Some(match self {
+            Test::All(tests) => {
+                let mut all = Some(true);
+                for test in tests {
+                    match test.known(view, number, entry) {
+                        Some(false) => return Some(false),
+                        Some(true) => {}
+                        None => all = None,
+                    }
+                }
+                return all;
+            }
+            Test::Any(tests) => {
+                let mut any = Some(false);
+                for test in tests {
+                    match test.known(view, number, entry) {
+                        Some(true) => return Some(true),
+                        Some(false) => {}
+                        None => any = None,
+                    }
+                }
+                return any;
+            }
+            Test::Not(test) => !test.known(view, number, entry)?,
+            Test::Never => false,
+            Test::Flag(bits) => entry.flags.contains(*bits),
+            Test::Recent => view.is_recent(entry.uid),
+            Test::Numbers(ranges) => within(ranges, number),
+            Test::Uids(ranges) => within(ranges, entry.uid.get()),
+            Test::Internal(from, to) => (*from..*to).contains(&entry.date),
+            Test::Saved(from, to) => (*from..*to).contains(&i64::from(entry.saved)),
+            Test::Larger(n) => u64::from(entry.size) > *n,
+            Test::Smaller(n) => u64::from(entry.size) < *n,
+            Test::ModSeq(n) => entry.modseq.0 >= *n,
+            Test::Content(id) => entry.content == *id,
+            Test::Sent(..) | Test::Envelope(..) | Test::Header(..) => return None,
+            Test::Body(_) | Test::Text(_) => return None,
+        })
     }
 }
 
@@ -132,7 +242,9 @@ impl Context {
         view: &View,
         c: &mut Candidate<'_>,
     ) -> Result<bool, StoreError> {
-        let entry = c.entry;
+        if let Some(known) = test.known(view, c.number, c.entry) {
+            return Ok(known);
+        }
         Ok(match test {
             Test::All(tests) => {
                 for test in tests {
@@ -151,22 +263,12 @@ impl Context {
                 false
             }
             Test::Not(test) => !self.meets(test, view, c)?,
-            Test::Never => false,
-            Test::Flag(bits) => entry.flags.contains(*bits),
-            Test::Recent => view.is_recent(entry.uid),
-            Test::Numbers(ranges) => within(ranges, c.number),
-            Test::Uids(ranges) => within(ranges, entry.uid.get()),
-            Test::Internal(from, to) => (*from..*to).contains(&entry.date),
-            Test::Saved(from, to) => (*from..*to).contains(&i64::from(entry.saved)),
-            Test::Larger(n) => u64::from(entry.size) > *n,
-            Test::Smaller(n) => u64::from(entry.size) < *n,
-            Test::ModSeq(n) => entry.modseq.0 >= *n,
-            Test::Content(id) => entry.content == *id,
             Test::Sent(from, to) => {
-                let sent = self.summary(entry)?.envelope.date;
-                let day = sent.as_deref().and_then(date::parse_rfc5322_local);
+                let sent = self.envelope(c)?.date.as_deref();
+                let day = sent.and_then(date::parse_rfc5322_local);
                 day.is_some_and(|day| (*from..*to).contains(&day))
             }
+            Test::Envelope(of, needle) => needle.is_in(&of.text(self.envelope(c)?)),
             Test::Header(name, needle) => header::fields(self.header(c)?).any(|field| {
                 field.name.eq_ignore_ascii_case(name)
                     && needle.is_in(header::decode_words(field.value).trim())
@@ -176,7 +278,16 @@ impl Context {
                 let whole = self.whole(c)?;
                 needle.is_in(&whole.header) || whole.texts.iter().any(|text| needle.is_in(text))
             }
+            _ => false,
         })
+    }
+
+    fn envelope<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c Envelope, StoreError> {
+        let summary = match c.summary.take() {
+            Some(summary) => summary,
+            None => self.summary(c.entry)?,
+        };
+        Ok(&c.summary.insert(summary).envelope)
     }
 
     fn header<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c [u8], StoreError> {
