@@ -64,7 +64,8 @@ impl Context {
             // RFC 3501 §7.2.6: the list of flags has grown.
             flags_line(&view.told, out.buffer());
         }
-        for entry in &outcome.entries {
+        let silent = command.silent && !enabled.condstore;
+        for entry in outcome.entries.iter().filter(|_| !silent) {
             let Ok(at) = before.find(entry.uid) else { continue };
             let changed = before.get(entry.uid).is_some_and(|old| old.modseq != entry.modseq);
             if !command.silent {

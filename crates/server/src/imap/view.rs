@@ -114,10 +114,12 @@ impl View {
 
     /// Our own change of flags: told by the command's own response, so it is no news.
     pub fn patch(&mut self, entries: &[Entry]) {
-        let known: Vec<Entry> =
-            entries.iter().filter(|entry| self.told.find(entry.uid).is_ok()).copied().collect();
+        // Of what came later the client does not know; in between, only what it knows is replaced.
+        let last = self.told.last().map(|entry| entry.uid);
+        let known = entries.partition_point(|entry| Some(entry.uid) <= last);
+        let known = entries.get(..known).unwrap_or_default();
         if !known.is_empty() {
-            let mut told = self.told.apply(&known, &[]);
+            let mut told = self.told.apply(known, &[]);
             told.keywords = self.watch.current().keywords.clone();
             self.told = Arc::new(told);
         }
