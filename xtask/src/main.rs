@@ -1,5 +1,5 @@
 //! `cargo xtask tidy`: what must hold in the tree and no compiler checks. `cargo xtask rfc`: what
-//! is cited where.
+//! is cited where. `cargo xtask sim --seed N`: replays a run of the crash enumeration.
 
 mod dependencies;
 mod rfc;
@@ -20,6 +20,8 @@ fn main() -> ExitCode {
             }
             if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
+        ["sim", "--seed", seed] => sim(seed, "20000"),
+        ["sim", "--seed", seed, "--crashes", crashes] => sim(seed, crashes),
         ["rfc", "coverage"] => {
             print!("{}", rfc::coverage(&root(), &texts(&root(), &["rs", "txt"])));
             ExitCode::SUCCESS
@@ -32,8 +34,29 @@ fn main() -> ExitCode {
             }
         },
         _ => {
-            eprintln!("usage: cargo xtask tidy | rfc coverage | rfc sections RFC-TEXT...");
+            eprintln!(
+                "usage: cargo xtask tidy | rfc coverage | rfc sections RFC-TEXT... \
+                 | sim --seed N [--crashes N]"
+            );
             ExitCode::from(64)
+        }
+    }
+}
+
+/// Replays one seed of the crash enumeration.
+fn sim(seed: &str, crashes: &str) -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let run = std::process::Command::new(cargo)
+        .args(["test", "--package", "sim", "--test", "crash", "--", "--nocapture"])
+        .envs([("POSTRIDER_SEED", seed), ("POSTRIDER_CRASHES", crashes)])
+        .current_dir(root())
+        .status();
+    match run {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cargo: {error}");
+            ExitCode::FAILURE
         }
     }
 }
