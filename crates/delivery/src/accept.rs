@@ -3,8 +3,9 @@
 //! Invariant: an [`Accepted`] is made in [`Receiving::finish`] only, after the commit; nothing else
 //! entitles to a 250.
 
+use crate::bounce;
 use crate::journey::{self, Step};
-use crate::limits::HOPS_MAX;
+use crate::limits::{HOPS_MAX, RETURNED_OCTETS_MAX};
 use crate::trace::{self, HopCounter, Mender, NewFields};
 use crate::{Delivery, Shared};
 use directory::{Authenticated, Destination};
@@ -121,6 +122,8 @@ pub struct Receiving {
     /// Octets of the `Return-Path` line.
     skip: u32,
     failed: Option<DeliveryError>,
+    /// The start of the message, if somebody wants a report that it arrived.
+    head: Option<Vec<u8>>,
 }
 
 impl Delivery {
@@ -144,7 +147,10 @@ impl Delivery {
             mender,
             skip: return_path.len() as u32,
             failed: None,
+            head: None,
         };
+        let told = |r: &AcceptedRecipient| r.notify.contains(Notify::SUCCESS);
+        receiving.head = receiving.incoming.recipients.iter().any(told).then(Vec::new);
         receiving.store(format!("{return_path}{received}").as_bytes()).await;
         receiving
     }
@@ -169,6 +175,10 @@ impl Receiving {
             return;
         }
         self.parser.feed(octets);
+        if let Some(head) = &mut self.head {
+            let room = (RETURNED_OCTETS_MAX as usize).saturating_sub(head.len());
+            head.extend_from_slice(octets.get(..room.min(octets.len())).unwrap_or_default());
+        }
         if let Err(error) = self.spool.write(octets) {
             self.failed = Some(error.into());
         }
@@ -216,9 +226,33 @@ impl Receiving {
             queue,
             journey: step.encode(),
         };
-        shared.store.deliver(delivery).await?;
+        let report = match self.head {
+            Some(head) => {
+                let head = head.get(self.skip as usize..).unwrap_or_default();
+                let has_it = |n: &usize| self.incoming.recipients.get(*n);
+                let told: Vec<&AcceptedRecipient> = fate.told.iter().filter_map(has_it).collect();
+                bounce::delivered(&shared, &self.incoming, &told, head).await?
+            }
+            None => None,
+        };
+        commit(&shared, delivery, report).await?;
         Ok(Accepted { message: self.incoming.message, octets })
     }
+}
+
+/// The message, and the report that it arrived, in one commit.
+async fn commit(
+    shared: &Shared,
+    delivery: store::Delivery,
+    report: Option<bounce::Made>,
+) -> Result<(), StoreError> {
+    let Some(bounce::Made { delivery: report, step }) = report else {
+        return shared.store.deliver(delivery).await.map(drop);
+    };
+    let message = delivery.message;
+    tracing::info!(id = %message, report = %report.message, "report");
+    let note = move |w: &mut store::Writing<'_>| w.add_journey(message, &step.encode());
+    shared.store.deliver_and(vec![delivery, report], note).await.map(drop)
 }
 
 fn accepted_step(
@@ -248,13 +282,17 @@ fn accepted_step(
 struct Fate {
     accounts: Vec<AccountId>,
     remote: Vec<NewRecipient>,
+    /// Recipients whose mailbox gets it and whose sender wants to hear so.
+    told: Vec<usize>,
 }
 
 /// Takes aliases apart; each account and each remote address gets the message once.
 async fn decide(shared: &Shared, incoming: &Incoming) -> Result<Fate, DeliveryError> {
-    let mut fate = Fate { accounts: Vec::new(), remote: Vec::new() };
-    for recipient in &incoming.recipients {
+    let mut fate = Fate { accounts: Vec::new(), remote: Vec::new(), told: Vec::new() };
+    for (n, recipient) in incoming.recipients.iter().enumerate() {
+        let mut here = false;
         for destination in shared.directory.expand(&recipient.address).await? {
+            here |= matches!(destination, Destination::Account(_));
             match destination {
                 Destination::Account(id) if !fate.accounts.contains(&id) => fate.accounts.push(id),
                 Destination::Remote(address)
@@ -269,6 +307,9 @@ async fn decide(shared: &Shared, incoming: &Incoming) -> Result<Fate, DeliveryEr
                 }
                 _ => {}
             }
+        }
+        if here && recipient.notify.contains(Notify::SUCCESS) {
+            fate.told.push(n);
         }
     }
     if fate.accounts.is_empty() && fate.remote.is_empty() {

@@ -1,8 +1,9 @@
-//! Reports to the sender: a recipient failed, or is delayed. RFC 3461 §6, RFC 5321 §6.1.
+//! Reports to the sender: a recipient failed, is delayed, or has it. RFC 3461 §6, RFC 5321 §6.1.
 //!
 //! Invariant: a report has the null reverse path, and a message with the null reverse path never
 //! makes one (RFC 5321 §4.5.5), so reports cannot loop.
 
+use crate::accept::{AcceptedRecipient, Incoming};
 use crate::journey::Step;
 use crate::limits::RETURNED_OCTETS_MAX;
 use crate::{DeliveryError, Shared, accept};
@@ -33,41 +34,99 @@ pub(crate) async fn report(
     row: &QueueRow,
     findings: &[Finding<'_>],
 ) -> Result<Option<Made>, DeliveryError> {
-    let ReversePath::Address(to) = &row.sender else { return Ok(None) };
     let wanted: Vec<&Finding<'_>> = findings.iter().filter(|f| wants(f)).collect();
-    let Some(first) = wanted.first() else { return Ok(None) };
+    if wanted.is_empty() || row.sender.address().is_none() {
+        return Ok(None);
+    }
     let now = shared.world.clock.unix_seconds();
-    let message =
-        MessageId::new(shared.world.clock.unix_millis() as u64, shared.world.random.u32());
     let recipients: Vec<ReportedRecipient> = wanted.iter().map(|f| reported(f, now)).collect();
     let original = original(shared, row)?;
     let returned = match row.ret {
-        Some(Ret::Full) if original.len() as u64 <= RETURNED_OCTETS_MAX => {
+        // RFC 3461 §4.3: RET is about failures; of what arrived only the header goes back.
+        Some(Ret::Full)
+            if wanted.iter().any(|f| f.action == Action::Failed)
+                && original.len() as u64 <= RETURNED_OCTETS_MAX =>
+        {
             Original::Full(&original)
         }
         _ => Original::Header(mail::mime::header_of(&original)),
     };
+    let about = About {
+        sender: &row.sender,
+        envid: row.envid.as_deref(),
+        arrived: row.arrived,
+        original: returned,
+    };
+    make(shared, about, &recipients).await
+}
+
+/// Makes the report that a message is in the mailboxes of `recipients`, who wanted to hear of it.
+/// RFC 3461 §5.2.2.
+pub(crate) async fn delivered(
+    shared: &Shared,
+    incoming: &Incoming,
+    recipients: &[&AcceptedRecipient],
+    header: &[u8],
+) -> Result<Option<Made>, DeliveryError> {
+    let now = shared.world.clock.unix_seconds();
+    let reported = |recipient: &&AcceptedRecipient| ReportedRecipient {
+        address: recipient.address.clone(),
+        original: recipient.orcpt.clone(),
+        action: Action::Delivered,
+        status: "2.1.5".to_owned(),
+        remote_mta: None,
+        diagnostic: None,
+        last_attempt: Some(now),
+        retry_until: None,
+    };
+    let recipients: Vec<ReportedRecipient> = recipients.iter().map(reported).collect();
+    let about = About {
+        sender: &incoming.sender,
+        envid: incoming.envid.as_deref(),
+        arrived: now,
+        original: Original::Header(mail::mime::header_of(header)),
+    };
+    make(shared, about, &recipients).await
+}
+
+/// The message that a report is about.
+struct About<'a> {
+    sender: &'a ReversePath,
+    envid: Option<&'a str>,
+    arrived: i64,
+    original: Original<'a>,
+}
+
+async fn make(
+    shared: &Shared,
+    about: About<'_>,
+    recipients: &[ReportedRecipient],
+) -> Result<Option<Made>, DeliveryError> {
+    let (ReversePath::Address(to), Some(first)) = (about.sender, recipients.first()) else {
+        return Ok(None);
+    };
+    let at = shared.world.clock.unix_millis();
+    let message = MessageId::new(at as u64, shared.world.random.u32());
     let report = Report {
         reporting_mta: &shared.settings.hostname,
         id: message.to_string(),
-        date: now,
+        date: shared.world.clock.unix_seconds(),
         to,
-        envelope_id: row.envid.as_deref(),
-        arrival: row.arrived,
-        recipients: &recipients,
-        original: returned,
+        envelope_id: about.envid,
+        arrival: about.arrived,
+        recipients,
+        original: about.original,
     };
     let Some(delivery) = delivery(shared, message, to, &report.compose()).await? else {
         return Ok(None);
     };
-    let what = if first.action == Action::Delayed { "delayed" } else { "failed" };
-    let step = Step::Reported {
-        at: shared.world.clock.unix_millis(),
-        what: what.to_owned(),
-        to: to.to_string(),
-        report: message.to_string(),
+    let what = match first.action {
+        Action::Delayed => "delayed",
+        Action::Failed => "failed",
+        Action::Delivered | Action::Relayed | Action::Expanded => "delivered",
     };
-    Ok(Some(Made { delivery, step }))
+    let (what, to, report) = (what.to_owned(), to.to_string(), message.to_string());
+    Ok(Some(Made { delivery, step: Step::Reported { at, what, to, report } }))
 }
 
 /// NOTIFY decides; without one, failures and delays are reported. RFC 3461 §4.1.
