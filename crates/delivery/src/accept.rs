@@ -26,6 +26,8 @@ pub struct AcceptedRecipient {
     pub notify: Notify,
     /// ORCPT, `type;address` decoded. RFC 3461 §4.2.
     pub orcpt: Option<String>,
+    /// The account that RCPT found it to be: nobody needs to ask again.
+    pub account: Option<AccountId>,
 }
 
 /// A message that is about to come: its envelope and where it comes from.
@@ -291,7 +293,11 @@ async fn decide(shared: &Shared, incoming: &Incoming) -> Result<Fate, DeliveryEr
     let mut fate = Fate { accounts: Vec::new(), remote: Vec::new(), told: Vec::new() };
     for (n, recipient) in incoming.recipients.iter().enumerate() {
         let mut here = false;
-        for destination in shared.directory.expand(&recipient.address).await? {
+        let destinations = match recipient.account {
+            Some(id) => vec![Destination::Account(id)],
+            None => shared.directory.expand(&recipient.address).await?,
+        };
+        for destination in destinations {
             here |= matches!(destination, Destination::Account(_));
             match destination {
                 Destination::Account(id) if !fate.accounts.contains(&id) => fate.accounts.push(id),

@@ -15,8 +15,10 @@ impl Context {
             .recipients
             .iter()
             .filter_map(|rcpt| {
+                let address = self.address_of(rcpt)?;
                 Some(AcceptedRecipient {
-                    address: self.address_of(rcpt)?,
+                    account: self.accounts.get(&address).copied(),
+                    address,
                     notify: notify(rcpt.notify),
                     orcpt: rcpt.orcpt.clone(),
                 })

@@ -9,11 +9,12 @@ use crate::listen::{Accepted, Service};
 use crate::login::{Logins, Step, security};
 use delivery::Receiving;
 use directory::{AuthError, Authenticated};
-use mail::MessageId;
+use mail::{AccountId, Address, MessageId};
 use protocol::sasl::Client;
 use protocol::smtp::command::Mail;
 use protocol::smtp::reply;
 use protocol::smtp::server::{Answer, Offer, Question, Session};
+use std::collections::HashMap;
 use std::sync::Arc;
 use sys::tls::TlsFacts;
 
@@ -25,6 +26,8 @@ pub struct Context {
     authenticated: Option<Authenticated>,
     /// The message of the present transaction.
     message: Option<MessageId>,
+    /// Recipients of the present transaction that are accounts.
+    accounts: HashMap<Address, AccountId>,
     receiving: Option<Receiving>,
 }
 
@@ -46,6 +49,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         logins: Logins::default(),
         authenticated: None,
         message: None,
+        accounts: HashMap::new(),
         receiving: None,
     };
     (machine, context)
@@ -100,6 +104,7 @@ impl Context {
         let world = &self.shared.world;
         let message = MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
         self.message = Some(message);
+        self.accounts.clear();
         let (Some(who), Some(address)) = (&self.authenticated, mail.sender.address()) else {
             return Answer::Yes;
         };

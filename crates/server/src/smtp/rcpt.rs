@@ -19,7 +19,10 @@ impl Context {
         let message = self.message.map(|id| id.to_string()).unwrap_or_default();
         let verdict = match self.shared.directory.resolve(&address).await {
             Ok(Resolution::Account(account)) => match self.shared.store.is_over_quota(account) {
-                Ok(false) => return Answer::Yes,
+                Ok(false) => {
+                    self.accounts.insert(address, account);
+                    return Answer::Yes;
+                }
                 Ok(true) => reply::MAILBOX_FULL,
                 Err(error) => {
                     tracing::error!(id = message, %error, "quota");
