@@ -115,6 +115,8 @@ check "fetchmail downloads and deletes" bash -c "fetchmail -f $work/fetchmailrc 
 printf 'set from=alice@here.test\nset smtp_url=smtps://alice%%40here.test@localhost:%s\nset smtp_pass=secret\nset certificate_file=%s\nset ssl_verify_host=no\n' $submissions "$ca" >"$work/muttrc"
 check "mutt sends" bash -c "echo body | mutt -n -F $work/muttrc -s 'by mutt' bob@here.test"
 
+. "$here/readers.sh"
+
 # Debian's Postfix as a peer in both directions, with STARTTLS.
 if [ "$(id -u)" -eq 0 ]; then
   mkdir -p "$work/postfix" "$work/pfspool" "$work/pfdata"; chmod 755 "$work"; chown postfix "$work/pfdata"

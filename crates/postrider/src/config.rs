@@ -154,6 +154,9 @@ pub struct Dns {
 pub struct Auth {
     /// Take passwords without TLS. For tests on loopback only.
     pub plaintext: bool,
+    /// Announce SCRAM-SHA-256-PLUS and SCRAM-SHA-1-PLUS. Off by default: programs built on GNU SASL
+    /// choose them because they are there, cannot bind to TLS 1.3, and fail (mutt 2.2 of Debian 12).
+    pub channel_binding: bool,
     /// KiB of memory for a password hash.
     pub hash_memory_kib: u32,
     /// Passes over that memory.
@@ -162,7 +165,12 @@ pub struct Auth {
 
 impl Default for Auth {
     fn default() -> Auth {
-        Auth { plaintext: false, hash_memory_kib: 19 * 1024, hash_passes: 2 }
+        Auth {
+            plaintext: false,
+            channel_binding: false,
+            hash_memory_kib: 19 * 1024,
+            hash_passes: 2,
+        }
     }
 }
 
@@ -260,7 +268,7 @@ impl Config {
     }
 }
 
-const COMMENTS: [(&str, &str); 11] = [
+const COMMENTS: [(&str, &str); 12] = [
     ("hostname =", "Our name, as the MX record and the certificate have it."),
     ("domain =", "The domain of user names without one."),
     ("user =", "Whom the server becomes when started as root; empty: postrider, if it exists."),
@@ -270,6 +278,10 @@ const COMMENTS: [(&str, &str); 11] = [
     ("smarthost =", "host:port that takes all mail for others; empty: the MX of each domain."),
     ("servers =", "Name servers as address:port; empty: those of the system."),
     ("plaintext =", "Passwords without TLS: for tests on loopback only."),
+    (
+        "channel_binding =",
+        "Announce SCRAM-...-PLUS. Some programs, as mutt 2.2, fail if it is there.",
+    ),
     ("min_free_octets =", "With less room on the disk new mail is refused; deleting works."),
     ("retry_seconds =", "Waits between attempts; the last one repeats."),
 ];

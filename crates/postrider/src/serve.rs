@@ -84,7 +84,9 @@ pub async fn serve(
         .map_err(|error| fail(exit::CONFIG, format!("hostname: {error}")))?;
     let tls =
         TlsServer::from_files(&root.join(&config.tls.certificate), &root.join(&config.tls.key));
-    let tls = Arc::new(tls.map_err(|error| fail(exit::CONFIG, format!("TLS: {error}")))?);
+    let mut tls = tls.map_err(|error| fail(exit::CONFIG, format!("TLS: {error}")))?;
+    tls.bind_logins(config.auth.channel_binding);
+    let tls = Arc::new(tls);
     let world = world(&config)?;
     let adopted = bound.into_iter().map(|(service, socket)| Ok((service, net::adopt(socket)?)));
     let listeners: std::io::Result<Listeners> = adopted.collect();

@@ -37,6 +37,7 @@ pub struct TlsFacts {
 pub struct TlsServer {
     acceptor: TlsAcceptor,
     current: Arc<Current>,
+    binds: bool,
 }
 
 #[derive(Debug)]
@@ -69,7 +70,7 @@ impl TlsServer {
         let mut config = config;
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        Ok(TlsServer { acceptor: TlsAcceptor::from(Arc::new(config)), current })
+        Ok(TlsServer { acceptor: TlsAcceptor::from(Arc::new(config)), current, binds: true })
     }
 
     /// Shakes hands as the server.
@@ -79,8 +80,13 @@ impl TlsServer {
         let (_, connection) = stream.get_ref();
         let sni = connection.server_name().map(str::to_owned);
         let mut facts = facts(connection, sni, false);
-        facts.binding = binding(connection);
+        facts.binding = if self.binds { binding(connection) } else { None };
         Ok((Box::new(stream), facts))
+    }
+
+    /// Whether logins may be bound to the channel; they may unless this says otherwise.
+    pub fn bind_logins(&mut self, binds: bool) {
+        self.binds = binds;
     }
 
     /// Reads the files again if they changed. `Ok(true)` when a new certificate is in use. On an
