@@ -155,7 +155,7 @@ pub struct Auth {
     /// Take passwords without TLS. For tests on loopback only.
     pub plaintext: bool,
     /// Announce SCRAM-SHA-256-PLUS and SCRAM-SHA-1-PLUS. Off by default: programs built on GNU SASL
-    /// choose them because they are there, cannot bind to TLS 1.3, and fail (mutt 2.2 of Debian 12).
+    /// choose them because they are there, cannot bind to TLS 1.3, and fail (Debian 12's mutt).
     pub channel_binding: bool,
     /// KiB of memory for a password hash.
     pub hash_memory_kib: u32,

@@ -96,8 +96,8 @@ pub(crate) fn refusal(error: &StoreError) -> Answer {
         StoreError::OverQuota => "[OVERQUOTA] ",
         StoreError::HasChildren => "[HASCHILDREN] ",
         StoreError::NotAllowed(_) => "[CANNOT] ",
-        StoreError::KeywordsFull | StoreError::UidsUsedUp => "[LIMIT] ",
-        StoreError::Full => "[UNAVAILABLE] ",
+        // A full disk is a limit we ran into; nothing is down, and deleting helps.
+        StoreError::KeywordsFull | StoreError::UidsUsedUp | StoreError::Full => "[LIMIT] ",
         _ => "[SERVERBUG] ",
     };
     Answer::No(format!("{code}{error}"))
