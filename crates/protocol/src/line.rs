@@ -58,33 +58,42 @@ impl Input {
         *self = Input::default();
     }
 
-    /// The next line of at most `most` octets.
+    /// The next line of at most `most` octets. Of a line that is longer and has a bare CR or LF,
+    /// what comes first counts, so that no split of the input changes anything.
     pub fn line(&mut self, most: usize) -> Line {
+        if self.dropping {
+            return self.drop_line();
+        }
         let rest = self.rest();
-        let Some(end) = memchr::memchr(b'\n', rest) else {
-            let bare = memchr::memchr(b'\r', rest).is_some_and(|at| at + 1 < rest.len());
-            if bare && !self.dropping {
-                return Line::Bare;
-            }
-            // A CR at the very end may belong to the CRLF.
-            let octets = rest.len() - usize::from(rest.ends_with(b"\r"));
-            if octets > most || self.dropping {
-                self.dropping = true;
-                self.consume(octets);
-            }
-            return Line::Partial;
-        };
-        let line = rest.get(..end).unwrap_or_default();
-        let proper = line.strip_suffix(b"\r").filter(|line| memchr::memchr(b'\r', line).is_none());
-        let result = match proper {
-            _ if self.dropping => Line::TooLong,
-            Some(line) if line.len() > most => Line::TooLong,
-            Some(line) => Line::Whole(line.to_vec()),
-            None => return Line::Bare,
-        };
-        self.dropping = false;
-        self.consume(end + 1);
-        result
+        match memchr::memchr2(b'\r', b'\n', rest) {
+            None if rest.len() > most => self.drop_line(),
+            Some(at) if at > most => self.drop_line(),
+            None => Line::Partial,
+            Some(at) => match (rest.get(at), rest.get(at + 1)) {
+                (Some(b'\r'), None) => Line::Partial,
+                (Some(b'\r'), Some(b'\n')) => {
+                    let line = rest.get(..at).unwrap_or_default().to_vec();
+                    self.consume(at + 2);
+                    Line::Whole(line)
+                }
+                _ => Line::Bare,
+            },
+        }
+    }
+
+    /// Drops octets up to the end of the line.
+    fn drop_line(&mut self) -> Line {
+        let rest = self.rest();
+        if let Some(at) = memchr::memmem::find(rest, b"\r\n") {
+            self.consume(at + 2);
+            self.dropping = false;
+            return Line::TooLong;
+        }
+        // A CR at the very end may belong to the CRLF.
+        let octets = rest.len() - usize::from(rest.ends_with(b"\r"));
+        self.dropping = true;
+        self.consume(octets);
+        Line::Partial
     }
 }
 

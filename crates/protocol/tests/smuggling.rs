@@ -3,38 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../fuzz/src/lib.rs"]
+#[allow(dead_code, reason = "only the reference is used here")]
+mod checks;
+
+use checks::reference;
 use protocol::machine::{Machine, Security, Step};
 use protocol::smtp::body::{Bare, BareCheck, DataReader, DataWriter};
 use protocol::smtp::reply;
 use protocol::smtp::server::{Answer, Offer, Question, Session};
-
-/// What the reference makes of octets after 354: the message, whether it holds what strangers may
-/// not send, and how many octets it took; `None` when it does not end.
-fn reference(octets: &[u8], bare: Bare) -> Option<(Vec<u8>, bool, usize)> {
-    let framed = [b"\r\n", octets].concat();
-    let end = framed.windows(5).position(|five| five == b"\r\n.\r\n")?;
-    let body = framed.get(2..end + 2).unwrap_or_default();
-    let mut lines: Vec<&[u8]> = Vec::new();
-    let mut rest = body;
-    while let Some(at) = rest.windows(2).position(|two| two == b"\r\n") {
-        lines.push(&rest[..at]);
-        rest = &rest[at + 2..];
-    }
-    let mut message = Vec::new();
-    let mut tainted = false;
-    for line in lines {
-        let line = line.strip_prefix(b".").unwrap_or(line);
-        tainted |= line.iter().any(|b| matches!(b, b'\r' | b'\n' | 0));
-        for byte in line {
-            match (bare, byte) {
-                (Bare::Repair, b'\r' | b'\n') => message.extend_from_slice(b"\r\n"),
-                (_, byte) => message.push(*byte),
-            }
-        }
-        message.extend_from_slice(b"\r\n");
-    }
-    Some((message, tainted && bare == Bare::Refuse, end + 3))
-}
 
 fn received(octets: &[u8], at: usize, bare: Bare) -> Option<(Vec<u8>, bool, usize)> {
     let mut reader = DataReader::new(bare);

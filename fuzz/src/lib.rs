@@ -1,0 +1,214 @@
+//! What must hold of any octets: nothing panics, and any split gives the same steps.
+//!
+//! The fuzz targets call these; `crates/sim/tests/fuzz.rs` calls them in plain `cargo test` with what
+//! the clients of all transcripts say, and with mutations of it.
+
+use protocol::line::{Input, Line};
+use protocol::machine::{Machine, Security, Step};
+use protocol::pop3;
+use protocol::sasl::{self, Client, plain, scram};
+use protocol::smtp::Command;
+use protocol::smtp::body::{Bare, DataReader};
+use protocol::smtp::{reply, server as smtp};
+use std::fmt::Debug;
+
+/// What a machine did: what it said, asked and took, in the order of each.
+#[derive(Default, PartialEq, Eq)]
+struct Done {
+    said: Vec<u8>,
+    asked: Vec<String>,
+    taken: Vec<u8>,
+    ended: bool,
+}
+
+impl Debug for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Done { said, asked, taken, ended } = self;
+        let (said, taken) = (said.escape_ascii(), taken.escape_ascii());
+        write!(f, "said {said}\nasked {asked:?}\ntaken {taken}, ended {ended}")
+    }
+}
+
+fn run<M: Machine>(
+    mut machine: M,
+    octets: &[u8],
+    split: usize,
+    answer: impl Fn(&M::Question) -> M::Answer,
+) -> Done
+where
+    M::Question: Debug,
+{
+    let mut done = Done::default();
+    let mut current = Vec::new();
+    for piece in octets.chunks(split.max(1)) {
+        machine.receive(piece);
+        loop {
+            match machine.next() {
+                Step::Ask(question) => {
+                    let asked = format!("{question:?}");
+                    match asked.as_str() {
+                        "End" => done.taken.append(&mut current),
+                        // How much of a refused message was handed on is nobody's business.
+                        "Abort" => current.clear(),
+                        _ => {}
+                    }
+                    done.asked.push(asked);
+                    machine.answer(answer(&question));
+                }
+                Step::Body(octets) => current.extend(octets),
+                Step::Read => break,
+                Step::StartTls | Step::Deflate | Step::Close => {
+                    done.ended = true;
+                    done.said.append(machine.output());
+                    return done;
+                }
+            }
+        }
+    }
+    done.said.append(machine.output());
+    done
+}
+
+fn same_in_any_split(octets: &[u8], run: impl Fn(usize) -> Done) {
+    let whole = run(octets.len());
+    for split in [1, 2, 7] {
+        assert_eq!(run(split), whole, "split by {split}: {}", octets.escape_ascii());
+    }
+    let lines = whole.said.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    for line in lines {
+        let line = line.strip_suffix(b"\r").unwrap_or_default();
+        assert!(!line.is_empty() && !line.contains(&b'\r'), "{}", whole.said.escape_ascii());
+    }
+}
+
+/// A whole SMTP session; the first octet says of which port.
+pub fn smtp_session(data: &[u8]) {
+    let Some((kind, octets)) = data.split_first() else { return };
+    let offer = smtp::Offer {
+        hostname: "mail.example.org".to_owned(),
+        size_max: 2000,
+        recipients_max: 5,
+        starttls: kind & 1 == 1,
+        login: kind & 2 == 2,
+        plaintext_auth: kind & 4 == 4,
+    };
+    same_in_any_split(octets, |split| {
+        let session = smtp::Session::new(offer.clone(), Security::Clear);
+        run(session, octets, split, |question| match question {
+            smtp::Question::Sasl(Client::Begins(_, None)) => smtp::Answer::Challenge(vec![1]),
+            smtp::Question::Sasl(Client::Responds(text)) if text.len() % 2 == 1 => {
+                smtp::Answer::Reply(reply::WRONG_PASSWORD)
+            }
+            smtp::Question::End => smtp::Answer::Reply(reply::MESSAGE_ACCEPTED),
+            _ => smtp::Answer::Yes,
+        })
+    });
+}
+
+/// A whole POP3 session.
+pub fn pop3_session(octets: &[u8]) {
+    let offer = pop3::Offer { stls: true, plaintext_auth: true };
+    same_in_any_split(octets, |split| {
+        let session = pop3::Session::new(offer.clone(), Security::Clear);
+        run(session, octets, split, |question| match question {
+            pop3::Question::Authenticate(_) => pop3::Answer::Welcome("hello".to_owned()),
+            pop3::Question::Sasl(Client::Begins(_, None)) => pop3::Answer::Challenge(vec![1]),
+            pop3::Question::Sasl(_) => pop3::Answer::No("no".to_owned()),
+            _ => pop3::Answer::Done,
+        })
+    });
+}
+
+/// What the data receiver makes of octets, against [`reference`].
+pub fn smtp_data(octets: &[u8]) {
+    for bare in [Bare::Refuse, Bare::Repair] {
+        let expected = reference(octets, bare);
+        for split in [octets.len(), 1, 3] {
+            let mut reader = DataReader::new(bare);
+            let (mut message, mut used, mut ended) = (Vec::new(), 0, false);
+            for piece in octets.chunks(split.max(1)) {
+                let (n, end) = reader.read(piece, &mut message);
+                used += n;
+                if end {
+                    ended = true;
+                    break;
+                }
+            }
+            let got = ended.then_some((message, reader.tainted, used));
+            match (&got, &expected) {
+                // Of a refused message only its end and the refusal count.
+                (Some((_, true, end)), Some((_, true, expected))) => assert_eq!(end, expected),
+                _ => assert_eq!(got, expected, "{} {bare:?}", octets.escape_ascii()),
+            }
+        }
+    }
+}
+
+/// The reference of the data receiver: the message in the octets after 354, whether it holds what
+/// strangers may not send, and how many octets it took; `None` when it does not end. RFC 5321
+/// §4.1.1.4, §4.5.2.
+pub fn reference(octets: &[u8], bare: Bare) -> Option<(Vec<u8>, bool, usize)> {
+    let framed = [b"\r\n", octets].concat();
+    let end = framed.windows(5).position(|five| five == b"\r\n.\r\n")?;
+    let mut rest = framed.get(2..end + 2).unwrap_or_default();
+    let (mut message, mut tainted) = (Vec::new(), false);
+    while let Some(at) = rest.windows(2).position(|two| two == b"\r\n") {
+        let line = rest.get(..at).unwrap_or_default();
+        let line = line.strip_prefix(b".").unwrap_or(line);
+        tainted |= line.iter().any(|b| matches!(b, b'\r' | b'\n' | 0));
+        for byte in line {
+            match (bare, byte) {
+                (Bare::Repair, b'\r' | b'\n') => message.extend_from_slice(b"\r\n"),
+                (_, byte) => message.push(*byte),
+            }
+        }
+        message.extend_from_slice(b"\r\n");
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    Some((message, tainted && bare == Bare::Refuse, end + 3))
+}
+
+/// One command line: what is read of it holds no control characters.
+pub fn smtp_command(line: &[u8]) {
+    let Ok(command) = Command::parse(line) else { return };
+    let safe = |text: &str| assert!(!text.contains(char::is_control), "{text:?}");
+    match command {
+        Command::Ehlo(name) | Command::Helo(name) => safe(&name),
+        Command::Mail(mail) => {
+            safe(&mail.sender.to_string());
+            safe(mail.envid.as_deref().unwrap_or_default());
+        }
+        Command::Rcpt(rcpt) => {
+            safe(&rcpt.recipient.map(|address| address.to_string()).unwrap_or_default());
+            safe(rcpt.orcpt.as_deref().unwrap_or_default());
+        }
+        _ => {}
+    }
+}
+
+/// SASL responses and the messages in them.
+pub fn sasl(octets: &[u8]) {
+    let mut input = Input::default();
+    input.receive(octets);
+    while let Line::Whole(line) = input.line(20_000) {
+        let _ = sasl::initial(&line);
+        if let Ok(message) = sasl::response(&line) {
+            messages(&message);
+        }
+    }
+    messages(octets);
+}
+
+fn messages(message: &[u8]) {
+    if let Some(first) = scram::first(message) {
+        assert!(first.bare.contains(&first.nonce) && !first.user.is_empty());
+        let whole = format!("{}{}", first.gs2_header, first.bare);
+        assert_eq!(whole.as_bytes(), message);
+    }
+    if let Some(last) = scram::last(message) {
+        assert!(message.starts_with(last.without_proof.as_bytes()));
+    }
+    if let Some(plain) = plain::parse(message) {
+        assert!(!plain.authcid.is_empty() && !plain.password.contains('\0'));
+    }
+}
