@@ -1,4 +1,5 @@
-//! The checks of the fuzz targets, on what the clients of all transcripts say and on mutations of it.
+//! The checks of the fuzz targets, on what the clients of all transcripts say and on mutations
+//! of it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

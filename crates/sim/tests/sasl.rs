@@ -115,7 +115,7 @@ fn alice<'a>(password: &'a str, header: &'a str, binding: Vec<u8>) -> Scram<'a> 
     Scram { user: "alice@example.org", password, header, binding }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn scram_logs_in_with_and_without_binding() {
     let house = house().await;
     for service in CLEAR {
@@ -144,7 +144,7 @@ async fn scram_logs_in_with_and_without_binding() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn au_1_who_is_not_there_looks_like_a_wrong_password() {
     let house = house().await;
     for service in CLEAR {
@@ -168,7 +168,7 @@ async fn au_1_who_is_not_there_looks_like_a_wrong_password() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn au_3_broken_exchanges_end_themselves_and_nothing_else() {
     let house = house().await;
     let long = "A".repeat(13_000);
@@ -218,7 +218,7 @@ async fn au_3_broken_exchanges_end_themselves_and_nothing_else() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn au_5_nobody_acts_as_somebody_else_and_disabling_counts_at_once() {
     let house = house().await;
     house.add_account("bob").await;
@@ -246,7 +246,7 @@ async fn au_5_nobody_acts_as_somebody_else_and_disabling_counts_at_once() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn app_passwords_have_a_scope_and_are_taken_back() {
     let house = house().await;
     let (directory, alice) = (&house.shared.directory, address("alice"));
