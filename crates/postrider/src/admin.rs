@@ -33,6 +33,11 @@ pub enum Request {
         address: String,
         disabled: bool,
     },
+    /// IMAP capabilities that are not announced to an account.
+    AccountHide {
+        address: String,
+        names: Vec<String>,
+    },
     /// Storage, messages, mailboxes: a number, `none`, or nothing to leave it.
     AccountQuota {
         address: String,
@@ -178,6 +183,7 @@ pub async fn execute(
         | Request::AccountRemove { .. }
         | Request::AccountDisable { .. }
         | Request::AccountQuota { .. }
+        | Request::AccountHide { .. }
         | Request::AccountList => account(store, directory, request).await,
         Request::QueueList { .. }
         | Request::QueueShow { .. }
@@ -271,6 +277,12 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
             let what = if disabled { "off" } else { "on" };
             done(format!("account {address} is switched {what}"))
         }
+        Request::AccountHide { address: text, names } => {
+            let (address, id) = known_account(store, &text)?;
+            store.hide_capabilities(id, &names).await.map_err(trouble)?;
+            let what = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+            done(format!("{what} is hidden from {address}"))
+        }
         Request::AccountQuota { address: text, limits } => quota(store, &text, limits).await,
         _ => {
             let rows = store.accounts().map_err(trouble)?;
@@ -286,12 +298,18 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
     }
 }
 
-/// `account quota`: sets the limits that are given, and tells all.
-async fn quota(store: &Store, text: &str, limits: [Option<String>; 3]) -> Outcome {
+/// The account of that address.
+fn known_account(store: &Store, text: &str) -> Result<(Address, mail::AccountId), Failure> {
     let address = address(text)?;
     let found = store.lookup(&address).map_err(trouble)?.account;
     let no_account = || fail(exit::NO_USER, format!("the account {address} does not exist"));
-    let account = found.ok_or_else(no_account)?.id;
+    let id = found.ok_or_else(no_account)?.id;
+    Ok((address, id))
+}
+
+/// `account quota`: sets the limits that are given, and tells all.
+async fn quota(store: &Store, text: &str, limits: [Option<String>; 3]) -> Outcome {
+    let (_, account) = known_account(store, text)?;
     for (resource, limit) in store::Resource::ALL.into_iter().zip(limits) {
         let limit = match limit.as_deref() {
             None => continue,

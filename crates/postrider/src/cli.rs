@@ -206,6 +206,17 @@ pub enum Account {
         /// The account
         address: String,
     },
+    /// Do not announce IMAP capabilities to an account whose program misuses them
+    #[command(
+        after_help = "Examples:\n  postrider account hide-capabilities bob@example.org QRESYNC\n  \
+        postrider account hide-capabilities bob@example.org    # hides none"
+    )]
+    HideCapabilities {
+        /// The account
+        address: String,
+        /// What is hidden from its next login on
+        names: Vec<String>,
+    },
     /// Let an account that sent to too many recipients send again
     #[command(after_help = "Example:\n  postrider account release bob@example.org")]
     Release {
@@ -400,6 +411,7 @@ pub fn request(
             }
             Account::Remove { address } => Request::AccountRemove { address },
             Account::List => Request::AccountList,
+            Account::HideCapabilities { address, names } => Request::AccountHide { address, names },
             Account::Release { address } => Request::AccountRelease { address },
             Account::AppPassword(command) => app_password(command),
         },

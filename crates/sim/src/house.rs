@@ -190,6 +190,13 @@ impl House {
         store.set_quota(account, resource, Some(most.parse().ok()?)).await.ok()
     }
 
+    /// Hides an IMAP capability from an account.
+    pub async fn hide(&self, capability: &str, name: &str) -> Option<()> {
+        let store = &self.shared.store;
+        let account = store.lookup(&address(name)).ok()?.account?.id;
+        store.hide_capabilities(account, &[capability.to_owned()]).await.ok()
+    }
+
     /// Puts the next numbered message into a mailbox.
     pub async fn add_message(&self, name: &str, mailbox: &str) {
         let n = self.messages.fetch_add(1, Ordering::Relaxed) + 1;

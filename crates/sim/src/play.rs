@@ -208,12 +208,12 @@ impl Player {
             }
             ["catch-all", domain, "to", to] => {
                 let domain = Domain::parse(domain).map_err(|e| e.to_string())?;
-                let to = Some(address(to));
-                store.domain_set_catch_all(domain, to).await.map_err(failed)?;
+                store.domain_set_catch_all(domain, Some(address(to))).await.map_err(failed)?;
             }
             ["disabled", name] => {
                 store.account_set_disabled(address(name), true).await.map_err(failed)?;
             }
+            [name, "without", word] => self.house.hide(word, name).await.ok_or("hide?")?,
             ["limit", of, "of", name, n] => self.house.limit(of, name, n).await.ok_or("limit?")?,
             [mailbox, "of", name, "has", n, "message" | "messages"] => {
                 for _ in 0..n.parse().unwrap_or(0) {

@@ -9,6 +9,9 @@ use crate::open::Store;
 use crate::rows::Holder;
 use mail::AccountId;
 
+/// The row of the capabilities that are hidden from an account; no annotation has such a name.
+const HIDDEN: &str = "hidden-capabilities";
+
 /// What an annotation's row is called.
 fn row_name(who: AccountId, name: &str) -> String {
     match name.starts_with("/private/") {
@@ -18,6 +21,24 @@ fn row_name(who: AccountId, name: &str) -> String {
 }
 
 impl Store {
+    /// The IMAP capabilities that are not announced to an account, in upper case (users.md I-62).
+    pub fn hidden_capabilities(&self, account: AccountId) -> Result<Vec<String>> {
+        let value = self.look(|txn| txn.property(Holder::Account(account), HIDDEN))?;
+        let text = String::from_utf8(value.unwrap_or_default()).unwrap_or_default();
+        Ok(text.split_ascii_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Hides IMAP capabilities from an account; it tells from the next login on.
+    pub async fn hide_capabilities(&self, account: AccountId, names: &[String]) -> Result<()> {
+        let value = names.join(" ").to_ascii_uppercase();
+        let of = Holder::Account(account);
+        self.write(move |w| match value.is_empty() {
+            true => w.unit.write()?.remove_property(of, HIDDEN),
+            false => w.unit.write()?.put_property(of, HIDDEN, value.as_bytes()),
+        })
+        .await
+    }
+
     /// The annotations that `who` sees, by name.
     pub fn annotations(&self, of: Holder, who: AccountId) -> Result<Vec<(String, Vec<u8>)>> {
         let own = format!("{who}:");

@@ -177,8 +177,10 @@ impl Context {
         match done {
             Ok(Step::Challenge(text)) => Answer::Challenge(text),
             Ok(Step::Done(who)) => {
+                let hidden = self.shared.store.hidden_capabilities(who.account);
                 self.account = Some(who);
-                ok("Logged in")
+                // Better too many than no login.
+                Answer::Welcome(hidden.unwrap_or_default())
             }
             Err(AuthError::Malformed) => {
                 Answer::Bad("That is not what the mechanism wants".to_owned())

@@ -1,7 +1,7 @@
 //! APPEND and REPLACE: messages pass through in pieces and are never held. RFC 3501 §6.3.11, RFC 3502,
 //! RFC 4469, RFC 8508.
 
-use super::framing::{line_end, literal};
+use super::framing::literal;
 use super::{Asked, Phase, Question, Session, State};
 use crate::imap::command::append::{Ends, Reader};
 use crate::machine::Step;
@@ -79,7 +79,7 @@ impl Session {
     /// Text after a message: the end, another message, or another part of it.
     pub(super) fn append_text(&mut self, reader: &Reader) -> Option<Step<Question>> {
         loop {
-            let Some((end, next)) = line_end(&self.input, self.scanned) else {
+            let Some((end, next)) = self.line_end() else {
                 if self.input.len() > self.most() {
                     self.bye("Line too long");
                     return None;

@@ -8,13 +8,6 @@ use crate::machine::Step;
 /// connection.
 const SKIPPED_OCTETS_MAX: u64 = 1 << 20;
 
-/// The end of the line that begins at `from`: where the line ends and where the next begins.
-pub(super) fn line_end(input: &[u8], from: usize) -> Option<(usize, usize)> {
-    let at = from + memchr::memchr(b'\n', input.get(from..)?)?;
-    let end = at - usize::from(at > from && input.get(at - 1) == Some(&b'\r'));
-    Some((end, at + 1))
-}
-
 /// `{n}` or `{n+}` at the end of a line: where it begins, n, and whether the client waits.
 pub(super) fn literal(line: &[u8]) -> Option<(usize, u64, bool)> {
     let inner = line.strip_suffix(b"}")?;
@@ -30,6 +23,18 @@ pub(super) fn literal(line: &[u8]) -> Option<(usize, u64, bool)> {
 }
 
 impl Session {
+    /// The end of the line that begins at `scanned`: where it ends and where the next begins.
+    pub(super) fn line_end(&mut self) -> Option<(usize, usize)> {
+        let from = self.looked.max(self.scanned);
+        let Some(at) = memchr::memchr(b'\n', self.input.get(from..)?) else {
+            self.looked = self.input.len();
+            return None;
+        };
+        let at = from + at;
+        let end = at - usize::from(at > self.scanned && self.input.get(at - 1) == Some(&b'\r'));
+        Some((end, at + 1))
+    }
+
     pub(super) fn most(&self) -> usize {
         match self.state {
             State::NotAuthenticated => COMMAND_BEFORE_LOGIN_MAX,
@@ -40,7 +45,7 @@ impl Session {
     /// Looks for one whole command, literals included.
     pub(super) fn command(&mut self) -> Option<Step<Question>> {
         loop {
-            let Some((end, next)) = line_end(&self.input, self.scanned) else {
+            let Some((end, next)) = self.line_end() else {
                 if self.input.len() > self.most() {
                     self.tag.clear();
                     self.tagged("BAD", "Command line too long");
@@ -139,7 +144,7 @@ impl Session {
 
     /// Passes over the rest of a command, with the literals that its client does not wait for.
     pub(super) fn skip_line(&mut self) -> Option<Step<Question>> {
-        let Some((end, next)) = line_end(&self.input, 0) else {
+        let Some((end, next)) = self.line_end() else {
             if self.input.len() > self.most() {
                 self.bye("Line too long");
                 return None;

@@ -14,7 +14,6 @@ use super::command::append::{Piece, Reader};
 use super::grammar::Charset;
 use crate::machine::{Machine, Security, Step};
 use crate::sasl::{self, Client, Login, RESPONSE_OCTETS_MAX};
-use framing::line_end;
 use std::time::Duration;
 
 /// RFC 3501 §5.4: at least 30 minutes.
@@ -85,6 +84,8 @@ pub enum Answer {
     Ok(String),
     /// The same, and the session is in that state now.
     OkIn(State, String),
+    /// Logged in; these capabilities, in upper case, are not announced to this account.
+    Welcome(Vec<String>),
     /// Tagged NO.
     No(String),
     /// Tagged NO, and no mailbox is selected any more.
@@ -152,6 +153,8 @@ pub struct Session {
     tag: String,
     /// Octets at the front of the input that belong to the present command and were looked at.
     scanned: usize,
+    /// Up to where no line ends, so that a line that comes octet by octet is looked at once.
+    looked: usize,
     /// Up to where continuations were sent.
     continued: usize,
     security: Security,
@@ -173,6 +176,7 @@ impl Session {
             state: State::NotAuthenticated,
             tag: String::new(),
             scanned: 0,
+            looked: 0,
             continued: 0,
             security,
             deflate: false,
@@ -214,7 +218,7 @@ impl Session {
 
     fn consume(&mut self, octets: usize) {
         self.input.drain(..octets.min(self.input.len()));
-        (self.scanned, self.continued) = (0, 0);
+        (self.scanned, self.looked, self.continued) = (0, 0, 0);
     }
 
     fn ask(&mut self, asked: Asked, question: Question) -> Step<Question> {
@@ -223,7 +227,7 @@ impl Session {
     }
 
     fn response(&mut self) -> Option<Step<Question>> {
-        let Some((end, next)) = line_end(&self.input, 0) else {
+        let Some((end, next)) = self.line_end() else {
             if self.input.len() > RESPONSE_OCTETS_MAX {
                 self.bye("Line too long");
                 return None;
@@ -239,7 +243,7 @@ impl Session {
     }
 
     fn idle(&mut self) -> Option<Step<Question>> {
-        let (end, next) = match line_end(&self.input, 0) {
+        let (end, next) = match self.line_end() {
             Some(found) => found,
             None if self.input.len() > 64 => {
                 self.bye("Only DONE ends IDLE");
@@ -313,9 +317,10 @@ impl Machine for Session {
             return;
         };
         match answer {
-            Answer::Ok(text) if asked == Asked::Login => {
+            Answer::Welcome(hidden) => {
                 self.state = State::Authenticated;
-                let text = format!("[CAPABILITY {}] {text}", self.capabilities());
+                self.offer.hidden = hidden;
+                let text = format!("[CAPABILITY {}] Logged in", self.capabilities());
                 self.tagged("OK", &text);
             }
             Answer::Ok(text) => self.tagged("OK", &text),
@@ -324,6 +329,7 @@ impl Machine for Session {
                 if state == State::NotAuthenticated {
                     // RFC 8437 §3: as after the greeting.
                     self.enabled = Enabled::default();
+                    self.offer.hidden.clear();
                 }
                 self.tagged("OK", &text);
             }
@@ -361,8 +367,7 @@ impl Machine for Session {
     }
 
     fn tls_started(&mut self, security: Security) {
-        self.input.clear();
-        self.scanned = 0;
+        self.consume(self.input.len());
         self.security = security;
         self.errors = 0;
         self.phase = Phase::Command;
