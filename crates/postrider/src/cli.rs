@@ -4,12 +4,15 @@ use crate::admin::{Failure, Request, exit};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+/// The folder with the configuration unless another is named. Its mail is in /var/lib/postrider.
+pub const ROOT: &str = "/etc/postrider";
+
 /// A complete mail server: SMTP in and out, IMAP, POP3, queue and store in one program.
 #[derive(Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Cli {
     /// The folder with postrider.toml
-    #[arg(long, global = true, default_value = "/etc/postrider", value_name = "DIR")]
+    #[arg(long, global = true, default_value = ROOT, value_name = "DIR")]
     pub root: PathBuf,
     /// Print JSON, for scripts
     #[arg(long, global = true)]

@@ -2,7 +2,7 @@
 //! account, and the addresses that every domain must have (RFC 2142).
 
 use crate::admin::{Failure, exit};
-use crate::cli::Setup;
+use crate::cli::{self, Setup};
 use crate::config::{Config, FILE};
 use crate::{privilege, serve};
 use mail::{Address, Domain};
@@ -36,7 +36,7 @@ pub async fn setup(root: &Path, setup: &Setup, password: String) -> Result<Confi
         let text = format!("{} exists: this folder is set up already", file.display());
         return Err(Failure { text, code: exit::CANT_CREATE });
     }
-    let config = configuration(setup, &address)?;
+    let config = configuration(root, setup, &address)?;
     let folders = [root.to_owned(), root.join("tls"), root.join(&config.store.folder)];
     for folder in &folders {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -51,7 +51,7 @@ pub async fn setup(root: &Path, setup: &Setup, password: String) -> Result<Confi
     Ok(config)
 }
 
-fn configuration(setup: &Setup, address: &Address) -> Result<Config, Failure> {
+fn configuration(root: &Path, setup: &Setup, address: &Address) -> Result<Config, Failure> {
     let domain = address.domain().as_str();
     let hostname = setup.hostname.clone().unwrap_or_else(|| format!("mail.{domain}"));
     Domain::parse(&hostname).map_err(|error| wrong(format!("'{hostname}': {error}")))?;
@@ -60,6 +60,10 @@ fn configuration(setup: &Setup, address: &Address) -> Result<Config, Failure> {
         config.listen.addresses.clone_from(&setup.listen);
     }
     config.listen.port_base = setup.port_base.unwrap_or(0);
+    if root == Path::new(cli::ROOT) {
+        // As the Filesystem Hierarchy Standard has it, §3.7 and §5.8.
+        config.store.folder = "/var/lib/postrider".into();
+    }
     for assignment in &setup.set {
         config.set(assignment).map_err(|text| Failure { text, code: exit::CONFIG })?;
     }
