@@ -64,40 +64,48 @@ pub struct Summary {
 }
 
 /// Version of the stored form; another version is made anew from the message.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Parts within parts that are read back.
 const DEPTH_MAX: usize = 2 * crate::limits::MIME_DEPTH_MAX + 2;
 
 impl Summary {
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer(vec![VERSION]);
+        let mut root = Writer(Vec::with_capacity(256));
+        root.part(&self.root);
+        let mut out = Writer(Vec::with_capacity(512 + root.0.len()));
+        out.0.push(VERSION);
+        out.text(&root.0);
         out.option(self.sent.as_ref(), |out, sent| out.number(*sent as u64));
         out.maybe(&self.references);
         out.envelope(&self.envelope);
-        out.part(&self.root);
         out.0
     }
 
     /// Reads all but the structure from the stored form, which is quicker.
     pub fn decode_envelope(stored: &[u8]) -> Option<Summary> {
         let mut from = Reader(stored.strip_prefix(&[VERSION])?);
-        Some(Summary {
+        from.slice()?;
+        let summary = Summary {
             sent: from.option(|from| from.number())?.map(|n| n as i64),
             references: from.maybe()?,
             envelope: from.envelope()?,
             root: Part::default(),
-        })
+        };
+        from.0.is_empty().then_some(summary)
+    }
+
+    /// Reads the structure only.
+    pub fn decode_structure(stored: &[u8]) -> Option<Summary> {
+        let mut root = Reader(Reader(stored.strip_prefix(&[VERSION])?).slice()?);
+        let summary = Summary { root: root.part(0)?, ..Summary::default() };
+        root.0.is_empty().then_some(summary)
     }
 
     /// Reads the stored form; `None` when it is of another version or damaged.
     pub fn decode(stored: &[u8]) -> Option<Summary> {
-        let mut from = Reader(stored.strip_prefix(&[VERSION])?);
-        let sent = from.option(|from| from.number())?.map(|n| n as i64);
-        let references = from.maybe()?;
-        let envelope = from.envelope()?;
-        let root = from.part(0)?;
-        from.0.is_empty().then_some(Summary { envelope, root, sent, references })
+        let Summary { root, .. } = Summary::decode_structure(stored)?;
+        Some(Summary { root, ..Summary::decode_envelope(stored)? })
     }
 }
 
@@ -200,7 +208,7 @@ struct Reader<'a>(&'a [u8]);
 
 type Parameters = Vec<(Vec<u8>, Vec<u8>)>;
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;
         self.0 = rest;
@@ -217,11 +225,14 @@ impl Reader<'_> {
         }
         None
     }
-    fn text(&mut self) -> Option<Vec<u8>> {
+    fn slice(&mut self) -> Option<&'a [u8]> {
         let len = usize::try_from(self.number()?).ok()?;
         let (text, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
-        Some(text.to_vec())
+        Some(text)
+    }
+    fn text(&mut self) -> Option<Vec<u8>> {
+        self.slice().map(<[u8]>::to_vec)
     }
     fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         match self.byte()? {

@@ -209,12 +209,13 @@ impl Context {
             let message = Message { row: None, summary, newly_seen: false };
             return Ok(vec![message; ids.len()]);
         }
-        let stored = matches!(needs, Needs::Envelope | Needs::Structure);
+        let stored = needs >= Needs::Envelope;
         let mut kept = self.shared.store.kept(&ids, stored)?;
         kept.summaries.resize(ids.len(), None);
         let message = |(row, stored): (_, Option<Box<[u8]>>)| {
             let summary = match needs {
-                Needs::Structure => stored.and_then(|stored| Summary::decode(&stored)),
+                Needs::Both => stored.and_then(|stored| Summary::decode(&stored)),
+                Needs::Structure => stored.and_then(|stored| Summary::decode_structure(&stored)),
                 Needs::Envelope => stored.and_then(|stored| Summary::decode_envelope(&stored)),
                 Needs::Listing | Needs::Octets => Some(Summary::default()),
             };
@@ -353,6 +354,8 @@ enum Needs {
     Envelope,
     /// Its structure.
     Structure,
+    /// Both.
+    Both,
 }
 
 impl Needs {
@@ -368,7 +371,11 @@ impl Needs {
             Item::Envelope => Needs::Envelope,
             _ => Needs::Listing,
         };
-        items.iter().map(one).max().unwrap_or(Needs::Listing)
+        let both = |a: Needs, b: Needs| match (a.min(b), a.max(b)) {
+            (Needs::Envelope, Needs::Structure) => Needs::Both,
+            (_, more) => more,
+        };
+        items.iter().map(one).fold(Needs::Listing, both)
     }
 }
 
