@@ -18,7 +18,7 @@ use std::time::Duration;
 pub struct Offer {
     /// Our name.
     pub hostname: String,
-    /// Octets of the largest message.
+    /// Octets of the largest message; 0 is any number.
     pub size_max: u64,
     /// Recipients of one message. RFC 5321 §4.5.3.1.8 wants 100.
     pub recipients_max: usize,
@@ -175,6 +175,11 @@ impl Session {
         if self.authenticated { Bare::Repair } else { Bare::Refuse }
     }
 
+    /// Octets of the largest message. RFC 1870 §4: a limit of 0 is none.
+    fn most(&self) -> u64 {
+        if self.offer.size_max == 0 { u64::MAX } else { self.offer.size_max }
+    }
+
     /// Passwords may be said now.
     fn may_login(&self) -> bool {
         self.offer.login && (self.security.is_tls() || self.offer.plaintext_auth)
@@ -310,7 +315,7 @@ impl Session {
             () if self.hello.is_none() => Some(reply::HELLO_FIRST),
             () if self.offer.login && !self.authenticated => Some(reply::LOGIN_FIRST),
             () if self.envelope.is_some() || self.chunks.is_some() => Some(reply::BAD_SEQUENCE),
-            () if mail.size.is_some_and(|size| size > self.offer.size_max) => Some(reply::TOO_BIG),
+            () if mail.size.is_some_and(|size| size > self.most()) => Some(reply::TOO_BIG),
             () => None,
         };
         if let Some(refusal) = refusal {
@@ -365,7 +370,7 @@ impl Session {
     }
 
     fn bdat(&mut self, size: u64, last: bool) -> Option<Step<Question>> {
-        let too_big = self.octets.saturating_add(size) > self.offer.size_max;
+        let too_big = self.octets.saturating_add(size) > self.most();
         if self.chunks.is_some() {
             if too_big {
                 self.discard(size, reply::TOO_BIG);
@@ -392,7 +397,7 @@ impl Session {
 
     /// A chunk nobody wants has to be read all the same. RFC 3030 §2.
     fn discard(&mut self, size: u64, reply: Reply) {
-        if size > self.offer.size_max {
+        if size > self.most() {
             return self.close_with(&reply::TOO_BIG);
         }
         self.phase = Phase::Discard { left: size, reply };
@@ -421,7 +426,7 @@ impl Session {
         let tainted = reader.tainted;
         self.input.consume(used);
         self.count(used as u64);
-        let too_big = self.octets > self.offer.size_max;
+        let too_big = self.octets > self.most();
         if ended {
             self.phase = Phase::Command;
             if tainted {

@@ -1,0 +1,251 @@
+//! What real clients and servers need of SMTP and POP3: users.md §5.2 and §5.3, security.md §3.1, each
+//! statement a test of its name. Longer ones are transcripts and the tests beside this one.
+
+use server::listen::Service;
+use sim::play::{Way, play};
+use sim::script::Script;
+
+/// Plays a conversation both ways.
+fn check(service: Service, given: &str, text: &str) {
+    let text = format!("rfc: 5321 §4\ngiven: {given}\n{text}");
+    let script = Script::parse(&text).unwrap_or_else(|why| panic!("{why}"));
+    for way in [Way::Whole, Way::Bytewise] {
+        if let Err(why) = play(&script, service, way, false) {
+            panic!("{way:?}: {why}\n{text}");
+        }
+    }
+}
+
+const HELLO: &str = "S1: 220 …\nC1: HELO x\nS1: 250 …\n";
+
+/// A message of one body to alice, taken.
+fn message(body: &str) -> String {
+    format!(
+        "C1: MAIL FROM:<fred@example.net>\nC1: RCPT TO:<alice@example.org>\nC1: DATA\n\
+         S1: 250 …\nS1: 250 …\nS1: 354 …\n{body}C1: .\nS1: 250 2.0.0 Accepted, id …\n"
+    )
+}
+
+#[test]
+fn s_02_a_bare_lf_is_repaired_for_those_who_logged_in_only() {
+    let data = "C1: RCPT TO:<alice@example.org>\nC1: DATA\n";
+    let submitted = format!(
+        "C1: MAIL FROM:<alice@example.org>\n{data}S1: 250 …\nS1: 250 …\nS1: 354 …\n\
+         C1> Subject: x\\n\\nline\\nline\\r\\n.\\r\\nS1: 250 2.0.0 …\n"
+    );
+    let submitted = submitted.replace("\\r\\nS1", "\\r\\n\nS1");
+    check(Service::Submission, "account alice; C1 on submission as alice", &submitted);
+    let stranger = format!(
+        "{HELLO}C1: MAIL FROM:<fred@example.net>\n{data}S1: 250 …\nS1: 250 …\nS1: 354 …\n\
+         C1> Subject: x\\n\\nline\\r\\n.\\r\\n\nS1: 550 5.6.11 …\n-- closed C1\n"
+    );
+    check(Service::Smtp, "account alice", &stranger);
+}
+
+#[test]
+fn s_03_a_blank_before_the_path_is_fine() {
+    let text = "C1: MAIL FROM: <fred@example.net>\nS1: 250 …\n\
+                C1: RCPT TO: <alice@example.org>\nS1: 250 …\n";
+    check(Service::Smtp, "account alice", &format!("{HELLO}{text}"));
+}
+
+#[test]
+fn s_04_odd_names_in_hello_are_fine() {
+    for name in ["my_pc", "host.example.", "[192.0.2.1]", "[IPv6:2001:db8::1]", "localhost", "x"] {
+        check(Service::Smtp, "account alice", &format!("S1: 220 …\nC1: HELO {name}\nS1: 250 …\n"));
+    }
+}
+
+#[test]
+fn s_10_an_emoji_in_the_subject_needs_no_smtputf8_further_on() {
+    let text = "-- dns example.net 192.0.2.10\n-- remote R1 192.0.2.10:25\n\
+        C1: MAIL FROM:<alice@example.org> SMTPUTF8 BODY=8BITMIME\nC1: RCPT TO:<bob@example.net>\n\
+        C1: DATA\nS1: 250 …\nS1: 250 …\nS1: 354 …\nC1: Subject: 🚲\nC1:\nC1: .\nS1: 250 …\n\
+        R1: 220 x\nP1: EHLO mail.example.org\nR1: 250 old.example.net\n\
+        P1: MAIL FROM:<alice@example.org>\nR1: 250 ok\nP1: RCPT TO:<bob@example.net>\nR1: 250 ok\n\
+        P1: DATA\n";
+    check(Service::Submission, "account alice; C1 on submission as alice", text);
+}
+
+#[test]
+fn s_11_bdat_without_mail_and_a_size_of_nothing() {
+    check(Service::Smtp, "account alice", &format!("{HELLO}C1: BDAT 0 LAST\nS1: 503 5.5.1 …\n"));
+    let free = "S1: 220 …\nC1: EHLO x\nS1: 250-…\nS1: 250-SIZE 0\nS1: 250-PIPELINING\n\
+                S1: 250-8BITMIME\nS1: 250-SMTPUTF8\nS1: 250-CHUNKING\n\
+                S1: 250-ENHANCEDSTATUSCODES\nS1: 250-DSN\nS1: 250-STARTTLS\nS1: 250 HELP\n";
+    let body = "C1: Subject: {{x*900}}\nC1:\nC1: {{y*900}}\n";
+    let text = format!("{free}{}", message(body));
+    check(Service::Smtp, "account alice; message_octets_max = 0", &text);
+}
+
+#[test]
+fn s_12_the_reply_to_a_message_names_it() {
+    check(Service::Smtp, "account alice", &format!("{HELLO}{}", message("C1: Subject: x\nC1:\n")));
+}
+
+#[test]
+fn s_13_unknown_recipients_are_refused_at_rcpt() {
+    let text = "C1: MAIL FROM:<>\nC1: RCPT TO:<nobody@example.org>\n\
+                C1: RCPT TO:<anybody@example.com>\nS1: 250 …\nS1: 550 5.1.1 …\nS1: 250 …\n";
+    let given = "account alice; domain example.com; catch-all example.com to alice";
+    check(Service::Smtp, given, &format!("{HELLO}{text}"));
+}
+
+#[test]
+fn s_20_probes_are_answered() {
+    check(Service::Smtp, "account alice", "S1: 220 …\nC1: QUIT\nS1: 221 …\n-- closed C1\n");
+    check(Service::Smtp, "account alice", "S1: 220 …\n-- cut C1\n");
+}
+
+#[test]
+fn s_32_port_25_takes_no_login_and_says_where() {
+    let text = "C1: AUTH PLAIN {{base64 \\0alice\\0secret}}\nS1: 502 5.5.1 …465…587…\n";
+    check(Service::Smtp, "account alice", &format!("{HELLO}{text}"));
+}
+
+#[test]
+fn s_33_eight_bits_need_no_announcement() {
+    let body = message("C1: Subject: Grüße\nC1:\nC1: größer\n");
+    check(Service::Smtp, "account alice", &format!("{HELLO}{body}"));
+}
+
+#[test]
+fn s_34_a_refused_sender_is_named_at_mail() {
+    let text = "C1: MAIL FROM:<bob@example.org>\n\
+                S1: 553 5.7.1 alice@example.org may not send as <bob@example.org>\n\
+                C1: MAIL FROM:<alice+x@example.org>\nS1: 250 …\nC1: RSET\nS1: 250 …\n\
+                C1: MAIL FROM:<team@example.org>\nS1: 250 …\nC1: RSET\nS1: 250 …\n\
+                C1: MAIL FROM:<anything@example.com>\nS1: 250 …\n";
+    let given = "account alice; account bob; alias team to alice bob; domain example.com; \
+                 catch-all example.com to alice; C1 on submission as alice";
+    check(Service::Submission, given, text);
+}
+
+#[test]
+fn s_37_both_ways_of_tls_are_there() {
+    let text = "S1: 220 …\nC1: STARTTLS\nS1: 220 …\n-- tls C1\nC1: NOOP\nS1: 250 …\n\
+                S2: 220 …\nC2: NOOP\nS2: 250 …\n";
+    check(Service::Submission, "C1 on submission; C2 on submissions", text);
+}
+
+#[test]
+fn sm_4_nothing_said_before_tls_counts_after_it() {
+    for (service, start, go) in [
+        (Service::Smtp, "S1: 220 …\nC1: STARTTLS\n", "S1: 220 …\n"),
+        (Service::Pop3, "S1: +OK …\nC1: STLS\n", "S1: +OK…\n"),
+        (Service::Imap, "S1: * OK …\nC1: a STARTTLS\n", "S1: a OK …\n"),
+    ] {
+        let injected = format!("rfc: 3207 §5\n{start}C1: NOOP\n-- closed C1\n");
+        let script = Script::parse(&injected).unwrap_or_else(|why| panic!("{why}"));
+        let played = play(&script, service, Way::Whole, false);
+        assert!(played.is_ok(), "{service:?}: {played:?}");
+        check(service, "account alice", &format!("{start}{go}-- tls C1\n"));
+    }
+    let text = "S1: 220 …\nC1: HELO x\nC1: MAIL FROM:<a@b.c>\nS1: 250 …\nS1: 250 …\n\
+                C1: STARTTLS\nS1: 220 …\n-- tls C1\nC1: RCPT TO:<alice@example.org>\n\
+                S1: 503 …\nC1: MAIL FROM:<a@b.c>\nS1: 503 5.5.1 Say EHLO first\n";
+    check(Service::Smtp, "account alice", text);
+}
+
+/// As a client we hang up when something follows the reply to STARTTLS, and try again later.
+#[test]
+fn sm_4_a_server_that_injects_before_tls_gets_no_message_over_it() {
+    let text = "-- dns example.net 192.0.2.10\n-- remote R1 192.0.2.10:25\n\
+        C1: MAIL FROM:<alice@example.org>\nC1: RCPT TO:<bob@example.net>\nC1: DATA\n\
+        S1: 250 …\nS1: 250 …\nS1: 354 …\nC1: Subject: x\nC1:\nC1: .\nS1: 250 …\n\
+        R1: 220 x\nP1: EHLO mail.example.org\nR1: 250-x\nR1: 250 STARTTLS\nP1: STARTTLS\n\
+        R1> 220 go\\r\\n250 injected\\r\\n\n-- closed R1\n";
+    let script = Script::parse(&format!(
+        "rfc: 3207 §5\ngiven: account alice; C1 on submission as alice\n{text}"
+    ));
+    let script = script.unwrap_or_else(|why| panic!("{why}"));
+    let played = play(&script, Service::Submission, Way::Whole, false);
+    assert!(played.is_ok(), "{played:?}");
+}
+
+#[test]
+fn sm_6_other_protocols_are_sent_away_at_once() {
+    for line in ["GET / HTTP/1.1", "POST / HTTP/1.1", "CONNECT x:25 HTTP/1.1", "OPTIONS * HTTP/1.1"]
+    {
+        let text = format!("S1: 220 …\nC1: {line}\nS1: 521 5.5.1 …\n-- closed C1\n");
+        check(Service::Smtp, "account alice", &text);
+    }
+    let junk = "S1: 220 …\nC1: A\nC1: B\nC1: C\nS1: 500 …\nS1: 500 …\nS1: 500 …\nS1: 421 …\n";
+    check(Service::Smtp, "account alice", junk);
+}
+
+/// No form of address lets a stranger relay.
+#[test]
+fn sm_7_strangers_relay_nowhere() {
+    let refused = [
+        "<bob@example.net>",
+        "<@example.org:bob@example.net>",
+        "<@a,@example.org:bob@example.net>",
+        "<bob%example.net@example.org>",
+        "<\"bob@example.net\"@example.org>",
+        "<example.net!bob@example.org>",
+        "<bob@[127.0.0.1]>",
+        "<bob@[192.0.2.1]>",
+        "<bob@[IPv6:::1]>",
+        "<bob@example.org.>",
+        "<bob@example.net.>",
+        "<\"\"@example.org>",
+        "<bob@EXAMPLE.NET>",
+        "<alice@example.org@example.net>",
+        "<alice@sub.example.org>",
+        "<alice@example.org%example.net>",
+        "<alice@notexample.org>",
+        "bob@example.net",
+        "<alice@exаmple.org>",
+        "<bob@example.net> ORCPT=rfc822;alice@example.org",
+        "<alice@>",
+        "<@example.org>",
+        "<\"alice\\\"@example.net>",
+        "<alice@.example.org>",
+        "<alice@[203.0.113.1]>",
+        "<alice@localhost>",
+        "<alice@mail.example.org>",
+    ];
+    for path in refused {
+        let text = format!("{HELLO}C1: MAIL FROM:<a@b.c> SMTPUTF8\nC1: RCPT TO:{path}\n");
+        let text = format!("{text}S1: 250 …\nS1: 5…\n");
+        check(Service::Smtp, "account alice", &text);
+    }
+    for path in ["<alice@example.org>", "<ALICE@example.org>", "<\"alice\"@example.org>"] {
+        let text =
+            format!("{HELLO}C1: MAIL FROM:<a@b.c>\nC1: RCPT TO:{path}\nS1: 250 …\nS1: 250 …\n");
+        check(Service::Smtp, "account alice", &text);
+    }
+}
+
+#[test]
+fn p_02_capa_lists_what_there_is() {
+    let text = "S1: +OK …\nC1: CAPA\nS1: +OK…\nS1~ TOP\nS1~ UIDL\nS1~ PIPELINING\n\
+        S1~ RESP-CODES\nS1~ AUTH-RESP-CODE\nS1~ USER\nS1~ SASL SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN\n\
+        S1~ STLS\nS1~ EXPIRE NEVER\nS1~ IMPLEMENTATION Postrider\nS1: .\n";
+    check(Service::Pop3, "account alice", text);
+}
+
+#[test]
+fn p_03_only_quit_deletes() {
+    let login = |n| format!("S{n}: +OK …\nC{n}: USER alice\nC{n}: PASS secret\nS{n}: +OK…\n");
+    let text = format!(
+        "{}S1: +OK 2 …\nC1: DELE 1\nS1: +OK…\n-- cut C1\n{}S2: +OK 2 …\nC2: DELE 1\nC2: QUIT\n\
+         S2: +OK…\nS2: +OK…\n-- closed C2\n{}S3: +OK 1 …\n",
+        login(1),
+        login(2),
+        login(3)
+    );
+    check(Service::Pop3, "account alice; INBOX of alice has 2 messages", &text);
+}
+
+#[test]
+fn p_05_sizes_are_octets_of_retr() {
+    // 178 octets of a numbered message, dots or not.
+    let size = sim::house::numbered_message(1).len();
+    let text = format!(
+        "C1: STAT\nS1: +OK 1 {size}\nC1: LIST 1\nS1: +OK 1 {size}\nC1: TOP 1 0\nS1: +OK…\n\
+         S1: From: …\nS1: To: …\nS1: Subject: …\nS1: Date: …\nS1: Message-ID: …\nS1:\nS1: .\n"
+    );
+    check(Service::Pop3, "account alice; INBOX of alice has 1 message; C1 on pop3 as alice", &text);
+}
