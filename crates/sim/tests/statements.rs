@@ -1,5 +1,5 @@
-//! What real clients and servers need of SMTP and POP3: users.md §5.2 and §5.3, security.md §3.1, each
-//! statement a test of its name. Longer ones are transcripts and the tests beside this one.
+//! What real clients and servers need of SMTP and POP3: users.md §5.2 and §5.3, security.md §3.1,
+//! each statement a test of its name. Longer ones are transcripts and the tests beside this one.
 
 use server::listen::Service;
 use sim::play::{Way, play};
@@ -221,7 +221,8 @@ fn sm_7_strangers_relay_nowhere() {
 #[test]
 fn p_02_capa_lists_what_there_is() {
     let text = "S1: +OK …\nC1: CAPA\nS1: +OK…\nS1~ TOP\nS1~ UIDL\nS1~ PIPELINING\n\
-        S1~ RESP-CODES\nS1~ AUTH-RESP-CODE\nS1~ USER\nS1~ SASL SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN\n\
+        S1~ RESP-CODES\nS1~ AUTH-RESP-CODE\nS1~ USER\n\
+        S1~ SASL SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN\n\
         S1~ STLS\nS1~ EXPIRE NEVER\nS1~ IMPLEMENTATION Postrider\nS1: .\n";
     check(Service::Pop3, "account alice", text);
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Replies to failures that no conversation brings about: a panic (`server/tests/panic.rs`), a
-/// directory that is down (`protocol/smtp/server.rs`).
+/// directory that is down (`protocol/smtp/server/mod.rs`).
 const ELSEWHERE: [&str; 2] = ["SESSION_FAILED", "AUTH_UNAVAILABLE"];
 
 fn files(folder: &str) -> Vec<PathBuf> {

@@ -4,13 +4,15 @@
 //! was accepted; after STARTTLS nothing of before is remembered; a message with a bare CR, LF or NUL
 //! from a stranger is read to its true end, refused, and the connection closed.
 
-use super::body::{Bare, BareCheck, DataReader};
-use super::command::{Command, Mail, Rcpt};
-use super::limits::*;
-use super::reply::{self, Reply};
+mod message;
+
 use crate::line::{Input, Line};
 use crate::machine::{Machine, Security, Step};
 use crate::sasl::{self, Client, Mechanism, NoResponse, RESPONSE_OCTETS_MAX};
+use crate::smtp::body::{Bare, BareCheck, DataReader};
+use crate::smtp::command::{Command, Mail, Rcpt};
+use crate::smtp::limits::*;
+use crate::smtp::reply::{self, Reply};
 use std::time::Duration;
 
 /// What a port offers.
@@ -343,165 +345,6 @@ impl Session {
         }
         Some(self.ask(Pending::Recipient(rcpt.clone()), Question::Recipient(rcpt)))
     }
-
-    /// The envelope, if a message may come now.
-    fn complete_envelope(&self) -> Result<(Hello, Envelope), Reply> {
-        match (&self.hello, &self.envelope) {
-            (Some(_), None) | (None, _) => Err(reply::MAIL_FIRST),
-            (_, Some(envelope)) if envelope.recipients.is_empty() => Err(reply::RCPT_FIRST),
-            (Some(hello), Some(envelope)) => Ok((hello.clone(), envelope.clone())),
-        }
-    }
-
-    fn data(&mut self) -> Option<Step<Question>> {
-        if self.chunks.is_some() {
-            self.say(&reply::BAD_SEQUENCE);
-            return None;
-        }
-        match self.complete_envelope() {
-            Ok((hello, envelope)) => {
-                Some(self.ask(Pending::BeginData, Question::Begin(hello, envelope)))
-            }
-            Err(refusal) => {
-                self.say(&refusal);
-                None
-            }
-        }
-    }
-
-    fn bdat(&mut self, size: u64, last: bool) -> Option<Step<Question>> {
-        let too_big = self.octets.saturating_add(size) > self.most();
-        if self.chunks.is_some() {
-            if too_big {
-                self.discard(size, reply::TOO_BIG);
-                return None;
-            }
-            self.phase = Phase::Chunk { left: size, last };
-            return None;
-        }
-        match self.complete_envelope() {
-            Err(refusal) => {
-                self.discard(size, refusal);
-                None
-            }
-            Ok(_) if too_big => {
-                self.discard(size, reply::TOO_BIG);
-                None
-            }
-            Ok((hello, envelope)) => {
-                let pending = Pending::BeginChunk { size, last };
-                Some(self.ask(pending, Question::Begin(hello, envelope)))
-            }
-        }
-    }
-
-    /// A chunk nobody wants has to be read all the same. RFC 3030 §2.
-    fn discard(&mut self, size: u64, reply: Reply) {
-        if size > self.most() {
-            return self.close_with(&reply::TOO_BIG);
-        }
-        self.phase = Phase::Discard { left: size, reply };
-    }
-
-    /// The transaction ends without a message.
-    fn reset(&mut self, reply: Reply) -> Option<Step<Question>> {
-        self.envelope = None;
-        self.octets = 0;
-        if self.chunks.take().is_some() {
-            return Some(self.ask(Pending::Abort(reply), Question::Abort));
-        }
-        self.say(&reply);
-        None
-    }
-
-    fn data_octets(&mut self) -> Option<Step<Question>> {
-        let Phase::Data(reader) = &mut self.phase else { return None };
-        if self.input.is_empty() {
-            return Some(Step::Read);
-        }
-        let mut piece = Vec::with_capacity(self.input.rest().len().min(PIECE_OCTETS));
-        let rest = self.input.rest();
-        let rest = rest.get(..rest.len().min(PIECE_OCTETS)).unwrap_or_default();
-        let (used, ended) = reader.read(rest, &mut piece);
-        let tainted = reader.tainted;
-        self.input.consume(used);
-        self.count(used as u64);
-        let too_big = self.octets > self.most();
-        if ended {
-            self.phase = Phase::Command;
-            if tainted {
-                self.going_down = true;
-                self.envelope = None;
-                return Some(self.ask(Pending::Abort(reply::BARE_IN_MESSAGE), Question::Abort));
-            }
-            if too_big {
-                self.chunks = Some(BareCheck::default());
-                return self.reset(reply::TOO_BIG);
-            }
-            self.phase = Phase::Asking(Pending::End);
-            // The last octets first; `next` comes back for the question.
-            self.phase = Phase::Chunk { left: 0, last: true };
-            self.chunks = Some(BareCheck::default());
-            return Some(Step::Body(piece));
-        }
-        if too_big || tainted || piece.is_empty() {
-            return None;
-        }
-        Some(Step::Body(piece))
-    }
-
-    fn count(&mut self, octets: u64) {
-        let before = self.octets / PROGRESS_OCTETS;
-        self.octets += octets;
-        self.progress += self.octets / PROGRESS_OCTETS - before;
-    }
-
-    fn chunk_octets(&mut self, left: u64, last: bool) -> Option<Step<Question>> {
-        if left > 0 {
-            let rest = self.input.rest();
-            if rest.is_empty() {
-                return Some(Step::Read);
-            }
-            let take =
-                rest.len().min(PIECE_OCTETS).min(usize::try_from(left).unwrap_or(usize::MAX));
-            let piece = rest.get(..take).unwrap_or_default().to_vec();
-            if let Some(check) = &mut self.chunks {
-                check.feed(&piece);
-            }
-            self.input.consume(take);
-            self.count(take as u64);
-            self.phase = Phase::Chunk { left: left - take as u64, last };
-            return Some(Step::Body(piece));
-        }
-        self.phase = Phase::Command;
-        if !last {
-            self.say(&reply::CHUNK_OK);
-            return None;
-        }
-        let strict = self.bare() == Bare::Refuse;
-        let tainted = self.chunks.as_mut().is_some_and(|check| {
-            check.finish();
-            check.tainted
-        });
-        if tainted && strict {
-            self.going_down = true;
-            return self.reset(reply::BARE_IN_MESSAGE);
-        }
-        Some(self.ask(Pending::End, Question::End))
-    }
-
-    fn discard_octets(&mut self) -> Option<Step<Question>> {
-        let Phase::Discard { left, reply } = &mut self.phase else { return None };
-        let used = self.input.rest().len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-        *left -= used as u64;
-        self.input.consume(used);
-        if *left > 0 {
-            return Some(Step::Read);
-        }
-        let reply = reply.clone();
-        self.phase = Phase::Command;
-        self.reset(reply)
-    }
 }
 
 impl Machine for Session {
@@ -630,5 +473,31 @@ impl Machine for Session {
 
     fn fail(&mut self) {
         self.close_with(&reply::SESSION_FAILED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4954 §6: a directory that is down is no wrong password, and the session goes on.
+    #[test]
+    fn a_login_that_cannot_be_decided_is_for_later() {
+        let offer = Offer {
+            hostname: "mail.example.org".to_owned(),
+            size_max: 1000,
+            recipients_max: 10,
+            starttls: false,
+            login: true,
+            plaintext_auth: true,
+        };
+        let mut session = Session::new(offer, Security::Clear);
+        session.receive(b"HELO x\r\nAUTH PLAIN AHgAeQ==\r\nNOOP\r\n");
+        assert!(matches!(session.next(), Step::Ask(Question::Sasl(Client::Begins(..)))));
+        session.output().clear();
+        session.answer(Answer::Reply(reply::AUTH_UNAVAILABLE));
+        assert!(matches!(session.next(), Step::Read));
+        let said = String::from_utf8_lossy(session.output()).into_owned();
+        assert_eq!(said, "454 4.7.0 Cannot check the password now\r\n250 2.0.0 OK\r\n");
     }
 }
