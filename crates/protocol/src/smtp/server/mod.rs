@@ -1,8 +1,8 @@
 //! The server's side of an SMTP session, without I/O. RFC 5321 §3, §4.1.4.
 //!
 //! Invariants: a machine that asks consumes no input; a recipient is in the envelope only once it
-//! was accepted; after STARTTLS nothing of before is remembered; a message with a bare CR, LF or NUL
-//! from a stranger is read to its true end, refused, and the connection closed.
+//! was accepted; after STARTTLS nothing of before is remembered; a message with a bare CR, LF or
+//! NUL from a stranger is read to its true end, refused, and the connection closed.
 
 mod message;
 
