@@ -105,6 +105,8 @@ mv "$second" "$work/mail/INBOX/cur/$(basename "${second%%:*}"):2,T"
 before=$(count)
 check "mbsync second sync: flags and deletions go up" mbsync -c "$work/mbsyncrc" -a
 check "mbsync: a flag and a deletion arrived" python3 "$here/flags.py" "$ca" $imaps $((before-1))
+echo secret | p account add eva@here.test --password-stdin >/dev/null
+check "mbsync both ways, 2,000 messages" python3 "$here/two_way.py" "$ca" $imaps "$work"
 echo secret | p account add carol@here.test --password-stdin >/dev/null
 check "mail for carol" swaks --server 127.0.0.1:$smtp --from x@else.test --to carol@here.test
 cat >"$work/fetchmailrc" <<RC
