@@ -46,6 +46,8 @@ pub enum Key {
     Body(String),
     /// Text in header or body.
     Text(String),
+    /// What the filter of that name finds. RFC 5466 §3.1.
+    Filter(String),
     /// MODSEQ at least that.
     ModSeq(u64),
     /// INTERNALDATE at least that many seconds ago. RFC 5032.
@@ -190,6 +192,13 @@ pub(super) fn search(from: &mut Cursor<'_>) -> Read<Search> {
         *from = probe;
     }
     finish(from, returns, charset)
+}
+
+/// The criteria of a filter as it is kept; `None` when they are none. RFC 5466 §3.1.
+pub fn filter(text: &[u8]) -> Option<Key> {
+    let mut from = Cursor::new(text);
+    let found = search(&mut from).ok()?;
+    (from.at_end() && found.returns.is_none() && found.charset_known).then_some(found.key)
 }
 
 /// What follows `SORT `.
@@ -367,6 +376,7 @@ impl Keys {
             "SAVEDSINCE" => Key::Saved(from.date()?, i64::MAX),
             "LARGER" => Key::Larger(from.number()?),
             "SMALLER" => Key::Smaller(from.number()?),
+            "FILTER" => Key::Filter(String::from_utf8_lossy(from.atom()?).to_ascii_lowercase()),
             "OLDER" => Key::Older(interval(from)?),
             "YOUNGER" => Key::Younger(interval(from)?),
             "EMAILID" => Key::EmailId(from.text()?),

@@ -7,11 +7,11 @@ mod test;
 use super::view::View;
 use super::{Context, Done, ok};
 use crate::drive::Output;
-use ::store::StoreError;
+use ::store::{Holder, StoreError};
 use mail::summary::Summary;
 use mail::{ContentId, Entry, thread};
 use protocol::imap::command::Search;
-use protocol::imap::command::search::{Algorithm, Key, Returns, Sort, Thread};
+use protocol::imap::command::search::{self, Algorithm, Key, Returns, Sort, Thread};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
 use std::time::Duration;
@@ -22,6 +22,8 @@ use tokio::time::Instant;
 /// hears then. RFC 9585.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
+/// Filters of one search, those within filters counted too: they multiply otherwise.
+const FILTERS_MAX: usize = 8;
 /// Messages that are looked at together.
 const BATCH: usize = 64;
 
@@ -133,7 +135,9 @@ impl Context {
             return Err(Stopped::Answer(Answer::Bad("Select a mailbox first".to_owned())));
         };
         let now = self.shared.world.clock.unix_seconds();
-        let test = Test::new(search.key.clone(), view, now);
+        let mut left = FILTERS_MAX;
+        let key = self.with_filters(search.key.clone(), &mut left)?;
+        let test = Test::new(key, view, now);
         let mut found = Vec::new();
         let mut open = Vec::new();
         for (number, entry) in (1..).zip(view.told.iter()) {
@@ -184,6 +188,39 @@ impl Context {
             }
         }
         Ok(found)
+    }
+
+    /// Puts the criteria of filters in the place of their names. RFC 5466 §3.1.
+    fn with_filters(&self, key: Key, left: &mut usize) -> Result<Key, Stopped> {
+        Ok(match key {
+            Key::Filter(name) => {
+                let undefined = || {
+                    let text = format!("[UNDEFINED-FILTER {name}] There is no such filter");
+                    Stopped::Answer(Answer::No(text))
+                };
+                *left = left.checked_sub(1).ok_or_else(undefined)?;
+                let found = self.filter(&name)?;
+                self.with_filters(found.ok_or_else(undefined)?, left)?
+            }
+            Key::And(keys) => {
+                let keys = keys.into_iter().map(|key| self.with_filters(key, left));
+                Key::And(keys.collect::<Result<_, _>>()?)
+            }
+            Key::Or(a, b) => Key::Or(
+                Box::new(self.with_filters(*a, left)?),
+                Box::new(self.with_filters(*b, left)?),
+            ),
+            Key::Not(key) => Key::Not(Box::new(self.with_filters(*key, left)?)),
+            key => key,
+        })
+    }
+
+    fn filter(&self, name: &str) -> Result<Option<Key>, StoreError> {
+        let who = self.actor()?.account;
+        let kept = self.shared.store.annotations(Holder::Account(who), who)?;
+        let entry = format!("/private/filters/values/{name}");
+        let value = kept.into_iter().find(|(name, _)| *name == entry);
+        Ok(value.and_then(|(_, value)| search::filter(&value)))
     }
 
     /// A message that cannot be read, because it is gone, meets nothing.
