@@ -37,13 +37,26 @@ pub(crate) fn check(path: &Path) -> Vec<String> {
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let mut statement = db.prepare("PRAGMA integrity_check(20)")?;
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-        rows.collect()
+        let rows: Vec<String> = rows.collect::<rusqlite::Result<_>>()?;
+        let whole = Connection::open_in_memory()?;
+        whole.execute_batch(include_str!("schema.sql"))?;
+        if rows == ["ok"] && tables(&db)? != tables(&whole)? {
+            return Ok(vec!["the description of the tables is damaged".to_owned()]);
+        }
+        Ok(rows)
     };
     match looked() {
         Ok(rows) if rows == ["ok"] => Vec::new(),
         Ok(rows) => rows,
         Err(error) => vec![error.to_string()],
     }
+}
+
+/// How the tables are described.
+fn tables(db: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let mut statement = db.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 /// Makes a database at `new` of what can be read of the one at `old`; returns how many rows.
