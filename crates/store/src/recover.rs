@@ -40,11 +40,12 @@ pub(crate) fn recover(
 ) -> Result<(Tail, Recovered)> {
     let mut done = Recovered::default();
     unit.begin(Durability::Synced)?;
-    let (mut number, mut at) = unit.rows().applied()?;
-    let last = segments.numbers().map_err(broken)?.last().copied();
-    let last = last.unwrap_or(number).max(number);
-    loop {
-        let Ok(file) = segments.file(number) else { break };
+    let (applied, from) = unit.rows().applied()?;
+    let (mut number, mut at) = (applied, from);
+    let numbers = segments.numbers().map_err(broken)?;
+    for next in numbers.into_iter().filter(|next| *next >= applied) {
+        (number, at) = (next, if next == applied { from } else { 0 });
+        let file = segments.file(number).map_err(broken)?;
         let len = file.len().map_err(broken)?;
         while let Some(found) = find(&*file, at, len).map_err(broken)? {
             at = found.next;
@@ -52,11 +53,7 @@ pub(crate) fn recover(
                 done.deliveries += u64::from(replay(unit, segments, number, &found, now)?);
             }
         }
-        if number >= last {
-            done.cut = len.saturating_sub(at);
-            break;
-        }
-        (number, at) = (number + 1, 0);
+        done.cut = len.saturating_sub(at);
     }
     unit.write_outside().set_applied(number, at)?;
     unit.flush()?;
