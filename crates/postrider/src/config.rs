@@ -182,13 +182,20 @@ pub struct StoreConfig {
     pub folder: PathBuf,
     /// Octets that stay free on its disk.
     pub min_free_octets: u64,
+    /// Octets of all caches of the database together.
+    pub memory_limit: u64,
     /// Sync segments and rows on every commit.
     pub two_sync: bool,
 }
 
 impl Default for StoreConfig {
     fn default() -> StoreConfig {
-        StoreConfig { folder: "data".into(), min_free_octets: 256 << 20, two_sync: false }
+        StoreConfig {
+            folder: "data".into(),
+            min_free_octets: 256 << 20,
+            memory_limit: 32 << 20,
+            two_sync: false,
+        }
     }
 }
 
@@ -268,7 +275,7 @@ impl Config {
     }
 }
 
-const COMMENTS: [(&str, &str); 12] = [
+const COMMENTS: [(&str, &str); 13] = [
     ("hostname =", "Our name, as the MX record and the certificate have it."),
     ("domain =", "The domain of user names without one."),
     ("user =", "Whom the server becomes when started as root; empty: postrider, if it exists."),
@@ -283,6 +290,7 @@ const COMMENTS: [(&str, &str); 12] = [
         "Announce SCRAM-...-PLUS. Some programs, as mutt 2.2, fail if it is there.",
     ),
     ("min_free_octets =", "With less room on the disk new mail is refused; deleting works."),
+    ("memory_limit =", "Octets of all caches of the database together."),
     ("retry_seconds =", "Waits between attempts; the last one repeats."),
 ];
 

@@ -38,6 +38,7 @@ pub fn open(root: &Path, config: &Config) -> Result<(Store, Directory), Failure>
     let mut options = Options::new(&root.join(&config.store.folder));
     options.min_free_octets = config.store.min_free_octets;
     options.two_sync = config.store.two_sync;
+    options.memory_limit = config.store.memory_limit;
     if let Some(trouble) = privilege::trouble_with(&options.folder) {
         return Err(fail(exit::CANT_CREATE, trouble));
     }

@@ -4,7 +4,7 @@ use crate::delivery::{Delivered, Delivery, Moving};
 use crate::error::{Result, StoreError};
 use crate::house::Rounds;
 use crate::known::Known;
-use crate::limits::{SEGMENT_OCTETS, WAITING_OCTETS_MAX};
+use crate::limits::{MEMORY_LIMIT, READERS_KEPT, SEGMENT_OCTETS, WAITING_OCTETS_MAX};
 use crate::recover::{self, Recovered};
 use crate::segment::Segments;
 use crate::spool::Spool;
@@ -32,6 +32,8 @@ pub struct Options {
     pub min_free_octets: u64,
     /// Octets of a segment at which the next one is begun.
     pub segment_octets: u64,
+    /// Octets of all caches of the engine together: half of it the writer's, half the readers'.
+    pub memory_limit: u64,
     /// Sync segment and rows on every commit, so that nothing ever needs to be repeated.
     pub two_sync: bool,
 }
@@ -43,6 +45,7 @@ impl Options {
             folder: folder.to_owned(),
             min_free_octets: 256 << 20,
             segment_octets: SEGMENT_OCTETS,
+            memory_limit: MEMORY_LIMIT,
             two_sync: false,
         }
     }
@@ -73,8 +76,6 @@ pub(crate) struct Inner {
     _lock: Option<File>,
 }
 
-/// Readers kept for the next read.
-const READERS_KEPT: usize = 16;
 /// Jobs that may wait for the writer.
 const JOBS_MAX: usize = 100_000;
 
@@ -86,7 +87,7 @@ impl Store {
         disk.create_folders(&folder).map_err(|e| io_error(&folder, &e))?;
         let lock = lock(&folder)?;
         let path = folder.join("meta.db");
-        let engine = Sqlite::open(&path)?;
+        let engine = Sqlite::open(&path, options.memory_limit)?;
         Store::assemble(Box::new(engine), Some(lock), options, disk, clock)
     }
 

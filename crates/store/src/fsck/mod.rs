@@ -11,6 +11,7 @@ mod mailboxes;
 mod scan;
 
 use crate::error::Result;
+use crate::limits::MEMORY_LIMIT;
 use crate::open::{io_error, lock};
 use crate::packed::{decode_contents, unseal};
 use crate::rows::ContentRow;
@@ -76,7 +77,7 @@ pub fn fsck(folder: &Path, repair: bool, disk: Arc<dyn Disk>, now: i64) -> Resul
         ));
     }
     let segments = Segments::new(&folder.join("segments"), disk);
-    let mut unit = Unit::new(Box::new(Sqlite::open(&path)?));
+    let mut unit = Unit::new(Box::new(Sqlite::open(&path, MEMORY_LIMIT)?));
     unit.begin(Durability::Synced)?;
     let scan = scan::scan(&segments)?;
     let mut check = Check {

@@ -12,6 +12,7 @@ mod salvage;
 mod txn;
 
 use crate::error::{Result, StoreError};
+use crate::limits::READERS_KEPT;
 use crate::txn::{Durability, Engine, ReadTxn, Reader, ReaderMaker, Txn};
 use checkpoint::Checkpointer;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
@@ -38,6 +39,8 @@ pub struct Sqlite {
     writer: Handle,
     durability: Durability,
     checkpointer: Checkpointer,
+    /// Octets.
+    reader_cache: u64,
 }
 
 /// A connection, in or out of a transaction.
@@ -46,8 +49,9 @@ pub(crate) struct Handle {
 }
 
 impl Sqlite {
-    /// Opens the database, making it when there is none.
-    pub fn open(path: &Path) -> Result<Sqlite> {
+    /// Opens the database, making it when there is none. Its caches hold `memory_limit` octets
+    /// together.
+    pub fn open(path: &Path, memory_limit: u64) -> Result<Sqlite> {
         let db = Connection::open(path).map_err(engine)?;
         let fresh = version(&db)? == 0;
         if fresh {
@@ -56,11 +60,12 @@ impl Sqlite {
         }
         db.execute_batch(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
-             PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;
+             PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;
              PRAGMA busy_timeout=5000; PRAGMA journal_size_limit=67108864;
              PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
         )
         .map_err(engine)?;
+        set_cache(&db, memory_limit / 2)?;
         db.set_prepared_statement_cache_capacity(128);
         match version(&db)? {
             0 => {
@@ -79,7 +84,9 @@ impl Sqlite {
         let writer = Handle { db };
         let checkpointer = Checkpointer::start(path)?;
         let durability = Durability::Synced;
-        Ok(Sqlite { path: path.to_owned(), writer, durability, checkpointer })
+        let reader_cache = memory_limit / 2 / READERS_KEPT as u64;
+        let path = path.to_owned();
+        Ok(Sqlite { path, writer, durability, checkpointer, reader_cache })
     }
 
     fn run(&self, sql: &str) -> Result<()> {
@@ -128,8 +135,8 @@ impl Engine for Sqlite {
     }
 
     fn readers(&self) -> Result<ReaderMaker> {
-        let path = self.path.clone();
-        Ok(Box::new(move || Ok(Box::new(reader(&path)?))))
+        let (path, cache) = (self.path.clone(), self.reader_cache);
+        Ok(Box::new(move || Ok(Box::new(reader(&path, cache)?))))
     }
 
     fn tidy(&mut self, last: bool) -> Result<()> {
@@ -146,13 +153,20 @@ impl Engine for Sqlite {
     }
 }
 
-fn reader(path: &Path) -> Result<Handle> {
+/// Sets how many octets of pages a connection keeps.
+fn set_cache(db: &Connection, octets: u64) -> Result<()> {
+    let kib = (octets / 1024).max(64);
+    db.execute_batch(&format!("PRAGMA cache_size=-{kib}")).map_err(engine)
+}
+
+fn reader(path: &Path, cache: u64) -> Result<Handle> {
     let db = Connection::open(path).map_err(engine)?;
     db.execute_batch(
-        "PRAGMA query_only=1; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;
+        "PRAGMA query_only=1; PRAGMA temp_store=MEMORY;
          PRAGMA mmap_size=0; PRAGMA busy_timeout=5000; PRAGMA trusted_schema=OFF;",
     )
     .map_err(engine)?;
+    set_cache(&db, cache)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(Handle { db })
 }

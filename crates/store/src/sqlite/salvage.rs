@@ -5,6 +5,7 @@
 
 use super::{Sqlite, engine};
 use crate::error::Result;
+use crate::limits::MEMORY_LIMIT;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 use std::path::Path;
@@ -61,7 +62,7 @@ fn tables(db: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
 
 /// Makes a database at `new` of what can be read of the one at `old`; returns how many rows.
 pub(crate) fn salvage(old: &Path, new: &Path) -> Result<u64> {
-    drop(Sqlite::open(new)?);
+    drop(Sqlite::open(new, MEMORY_LIMIT)?);
     let to = Connection::open(new).map_err(engine)?;
     let Ok(from) = Connection::open_with_flags(old, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
         return Ok(0);
