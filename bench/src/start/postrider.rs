@@ -4,7 +4,7 @@ use super::{Server, banner, run};
 use crate::target::{PASSWORD, SINK_DOMAIN, Target, USERS, user};
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -72,6 +72,10 @@ impl Server for Postrider {
 
     fn start(&mut self) -> io::Result<Duration> {
         let log = fs::File::create(self.root.join("log"))?;
+        // Another server's banner must not be taken for ours.
+        let address = self.target().at(25);
+        TcpListener::bind(address)
+            .map_err(|error| io::Error::other(format!("{address} is taken: {error}")))?;
         let began = Instant::now();
         let child = self.command().arg("serve").stdout(Stdio::null()).stderr(log).spawn()?;
         self.child = Some(child);
@@ -79,7 +83,6 @@ impl Server for Postrider {
         banner(target.at(25))?;
         banner(target.at(143))?;
         let took = began.elapsed();
-        // Another server may have the ports.
         if self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None))) {
             let log = fs::read_to_string(self.root.join("log")).unwrap_or_default();
             return Err(io::Error::other(format!("Postrider does not run: {}", log.trim())));
