@@ -163,8 +163,12 @@ async fn start_dns(sides: &[Side]) -> Outcome<()> {
     }
     let mut server = Server::new(catalog);
     let on = SocketAddr::from(([127, 0, 0, 1], DNS_PORT));
-    server.register_socket(UdpSocket::bind(on).await.map_err(trouble)?);
-    let tcp = TcpListener::bind(on).await.map_err(trouble)?;
+    let taken = |error: std::io::Error| Failure {
+        text: format!("demo: its name server on {on}: {error}\nDoes another demo run?"),
+        code: exit::UNAVAILABLE,
+    };
+    server.register_socket(UdpSocket::bind(on).await.map_err(taken)?);
+    let tcp = TcpListener::bind(on).await.map_err(taken)?;
     server.register_listener(tcp, Duration::from_secs(5), 4096);
     tokio::spawn(async move {
         let _ = server.block_until_done().await;
