@@ -34,6 +34,15 @@ pub fn fields(header: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
+/// Octets of all fields: up to the empty line or the end.
+pub fn octets(header: &[u8]) -> usize {
+    let mut rest = header;
+    while !rest.is_empty() && !is_empty_line(rest) {
+        rest = rest.get(field_len(rest)..).unwrap_or_default();
+    }
+    header.len() - rest.len()
+}
+
 fn is_empty_line(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\r\n") || bytes.starts_with(b"\n")
 }

@@ -332,10 +332,7 @@ pub fn summary_of(message: &[u8]) -> Summary {
 
 /// The header of a message: octets up to and including the empty line.
 pub fn header_of(message: &[u8]) -> &[u8] {
-    let mut end = 0;
-    for field in header::fields(message) {
-        end += field.raw.len();
-    }
+    let end = header::octets(message);
     let rest = message.get(end..).unwrap_or_default();
     let blank = if rest.starts_with(b"\r\n") { 2 } else { usize::from(rest.starts_with(b"\n")) };
     message.get(..end + blank).unwrap_or(message)

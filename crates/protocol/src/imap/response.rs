@@ -1,19 +1,27 @@
 //! Values into response octets. RFC 3501 §7. The one place that picks atom, quoted or literal.
 
 use super::grammar::Charset;
-use mail::mime::{Part, PartBody};
-use mail::summary::{Envelope, EnvelopeAddress};
+use mail::stored::{Reader, StoredAddress, StoredBody, StoredEnvelope, StoredList, StoredPart};
 use mail::{FlagBits, KeywordTable, date};
+
+/// Longer texts are literals.
+const QUOTED_OCTETS_MAX: usize = 1000;
 
 /// A string: quoted where that can be, else a literal.
 pub fn string(text: &[u8], out: &mut Vec<u8>) {
-    let quotable = text.len() <= 1000 && text.iter().all(|b| (0x20..0x7f).contains(b));
+    let quotable = text.len() <= QUOTED_OCTETS_MAX && text.iter().all(|b| (0x20..0x7f).contains(b));
     if !quotable {
         out.extend_from_slice(format!("{{{}}}\r\n", text.len()).as_bytes());
         out.extend_from_slice(text);
         return;
     }
     quoted(text, out);
+}
+
+/// Nothing in it has to be quoted: nearly every text of nearly every message.
+fn is_plain(text: &[u8]) -> bool {
+    let odd = |b: u8| !(0x20..0x7f).contains(&b) | (b == b'"') | (b == b'\\');
+    text.len() <= QUOTED_OCTETS_MAX && !text.iter().fold(false, |any, b| any | odd(*b))
 }
 
 /// Between quotes; the text has no line breaks and no NUL.
@@ -49,6 +57,11 @@ pub fn mailbox(name: &str, charset: Charset, out: &mut Vec<u8>) {
 /// Text of a header. Rev1 wants 7 bits, so raw 8-bit octets become encoded-words (users.md I-75);
 /// with UTF8=ACCEPT they are sent as they are (RFC 9755 §3).
 fn header_text(text: &[u8], charset: Charset, out: &mut Vec<u8>) {
+    if is_plain(text) {
+        out.push(b'"');
+        out.extend_from_slice(text);
+        return out.push(b'"');
+    }
     if text.iter().all(|b| (1..0x80).contains(b)) {
         return string(text, out);
     }
@@ -134,37 +147,37 @@ pub fn date_time(seconds: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// ENVELOPE. RFC 3501 §7.4.2.
-pub fn envelope(envelope: &Envelope, charset: Charset, out: &mut Vec<u8>) {
+/// ENVELOPE, of a summary as it is stored. RFC 3501 §7.4.2.
+pub fn envelope(envelope: &StoredEnvelope<'_>, charset: Charset, out: &mut Vec<u8>) {
     out.push(b'(');
-    nstring(envelope.date.as_deref(), charset, out);
+    nstring(envelope.date, charset, out);
     out.push(b' ');
-    nstring(envelope.subject.as_deref(), charset, out);
-    let or_from = |list: &'_ Vec<EnvelopeAddress>| list.is_empty();
-    let from = &envelope.from;
-    let sender = if or_from(&envelope.sender) { from } else { &envelope.sender };
-    let reply_to = if or_from(&envelope.reply_to) { from } else { &envelope.reply_to };
-    for list in [from, sender, reply_to, &envelope.to, &envelope.cc, &envelope.bcc] {
+    nstring(envelope.subject, charset, out);
+    let [from, sender, reply_to, to, cc, bcc] = envelope.lists;
+    let or_from = |list: StoredList<'_>| list.is_empty();
+    let sender = if or_from(sender) { from } else { sender };
+    let reply_to = if or_from(reply_to) { from } else { reply_to };
+    for list in [from, sender, reply_to, to, cc, bcc] {
         out.push(b' ');
         addresses(list, charset, out);
     }
     out.push(b' ');
-    nstring(envelope.in_reply_to.as_deref(), charset, out);
+    nstring(envelope.in_reply_to, charset, out);
     out.push(b' ');
-    nstring(envelope.message_id.as_deref(), charset, out);
+    nstring(envelope.message_id, charset, out);
     out.push(b')');
 }
 
-fn addresses(list: &[EnvelopeAddress], charset: Charset, out: &mut Vec<u8>) {
+fn addresses(list: StoredList<'_>, charset: Charset, out: &mut Vec<u8>) {
     if list.is_empty() {
         return out.extend_from_slice(b"NIL");
     }
     out.push(b'(');
-    for address in list {
-        out.extend_from_slice(b"(");
+    for address in list.addresses() {
+        out.push(b'(');
         match address {
-            EnvelopeAddress::Mailbox { name, local, host } => {
-                nstring(name.as_deref(), charset, out);
+            StoredAddress::Mailbox(name, local, host) => {
+                nstring(name, charset, out);
                 out.extend_from_slice(b" NIL ");
                 header_text(local, charset, out);
                 out.push(b' ');
@@ -172,83 +185,107 @@ fn addresses(list: &[EnvelopeAddress], charset: Charset, out: &mut Vec<u8>) {
                 let host: &[u8] = if host.is_empty() { b"unknown.invalid" } else { host };
                 header_text(host, charset, out);
             }
-            EnvelopeAddress::GroupStart(name) => {
+            StoredAddress::GroupStart(name) => {
                 out.extend_from_slice(b"NIL NIL ");
                 header_text(name, charset, out);
                 out.extend_from_slice(b" NIL");
             }
-            EnvelopeAddress::GroupEnd => out.extend_from_slice(b"NIL NIL NIL NIL"),
+            StoredAddress::GroupEnd => out.extend_from_slice(b"NIL NIL NIL NIL"),
         }
         out.push(b')');
     }
     out.push(b')');
 }
 
-/// BODY and BODYSTRUCTURE. RFC 3501 §7.4.2. Parts nest at most `mail::limits::MIME_DEPTH_MAX` deep.
-pub fn structure(part: &Part, extended: bool, charset: Charset, out: &mut Vec<u8>) {
+/// BODY and BODYSTRUCTURE, of the parts of a summary as it is stored. RFC 3501 §7.4.2. `None` when
+/// it is damaged; then `out` holds half of it.
+///
+/// Parts nest at most `mail::limits::MIME_DEPTH_MAX` deep.
+pub fn structure(
+    from: &mut Reader<'_>,
+    extended: bool,
+    charset: Charset,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let part = from.part()?;
     out.push(b'(');
-    if let PartBody::Multipart(parts) = &part.body {
-        for part in parts {
-            structure(part, extended, charset, out);
+    if let StoredBody::Multipart(count) = part.body {
+        for _ in 0..count {
+            structure(from, extended, charset, out)?;
         }
         out.push(b' ');
-        word(&part.subtype, out);
+        word(part.subtype, out);
         if extended {
             out.push(b' ');
-            parameters(&part.parameters, charset, out);
-            extension(part, charset, out);
+            parameters(part.parameters, charset, out);
+            extension(&part, charset, out);
         }
-        return out.push(b')');
+        out.push(b')');
+        return Some(());
     }
-    word(&part.media_type, out);
+    single_part(&part, charset, out);
+    if let StoredBody::Message(inner) = &part.body {
+        out.push(b' ');
+        envelope(inner, charset, out);
+        out.push(b' ');
+        structure(from, extended, charset, out)?;
+    }
+    if part.media_type == b"text" || matches!(part.body, StoredBody::Message(_)) {
+        let [.., lines] = part.extent;
+        out.push(b' ');
+        number(lines, out);
+    }
+    if extended {
+        out.push(b' ');
+        nstring(part.md5, charset, out);
+        extension(&part, charset, out);
+    }
+    out.push(b')');
+    Some(())
+}
+
+/// What every part that is no multipart begins with: `body-fields` and the types before them.
+fn single_part(part: &StoredPart<'_>, charset: Charset, out: &mut Vec<u8>) {
+    word(part.media_type, out);
     out.push(b' ');
-    word(&part.subtype, out);
+    word(part.subtype, out);
     out.push(b' ');
     if part.parameters.is_empty() && part.media_type == b"text" {
         // RFC 2045 §5.2: what a text without a charset is.
         out.extend_from_slice(b"(\"CHARSET\" \"US-ASCII\")");
     } else {
-        parameters(&part.parameters, charset, out);
+        parameters(part.parameters, charset, out);
     }
     out.push(b' ');
-    nstring(part.id.as_deref(), charset, out);
+    nstring(part.id, charset, out);
     out.push(b' ');
-    nstring(part.description.as_deref(), charset, out);
+    nstring(part.description, charset, out);
     out.push(b' ');
-    word(&part.encoding, out);
+    word(part.encoding, out);
     out.push(b' ');
     number(part.octets(), out);
-    if let PartBody::Message(inner, root) = &part.body {
-        out.push(b' ');
-        envelope(inner, charset, out);
-        out.push(b' ');
-        structure(root, extended, charset, out);
-    }
-    if part.media_type == b"text" || matches!(part.body, PartBody::Message(..)) {
-        out.push(b' ');
-        number(part.lines, out);
-    }
-    if extended {
-        out.push(b' ');
-        nstring(part.md5.as_deref(), charset, out);
-        extension(part, charset, out);
-    }
-    out.push(b')');
 }
 
+/// A name that has no case, in upper case.
 fn word(text: &[u8], out: &mut Vec<u8>) {
+    if text.iter().all(|b| b.is_ascii_alphanumeric() || b"-._+".contains(b)) {
+        out.push(b'"');
+        let start = out.len();
+        out.extend_from_slice(text);
+        out.get_mut(start..).unwrap_or_default().make_ascii_uppercase();
+        return out.push(b'"');
+    }
     header_text(&text.to_ascii_uppercase(), Charset::Ascii, out);
 }
 
-fn parameters(list: &[(Vec<u8>, Vec<u8>)], charset: Charset, out: &mut Vec<u8>) {
+fn parameters(list: StoredList<'_>, charset: Charset, out: &mut Vec<u8>) {
     if list.is_empty() {
         return out.extend_from_slice(b"NIL");
     }
-    out.push(b'(');
-    for (n, (name, value)) in list.iter().enumerate() {
-        if n > 0 {
-            out.push(b' ');
-        }
+    let mut before = b'(';
+    for (name, value) in list.pairs() {
+        out.push(before);
+        before = b' ';
         word(name, out);
         out.push(b' ');
         header_text(value, charset, out);
@@ -257,34 +294,32 @@ fn parameters(list: &[(Vec<u8>, Vec<u8>)], charset: Charset, out: &mut Vec<u8>) 
 }
 
 /// Disposition, language, location.
-fn extension(part: &Part, charset: Charset, out: &mut Vec<u8>) {
+fn extension(part: &StoredPart<'_>, charset: Charset, out: &mut Vec<u8>) {
     out.push(b' ');
-    match &part.disposition {
-        Some(disposition) => {
+    match part.disposition {
+        Some((kind, list)) => {
             out.push(b'(');
-            word(&disposition.kind, out);
+            word(kind, out);
             out.push(b' ');
-            parameters(&disposition.parameters, charset, out);
+            parameters(list, charset, out);
             out.push(b')');
         }
         None => out.extend_from_slice(b"NIL"),
     }
     out.push(b' ');
-    match part.language.as_slice() {
-        [] => out.extend_from_slice(b"NIL"),
-        tags => {
-            out.push(b'(');
-            for (n, tag) in tags.iter().enumerate() {
-                if n > 0 {
-                    out.push(b' ');
-                }
-                header_text(tag, charset, out);
-            }
-            out.push(b')');
+    if part.language.is_empty() {
+        out.extend_from_slice(b"NIL");
+    } else {
+        let mut before = b'(';
+        for tag in part.language.texts() {
+            out.push(before);
+            before = b' ';
+            header_text(tag, charset, out);
         }
+        out.push(b')');
     }
     out.push(b' ');
-    nstring(part.location.as_deref(), charset, out);
+    nstring(part.location, charset, out);
 }
 
 /// Ascending numbers as a set: `1:3,5`.
@@ -302,19 +337,21 @@ pub fn set(numbers: &[u32]) -> String {
 mod tests {
     use super::*;
     use mail::mime::summary_of;
+    use mail::stored;
 
     #[test]
     fn structures_and_envelopes_are_encoded() {
         let message = b"From: \"A \\\"q\\\" B\" <a@x.test>\r\nSubject: h\xc3\xa9\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhi\r\n--b\r\nContent-Type: image/png; name=x\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=\"x.png\"\r\n\r\nAAAA\r\n--b--\r\n";
-        let summary = summary_of(message);
+        let stored = summary_of(message).encode();
         let mut out = Vec::new();
-        structure(&summary.root, true, Charset::Ascii, &mut out);
+        structure(&mut stored::structure(&stored).unwrap(), true, Charset::Ascii, &mut out)
+            .unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "((\"TEXT\" \"PLAIN\" (\"CHARSET\" \"US-ASCII\") NIL NIL \"7BIT\" 2 0 NIL NIL NIL NIL)(\"IMAGE\" \"PNG\" (\"NAME\" \"x\") NIL NIL \"BASE64\" 4 NIL (\"ATTACHMENT\" (\"FILENAME\" \"x.png\")) NIL NIL) \"MIXED\" (\"BOUNDARY\" \"b\") NIL NIL NIL)"
         );
         let mut out = Vec::new();
-        envelope(&summary.envelope, Charset::Ascii, &mut out);
+        envelope(&stored::envelope(&stored).unwrap(), Charset::Ascii, &mut out);
         let a = "((\"A \\\"q\\\" B\" NIL \"a\" \"x.test\"))";
         assert_eq!(
             String::from_utf8(out).unwrap(),

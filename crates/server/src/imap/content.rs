@@ -5,7 +5,6 @@ use super::fetch::cut;
 use ::store::StoreError;
 use mail::Entry;
 use mail::mime::{Part, preview, text};
-use mail::summary::Summary;
 use protocol::imap::command::Section;
 use protocol::imap::response;
 
@@ -21,10 +20,10 @@ impl Context {
         &self,
         section: &Section,
         entry: &Entry,
-        summary: &Summary,
+        root: &Part,
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let content = self.decoded(section, entry, &summary.root)?;
+        let content = self.decoded(section, entry, root)?;
         out.extend_from_slice(section.label.as_bytes());
         if let Some((first, _)) = section.partial {
             out.extend_from_slice(format!("<{first}>").as_bytes());
@@ -47,10 +46,10 @@ impl Context {
         &self,
         section: &Section,
         entry: &Entry,
-        summary: &Summary,
+        root: &Part,
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let octets = self.decoded(section, entry, &summary.root)?.map_or(0, |c| c.len());
+        let octets = self.decoded(section, entry, root)?.map_or(0, |c| c.len());
         out.extend_from_slice(format!("{} {octets}", section.label).as_bytes());
         Ok(())
     }
@@ -74,12 +73,12 @@ impl Context {
     pub(super) fn preview(
         &self,
         entry: &Entry,
-        summary: &Summary,
+        root: &Part,
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
         out.extend_from_slice(b"PREVIEW ");
         let mut shown = String::new();
-        if let Some(part) = preview::part(&summary.root) {
+        if let Some(part) = preview::part(root) {
             let end = part.end.min(part.body_start + PREVIEW_OCTETS);
             let body = self.shared.store.content(entry.content, part.body_start..end)?;
             shown = preview::preview(&text::text_of(part, &body), part.subtype == b"html");

@@ -5,6 +5,7 @@ use super::{Context, Done, email_id, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, ContentRow, StoreError};
 use mail::mime::{Part, PartBody, header_of};
+use mail::stored;
 use mail::summary::{Parser, Summary};
 use mail::{ContentId, Entry, Flag, FlagBits, ModSeq, Rights, Uid, header};
 use protocol::imap::command::{Fetch, Item, Section, SectionText};
@@ -16,8 +17,8 @@ use std::ops::Range;
 const PIECE: u64 = 256 * 1024;
 /// Messages that are looked at ahead.
 const CHUNK: usize = 256;
-/// Octets in which the header of nearly every message ends.
-const HEADER_OCTETS_LIKELY: u64 = 8 * 1024;
+/// Octets in which the header of most messages ends, and of nearly every one.
+const HEADER_OCTETS_LIKELY: [u64; 2] = [1024, 16 * 1024];
 
 impl Context {
     pub(super) async fn fetch(&mut self, fetch: Fetch, out: &mut Output<'_>) -> Done {
@@ -110,12 +111,13 @@ impl Context {
         message: &Message,
         out: &mut Output<'_>,
     ) -> Result<bool, StoreError> {
-        let Message { row, summary, newly_seen } = message;
+        let Message { row, known, newly_seen } = message;
         let made;
-        let summary = match summary {
-            Some(summary) => summary,
+        let Known { stored, root } = match known {
+            Some(known) => known,
             None => {
-                made = self.summary(entry)?;
+                let summary = self.summary(entry)?;
+                made = Known { stored: summary.encode().into(), root: summary.root };
                 &made
             }
         };
@@ -134,23 +136,28 @@ impl Context {
             first = false;
             match item {
                 Item::Section(section) => {
-                    if !self.section(section, entry, row.as_ref(), &summary.root, out).await? {
+                    if !self.section(section, entry, row.as_ref(), root, out).await? {
                         return Ok(false);
                     }
                 }
-                Item::Binary(section) => self.binary(section, entry, summary, out.buffer())?,
+                Item::Binary(section) => self.binary(section, entry, root, out.buffer())?,
                 Item::BinarySize(section) => {
-                    self.binary_size(section, entry, summary, out.buffer())?;
+                    self.binary_size(section, entry, root, out.buffer())?;
                 }
-                Item::Preview(_) => self.preview(entry, summary, out.buffer())?,
-                item => self.simple_item(item, entry, summary, out.buffer()),
+                Item::Preview(_) => self.preview(entry, root, out.buffer())?,
+                Item::Envelope | Item::Body | Item::BodyStructure => {
+                    self.stored_item(item, stored, out.buffer()).ok_or_else(|| {
+                        StoreError::Corrupt(format!("the summary of {}", entry.content))
+                    })?;
+                }
+                item => self.simple_item(item, entry, out.buffer()),
             }
         }
         out.buffer().extend_from_slice(b")\r\n");
         Ok(out.relieve().await.is_ok())
     }
 
-    fn simple_item(&self, item: &Item, entry: &Entry, summary: &Summary, out: &mut Vec<u8>) {
+    fn simple_item(&self, item: &Item, entry: &Entry, out: &mut Vec<u8>) {
         match item {
             Item::Flags => {
                 out.extend_from_slice(b"FLAGS ");
@@ -185,19 +192,27 @@ impl Context {
                 response::number(entry.modseq.0, out);
                 out.push(b')');
             }
+            _ => {}
+        }
+    }
+
+    /// Items that are shown from the stored summary. `None` when it is damaged.
+    fn stored_item(&self, item: &Item, stored: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        let charset = self.enabled.charset();
+        match item {
             Item::Envelope => {
                 out.extend_from_slice(b"ENVELOPE ");
-                response::envelope(&summary.envelope, self.enabled.charset(), out);
+                response::envelope(&stored::envelope(stored)?, charset, out);
+                Some(())
             }
             Item::Body => {
                 out.extend_from_slice(b"BODY ");
-                response::structure(&summary.root, false, self.enabled.charset(), out);
+                response::structure(&mut stored::structure(stored)?, false, charset, out)
             }
-            Item::BodyStructure => {
+            _ => {
                 out.extend_from_slice(b"BODYSTRUCTURE ");
-                response::structure(&summary.root, true, self.enabled.charset(), out);
+                response::structure(&mut stored::structure(stored)?, true, charset, out)
             }
-            _ => {}
         }
     }
 
@@ -205,36 +220,51 @@ impl Context {
     fn look_ahead(&self, chunk: &[(u32, Entry)], needs: Needs) -> Result<Vec<Message>, StoreError> {
         let ids: Vec<ContentId> = chunk.iter().map(|(_, entry)| entry.content).collect();
         if needs == Needs::Listing {
-            let summary = Some(Summary::default());
-            let message = Message { row: None, summary, newly_seen: false };
-            return Ok(vec![message; ids.len()]);
+            let message =
+                || Message { row: None, known: Some(Known::default()), newly_seen: false };
+            return Ok(ids.iter().map(|_| message()).collect());
         }
-        let stored = needs >= Needs::Envelope;
+        let stored = needs >= Needs::Stored;
         let mut kept = self.shared.store.kept(&ids, stored)?;
         kept.summaries.resize(ids.len(), None);
         let message = |(row, stored): (_, Option<Box<[u8]>>)| {
-            let summary = match needs {
-                Needs::Both => stored.and_then(|stored| Summary::decode(&stored)),
-                Needs::Structure => stored.and_then(|stored| Summary::decode_structure(&stored)),
-                Needs::Envelope => stored.and_then(|stored| Summary::decode_envelope(&stored)),
-                Needs::Listing | Needs::Octets => Some(Summary::default()),
+            let known = match needs {
+                Needs::Tree => stored.and_then(|stored| {
+                    let root = Summary::decode_structure(&stored)?.root;
+                    Some(Known { stored, root })
+                }),
+                Needs::Stored => stored
+                    .filter(|stored| stored::structure(stored).is_some())
+                    .map(|stored| Known { stored, root: Part::default() }),
+                Needs::Listing | Needs::Octets => Some(Known::default()),
             };
-            Message { row, summary, newly_seen: false }
+            Message { row, known, newly_seen: false }
         };
         Ok(kept.rows.into_iter().zip(kept.summaries).map(message).collect())
     }
 
-    /// The header of a message, with the empty line.
-    fn own_header(&self, entry: &Entry) -> Result<Vec<u8>, StoreError> {
-        let (id, size) = (entry.content, u64::from(entry.size));
-        let mut start = self.shared.store.content(id, 0..size.min(HEADER_OCTETS_LIKELY))?;
-        let likely = header_of(&start).len();
-        if likely == start.len() && size > HEADER_OCTETS_LIKELY {
-            let end = self.summary(entry)?.root.body_start;
-            return self.shared.store.content(id, 0..end);
+    /// Appends the header of a message, with the empty line.
+    fn own_header(
+        &self,
+        entry: &Entry,
+        row: &ContentRow,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let (store, size) = (&self.shared.store, u64::from(entry.size));
+        let start = out.len();
+        let mut have = 0;
+        for likely in HEADER_OCTETS_LIKELY {
+            let more = have..likely.min(size);
+            have = more.end;
+            store.octets(row, more, out)?;
+            let header = header_of(out.get(start..).unwrap_or_default()).len();
+            if header < have as usize || have == size {
+                out.truncate(start + header);
+                return Ok(());
+            }
         }
-        start.truncate(likely);
-        Ok(start)
+        let end = self.summary(entry)?.root.body_start;
+        store.octets(row, have.min(end)..end, out)
     }
 
     /// Envelope and structure as kept at delivery, or made anew.
@@ -266,8 +296,10 @@ impl Context {
             out.buffer().extend_from_slice(format!("<{first}>").as_bytes());
         }
         let store = &self.shared.store;
+        let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
         if section.is_header() {
-            let header = self.own_header(entry)?;
+            let mut header = Vec::with_capacity(2048);
+            self.own_header(entry, row, &mut header)?;
             let chosen = match &section.text {
                 SectionText::HeaderFields(names, not) => chosen_fields(&header, names, *not),
                 _ => header,
@@ -284,7 +316,6 @@ impl Context {
             whole(&chosen, section.partial, out.buffer());
             return Ok(true);
         }
-        let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
         let (mut at, to) = cut(&range, section.partial);
         response::literal(to - at, out.buffer());
         let first = at;
@@ -350,43 +381,43 @@ enum Needs {
     Listing,
     /// Where its bytes are.
     Octets,
-    /// Its envelope.
-    Envelope,
-    /// Its structure.
-    Structure,
-    /// Both.
-    Both,
+    /// Its summary as it is stored.
+    Stored,
+    /// The summary and the tree of its parts.
+    Tree,
 }
 
 impl Needs {
     fn of(items: &[Item]) -> Needs {
         let one = |item: &Item| match item {
-            Item::Body | Item::BodyStructure | Item::Preview(_) => Needs::Structure,
+            Item::Envelope | Item::Body | Item::BodyStructure => Needs::Stored,
             Item::Binary(section) | Item::BinarySize(section) if section.path.is_empty() => {
                 Needs::Octets
             }
-            Item::Binary(_) | Item::BinarySize(_) => Needs::Structure,
             Item::Section(section) if section.is_header() || section.is_all() => Needs::Octets,
-            Item::Section(_) => Needs::Structure,
-            Item::Envelope => Needs::Envelope,
+            Item::Section(_) | Item::Binary(_) | Item::BinarySize(_) | Item::Preview(_) => {
+                Needs::Tree
+            }
             _ => Needs::Listing,
         };
-        let both = |a: Needs, b: Needs| match (a.min(b), a.max(b)) {
-            (Needs::Envelope, Needs::Structure) => Needs::Both,
-            (_, more) => more,
-        };
-        items.iter().map(one).fold(Needs::Listing, both)
+        items.iter().map(one).max().unwrap_or(Needs::Listing)
     }
 }
 
 /// What was found of a message ahead of its turn.
-#[derive(Clone)]
 struct Message {
     row: Option<ContentRow>,
     /// As far as it is needed; `None`: it has to be made anew.
-    summary: Option<Summary>,
+    known: Option<Known>,
     /// This FETCH set its `\Seen`.
     newly_seen: bool,
+}
+
+/// What is kept about a message beside its bytes.
+#[derive(Default)]
+struct Known {
+    stored: Box<[u8]>,
+    root: Part,
 }
 
 /// A literal of octets that are at hand.
