@@ -91,6 +91,7 @@ pub fn smtp_session(data: &[u8]) {
         starttls: kind & 1 == 1,
         login: kind & 2 == 2,
         plaintext_auth: kind & 4 == 4,
+        lmtp: kind & 8 == 8,
     };
     same_in_any_split(octets, |split| {
         let session = smtp::Session::new(offer.clone(), Security::Clear);

@@ -18,7 +18,7 @@ cleanup() { kill %1 2>/dev/null; [ -d "$work/postfix" ] && postfix -c "$work/pos
 trap cleanup EXIT
 
 echo secret | p setup --yes --listen 127.0.0.1 --port-base $B --hostname localhost \
-  --set auth.hash_memory_kib=1024 --set 'relay.retry_seconds=[1]' --password-stdin alice@here.test >/dev/null || exit 1
+  --set auth.hash_memory_kib=1024 --set 'relay.retry_seconds=[1]' --set "listen.lmtp=['$work/lmtp','127.0.0.1:$((B+24))']" --password-stdin alice@here.test >/dev/null || exit 1
 "$postrider" --root "$work/r" serve >"$work/serve.out" 2>"$work/serve.log" &
 for _ in $(seq 100); do grep -q '^ready' "$work/serve.out" && break; sleep 0.05; done
 grep -q "^ready" "$work/serve.out" || { cat "$work/serve.log"; echo "0 passed, 1 failed"; exit 1; }
@@ -36,6 +36,8 @@ check "curl pop3 STLS lists" bash -c "curl -sS --ssl-reqd --cacert $ca --user bo
 check "swaks STARTTLS AUTH PLAIN" swaks --server 127.0.0.1:$submission --tls --auth PLAIN --auth-user alice@here.test --auth-password secret --from alice@here.test --to bob@here.test
 check "swaks AUTH LOGIN" swaks --server 127.0.0.1:$submission --tls --auth LOGIN --auth-user alice@here.test --auth-password secret --from alice@here.test --to bob@here.test
 check "swaks implicit TLS" swaks --server 127.0.0.1:$submissions --tlsc --auth PLAIN --auth-user alice@here.test --auth-password secret --from alice@here.test --to bob@here.test
+check "swaks LMTP over TCP" swaks --protocol LMTP --server 127.0.0.1:$((B+24)) --from x@else.test --to bob@here.test,alice@here.test
+check "swaks LMTP over a UNIX socket, STARTTLS" swaks --protocol LMTP --tls --socket "$work/lmtp" --from x@else.test --to bob@here.test
 check "swaks pipelined from a stranger" swaks --server 127.0.0.1:$smtp --pipeline --from x@else.test --to bob@here.test
 check "python smtplib, imaplib, poplib" python3 "$here/clients.py" "$ca" $submission $imaps $pop3s
 
@@ -145,7 +147,7 @@ virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:$(id -u nobody)
 virtual_gid_maps = static:$(id -g nobody)
 virtual_minimum_uid = 1
-transport_maps = inline:{here.test=smtp:[127.0.0.1]:$smtp}
+transport_maps = inline:{ {here.test=smtp:[127.0.0.1]:$smtp}, {lm.test=lmtp:unix:$work/lmtp} }
 mynetworks = 127.0.0.0/8
 smtp_tls_security_level = encrypt
 smtpd_tls_security_level = encrypt
@@ -160,6 +162,12 @@ CF
   check "Postfix sends to us under STARTTLS" bash -c "sleep 1; printf 'Subject: by postfix\n\nhi\n' | sendmail -C $work/postfix -f pf@peer.test bob@here.test"
   arrived() { curl -sS --cacert "$ca" --user bob@here.test:secret "imaps://localhost:$imaps/INBOX?SUBJECT%20postfix" 2>/dev/null | grep -q 'SEARCH [0-9]'; }
   check "the message from Postfix is in the INBOX" waits 100 arrived
+  p domain add lm.test >/dev/null; echo secret | p account add carol@lm.test --password-stdin >/dev/null
+  echo secret | p account add dora@lm.test --password-stdin >/dev/null
+  printf 'Subject: by lmtp\n\nhi\n' | sendmail -C "$work/postfix" -f pf@peer.test carol@lm.test nobody@lm.test dora@lm.test
+  has() { curl -sS --cacert "$ca" --user "$1":secret "imaps://localhost:$imaps/INBOX?SUBJECT%20lmtp" 2>/dev/null | grep -q 'SEARCH 1'; }
+  three() { has carol@lm.test && has dora@lm.test && grep -q 'nobody@lm.test.*status=bounced.*5.1.1' "$work/pf.log"; }
+  check "Postfix's lmtp client: two delivered, one refused" waits 100 three
   check "we relay to Postfix under STARTTLS" curl -sS --cacert "$ca" --user alice@here.test:secret --mail-from alice@here.test --mail-rcpt dave@peer.test -T "$work/m.eml" smtps://localhost:$submissions
   delivered() { grep -rqs 'by curl' "$work/pfmail"; }
   cp "$work/pf.log" "$work/out" 2>/dev/null

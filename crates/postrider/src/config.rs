@@ -50,12 +50,14 @@ pub struct Listen {
     pub addresses: Vec<IpAddr>,
     /// Added to every standard port.
     pub port_base: u16,
+    /// Where LMTP is spoken: `address:port`, or the path of a UNIX socket.
+    pub lmtp: Vec<String>,
 }
 
 impl Default for Listen {
     fn default() -> Listen {
         let any = [IpAddr::from([0u8; 4]), IpAddr::from([0u16; 8])];
-        Listen { addresses: any.to_vec(), port_base: 0 }
+        Listen { addresses: any.to_vec(), port_base: 0, lmtp: Vec::new() }
     }
 }
 

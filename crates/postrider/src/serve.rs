@@ -89,7 +89,7 @@ pub async fn serve(
     tls.bind_logins(config.auth.channel_binding);
     let tls = Arc::new(tls);
     let world = world(&config)?;
-    let adopted = bound.into_iter().map(|(service, socket)| Ok((service, net::adopt(socket)?)));
+    let adopted = bound.into_iter().map(|(service, socket)| Ok((service, socket.adopt()?)));
     let listeners: std::io::Result<Listeners> = adopted.collect();
     let listeners = listeners.map_err(|error| fail(exit::SOFTWARE, error.to_string()))?;
     let (store, directory) = open(root, &config)?;
@@ -163,14 +163,40 @@ fn owner_of(address: SocketAddr) -> String {
 
 type Listeners = Vec<(Service, Box<dyn Listener>)>;
 
+/// A socket that listens already.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP
+    Tcp(std::net::TcpListener),
+    /// A UNIX socket.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Socket {
+    fn adopt(self) -> std::io::Result<Box<dyn Listener>> {
+        match self {
+            Socket::Tcp(socket) => net::adopt(socket),
+            Socket::Unix(socket) => net::adopt_unix(socket),
+        }
+    }
+}
+
 /// Sockets that listen already.
-pub type Bound = Vec<(Service, std::net::TcpListener)>;
+pub type Bound = Vec<(Service, Socket)>;
+
+/// `[listen] lmtp`: an address and port, or else the path of a socket.
+fn bind_lmtp(on: &str) -> std::io::Result<Socket> {
+    match on.parse() {
+        Ok(address) => net::bind(address).map(Socket::Tcp),
+        Err(_) => net::bind_unix(Path::new(on)).map(Socket::Unix),
+    }
+}
 
 /// Binds every port. The error names who has one that is taken.
 pub fn bind(config: &Config) -> Result<Bound, Failure> {
     let mut bound = Vec::new();
     for ip in &config.listen.addresses {
-        for service in Service::ALL {
+        for service in Service::ALL.into_iter().filter(|service| *service != Service::Lmtp) {
             let address = SocketAddr::new(*ip, config.listen.port_base + service.port());
             let socket = net::bind(address).map_err(|error| {
                 let hint = match error.kind() {
@@ -182,8 +208,14 @@ pub fn bind(config: &Config) -> Result<Bound, Failure> {
                 };
                 fail(exit::UNAVAILABLE, format!("{} on {address}: {error}{hint}", service.name()))
             })?;
-            bound.push((service, socket));
+            bound.push((service, Socket::Tcp(socket)));
         }
+    }
+    for on in &config.listen.lmtp {
+        let socket = bind_lmtp(on);
+        let socket =
+            socket.map_err(|error| fail(exit::UNAVAILABLE, format!("lmtp on {on}: {error}")))?;
+        bound.push((Service::Lmtp, socket));
     }
     Ok(bound)
 }

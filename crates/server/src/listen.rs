@@ -31,11 +31,13 @@ pub enum Service {
     Pop3,
     /// 995
     Pop3s,
+    /// LMTP, which has no port of its own: 24 is its name at IANA. RFC 2033.
+    Lmtp,
 }
 
 impl Service {
     /// All of them.
-    pub const ALL: [Service; 7] = [
+    pub const ALL: [Service; 8] = [
         Service::Smtp,
         Service::Submission,
         Service::Submissions,
@@ -43,6 +45,7 @@ impl Service {
         Service::Imaps,
         Service::Pop3,
         Service::Pop3s,
+        Service::Lmtp,
     ];
 
     /// Its standard port.
@@ -55,6 +58,7 @@ impl Service {
             Service::Imaps => 993,
             Service::Pop3 => 110,
             Service::Pop3s => 995,
+            Service::Lmtp => 24,
         }
     }
 
@@ -68,7 +72,13 @@ impl Service {
             Service::Imaps => "imaps",
             Service::Pop3 => "pop3",
             Service::Pop3s => "pop3s",
+            Service::Lmtp => "lmtp",
         }
+    }
+
+    /// Mail comes in from other servers: no login, and no ban for a failed one (users.md S-21).
+    pub fn takes_mail(self) -> bool {
+        matches!(self, Service::Smtp | Service::Lmtp)
     }
 
     /// TLS begins with the first octet. RFC 8314 §3.
@@ -158,7 +168,7 @@ impl Accepting {
 
     fn session(&self, sessions: &mut JoinSet<()>, stream: BoxStream, peer: SocketAddr) {
         let now = self.shared.world.clock.monotonic();
-        if self.service != Service::Smtp && self.shared.guard.is_banned(peer.ip(), now) {
+        if !self.service.takes_mail() && self.shared.guard.is_banned(peer.ip(), now) {
             tracing::info!(service = self.service.name(), %peer, "banned");
             sessions.spawn(turn_away(stream, self.service));
             return;
@@ -195,7 +205,9 @@ pub(crate) async fn is_down(shutdown: &mut watch::Receiver<bool>) {
 async fn turn_away(mut stream: BoxStream, service: Service) {
     let mut line = Vec::new();
     match service {
-        Service::Smtp | Service::Submission => reply::TOO_MANY_CONNECTIONS.encode(&mut line),
+        Service::Smtp | Service::Submission | Service::Lmtp => {
+            reply::TOO_MANY_CONNECTIONS.encode(&mut line)
+        }
         Service::Imap => line.extend_from_slice(b"* BYE [UNAVAILABLE] Too many connections\r\n"),
         Service::Pop3 => line.extend_from_slice(b"-ERR [SYS/TEMP] Too many connections\r\n"),
         Service::Submissions | Service::Imaps | Service::Pop3s => {}
@@ -222,7 +234,7 @@ async fn serve(
     }
     let accepted = Accepted { service, peer, tls: facts };
     Ok(match service {
-        Service::Smtp | Service::Submission | Service::Submissions => {
+        Service::Smtp | Service::Submission | Service::Submissions | Service::Lmtp => {
             let (mut machine, mut handler) = smtp::session(shared, accepted);
             drive(stream, &mut machine, &mut handler, Some(tls), shutdown).await
         }

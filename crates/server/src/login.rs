@@ -33,7 +33,7 @@ pub(crate) fn security(tls: Option<&TlsFacts>) -> Security {
 
 fn wanted(service: Service) -> Use {
     match service {
-        Service::Smtp | Service::Submission | Service::Submissions => Use::Send,
+        Service::Smtp | Service::Lmtp | Service::Submission | Service::Submissions => Use::Send,
         Service::Imap | Service::Imaps | Service::Pop3 | Service::Pop3s => Use::Read,
     }
 }

@@ -4,9 +4,10 @@ use crate::BoxFuture;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 /// A connection, in clear or under TLS.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -99,6 +100,42 @@ impl Listener for TcpListener {
     }
     fn local_addr(&self) -> io::Result<SocketAddr> {
         TcpListener::local_addr(self)
+    }
+}
+
+/// Binds a listening UNIX socket, in place of one that a server left behind. Whoever may enter its
+/// folder may connect.
+pub fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+    if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        std::fs::remove_file(path)?;
+    }
+    let bound = std::os::unix::net::UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    bound.set_nonblocking(true)?;
+    Ok(bound)
+}
+
+/// Makes a bound UNIX socket a listener of the running runtime.
+pub fn adopt_unix(bound: std::os::unix::net::UnixListener) -> io::Result<Box<dyn Listener>> {
+    Ok(Box::new(UnixListener::from_std(bound)?))
+}
+
+/// Who connects to a UNIX socket is on this machine, and has no address.
+const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+impl Listener for UnixListener {
+    fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr, SocketAddr)>> {
+        Box::pin(async move {
+            let (stream, _) = UnixListener::accept(self).await?;
+            Ok((Box::new(stream) as BoxStream, LOCAL, LOCAL))
+        })
+    }
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(LOCAL)
     }
 }
 

@@ -12,6 +12,8 @@ pub enum Command {
     Ehlo(String),
     /// HELO and the client's name.
     Helo(String),
+    /// LHLO and the client's name. RFC 2033 §4.1.
+    Lhlo(String),
     /// MAIL
     Mail(Mail),
     /// RCPT
@@ -81,6 +83,7 @@ impl Command {
         match verb.to_ascii_uppercase().as_str() {
             "EHLO" => name(rest).map(Command::Ehlo),
             "HELO" => name(rest).map(Command::Helo),
+            "LHLO" => name(rest).map(Command::Lhlo),
             "MAIL" => mail(after(rest, "FROM:")?).map(Command::Mail),
             "RCPT" => rcpt(after(rest, "TO:")?).map(Command::Rcpt),
             "DATA" => alone(rest, Command::Data),

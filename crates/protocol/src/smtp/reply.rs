@@ -121,6 +121,12 @@ replies! {
     BAD_SEQUENCE = 503, "5.5.1", "Not now";
     /// EHLO is missing. RFC 5321 §4.1.4.
     HELLO_FIRST = 503, "5.5.1", "Say EHLO first";
+    /// LHLO is missing. RFC 2033 §4.1.
+    LHLO_FIRST = 503, "5.5.1", "Say LHLO first";
+    /// EHLO or HELO where LMTP is spoken. RFC 2033 §4.1.
+    SPEAK_LMTP = 500, "5.5.1", "This is LMTP: say LHLO";
+    /// LHLO where SMTP is spoken.
+    SPEAK_SMTP = 500, "5.5.1", "This is SMTP: say EHLO";
     /// MAIL is missing.
     MAIL_FIRST = 503, "5.5.1", "Say MAIL first";
     /// No recipient was accepted.

@@ -52,7 +52,14 @@ impl Context {
         if !extended {
             return "SMTP".to_owned();
         }
-        let mut name = if utf8 { "UTF8SMTP" } else { "ESMTP" }.to_owned();
+        let lmtp = self.accepted.service == crate::listen::Service::Lmtp;
+        let name = match (lmtp, utf8) {
+            (false, false) => "ESMTP",
+            (false, true) => "UTF8SMTP",
+            (true, false) => "LMTP",
+            (true, true) => "UTF8LMTP",
+        };
+        let mut name = name.to_owned();
         if self.accepted.tls.is_some() {
             name.push('S');
         }

@@ -39,8 +39,9 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         size_max: settings.message_octets_max,
         recipients_max: settings.recipients_max,
         starttls: !accepted.service.implicit_tls(),
-        login: accepted.service != Service::Smtp,
+        login: !accepted.service.takes_mail(),
         plaintext_auth: settings.plaintext_auth,
+        lmtp: accepted.service == Service::Lmtp,
     };
     let machine = Session::new(offer, security(accepted.tls.as_ref()));
     let context = Context {

@@ -39,7 +39,7 @@ impl Session {
         let too_big = self.octets.saturating_add(size) > self.most();
         if self.chunks.is_some() {
             if too_big {
-                self.discard(size, reply::TOO_BIG);
+                self.discard(size, last, reply::TOO_BIG);
                 return None;
             }
             self.phase = Phase::Chunk { left: size, last };
@@ -47,11 +47,11 @@ impl Session {
         }
         match self.complete_envelope() {
             Err(refusal) => {
-                self.discard(size, refusal);
+                self.discard(size, last, refusal);
                 None
             }
             Ok(_) if too_big => {
-                self.discard(size, reply::TOO_BIG);
+                self.discard(size, last, reply::TOO_BIG);
                 None
             }
             Ok((hello, envelope)) => {
@@ -62,21 +62,33 @@ impl Session {
     }
 
     /// A chunk nobody wants has to be read all the same. RFC 3030 §2.
-    pub(super) fn discard(&mut self, size: u64, reply: Reply) {
+    pub(super) fn discard(&mut self, size: u64, last: bool, reply: Reply) {
         if size > self.most() {
             return self.close_with(&reply::TOO_BIG);
         }
-        self.phase = Phase::Discard { left: size, reply };
+        // Only the last chunk of a message that began is answered for each recipient.
+        let times = if last { self.replies_to_message() } else { 1 };
+        self.phase = Phase::Discard { left: size, reply, times };
     }
 
     /// The transaction ends without a message.
     pub(super) fn reset(&mut self, reply: Reply) -> Option<Step<Question>> {
+        self.reset_saying(reply, 1)
+    }
+
+    /// A message that was sent to its end is refused: each recipient's reply says so.
+    fn refuse_message(&mut self, reply: Reply) -> Option<Step<Question>> {
+        let replies = self.replies_to_message();
+        self.reset_saying(reply, replies)
+    }
+
+    fn reset_saying(&mut self, reply: Reply, times: usize) -> Option<Step<Question>> {
         self.envelope = None;
         self.octets = 0;
         if self.chunks.take().is_some() {
-            return Some(self.ask(Pending::Abort(reply), Question::Abort));
+            return Some(self.ask(Pending::Abort(reply, times), Question::Abort));
         }
-        self.say(&reply);
+        self.say_times(&reply, times);
         None
     }
 
@@ -97,14 +109,13 @@ impl Session {
             self.phase = Phase::Command;
             if tainted {
                 self.going_down = true;
-                self.envelope = None;
-                return Some(self.ask(Pending::Abort(reply::BARE_IN_MESSAGE), Question::Abort));
+                self.chunks = Some(BareCheck::default());
+                return self.refuse_message(reply::BARE_IN_MESSAGE);
             }
             if too_big {
                 self.chunks = Some(BareCheck::default());
-                return self.reset(reply::TOO_BIG);
+                return self.refuse_message(reply::TOO_BIG);
             }
-            self.phase = Phase::Asking(Pending::End);
             // The last octets first; `next` comes back for the question.
             self.phase = Phase::Chunk { left: 0, last: true };
             self.chunks = Some(BareCheck::default());
@@ -151,21 +162,21 @@ impl Session {
         });
         if tainted && strict {
             self.going_down = true;
-            return self.reset(reply::BARE_IN_MESSAGE);
+            return self.refuse_message(reply::BARE_IN_MESSAGE);
         }
         Some(self.ask(Pending::End, Question::End))
     }
 
     pub(super) fn discard_octets(&mut self) -> Option<Step<Question>> {
-        let Phase::Discard { left, reply } = &mut self.phase else { return None };
+        let Phase::Discard { left, reply, times } = &mut self.phase else { return None };
         let used = self.input.rest().len().min(usize::try_from(*left).unwrap_or(usize::MAX));
         *left -= used as u64;
         self.input.consume(used);
         if *left > 0 {
             return Some(Step::Read);
         }
-        let reply = reply.clone();
+        let (reply, times) = (reply.clone(), *times);
         self.phase = Phase::Command;
-        self.reset(reply)
+        self.reset_saying(reply, times)
     }
 }

@@ -1,4 +1,4 @@
-//! The server's side of an SMTP session, without I/O. RFC 5321 §3, §4.1.4.
+//! The server's side of an SMTP or LMTP session, without I/O. RFC 5321 §3, §4.1.4, RFC 2033.
 //!
 //! Invariants: a machine that asks consumes no input; a recipient is in the envelope only once it
 //! was accepted; after STARTTLS nothing of before is remembered; a message with a bare CR, LF or
@@ -30,6 +30,8 @@ pub struct Offer {
     pub login: bool,
     /// Passwords are taken without TLS.
     pub plaintext_auth: bool,
+    /// LMTP is spoken: LHLO, and a reply for each recipient. RFC 2033.
+    pub lmtp: bool,
 }
 
 /// The envelope of a message. RFC 5321 §2.3.1.
@@ -95,6 +97,7 @@ enum Phase {
     Discard {
         left: u64,
         reply: Reply,
+        times: usize,
     },
     Asking(Pending),
     Tls,
@@ -109,9 +112,13 @@ enum Pending {
     Recipient(Rcpt),
     Verify,
     BeginData,
-    BeginChunk { size: u64, last: bool },
+    BeginChunk {
+        size: u64,
+        last: bool,
+    },
     End,
-    Abort(Reply),
+    /// The reply, and how often it is said.
+    Abort(Reply, usize),
 }
 
 /// A session.
@@ -150,7 +157,8 @@ impl Session {
             going_down: false,
             offer,
         };
-        let text = format!("220 {} ESMTP Postrider\r\n", session.offer.hostname);
+        let spoken = if session.offer.lmtp { "LMTP" } else { "ESMTP" };
+        let text = format!("220 {} {spoken} Postrider\r\n", session.offer.hostname);
         session.output.extend_from_slice(text.as_bytes());
         session
     }
@@ -168,6 +176,21 @@ impl Session {
         }
     }
 
+    /// The reply, once for each recipient who waits for one; it is one mistake at most.
+    fn say_times(&mut self, reply: &Reply, times: usize) {
+        (1..times).for_each(|_| reply.encode(&mut self.output));
+        self.say(reply);
+    }
+
+    /// How many replies a whole message gets: in LMTP one for each recipient that was accepted, as
+    /// often as it was named. RFC 2033 §4.2, §4.3.
+    fn replies_to_message(&self) -> usize {
+        match &self.envelope {
+            Some(envelope) if self.offer.lmtp => envelope.recipients.len().max(1),
+            _ => 1,
+        }
+    }
+
     fn close_with(&mut self, reply: &Reply) {
         reply.encode(&mut self.output);
         self.phase = Phase::Closing;
@@ -175,6 +198,10 @@ impl Session {
 
     fn bare(&self) -> Bare {
         if self.authenticated { Bare::Repair } else { Bare::Refuse }
+    }
+
+    fn hello_first(&self) -> Reply {
+        if self.offer.lmtp { reply::LHLO_FIRST } else { reply::HELLO_FIRST }
     }
 
     /// Octets of the largest message. RFC 1870 §4: a limit of 0 is none.
@@ -202,7 +229,9 @@ impl Session {
 
     fn obey(&mut self, command: Command) -> Option<Step<Question>> {
         match command {
-            Command::Ehlo(name) => self.greet(name, true),
+            Command::Ehlo(_) | Command::Helo(_) if self.offer.lmtp => self.say(&reply::SPEAK_LMTP),
+            Command::Lhlo(_) if !self.offer.lmtp => self.say(&reply::SPEAK_SMTP),
+            Command::Ehlo(name) | Command::Lhlo(name) => self.greet(name, true),
             Command::Helo(name) => self.greet(name, false),
             Command::Mail(mail) => return self.mail(mail),
             Command::Rcpt(rcpt) => return self.rcpt(rcpt),
@@ -240,6 +269,8 @@ impl Session {
             ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"];
         lines.push(format!("SIZE {}", self.offer.size_max));
         lines.extend(fixed.map(str::to_owned));
+        // RFC 9422.
+        lines.push(format!("LIMITS RCPTMAX={}", self.offer.recipients_max));
         if self.offer.starttls && !self.security.is_tls() {
             lines.push("STARTTLS".to_owned());
         }
@@ -262,7 +293,7 @@ impl Session {
     fn auth(&mut self, mechanism: &str, initial: Option<String>) -> Option<Step<Question>> {
         let refusal = match () {
             () if !self.offer.login => Some(reply::AUTH_ELSEWHERE),
-            () if self.hello.is_none() => Some(reply::HELLO_FIRST),
+            () if self.hello.is_none() => Some(self.hello_first()),
             () if self.authenticated || self.envelope.is_some() => Some(reply::BAD_SEQUENCE),
             () if !self.may_login() => Some(reply::TLS_FIRST),
             () => None,
@@ -314,7 +345,7 @@ impl Session {
 
     fn mail(&mut self, mail: Mail) -> Option<Step<Question>> {
         let refusal = match () {
-            () if self.hello.is_none() => Some(reply::HELLO_FIRST),
+            () if self.hello.is_none() => Some(self.hello_first()),
             () if self.offer.login && !self.authenticated => Some(reply::LOGIN_FIRST),
             () if self.envelope.is_some() || self.chunks.is_some() => Some(reply::BAD_SEQUENCE),
             () if mail.size.is_some_and(|size| size > self.most()) => Some(reply::TOO_BIG),
@@ -419,18 +450,19 @@ impl Machine for Session {
                 self.chunks = Some(BareCheck::default());
                 self.phase = Phase::Chunk { left: size, last };
             }
-            (Pending::BeginChunk { size, .. }, Some(reply)) => self.discard(size, reply),
-            (Pending::Abort(reply), _) => {
-                self.say(&reply);
+            (Pending::BeginChunk { size, last }, Some(reply)) => self.discard(size, last, reply),
+            (Pending::Abort(reply, replies), _) => {
+                self.say_times(&reply, replies);
                 if self.going_down {
                     self.phase = Phase::Closing;
                 }
             }
             (Pending::End, reply) => {
+                let replies = self.replies_to_message();
                 self.envelope = None;
                 self.chunks = None;
                 self.octets = 0;
-                self.say(&reply.unwrap_or(reply::TRY_LATER));
+                self.say_times(&reply.unwrap_or(reply::TRY_LATER), replies);
             }
             (Pending::Verify, None) => self.say(&reply::CANNOT_VERIFY),
             (_, Some(reply)) => self.say(&reply),
@@ -490,6 +522,7 @@ mod tests {
             starttls: false,
             login: true,
             plaintext_auth: true,
+            lmtp: false,
         };
         let mut session = Session::new(offer, Security::Clear);
         session.receive(b"HELO x\r\nAUTH PLAIN AHgAeQ==\r\nNOOP\r\n");
