@@ -71,6 +71,7 @@ fn session() -> Session {
         starttls: false,
         login: false,
         plaintext_auth: false,
+        lmtp: false,
     };
     Session::new(offer, Security::Clear)
 }
