@@ -14,7 +14,7 @@ use mail::{AccountId, Address, Domain, MessageId, ReversePath};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{NewQueued, NewRecipient, Notify, Placement, Ret, Spool, StoreError};
+use store::{NewQueued, NewRecipient, Notify, Placement, Ret, Spool, StoreError, Terms};
 use sys::tls::TlsFacts;
 
 /// A recipient that was accepted at RCPT.
@@ -47,8 +47,8 @@ pub struct Incoming {
     pub protocol: String,
     /// TLS, if any.
     pub tls: Option<TlsFacts>,
-    /// BODY=8BITMIME was said.
-    pub body8: bool,
+    /// What else the sender asked for.
+    pub terms: Terms,
     /// SMTPUTF8 was said.
     pub smtputf8: bool,
     /// RET. RFC 3461 §4.3.
@@ -212,7 +212,7 @@ impl Receiving {
             recipients: fate.remote,
             ret: self.incoming.ret,
             envid: self.incoming.envid.clone(),
-            body8: self.incoming.body8,
+            terms: self.incoming.terms,
             smtputf8: self.incoming.smtputf8,
             skip: self.skip,
             arrived: now,

@@ -10,7 +10,7 @@ use crate::{DeliveryError, Shared, accept};
 use directory::Destination;
 use mail::report::dsn::{Action, Original, Report, ReportedRecipient};
 use mail::{Address, MessageId, ReversePath};
-use store::{NewQueued, NewRecipient, Notify, QueueRow, RecipientRow, Ret};
+use store::{NewQueued, NewRecipient, Notify, QueueRow, RecipientRow, Ret, Terms};
 
 /// What a report says of one recipient.
 pub(crate) struct Finding<'a> {
@@ -20,6 +20,8 @@ pub(crate) struct Finding<'a> {
     pub host: Option<String>,
     pub reply: String,
     pub retry_until: Option<i64>,
+    /// It is told unless NOTIFY=NEVER. RFC 2852 §4.1.4.
+    pub always: bool,
 }
 
 /// A report that is ready to be committed, and what the journey says of it.
@@ -42,9 +44,11 @@ pub(crate) async fn report(
     let recipients: Vec<ReportedRecipient> = wanted.iter().map(|f| reported(f, now)).collect();
     let original = original(shared, row)?;
     let returned = match row.ret {
-        // RFC 3461 §4.3: RET is about failures; of what arrived only the header goes back.
+        // RFC 3461 §4.3: RET is about failures; of what arrived only the header goes back, and so
+        // of what was to go under TLS (RFC 8689 §5).
         Some(Ret::Full)
-            if wanted.iter().any(|f| f.action == Action::Failed)
+            if !row.terms.require_tls
+                && wanted.iter().any(|f| f.action == Action::Failed)
                 && original.len() as u64 <= RETURNED_OCTETS_MAX =>
         {
             Original::Full(&original)
@@ -55,6 +59,7 @@ pub(crate) async fn report(
         sender: &row.sender,
         envid: row.envid.as_deref(),
         arrived: row.arrived,
+        terms: row.terms,
         original: returned,
     };
     make(shared, about, &recipients).await
@@ -84,6 +89,7 @@ pub(crate) async fn delivered(
         sender: &incoming.sender,
         envid: incoming.envid.as_deref(),
         arrived: now,
+        terms: incoming.terms,
         original: Original::Header(mail::mime::header_of(header)),
     };
     make(shared, about, &recipients).await
@@ -94,6 +100,7 @@ struct About<'a> {
     sender: &'a ReversePath,
     envid: Option<&'a str>,
     arrived: i64,
+    terms: Terms,
     original: Original<'a>,
 }
 
@@ -114,10 +121,12 @@ async fn make(
         to,
         envelope_id: about.envid,
         arrival: about.arrived,
+        deliver_by: about.terms.by.map(|by| by.at),
         recipients,
         original: about.original,
     };
-    let Some(delivery) = delivery(shared, message, to, &report.compose()).await? else {
+    let composed = report.compose();
+    let Some(delivery) = delivery(shared, message, to, about.terms, &composed).await? else {
         return Ok(None);
     };
     let what = match first.action {
@@ -132,6 +141,9 @@ async fn make(
 /// NOTIFY decides; without one, failures and delays are reported. RFC 3461 §4.1.
 fn wants(finding: &Finding<'_>) -> bool {
     let notify = finding.recipient.notify;
+    if finding.always {
+        return !notify.contains(Notify::NEVER);
+    }
     match finding.action {
         Action::Failed => notify.is_default() || notify.contains(Notify::FAILURE),
         Action::Delayed => notify.is_default() || notify.contains(Notify::DELAY),
@@ -164,6 +176,7 @@ async fn delivery(
     shared: &Shared,
     message: MessageId,
     to: &Address,
+    about: Terms,
     octets: &[u8],
 ) -> Result<Option<store::Delivery>, DeliveryError> {
     let now = shared.world.clock.unix_seconds();
@@ -195,7 +208,8 @@ async fn delivery(
         recipients: remote,
         ret: None,
         envid: None,
-        body8: !octets.is_ascii(),
+        // A report is as urgent (RFC 6710 §4.6) and as secret (RFC 8689 §5) as what it is about.
+        terms: Terms { body8: !octets.is_ascii(), by: None, ..about },
         smtputf8: to.needs_utf8(),
         skip: return_path.len() as u32,
         arrived: now,

@@ -38,6 +38,8 @@ pub struct Settings {
     pub own_addresses: Vec<SocketAddr>,
     /// The address that connections to other servers come from.
     pub source: Option<std::net::IpAddr>,
+    /// Proves a server's certificate, for REQUIRETLS; without it such mail does not leave.
+    pub verifying: Option<TlsClient>,
     /// Waits between attempts; the last one repeats.
     pub retry_after: Vec<Duration>,
     /// How long a message is tried.
@@ -56,6 +58,7 @@ impl Settings {
             relay_port: 25,
             own_addresses: Vec::new(),
             source: None,
+            verifying: None,
             retry_after: [1, 5, 15, 30, 60, 120, 240].into_iter().map(minutes).collect(),
             expire_after: minutes(5 * 24 * 60),
             delay_notice_after: minutes(4 * 60),

@@ -15,7 +15,7 @@ use protocol::smtp::body::DataWriter;
 use protocol::smtp::client::{Extensions, MailLine, RemoteReply, ReplyReader, rcpt_line};
 use protocol::smtp::params;
 use std::time::Duration;
-use store::{Notify, QueueRow, RecipientRow, Ret};
+use store::{ByMode, Notify, QueueRow, RecipientRow, Ret};
 use sys::net::BoxStream;
 use sys::tls::TlsFacts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,7 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     /// The other server has it.
-    Delivered { host: String, reply: String, dsn: bool },
+    Delivered { host: String, reply: String, dsn: bool, deliver_by: bool },
     /// Not now.
     Deferred { status: String, host: Option<String>, reply: String },
     /// Never.
@@ -51,6 +51,19 @@ enum Broken {
     Connection(String),
     /// The server said no to the conversation as a whole.
     Refused(RemoteReply),
+    /// It is not as safe as the message wants: enhanced status code and reason. RFC 8689 §4.2.1.
+    Unsafe(&'static str, String),
+}
+
+/// Whether a connection is under TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cover {
+    /// When it is offered.
+    IfOffered,
+    /// It did not work, so without.
+    No,
+    /// Or not at all, with the server's certificate proven and REQUIRETLS announced.
+    Required,
 }
 
 /// How long a reply may take. RFC 5321 §4.5.3.2.1 to §4.5.3.2.5.
@@ -80,15 +93,25 @@ pub(crate) async fn attempt(
     kept: &mut Option<Connection>,
 ) -> Attempt {
     let mut tried = Attempt::default();
+    // RFC 8689 §4.2.1; a report goes on its way all the same (§5).
+    let strict = row.terms.require_tls && row.sender.address().is_some();
     if let Some(mut connection) = kept.take() {
         connection.dialogue = Dialogue::default();
-        if connection.reset().await.is_ok() {
+        if strict && !connection.is_safe() {
+            connection.quit().await;
+        } else if connection.reset().await.is_ok() {
             converse(shared, row, recipients, connection, kept, &mut tried).await;
             return tried;
         }
     }
-    let route = route::route(shared, domain).await;
+    let mut route = route::route(shared, domain).await;
     tried.dns = route.dns;
+    if strict && !route.fixed && route.problem.is_none() {
+        // RFC 8689 §2: DNS alone does not prove that these are the domain's servers.
+        let why = format!("REQUIRETLS: neither DNSSEC nor MTA-STS vouches for the MX of {domain}");
+        route.problem = Some(RouteProblem::Permanent("5.7.30", why));
+        route.hosts.clear();
+    }
     let mut last = match route.problem {
         Some(RouteProblem::Permanent(status, reply)) => {
             let status = status.to_owned();
@@ -100,7 +123,7 @@ pub(crate) async fn attempt(
         None => deferred("4.4.1", None, "no server could be reached"),
     };
     for host in route.hosts {
-        match connect(shared, &host, &mut tried.dialogue).await {
+        match connect(shared, &host, strict, &mut tried.dialogue).await {
             Ok(connection) => {
                 converse(shared, row, recipients, connection, kept, &mut tried).await;
                 return tried;
@@ -112,9 +135,14 @@ pub(crate) async fn attempt(
                 let text = format!("{} [{}]: {why}", host.name, host.address);
                 last = deferred("4.4.1", Some(host.name), &text);
             }
+            Err(Broken::Unsafe(status, reply)) => {
+                let (status, host) = (status.to_owned(), Some(host.name));
+                last = Fate::Failed { status, host, reply };
+            }
         }
     }
-    tried.unreachable = true;
+    // What is too unsafe for this message may do for others.
+    tried.unreachable = !strict;
     tried.fates = recipients.iter().map(|r| (r.n, last.clone())).collect();
     tried
 }
@@ -145,7 +173,8 @@ async fn converse(
     tried.host = Some(format!("{host} [{}]", connection.host.address));
     tried.tls = connection.tls.clone();
     let mut good = true;
-    for group in recipients.chunks(RECIPIENTS_PER_TRANSACTION) {
+    let most = connection.can.recipients_max.unwrap_or(RECIPIENTS_PER_TRANSACTION);
+    for group in recipients.chunks(most.min(RECIPIENTS_PER_TRANSACTION)) {
         let mut fates: Vec<(u32, Option<Fate>)> = group.iter().map(|r| (r.n, None)).collect();
         let done = if good {
             connection.transaction(shared, row, group, &mut fates).await
@@ -162,13 +191,18 @@ async fn converse(
                 good = false;
                 deferred("4.4.2", Some(host.clone()), &format!("{host}: {why}"))
             }
+            Err(Broken::Unsafe(status, reply)) => {
+                good = false;
+                Fate::Failed { status: status.to_owned(), host: Some(host.clone()), reply }
+            }
         };
         let settled = fates.into_iter().map(|(n, fate)| (n, fate.unwrap_or(rest.clone())));
         tried.fates.extend(settled);
+        connection.sent += 1;
     }
     tried.dialogue.lines.append(&mut connection.dialogue.lines);
-    connection.sent += 1;
-    if good && connection.sent < MESSAGES_PER_CONNECTION {
+    let most = connection.can.messages_max.unwrap_or(MESSAGES_PER_CONNECTION);
+    if good && connection.sent < most.min(MESSAGES_PER_CONNECTION) {
         *kept = Some(connection);
     } else if good {
         connection.quit().await;
@@ -179,20 +213,28 @@ async fn converse(
 async fn connect(
     shared: &Shared,
     host: &Host,
+    strict: bool,
     dialogue: &mut Dialogue,
 ) -> Result<Connection, Broken> {
-    match open(shared, host, true).await {
+    if strict {
+        return open(shared, host, Cover::Required).await.map_err(|(broken, _)| broken);
+    }
+    match open(shared, host, Cover::IfOffered).await {
         Ok(connection) => Ok(connection),
         Err((Broken::Connection(why), true)) => {
             dialogue.note('C', format!("(TLS failed: {why}; once more without)").as_bytes());
-            open(shared, host, false).await.map_err(|(broken, _)| broken)
+            open(shared, host, Cover::No).await.map_err(|(broken, _)| broken)
         }
         Err((broken, _)) => Err(broken),
     }
 }
 
 /// The error's second half: it came from TLS, so trying without may help.
-async fn open(shared: &Shared, host: &Host, use_tls: bool) -> Result<Connection, (Broken, bool)> {
+async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, (Broken, bool)> {
+    let strict = cover == Cover::Required;
+    let no_tls = |why: &str| {
+        (Broken::Unsafe("5.7.10", format!("REQUIRETLS, and {}: {why}", host.name)), false)
+    };
     let plain = |broken: Broken| (broken, false);
     let lost = |error: std::io::Error| (Broken::Connection(error.to_string()), false);
     let source = shared.settings.source;
@@ -211,12 +253,12 @@ async fn open(shared: &Shared, host: &Host, use_tls: bool) -> Result<Connection,
         return Err(plain(Broken::Refused(greeting)));
     }
     connection.hello(shared).await.map_err(plain)?;
-    if !use_tls || !connection.can.starttls {
-        return Ok(connection);
+    if cover == Cover::No || !connection.can.starttls {
+        return if strict { Err(no_tls("no STARTTLS")) } else { Ok(connection) };
     }
     let ready = connection.say("STARTTLS\r\n").await.map_err(plain)?;
     if ready.code != 220 {
-        return Ok(connection);
+        return if strict { Err(no_tls(&ready.text())) } else { Ok(connection) };
     }
     if connection.replies.has_unread_input() {
         // Somebody put plain text before the handshake: security.md SM-4.
@@ -224,11 +266,15 @@ async fn open(shared: &Shared, host: &Host, use_tls: bool) -> Result<Connection,
         return Err((Broken::Connection(why), true));
     }
     let Connection { stream, dialogue, .. } = connection;
-    let (stream, facts) = shared
-        .tls
-        .connect(&host.name, stream)
-        .await
-        .map_err(|error| (Broken::Connection(error.to_string()), true))?;
+    let client = match (strict, &shared.settings.verifying) {
+        (false, _) => &shared.tls,
+        (true, Some(client)) => client,
+        (true, None) => return Err(no_tls("no authorities to prove its certificate by")),
+    };
+    let (stream, facts) = client.connect(&host.name, stream).await.map_err(|error| {
+        let why = error.to_string();
+        if strict { no_tls(&why) } else { (Broken::Connection(why), true) }
+    })?;
     let mut secured = Connection {
         stream,
         replies: ReplyReader::default(),
@@ -241,10 +287,19 @@ async fn open(shared: &Shared, host: &Host, use_tls: bool) -> Result<Connection,
     secured.dialogue.note('C', format!("({})", describe_tls(&facts)).as_bytes());
     secured.tls = Some(facts);
     secured.hello(shared).await.map_err(plain)?;
+    if strict && !secured.can.require_tls {
+        let why = format!("{} does not announce REQUIRETLS", host.name);
+        return Err((Broken::Unsafe("5.7.30", why), false));
+    }
     Ok(secured)
 }
 
 impl Connection {
+    /// As safe as REQUIRETLS wants.
+    fn is_safe(&self) -> bool {
+        self.can.require_tls && self.tls.as_ref().is_some_and(|tls| tls.verified)
+    }
+
     async fn hello(&mut self, shared: &Shared) -> Result<(), Broken> {
         let hostname = &shared.settings.hostname;
         let reply = self.say(&format!("EHLO {hostname}\r\n")).await?;
@@ -325,7 +380,8 @@ impl Connection {
         fates: &mut [(u32, Option<Fate>)],
     ) -> Result<(), Broken> {
         let host = self.host.name.clone();
-        let accepted = self.envelope(row, recipients, fates).await?;
+        let now = shared.world.clock.unix_seconds();
+        let accepted = self.envelope(row, now, recipients, fates).await?;
         if accepted == 0 {
             return self.reset().await;
         }
@@ -341,7 +397,8 @@ impl Connection {
         self.message(shared, row).await?;
         let end = self.reply(FINAL_WAIT).await?;
         let fate = if end.is_positive() {
-            Fate::Delivered { host, reply: end.text(), dsn: self.can.dsn }
+            let (dsn, deliver_by) = (self.can.dsn, self.can.deliver_by.is_some());
+            Fate::Delivered { host, reply: end.text(), dsn, deliver_by }
         } else {
             fate_of(&end, &host)
         };
@@ -353,10 +410,16 @@ impl Connection {
     async fn envelope(
         &mut self,
         row: &QueueRow,
+        now: i64,
         recipients: &[&RecipientRow],
         fates: &mut [(u32, Option<Fate>)],
     ) -> Result<usize, Broken> {
         let host = self.host.name.clone();
+        if let Some(reply) = self.too_late(row, now) {
+            let status = "5.4.7".to_owned();
+            settle_open(fates, &Fate::Failed { status, host: Some(host), reply });
+            return Ok(0);
+        }
         let utf8 = row.smtputf8 && recipients.iter().any(|r| r.address.needs_utf8())
             || row.sender.address().is_some_and(mail::Address::needs_utf8);
         if utf8 && !self.can.smtputf8 {
@@ -366,9 +429,16 @@ impl Connection {
             settle_open(fates, &Fate::Failed { status, host: Some(host), reply });
             return Ok(0);
         }
-        let mut lines = vec![self.mail_line(row)];
+        let mut lines = vec![self.mail_line(row, now)];
+        let reports_delay = row.terms.by.is_some_and(|by| by.mode == ByMode::Notify && now < by.at)
+            && self.can.deliver_by.is_none();
         for r in recipients {
-            let notify = notify(r.notify);
+            let mut notify = notify(r.notify);
+            if reports_delay && !notify.never {
+                // RFC 2852 §4.1.4.2: nobody else will tell of a delay.
+                notify.failure |= r.notify.is_default();
+                notify.delay = true;
+            }
             lines.push(rcpt_line(&r.address, notify, r.orcpt.as_deref(), &self.can));
         }
         if self.can.pipelining {
@@ -401,17 +471,36 @@ impl Connection {
         Ok(accepted)
     }
 
-    fn mail_line(&self, row: &QueueRow) -> String {
+    /// Why a message that comes back when it is late may not go to this server. RFC 2852 §4.1.4.1.
+    fn too_late(&self, row: &QueueRow, now: i64) -> Option<String> {
+        let by = row.terms.by.filter(|by| by.mode == ByMode::Return)?;
+        let left = by.at - now;
+        match self.can.deliver_by {
+            _ if left <= 0 => Some("delivery time expired".to_owned()),
+            Some(least) if least <= left => None,
+            Some(least) => Some(format!("it takes {least} seconds, and {left} are left (BY)")),
+            None => Some("the server cannot deliver by a time (no DELIVERBY)".to_owned()),
+        }
+    }
+
+    fn mail_line(&self, row: &QueueRow, now: i64) -> String {
         let line = MailLine {
             sender: &row.sender,
             size: row.size.saturating_sub(u64::from(row.skip)),
-            body8: row.body8,
+            body8: row.terms.body8,
             smtputf8: row.smtputf8,
             ret: row.ret.map(|ret| match ret {
                 Ret::Full => params::Ret::Full,
                 Ret::Headers => params::Ret::Headers,
             }),
             envid: row.envid.as_deref(),
+            require_tls: row.terms.require_tls,
+            priority: row.terms.priority,
+            by: row.terms.by.map(|by| params::By {
+                seconds: by.at - now,
+                returns: by.mode == ByMode::Return,
+                trace: by.trace,
+            }),
         };
         line.encode(&self.can)
     }

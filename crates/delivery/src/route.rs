@@ -22,6 +22,8 @@ pub struct Route {
     pub hosts: Vec<Host>,
     /// DNS questions and answers, in words.
     pub dns: Vec<String>,
+    /// An operator named the host; DNS did not.
+    pub fixed: bool,
     /// Why `hosts` is empty.
     pub problem: Option<RouteProblem>,
 }
@@ -46,6 +48,7 @@ pub(crate) async fn route(shared: &Shared, domain: &Domain) -> Route {
     };
     if let Some(target) = fixed {
         route.dns.push(format!("{domain}: a fixed route to {target}"));
+        route.fixed = true;
         return fixed_route(shared, route, &target).await;
     }
     if domain.is_literal() {

@@ -14,7 +14,7 @@ use mail::{Domain, MessageId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::{QueueRow, RecipientRow, Settlement, StoreError};
+use store::{ByMode, DeliverBy, DueGroup, QueueRow, RecipientRow, Settlement, StoreError};
 use tokio::sync::{Notify, watch};
 
 /// Runs the attempts.
@@ -44,6 +44,8 @@ pub(crate) struct Job {
     pub message: MessageId,
     pub domain: Domain,
     pub recipients: Vec<u32>,
+    /// MT-PRIORITY
+    pub priority: i8,
 }
 
 impl Scheduler {
@@ -83,8 +85,8 @@ impl Scheduler {
         let flying = self.state().in_flight.len();
         if flying < DUE_AT_ONCE {
             let due = self.shared.store.queue_due(now, flying + DUE_AT_ONCE)?;
-            for (message, domain, recipients) in due {
-                self.enqueue(Job { message, domain, recipients });
+            for DueGroup { message, domain, recipients, priority } in due {
+                self.enqueue(Job { message, domain, recipients, priority });
             }
         }
         let next = self.shared.store.queue_next(now)?;
@@ -100,7 +102,9 @@ impl Scheduler {
         let domain = job.domain.clone();
         let free = CONNECTIONS_MAX.saturating_sub(state.connections);
         let lane = state.lanes.entry(domain.clone()).or_default();
-        lane.jobs.push_back(job);
+        // RFC 6710 §5: the more urgent first, and among equals who came first.
+        let place = lane.jobs.iter().rposition(|other| other.priority >= job.priority);
+        lane.jobs.insert(place.map_or(0, |at| at + 1), job);
         // An idle worker would take the job too; one more connection is the price of not asking.
         if lane.workers < CONNECTIONS_PER_DESTINATION.min(lane.jobs.len()) && free > 0 {
             lane.workers += 1;
@@ -157,6 +161,10 @@ impl Scheduler {
         let recipients: Vec<&RecipientRow> = row.recipients.iter().filter(wanted).collect();
         if recipients.is_empty() {
             return Ok(());
+        }
+        if is_too_late(&row, start.div_euclid(1000)) {
+            let tried = Attempt { fates: too_late(&recipients), ..Attempt::default() };
+            return settle(&self.shared, &row, &job.domain, start, tried).await;
         }
         let tried = attempt(&self.shared, &job.domain, &row, &recipients, connection).await;
         if tried.unreachable {
@@ -288,6 +296,17 @@ async fn settle(
     shared.store.deliver_and(deliveries, write).await.map(drop)
 }
 
+/// It is to come back when it is late, and it is. RFC 2852 §4.1.3.
+fn is_too_late(row: &QueueRow, now: i64) -> bool {
+    row.terms.by.is_some_and(|by| by.mode == ByMode::Return && now >= by.at)
+}
+
+fn too_late(recipients: &[&RecipientRow]) -> Vec<(u32, Fate)> {
+    let (status, reply) = ("5.4.7".to_owned(), "delivery time expired".to_owned());
+    let fate = Fate::Failed { status, host: None, reply };
+    recipients.iter().map(|r| (r.n, fate.clone())).collect()
+}
+
 struct Verdict<'a> {
     settlement: Settlement,
     finding: Option<Finding<'a>>,
@@ -308,19 +327,22 @@ fn judge<'a>(
         host: host.clone(),
         reply: reply.to_owned(),
         retry_until,
+        always: false,
     };
     match fate {
         // RFC 3461 §5.2.2: a server without DSN will not report, so we do.
-        Fate::Delivered { host, reply, dsn } => Verdict {
-            settlement: Settlement::Done,
-            finding: (!dsn)
-                .then(|| finding(Action::Relayed, "2.0.0", &Some(host.clone()), reply, None)),
-        },
+        Fate::Delivered { host, reply, dsn, deliver_by } => {
+            let always = tells_of_relay(row, *deliver_by, now);
+            let mut relayed = finding(Action::Relayed, "2.0.0", &Some(host.clone()), reply, None);
+            relayed.always = always;
+            let finding = (!dsn || always).then_some(relayed);
+            Verdict { settlement: Settlement::Done, finding }
+        }
         Fate::Failed { status, host, reply } => Verdict {
             settlement: Settlement::Done,
             finding: Some(finding(Action::Failed, status, host, reply, None)),
         },
-        Fate::Deferred { host, reply, .. } if now >= row.expires => {
+        Fate::Deferred { host, reply, .. } if now >= row.expires || is_too_late(row, now) => {
             let reply = format!("given up after all this time; last: {reply}");
             Verdict {
                 settlement: Settlement::Done,
@@ -331,10 +353,15 @@ fn judge<'a>(
             let waits = &shared.settings.retry_after;
             let wait = waits.get(recipient.attempts as usize).or(waits.last());
             let wait = wait.map_or(3600, |wait| wait.as_secs() as i64).max(1);
-            let notice = shared.settings.delay_notice_after.as_secs() as i64;
-            let tell = !recipient.delay_told && now - row.arrived >= notice;
+            let notice = row.arrived + shared.settings.delay_notice_after.as_secs() as i64;
+            // RFC 2852 §4.1.3: who named a time hears at that time, and of that.
+            let notify_by = row.terms.by.filter(|by| by.mode == ByMode::Notify).map(|by| by.at);
+            let tell = !recipient.delay_told && now >= notify_by.unwrap_or(notice);
+            let status = if notify_by.is_some() && tell { "4.4.7" } else { status };
+            let wakes = row.terms.by.map(|by| by.at).filter(|at| *at > now);
+            let latest = row.expires.min(wakes.unwrap_or(i64::MAX));
             let settlement = Settlement::Retry {
-                next_attempt: (now + wait).min(row.expires.max(now + 1)),
+                next_attempt: (now + wait).min(latest.max(now + 1)),
                 reply: reply.clone(),
                 host: host.clone(),
                 delay_told: tell,
@@ -344,6 +371,12 @@ fn judge<'a>(
             Verdict { settlement, finding: delayed }
         }
     }
+}
+
+/// The sender hears of a relay unless it wants to hear nothing. RFC 2852 §4.1.4, §4.1.4.2.
+fn tells_of_relay(row: &QueueRow, deliver_by: bool, now: i64) -> bool {
+    let unheard = |by: DeliverBy| by.mode == ByMode::Notify && !deliver_by && now < by.at;
+    row.terms.by.is_some_and(|by| by.trace || unheard(by))
 }
 
 fn outcome(recipient: &RecipientRow, fate: &Fate, settlement: &Settlement) -> Outcome {

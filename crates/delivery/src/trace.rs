@@ -25,8 +25,13 @@ pub fn received(incoming: &Incoming, hostname: &Domain, unix_seconds: i64) -> St
         [one] => format!("\r\n\tfor <{}>", one.address),
         _ => String::new(),
     };
+    // RFC 6710 §4.1, §7.
+    let priority = match incoming.terms.priority {
+        0 => String::new(),
+        priority => format!("\r\n\tpriority {priority}"),
+    };
     format!(
-        "Received: {from}\r\n\tby {hostname} with {} id {}{tls}{only};\r\n\t{}\r\n",
+        "Received: {from}\r\n\tby {hostname} with {} id {}{tls}{only}{priority};\r\n\t{}\r\n",
         incoming.protocol,
         incoming.message,
         format_rfc5322(unix_seconds)

@@ -122,6 +122,8 @@ pub struct Relay {
     pub smarthost: String,
     /// The port of other servers.
     pub port: u16,
+    /// PEM file of the authorities that certificates are proven by, for REQUIRETLS.
+    pub authorities: PathBuf,
     /// Seconds between attempts; the last one repeats.
     pub retry_seconds: Vec<u64>,
     /// Seconds until a message is given up.
@@ -135,6 +137,7 @@ impl Default for Relay {
         Relay {
             smarthost: String::new(),
             port: 25,
+            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
             retry_seconds: vec![60, 300, 900, 1800, 3600, 7200, 14_400],
             expire_seconds: 5 * 86_400,
             delay_notice_seconds: 4 * 3600,

@@ -146,6 +146,7 @@ fn delivery_settings(
     delivery::Settings {
         smarthost: (!relay.smarthost.is_empty()).then(|| relay.smarthost.clone()),
         relay_port: relay.port,
+        verifying: TlsClient::new(&Trust::Authorities(relay.authorities.clone())).ok(),
         own_addresses: smtp.map(|(_, address)| *address).collect(),
         retry_after: relay.retry_seconds.iter().map(|s| Duration::from_secs(*s)).collect(),
         expire_after: Duration::from_secs(relay.expire_seconds),

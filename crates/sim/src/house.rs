@@ -111,8 +111,10 @@ impl House {
         };
         let directory = Directory::new(store.clone(), seen.random.clone(), settings);
         let client = TlsClient::new(&Trust::Anybody).unwrap();
+        let mut settings = plan.delivery;
+        settings.verifying = Some(TlsClient::new(&Trust::Authorities(cert)).unwrap());
         let delivery =
-            Delivery::new(plan.delivery, store.clone(), directory.clone(), seen.clone(), client);
+            Delivery::new(settings, store.clone(), directory.clone(), seen.clone(), client);
         let (down, shutdown) = watch::channel(false);
         tokio::spawn(Scheduler::new(&delivery).run(shutdown.clone()));
         let listeners = Service::ALL.map(|service| {

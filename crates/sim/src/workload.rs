@@ -197,7 +197,7 @@ fn queued() -> NewQueued {
         recipients: vec![recipient],
         ret: None,
         envid: None,
-        body8: false,
+        terms: store::Terms::default(),
         smtputf8: false,
         skip: 0,
         arrived: 1,

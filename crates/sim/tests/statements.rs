@@ -72,7 +72,8 @@ fn s_11_bdat_without_mail_and_a_size_of_nothing() {
     check(Service::Smtp, "account alice", &format!("{HELLO}C1: BDAT 0 LAST\nS1: 503 5.5.1 …\n"));
     let free = "S1: 220 …\nC1: EHLO x\nS1: 250-…\nS1: 250-SIZE 0\nS1: 250-PIPELINING\n\
                 S1: 250-8BITMIME\nS1: 250-SMTPUTF8\nS1: 250-CHUNKING\n\
-                S1: 250-ENHANCEDSTATUSCODES\nS1: 250-DSN\nS1: 250-LIMITS RCPTMAX=1000\nS1: 250-STARTTLS\nS1: 250 HELP\n";
+                S1: 250-ENHANCEDSTATUSCODES\nS1: 250-DSN\nS1: 250-MT-PRIORITY\nS1: 250-DELIVERBY\n\
+                S1: 250-LIMITS RCPTMAX=1000\nS1: 250-STARTTLS\nS1: 250 HELP\n";
     let body = "C1: Subject: {{x*900}}\nC1:\nC1: {{y*900}}\n";
     let text = format!("{free}{}", message(body));
     check(Service::Smtp, "account alice; message_octets_max = 0", &text);

@@ -9,6 +9,7 @@ use crate::packed::{decode_uids, unseal};
 use crate::queue;
 use crate::quota;
 use crate::rows::*;
+use crate::txn::Due;
 use crate::unit::{content_page, contents, each_summary, entries, page_number};
 use crate::view::Watch;
 use mail::{
@@ -36,6 +37,19 @@ pub struct Kept {
     pub rows: Vec<Option<ContentRow>>,
     /// What is kept beside them, where it was asked for.
     pub summaries: Vec<Option<Box<[u8]>>>,
+}
+
+/// Recipients of one message at one destination that are due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueGroup {
+    /// The message.
+    pub message: MessageId,
+    /// The destination.
+    pub domain: Domain,
+    /// Their numbers within the message.
+    pub recipients: Vec<u32>,
+    /// MT-PRIORITY of the message.
+    pub priority: i8,
 }
 
 /// Which queued messages are listed.
@@ -371,15 +385,15 @@ impl Store {
         self.inner.queue.clone()
     }
     /// Recipients due at `now`, by message and destination.
-    pub fn queue_due(&self, now: i64, limit: usize) -> Result<Vec<(MessageId, Domain, Vec<u32>)>> {
+    pub fn queue_due(&self, now: i64, limit: usize) -> Result<Vec<DueGroup>> {
         let rows = self.look(|txn| txn.due(now, limit))?;
-        let mut groups: Vec<(MessageId, Domain, Vec<u32>)> = Vec::new();
+        let mut groups: Vec<DueGroup> = Vec::new();
         let mut places = std::collections::HashMap::new();
-        for (message, n, domain) in rows {
+        for Due { message, n, domain, priority } in rows {
             let at = *places.entry((message, domain.clone())).or_insert(groups.len());
             match groups.get_mut(at) {
-                Some((_, _, numbers)) => numbers.push(n),
-                None => groups.push((message, domain, vec![n])),
+                Some(group) => group.recipients.push(n),
+                None => groups.push(DueGroup { message, domain, recipients: vec![n], priority }),
             }
         }
         Ok(groups)

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::rows::{Notify, QueueRow, QueuedRow, RecipientRow, Ret};
+use crate::terms::Terms;
 use crate::txn::ReadTxn;
 use crate::write::Writing;
 use mail::{AccountId, Address, ContentId, Domain, MessageId, ReversePath};
@@ -17,8 +18,8 @@ pub struct NewQueued {
     pub ret: Option<Ret>,
     /// ENVID, decoded.
     pub envid: Option<String>,
-    /// BODY=8BITMIME was said.
-    pub body8: bool,
+    /// What else the sender asked for.
+    pub terms: Terms,
     /// SMTPUTF8 was said.
     pub smtputf8: bool,
     /// Octets at the start of the content that are not sent.
@@ -78,7 +79,7 @@ pub(crate) fn add(
         sender: new.sender.clone(),
         ret: new.ret,
         envid: new.envid.clone(),
-        body8: new.body8,
+        terms: new.terms,
         smtputf8: new.smtputf8,
         arrived: new.arrived,
         expires: new.expires,

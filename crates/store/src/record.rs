@@ -6,6 +6,7 @@
 use crate::limits::RECORD_HEADER_OCTETS_MAX;
 use crate::queue::{NewQueued, NewRecipient};
 use crate::rows::{Notify, Ret};
+use crate::terms::Terms;
 use mail::{
     AccountId, Address, ContentId, Domain, Flag, Keyword, MailboxId, MessageId, ModSeq,
     ReversePath, Uid,
@@ -186,7 +187,14 @@ impl Writer {
             Some(Ret::Headers) => 2,
         });
         self.maybe(queue.envid.as_deref());
-        self.u32(u32::from(queue.body8) | u32::from(queue.smtputf8) << 1);
+        let terms = queue.terms.pack();
+        let plain = terms == i64::from(queue.terms.body8);
+        self.u32(
+            u32::from(queue.terms.body8) | u32::from(queue.smtputf8) << 1 | u32::from(!plain) << 2,
+        );
+        if !plain {
+            self.u64(terms as u64);
+        }
         self.u32(queue.skip);
         self.u64(queue.arrived as u64);
         self.u64(queue.expires as u64);
@@ -258,6 +266,8 @@ impl<'a> Reader<'a> {
         };
         let envid = self.maybe()?;
         let bits = self.u32()?;
+        // Bit 2: more terms follow. Records of before have none.
+        let packed = if bits & 4 != 0 { self.u64()? as i64 } else { i64::from(bits & 1) };
         let skip = self.u32()?;
         let (arrived, expires) = (self.u64()? as i64, self.u64()? as i64);
         let submitted_by = u32::try_from(self.u64()?).ok().map(AccountId);
@@ -268,7 +278,7 @@ impl<'a> Reader<'a> {
             recipients,
             ret,
             envid,
-            body8: bits & 1 != 0,
+            terms: Terms::unpack(packed),
             smtputf8: bits & 2 != 0,
             skip,
             arrived,
@@ -306,7 +316,7 @@ mod tests {
                 }],
                 ret: Some(Ret::Headers),
                 envid: None,
-                body8: true,
+                terms: Terms { body8: true, priority: -3, ..Terms::default() },
                 smtputf8: false,
                 skip: 18,
                 arrived: 1,

@@ -1,5 +1,6 @@
 //! The rows of the store, as values. What they mean is the business of the modules beside this one.
 
+use crate::terms::Terms;
 use mail::{
     AccountId, Address, ContentId, Domain, KeywordTable, MailboxId, MailboxName, MessageId, ModSeq,
     ReversePath, SpecialUse, Uid, UidValidity,
@@ -177,8 +178,8 @@ pub struct QueuedRow {
     pub ret: Option<Ret>,
     /// ENVID, decoded.
     pub envid: Option<String>,
-    /// BODY=8BITMIME was said.
-    pub body8: bool,
+    /// What else the sender asked for.
+    pub terms: Terms,
     /// SMTPUTF8 was said.
     pub smtputf8: bool,
     /// When it came, seconds since 1970.

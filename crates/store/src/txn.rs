@@ -7,6 +7,19 @@ use crate::error::Result;
 use crate::rows::*;
 use mail::{AccountId, ContentId, Domain, MailboxId, MailboxName, MessageId, ModSeq, Uid};
 
+/// A recipient that is due, and what its attempt goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The message.
+    pub message: MessageId,
+    /// The recipient's number within it.
+    pub n: u32,
+    /// The domain that routing goes by.
+    pub domain: Domain,
+    /// MT-PRIORITY of the message.
+    pub priority: i8,
+}
+
 /// Reading rows.
 pub trait ReadTxn {
     /// A domain.
@@ -84,7 +97,7 @@ pub trait ReadTxn {
     /// Queued messages after `after`, oldest first.
     fn queue(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<QueuedRow>>;
     /// Recipients that are due at `now`: message, number, routing domain; longest due first.
-    fn due(&self, now: i64, limit: usize) -> Result<Vec<(MessageId, u32, Domain)>>;
+    fn due(&self, now: i64, limit: usize) -> Result<Vec<Due>>;
     /// When the next recipient is due after `now`.
     fn next_due(&self, now: i64) -> Result<Option<i64>>;
     /// The entries of a journey, in order.

@@ -126,6 +126,12 @@ pub struct TlsClient {
     verifies: bool,
 }
 
+impl std::fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsClient").field("verifies", &self.verifies).finish_non_exhaustive()
+    }
+}
+
 impl TlsClient {
     /// A client that trusts as said. Reads the file of authorities.
     pub fn new(trust: &Trust) -> io::Result<TlsClient> {

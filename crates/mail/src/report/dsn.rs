@@ -70,6 +70,8 @@ pub struct Report<'a> {
     pub envelope_id: Option<&'a str>,
     /// When the original came, seconds since 1970.
     pub arrival: i64,
+    /// The deliver-by-time of the original, seconds since 1970. RFC 2852 §5.
+    pub deliver_by: Option<i64>,
     /// Whom it is about; not empty.
     pub recipients: &'a [ReportedRecipient],
     /// The original message, or its header only.
@@ -193,6 +195,9 @@ impl Report<'_> {
             let _ = write!(out, "Original-Envelope-Id: {}\r\n", one_line(id));
         }
         let _ = write!(out, "Arrival-Date: {}\r\n", format_rfc5322(self.arrival));
+        if let Some(at) = self.deliver_by {
+            let _ = write!(out, "Deliver-By-Date: {}\r\n", format_rfc5322(at));
+        }
         for recipient in self.recipients {
             out.push_str("\r\n");
             if let Some(original) = &recipient.original {
@@ -272,6 +277,7 @@ mod tests {
             to: &to,
             envelope_id: Some("QQ314159"),
             arrival: 880_127_000,
+            deliver_by: None,
             recipients: &recipients,
             original: Original::Header(b"Subject: hi\r\n"),
         };

@@ -4,7 +4,7 @@
 //! announced, and the command lines.
 
 use super::limits::{REPLY_LINES_MAX, REPLY_OCTETS_MAX};
-use super::params::{Notify, Ret, xtext_encode};
+use super::params::{By, Notify, Ret, xtext_encode};
 use crate::line::{Input, Line};
 use mail::{Address, ReversePath};
 
@@ -112,6 +112,16 @@ pub struct Extensions {
     pub dsn: bool,
     /// SIZE and its limit; 0 is none.
     pub size: Option<u64>,
+    /// REQUIRETLS
+    pub require_tls: bool,
+    /// MT-PRIORITY
+    pub priority: bool,
+    /// DELIVERBY and the least seconds it takes.
+    pub deliver_by: Option<i64>,
+    /// RCPTMAX of LIMITS: recipients of one message. RFC 9422.
+    pub recipients_max: Option<usize>,
+    /// MAILMAX of LIMITS: messages over one connection. RFC 9422.
+    pub messages_max: Option<usize>,
 }
 
 impl Extensions {
@@ -126,11 +136,31 @@ impl Extensions {
                 "8BITMIME" => found.eight_bit = true,
                 "SMTPUTF8" => found.smtputf8 = true,
                 "DSN" => found.dsn = true,
+                "REQUIRETLS" => found.require_tls = true,
+                "MT-PRIORITY" => found.priority = true,
+                "DELIVERBY" => {
+                    let least = words.next().and_then(|word| word.split(',').next());
+                    found.deliver_by = Some(least.and_then(|n| n.parse().ok()).unwrap_or(0));
+                }
+                "LIMITS" => words.for_each(|word| found.limit(word)),
                 "SIZE" => found.size = words.next().unwrap_or("0").parse().ok(),
                 _ => {}
             }
         }
         found
+    }
+}
+
+impl Extensions {
+    /// A limit of 0 would allow nothing at all, and is taken for none.
+    fn limit(&mut self, word: &str) {
+        let Some((name, value)) = word.split_once('=') else { return };
+        let value = value.parse().ok().filter(|n| *n > 0);
+        match name.to_ascii_uppercase().as_str() {
+            "RCPTMAX" => self.recipients_max = value,
+            "MAILMAX" => self.messages_max = value,
+            _ => {}
+        }
     }
 }
 
@@ -149,6 +179,12 @@ pub struct MailLine<'a> {
     pub ret: Option<Ret>,
     /// ENVID
     pub envid: Option<&'a str>,
+    /// REQUIRETLS
+    pub require_tls: bool,
+    /// MT-PRIORITY; 0 is what a message has anyway.
+    pub priority: i8,
+    /// BY
+    pub by: Option<By>,
 }
 
 impl MailLine<'_> {
@@ -163,6 +199,15 @@ impl MailLine<'_> {
         }
         if can.smtputf8 && self.smtputf8 {
             line.push_str(" SMTPUTF8");
+        }
+        if can.require_tls && self.require_tls {
+            line.push_str(" REQUIRETLS");
+        }
+        if can.priority && self.priority != 0 {
+            line.push_str(&format!(" MT-PRIORITY={}", self.priority));
+        }
+        if let Some(by) = self.by.filter(|_| can.deliver_by.is_some()) {
+            line.push_str(&format!(" BY={by}"));
         }
         if can.dsn {
             match self.ret {

@@ -1,6 +1,6 @@
 //! Command lines into values. RFC 5321 §4.1.
 
-use super::params::{Notify, Ret, words, xtext_decode};
+use super::params::{self, By, Notify, Ret, words, xtext_decode};
 use super::path;
 use super::reply::{self, Reply};
 use mail::{Address, ReversePath};
@@ -55,6 +55,12 @@ pub struct Mail {
     pub ret: Option<Ret>,
     /// ENVID, decoded.
     pub envid: Option<String>,
+    /// REQUIRETLS. RFC 8689.
+    pub require_tls: bool,
+    /// MT-PRIORITY. RFC 6710.
+    pub priority: Option<i8>,
+    /// BY. RFC 2852.
+    pub by: Option<By>,
 }
 
 /// RCPT. RFC 5321 §4.1.1.3.
@@ -125,8 +131,17 @@ fn after<'a>(rest: &'a str, keyword: &str) -> Result<&'a str, Reply> {
 fn mail(rest: &str) -> Result<Mail, Reply> {
     let found = path::split(rest).ok_or(reply::BAD_SENDER)?;
     let sender = path::reverse_path(found.inner).ok_or(reply::BAD_SENDER)?;
-    let mut mail =
-        Mail { sender, size: None, body8: false, smtputf8: false, ret: None, envid: None };
+    let mut mail = Mail {
+        sender,
+        size: None,
+        body8: false,
+        smtputf8: false,
+        ret: None,
+        envid: None,
+        require_tls: false,
+        priority: None,
+        by: None,
+    };
     for (keyword, value) in words(found.rest) {
         match (keyword.as_str(), value) {
             ("SIZE", Some(value)) => mail.size = Some(value.parse().map_err(|_| reply::SYNTAX)?),
@@ -142,9 +157,21 @@ fn mail(rest: &str) -> Result<Mail, Reply> {
             ("ENVID", Some(value)) if value.len() <= 100 => {
                 mail.envid = Some(xtext_decode(value).ok_or(reply::SYNTAX)?);
             }
+            ("REQUIRETLS", None) => mail.require_tls = true,
+            // RFC 6710 §4.1: once only.
+            ("MT-PRIORITY", Some(value)) if mail.priority.is_none() => {
+                mail.priority = Some(params::priority(value).ok_or(reply::SYNTAX)?);
+            }
+            ("BY", Some(value)) if mail.by.is_none() => {
+                mail.by = Some(By::parse(value).ok_or(reply::SYNTAX)?);
+            }
             // RFC 4954 §5: who submitted it first; we trust nobody's word on it.
             ("AUTH", Some(_)) => {}
-            ("SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID", _) => return Err(reply::SYNTAX),
+            (
+                "SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID" | "REQUIRETLS" | "MT-PRIORITY"
+                | "BY",
+                _,
+            ) => return Err(reply::SYNTAX),
             _ => {
                 return Err(reply::UNKNOWN_PARAMETER.saying(format!("Unknown parameter {keyword}")));
             }

@@ -53,6 +53,51 @@ impl Notify {
     }
 }
 
+/// BY. RFC 2852 §4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct By {
+    /// Seconds from now; negative when the time has gone by.
+    pub seconds: i64,
+    /// `R`: it comes back when it is late. Otherwise `N`: the sender is told.
+    pub returns: bool,
+    /// `T`: the sender hears of every relay.
+    pub trace: bool,
+}
+
+impl By {
+    /// Reads `by-value`. What must come back cannot be late already.
+    pub fn parse(value: &str) -> Option<By> {
+        let (time, mode) = value.split_once(';')?;
+        let digits = time.strip_prefix(['+', '-']).unwrap_or(time);
+        let fine = (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let seconds: i64 = time.parse().ok().filter(|_| fine)?;
+        let (returns, trace) = match mode.to_ascii_uppercase().as_str() {
+            "N" => (false, false),
+            "NT" => (false, true),
+            "R" => (true, false),
+            "RT" => (true, true),
+            _ => return None,
+        };
+        (!returns || seconds > 0).then_some(By { seconds, returns, trace })
+    }
+}
+
+impl std::fmt::Display for By {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.seconds.clamp(-999_999_999, 999_999_999);
+        let (mode, trace) =
+            (if self.returns { "R" } else { "N" }, if self.trace { "T" } else { "" });
+        write!(f, "{seconds};{mode}{trace}")
+    }
+}
+
+/// `priority-value`: -9 to 9. RFC 6710 §7.
+pub fn priority(value: &str) -> Option<i8> {
+    let digit = value.strip_prefix('-').unwrap_or(value);
+    let fine = matches!(digit.as_bytes(), [b'0'..=b'9']);
+    value.parse().ok().filter(|_| fine)
+}
+
 /// The words of a parameter list: keyword in upper case, and value.
 pub fn words(text: &str) -> impl Iterator<Item = (String, Option<&str>)> {
     text.split(' ').filter(|word| !word.is_empty()).map(|word| match word.split_once('=') {
@@ -89,6 +134,22 @@ pub fn xtext_encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_and_priorities() {
+        let by = |text| By::parse(text).map(|by| by.to_string());
+        assert_eq!(by("120;r").as_deref(), Some("120;R"));
+        assert_eq!(by("-120;NT").as_deref(), Some("-120;NT"));
+        assert_eq!(by("+5;rt").as_deref(), Some("5;RT"));
+        for bad in ["0;R", "-1;R", "5", "5;", "5;X", "5;TR", ";R", "+-5;N", "1000000000;N", "5;N;"]
+        {
+            assert_eq!(by(bad), None, "{bad}");
+        }
+        assert_eq!((priority("-9"), priority("9"), priority("0")), (Some(-9), Some(9), Some(0)));
+        for bad in ["", "-", "10", "+1", "1 ", "--1", "x"] {
+            assert_eq!(priority(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn xtext_and_notify() {

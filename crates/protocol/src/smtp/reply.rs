@@ -57,6 +57,8 @@ replies! {
     OK = 250, "2.0.0", "OK";
     /// MAIL. RFC 5321 §4.1.1.2.
     SENDER_OK = 250, "2.1.0", "Sender OK";
+    /// MAIL whose priority is lowered. RFC 6710 §4.1.
+    PRIORITY_LOWERED = 250, "2.3.6", "0 is the priority: higher ones are for those who log in";
     /// RCPT. RFC 5321 §4.1.1.3.
     RECIPIENT_OK = 250, "2.1.5", "Recipient OK";
     /// BDAT that is not the last. RFC 3030 §2.
@@ -135,6 +137,8 @@ replies! {
     UNKNOWN_MECHANISM = 504, "5.5.4", "Unknown mechanism";
     /// Login is needed. RFC 4954 §6.
     LOGIN_FIRST = 530, "5.7.0", "Log in first";
+    /// REQUIRETLS in clear. RFC 8689 §2.
+    ENCRYPTION_NEEDED = 530, "5.7.10", "REQUIRETLS only under TLS: use STARTTLS first";
     /// Wrong user or password. RFC 4954 §6.
     WRONG_PASSWORD = 535, "5.7.8", "Wrong user name or password";
     /// AUTH in clear. RFC 4954 §6.

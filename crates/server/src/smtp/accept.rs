@@ -3,10 +3,11 @@
 use super::Context;
 use delivery::{Accepted, AcceptedRecipient, DeliveryError, Incoming};
 use mail::MessageId;
+use protocol::smtp::command::Mail;
 use protocol::smtp::params;
 use protocol::smtp::reply::{self, Reply};
 use protocol::smtp::server::{Answer, Envelope, Hello};
-use store::{Notify, Ret};
+use store::{ByMode, DeliverBy, Notify, Ret, Terms};
 
 impl Context {
     /// A message begins: its trace lines are written.
@@ -26,6 +27,7 @@ impl Context {
             .collect();
         let world = &self.shared.world;
         let fresh = || MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
+        let terms = self.terms(&envelope.mail);
         let incoming = Incoming {
             message: self.message.take().unwrap_or_else(fresh),
             sender: envelope.mail.sender,
@@ -34,7 +36,7 @@ impl Context {
             peer: self.accepted.peer,
             protocol: self.protocol(hello.extended, envelope.mail.smtputf8),
             tls: self.accepted.tls.clone(),
-            body8: envelope.mail.body8,
+            terms,
             smtputf8: envelope.mail.smtputf8,
             ret: envelope.mail.ret.map(|ret| match ret {
                 params::Ret::Full => Ret::Full,
@@ -45,6 +47,18 @@ impl Context {
         };
         self.receiving = Some(self.shared.delivery.begin(incoming).await);
         Answer::Yes
+    }
+
+    /// What else the sender asked for; seconds from now become a time.
+    fn terms(&self, mail: &Mail) -> Terms {
+        let now = self.shared.world.clock.unix_seconds();
+        let by = mail.by.map(|by| DeliverBy {
+            at: now + by.seconds,
+            mode: if by.returns { ByMode::Return } else { ByMode::Notify },
+            trace: by.trace,
+        });
+        let priority = mail.priority.unwrap_or(0);
+        Terms { body8: mail.body8, require_tls: mail.require_tls, priority, by }
     }
 
     /// The protocol's name in `Received`. RFC 3848, RFC 6531 §4.3.

@@ -3,6 +3,8 @@
 use super::{Handle, column, parsed};
 use crate::error::Result;
 use crate::rows::{Notify, QueuedRow, RecipientRow, Ret};
+use crate::terms::Terms;
+use crate::txn::Due;
 use mail::{AccountId, Address, ContentId, Domain, MessageId, ReversePath};
 use rusqlite::{Row, params};
 
@@ -26,7 +28,7 @@ fn queued_row(row: &Row<'_>) -> Result<QueuedRow> {
         sender: Address::parse(&sender).map_or(ReversePath::Null, ReversePath::Address),
         ret: ret.map(|text| if text == "FULL" { Ret::Full } else { Ret::Headers }),
         envid: column(row, 6)?,
-        body8: column(row, 7)?,
+        terms: Terms::unpack(column(row, 7)?),
         smtputf8: column(row, 8)?,
         arrived: column(row, 9)?,
         expires: column(row, 10)?,
@@ -68,15 +70,17 @@ impl Handle {
         let sql = format!("{QUEUED} WHERE message > ?1 ORDER BY message LIMIT ?2");
         self.all(&sql, params![after, limit as i64], queued_row)
     }
-    pub(super) fn due_rows(&self, now: i64, limit: usize) -> Result<Vec<(MessageId, u32, Domain)>> {
-        let sql = "SELECT message, n, domain FROM recipient WHERE held = 0 AND due <= ?1
-                   ORDER BY due, message, n LIMIT ?2";
+    pub(super) fn due_rows(&self, now: i64, limit: usize) -> Result<Vec<Due>> {
+        let sql = "SELECT r.message, r.n, r.domain, q.body8
+                   FROM recipient r CROSS JOIN queued q ON q.message = r.message
+                   WHERE r.held = 0 AND r.due <= ?1 ORDER BY r.due, r.message, r.n LIMIT ?2";
         self.all(sql, params![now, limit as i64], |row| {
-            Ok((
-                message_id(row, 0)?,
-                column(row, 1)?,
-                parsed(row, 2, |text| Domain::parse(text).ok())?,
-            ))
+            Ok(Due {
+                message: message_id(row, 0)?,
+                n: column(row, 1)?,
+                domain: parsed(row, 2, |text| Domain::parse(text).ok())?,
+                priority: Terms::unpack(column(row, 3)?).priority,
+            })
         })
     }
     pub(super) fn next_due_after(&self, now: i64) -> Result<Option<i64>> {
@@ -109,7 +113,7 @@ impl Handle {
                 row.sender.to_string(),
                 ret,
                 row.envid,
-                row.body8,
+                row.terms.pack(),
                 row.smtputf8,
                 row.arrived,
                 row.expires,

@@ -109,7 +109,7 @@ impl ReadTxn for Handle {
     fn queue(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<QueuedRow>> {
         self.queued_rows(after, limit)
     }
-    fn due(&self, now: i64, limit: usize) -> Result<Vec<(MessageId, u32, Domain)>> {
+    fn due(&self, now: i64, limit: usize) -> Result<Vec<crate::txn::Due>> {
         self.due_rows(now, limit)
     }
     fn next_due(&self, now: i64) -> Result<Option<i64>> {

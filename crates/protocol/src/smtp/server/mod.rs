@@ -108,7 +108,8 @@ enum Phase {
 #[derive(Debug)]
 enum Pending {
     Login,
-    Sender(Mail),
+    /// And whether its priority was lowered.
+    Sender(Mail, bool),
     Recipient(Rcpt),
     Verify,
     BeginData,
@@ -269,6 +270,10 @@ impl Session {
             ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"];
         lines.push(format!("SIZE {}", self.offer.size_max));
         lines.extend(fixed.map(str::to_owned));
+        lines.extend(["MT-PRIORITY", "DELIVERBY"].map(str::to_owned));
+        if self.security.is_tls() {
+            lines.push("REQUIRETLS".to_owned());
+        }
         // RFC 9422.
         lines.push(format!("LIMITS RCPTMAX={}", self.offer.recipients_max));
         if self.offer.starttls && !self.security.is_tls() {
@@ -343,11 +348,12 @@ impl Session {
         None
     }
 
-    fn mail(&mut self, mail: Mail) -> Option<Step<Question>> {
+    fn mail(&mut self, mut mail: Mail) -> Option<Step<Question>> {
         let refusal = match () {
             () if self.hello.is_none() => Some(self.hello_first()),
             () if self.offer.login && !self.authenticated => Some(reply::LOGIN_FIRST),
             () if self.envelope.is_some() || self.chunks.is_some() => Some(reply::BAD_SEQUENCE),
+            () if mail.require_tls && !self.security.is_tls() => Some(reply::ENCRYPTION_NEEDED),
             () if mail.size.is_some_and(|size| size > self.most()) => Some(reply::TOO_BIG),
             () => None,
         };
@@ -355,7 +361,12 @@ impl Session {
             self.say(&refusal);
             return None;
         }
-        Some(self.ask(Pending::Sender(mail.clone()), Question::Sender(mail)))
+        // RFC 6710 §4.1: strangers may lower their priority only.
+        let lowered = !self.authenticated && mail.priority.is_some_and(|priority| priority > 0);
+        if lowered {
+            mail.priority = Some(0);
+        }
+        Some(self.ask(Pending::Sender(mail.clone(), lowered), Question::Sender(mail)))
     }
 
     fn rcpt(&mut self, rcpt: Rcpt) -> Option<Step<Question>> {
@@ -431,10 +442,11 @@ impl Machine for Session {
                 self.authenticated = true;
                 self.say(&reply::LOGGED_IN);
             }
-            (Pending::Sender(mail), None) => {
+            (Pending::Sender(mail, lowered), None) => {
                 self.envelope = Some(Envelope { mail, recipients: Vec::new() });
                 self.octets = 0;
-                self.say(&reply::SENDER_OK);
+                let said = if lowered { reply::PRIORITY_LOWERED } else { reply::SENDER_OK };
+                self.say(&said);
             }
             (Pending::Recipient(rcpt), None) => {
                 if let Some(envelope) = &mut self.envelope {

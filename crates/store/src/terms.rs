@@ -1,0 +1,96 @@
+//! What a sender asked for beyond delivery itself, packed into one number.
+//!
+//! The number stands where layouts up to now had BODY=8BITMIME alone: bit 0 is that, and rows without
+//! further terms are the same as ever.
+
+/// What happens when a message is late. RFC 2852 §4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByMode {
+    /// `N`: the sender is told.
+    Notify,
+    /// `R`: it comes back.
+    Return,
+}
+
+/// BY. RFC 2852 §4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliverBy {
+    /// The deliver-by-time, seconds since 1970.
+    pub at: i64,
+    /// What happens then.
+    pub mode: ByMode,
+    /// `T`: the sender hears of every relay.
+    pub trace: bool,
+}
+
+/// The terms of a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// BODY=8BITMIME was said. RFC 6152.
+    pub body8: bool,
+    /// REQUIRETLS was said. RFC 8689.
+    pub require_tls: bool,
+    /// MT-PRIORITY, -9 to 9. RFC 6710.
+    pub priority: i8,
+    /// BY. RFC 2852.
+    pub by: Option<DeliverBy>,
+}
+
+const BODY8: i64 = 1;
+const REQUIRE_TLS: i64 = 1 << 1;
+/// Six bits of priority, in two's complement.
+const PRIORITY: u32 = 2;
+const BY: i64 = 1 << 8;
+const BY_RETURN: i64 = 1 << 9;
+const BY_TRACE: i64 = 1 << 10;
+/// The seconds of the deliver-by-time take what is left.
+const BY_AT: u32 = 16;
+
+impl Terms {
+    /// The number.
+    pub fn pack(&self) -> i64 {
+        let flag = |on: bool, bit| if on { bit } else { 0 };
+        let priority = (i64::from(self.priority) & 0x3f) << PRIORITY;
+        let by = self.by.map_or(0, |by| {
+            let at = by.at.clamp(0, i64::MAX >> BY_AT) << BY_AT;
+            BY | flag(by.mode == ByMode::Return, BY_RETURN) | flag(by.trace, BY_TRACE) | at
+        });
+        flag(self.body8, BODY8) | flag(self.require_tls, REQUIRE_TLS) | priority | by
+    }
+
+    /// Reads the number.
+    pub fn unpack(packed: i64) -> Terms {
+        let on = |bit| packed & bit != 0;
+        let priority = ((packed >> PRIORITY) & 0x3f) as i8;
+        let by = DeliverBy {
+            at: packed >> BY_AT,
+            mode: if on(BY_RETURN) { ByMode::Return } else { ByMode::Notify },
+            trace: on(BY_TRACE),
+        };
+        Terms {
+            body8: on(BODY8),
+            require_tls: on(REQUIRE_TLS),
+            priority: if priority >= 0x20 { priority - 0x40 } else { priority }.clamp(-9, 9),
+            by: on(BY).then_some(by),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_round_trip_and_rows_of_before_mean_the_same() {
+        assert_eq!(Terms::unpack(0), Terms::default());
+        assert_eq!(Terms::unpack(1), Terms { body8: true, ..Terms::default() });
+        let by = DeliverBy { at: 1_800_000_000, mode: ByMode::Return, trace: true };
+        for priority in -9..=9 {
+            let told = DeliverBy { mode: ByMode::Notify, trace: false, ..by };
+            for by in [None, Some(by), Some(told)] {
+                let terms = Terms { body8: false, require_tls: priority > 0, priority, by };
+                assert_eq!(Terms::unpack(terms.pack()), terms);
+            }
+        }
+    }
+}
