@@ -1,7 +1,7 @@
 //! What a sender asked for beyond delivery itself, packed into one number.
 //!
-//! The number stands where layouts up to now had BODY=8BITMIME alone: bit 0 is that, and rows without
-//! further terms are the same as ever.
+//! The number stands where layouts up to now had BODY=8BITMIME alone: bit 0 is that, and rows
+//! without further terms are the same as ever.
 
 /// What happens when a message is late. RFC 2852 §4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
