@@ -60,6 +60,19 @@ fn text(dice: &mut Dice, octets: usize) -> String {
     out
 }
 
+/// The message with another From: a server may refuse one that is not its sender's.
+pub fn from(message: &[u8], user: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len() + 64);
+    let mut fresh = true;
+    for line in message.split_inclusive(|b| *b == b'\n') {
+        let is_from = fresh && line.starts_with(b"From:");
+        let own = format!("From: <{user}>\r\n");
+        out.extend_from_slice(if is_from { own.as_bytes() } else { line });
+        fresh &= !is_from;
+    }
+    out
+}
+
 /// A message of about `octets`, the `n`th of its series.
 pub fn message(n: u64, octets: usize) -> Vec<u8> {
     let mut dice = Dice::new(n.wrapping_mul(7919) + octets as u64);

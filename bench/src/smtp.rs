@@ -240,7 +240,8 @@ pub fn submit(target: &Target, sink: &Sink, scale: usize) -> io::Result<Vec<Figu
         gate.wait();
         let to = format!("RCPT TO:<r{n}@{SINK_DOMAIN}>");
         let envelope = format!("MAIL FROM:<{}>\r\n{to}\r\nDATA\r\n", user(n));
-        send(&mut smtp, &envelope, 3, messages, &bodies, n)
+        let own: Vec<Vec<u8>> = bodies.iter().map(|body| message::from(body, &user(n))).collect();
+        send(&mut smtp, &envelope, 3, messages, &own, n)
     })?;
     let sent = times.len();
     let all = wait_for(Duration::from_secs(180), || Ok(sink.taken() >= before + sent))?;

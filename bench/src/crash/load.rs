@@ -87,7 +87,7 @@ fn outbound(target: &Target, ledger: &Ledger) -> io::Result<()> {
         let id = ledger.number();
         let (from, to) = (user(3), format!("r@{SINK_DOMAIN}"));
         let envelope = format!("MAIL FROM:<{from}>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
-        smtp.deliver(&envelope, 3, &body(id))?;
+        smtp.deliver(&envelope, 3, &message::from(&body(id), &from))?;
         ledger.books().outbound.insert(id);
     }
 }

@@ -6,11 +6,12 @@
 use crate::bounce;
 use crate::journey::{self, Step};
 use crate::limits::{HOPS_MAX, RETURNED_OCTETS_MAX};
-use crate::trace::{self, HopCounter, Mender, NewFields};
+use crate::trace::{self, Claims, HopCounter, Mender, NewFields};
 use crate::{Delivery, Shared};
 use directory::{Authenticated, Destination};
 use mail::summary::Parser;
 use mail::{AccountId, Address, Domain, MessageId, ReversePath};
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,6 +85,10 @@ pub enum DeliveryError {
     Full,
     /// It goes in circles.
     TooManyHops,
+    /// Its header says that it is from somebody whom its sender may not send as: who, and as whom.
+    NotTheirs(Box<(Address, Address)>),
+    /// The header of a submitted message is longer than what is looked at.
+    HeaderTooLong,
     /// Something of ours does not work now.
     Unavailable(String),
 }
@@ -93,6 +98,10 @@ impl fmt::Display for DeliveryError {
         match self {
             DeliveryError::Full => f.write_str("no room to store the message"),
             DeliveryError::TooManyHops => write!(f, "more than {HOPS_MAX} Received lines: a loop"),
+            DeliveryError::NotTheirs(both) => {
+                write!(f, "{} may not send as <{}>, and the message is from there", both.0, both.1)
+            }
+            DeliveryError::HeaderTooLong => f.write_str("the header is too long"),
             DeliveryError::Unavailable(why) => write!(f, "unavailable: {why}"),
         }
     }
@@ -192,6 +201,8 @@ impl Receiving {
         if let Some((mut mender, new)) = self.mender.take() {
             let rest = mender.finish(&new);
             self.store(&rest).await;
+            let who = self.incoming.authenticated.as_ref();
+            check_claims(&self.shared, who, mender.claims()).await?;
         }
         if let Some(error) = self.failed {
             return Err(error);
@@ -240,6 +251,30 @@ impl Receiving {
         commit(&shared, delivery, report).await?;
         Ok(Accepted { message: self.incoming.message, octets })
     }
+}
+
+/// Who logged in is whom the message says it is from. RFC 6409 §6.1, security.md SM-8.
+async fn check_claims(
+    shared: &Shared,
+    who: Option<&Authenticated>,
+    claims: Claims,
+) -> Result<(), DeliveryError> {
+    let Some(who) = who else { return Ok(()) };
+    if claims.too_long {
+        return Err(DeliveryError::HeaderTooLong);
+    }
+    let mut known: HashSet<Address> = HashSet::new();
+    for address in claims.addresses {
+        if known.contains(&address) {
+            continue;
+        }
+        if !shared.directory.may_send_as(who.account, &address).await? {
+            let both = Box::new((who.address.clone(), address));
+            return Err(DeliveryError::NotTheirs(both));
+        }
+        known.insert(address);
+    }
+    Ok(())
 }
 
 /// The message, and the report that it arrived, in one commit.

@@ -3,7 +3,9 @@
 use crate::accept::Incoming;
 use crate::limits::SUBMITTED_HEADER_OCTETS_MAX;
 use mail::date::format_rfc5322;
-use mail::{Domain, header};
+use mail::header::address_list::address_list;
+use mail::summary::EnvelopeAddress;
+use mail::{Address, Domain, header};
 
 /// The `Return-Path` line. It belongs to the copy in a mailbox only; relaying starts behind it.
 pub fn return_path(incoming: &Incoming) -> String {
@@ -76,6 +78,36 @@ impl HopCounter {
 pub struct Mender {
     held: Vec<u8>,
     done: bool,
+    claims: Claims,
+}
+
+/// Whom a header says a message is from.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// The addresses of all its From, Sender, Resent-From and Resent-Sender fields.
+    pub addresses: Vec<Address>,
+    /// The header is longer than what is looked at.
+    pub too_long: bool,
+}
+
+/// Fields that name who is responsible. RFC 5322 §3.6.2, §3.6.6.
+const FROM_FIELDS: [&[u8]; 4] = [b"From", b"Sender", b"Resent-From", b"Resent-Sender"];
+
+impl Claims {
+    /// The claims of a header. What is no address is nobody's.
+    fn of(head: &[u8]) -> Claims {
+        let named = header::fields(head)
+            .filter(|field| FROM_FIELDS.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
+        let listed = named.flat_map(|field| address_list(field.value));
+        let addresses = listed.filter_map(|item| match item {
+            EnvelopeAddress::Mailbox { local, host, .. } => {
+                let domain = Domain::parse(std::str::from_utf8(&host).ok()?).ok()?;
+                Address::new(std::str::from_utf8(&local).ok()?, domain).ok()
+            }
+            _ => None,
+        });
+        Claims { addresses: addresses.collect(), too_long: false }
+    }
 }
 
 impl Mender {
@@ -98,6 +130,8 @@ impl Mender {
         self.done = true;
         let held = std::mem::take(&mut self.held);
         let (head, rest) = held.split_at(end.unwrap_or(0).min(held.len()));
+        let too_long = end.is_none_or(|end| end > SUBMITTED_HEADER_OCTETS_MAX);
+        self.claims = Claims { too_long, ..Claims::of(head) };
         mend(head, rest, new)
     }
 
@@ -108,7 +142,13 @@ impl Mender {
             return held;
         }
         self.done = true;
+        self.claims = Claims::of(&held);
         mend(&held, b"", new)
+    }
+
+    /// Whom the message says it is from, once it is complete.
+    pub fn claims(self) -> Claims {
+        self.claims
     }
 }
 
@@ -180,6 +220,28 @@ mod tests {
                 assert_eq!(in_pieces(message.as_bytes(), size), mended, "in pieces of {size}");
             }
         }
+    }
+
+    #[test]
+    fn every_from_and_sender_is_a_claim() {
+        let message = "From: A <a@x.test>, g: b@x.test;\r\nfrom: \"c d\"@x.test\r\n\
+            Sender: (hi) e@\r\n x.test\r\nResent-From: f@x.test\r\nTo: g@x.test\r\n\
+            From: nobody\r\n\r\nFrom: h@x.test\r\n";
+        for size in [1, 7, 1000] {
+            let mut mender = Mender::default();
+            message.as_bytes().chunks(size).for_each(|piece| drop(mender.feed(piece, &new())));
+            mender.finish(&new());
+            let claims = mender.claims();
+            let found: Vec<String> = claims.addresses.iter().map(Address::to_string).collect();
+            let all = ["a@x.test", "b@x.test", "\"c d\"@x.test", "e@x.test", "f@x.test"];
+            assert_eq!(
+                (found.as_slice(), claims.too_long),
+                (all.map(str::to_owned).as_slice(), false)
+            );
+        }
+        let mut mender = Mender::default();
+        mender.feed(&vec![b'x'; SUBMITTED_HEADER_OCTETS_MAX + 1], &new());
+        assert!(mender.claims().too_long);
     }
 
     #[test]

@@ -251,3 +251,138 @@ fn p_05_sizes_are_octets_of_retr() {
     );
     check(Service::Pop3, "account alice; INBOX of alice has 1 message; C1 on pop3 as alice", &text);
 }
+
+#[test]
+fn s_01_only_crlf_dot_crlf_ends_a_message() {
+    for end in ["\\n.\\n", "\\r\\n.\\n", "\\n.\\r\\n", "\\r.\\r", "\\r"] {
+        let text = format!(
+            "{HELLO}C1: MAIL FROM:<fred@example.net>\nC1: RCPT TO:<alice@example.org>\nC1: DATA\n\
+             S1: 250 …\nS1: 250 …\nS1: 354 …\nC1> Subject: x\\r\\n\\r\\nx{end}\n\
+             C1: MAIL FROM:<smuggled@example.net>\nC1: RCPT TO:<alice@example.org>\nC1: .\n\
+             S1: 550 5.6.11 …\n-- closed C1\nS2: * OK …\nC2: a LOGIN alice secret\nS2: a OK …\n\
+             C2: b STATUS INBOX (MESSAGES)\nS2: * STATUS INBOX (MESSAGES 0)\nS2: b OK …\n"
+        );
+        check(Service::Smtp, "account alice; C2 on imap", &text);
+    }
+}
+
+#[test]
+fn s_17_odd_headers_are_no_reason_to_panic() {
+    for body in [
+        "C1: From: a@b.c\nC1: From: d@e.f\nC1:\n",
+        "C1: Subject: no From, no Date\nC1:\n",
+        "C1: From: {{x*100000}}\nC1:\nC1: {{y*100000}}\n",
+        "C1: no field at all\n",
+        "C1: : \nC1: From\nC1:  \nC1:\n",
+    ] {
+        check(Service::Smtp, "account alice", &format!("{HELLO}{}", message(body)));
+    }
+}
+
+#[test]
+fn s_19_a_private_address_has_no_rights() {
+    for near in ["127.0.0.1", "172.17.0.1", "10.0.0.1"] {
+        let given = format!("account alice; C1 on smtp from {near}");
+        let text = format!(
+            "{HELLO}C1: MAIL FROM:<alice@example.org>\nC1: RCPT TO:<bob@example.net>\n\
+             S1: 250 …\nS1: 550 5.7.1 …\n"
+        );
+        check(Service::Smtp, &given, &text);
+    }
+}
+
+#[test]
+fn s_22_trace_lines_go_in_front_and_nothing_else_is_touched() {
+    let body = "C1: DKIM-Signature: v=1;\nC1:  b=x\nC1: SUBJECT :  odd \nC1: bcc: kept@x.test\nC1:\n\
+                C1:  two  blanks \n";
+    let text = format!(
+        "{HELLO}{}S2: +OK …\nC2: USER alice\nC2: PASS secret\nC2: RETR 1\nS2: +OK…\nS2: +OK…\nS2: +OK…\n\
+         S2: Return-Path: <fred@example.net>\nS2: Received: …\nS2: \t…\nS2: \t…\nS2: \t…\n\
+         S2: DKIM-Signature: v=1;\nS2:  b=x\nS2: SUBJECT :  odd \nS2: bcc: kept@x.test\nS2:\n\
+         S2:  two  blanks \nS2: .\n",
+        message(body)
+    );
+    check(Service::Smtp, "account alice; C2 on pop3", &text);
+}
+
+#[test]
+fn s_30_login_asks_with_the_words_that_clients_know() {
+    let (user, password) = ("{{base64 alice}}", "{{base64 secret}}");
+    let ends = format!("C1: {password}\nS1: 235 …\n");
+    for begins in [
+        format!("C1: AUTH LOGIN\nS1: 334 VXNlcm5hbWU6\nC1: {user}\nS1: 334 UGFzc3dvcmQ6\n"),
+        format!("C1: AUTH LOGIN {user}\nS1: 334 UGFzc3dvcmQ6\n"),
+        format!("C1: auth login  {user}\nS1: 334 UGFzc3dvcmQ6\n"),
+    ] {
+        let text = format!("{HELLO}{begins}{ends}");
+        check(Service::Submissions, "account alice", &text);
+    }
+}
+
+#[test]
+fn s_31_two_blanks_before_the_response_are_fine() {
+    let text = format!("{HELLO}C1: AUTH PLAIN  {{{{base64 \\0alice\\0secret}}}}\nS1: 235 …\n");
+    check(Service::Submissions, "account alice", &text);
+}
+
+#[test]
+fn s_35_what_is_missing_is_added_and_the_client_is_not_named() {
+    let text = "C1: MAIL FROM:<alice@example.org>\nC1: RCPT TO:<alice@example.org>\nC1: DATA\n\
+        S1: 250 …\nS1: 250 …\nS1: 354 …\nC1: Bcc: carol@example.net\nC1: Subject: x\nC1:\nC1: .\n\
+        S1: 250 2.0.0 Accepted, id $id\nS2: +OK …\nC2: USER alice\nC2: PASS secret\nC2: RETR 1\n\
+        S2: +OK…\nS2: +OK…\nS2: +OK…\nS2: Return-Path: …\n\
+        S2: Received: from client.example (logged in)\nS2: \tby …\nS2: \tfor …\nS2: \t…\n\
+        S2: Date: …\nS2: Message-ID: <$id@mail.example.org>\nS2: Subject: x\nS2:\nS2: .\n";
+    check(Service::Submission, "account alice; C1 on submission as alice; C2 on pop3", text);
+}
+
+#[test]
+fn s_36_the_limit_is_of_recipients_and_says_when_to_go_on() {
+    let given = "account alice; recipients_per_hour = 2; C1 on submission as alice";
+    let text = "C1: MAIL FROM:<alice@example.org>\nC1: RCPT TO:<a@example.net>\n\
+        C1: RCPT TO:<b@example.net>\nC1: RCPT TO:<c@example.net>\nS1: 250 …\nS1: 250 …\nS1: 250 …\n\
+        S1: 450 4.7.1 You sent to too many recipients; go on in 60 minutes\n";
+    check(Service::Submission, given, text);
+}
+
+#[test]
+fn sm_8_nobody_writes_in_another_name() {
+    for header in
+        ["From: ceo@bank.example", "Sender: bob@example.org", "Resent-From: bob@example.org"]
+    {
+        let text = format!(
+            "C1: MAIL FROM:<alice@example.org>\nC1: RCPT TO:<bob@example.net>\nC1: DATA\n\
+             S1: 250 …\nS1: 250 …\nS1: 354 …\nC1: {header}\nC1:\nC1: .\nS1: 553 5.7.1 …\n"
+        );
+        let given = "account alice; account bob; C1 on submission as alice";
+        check(Service::Submission, given, &text);
+    }
+}
+
+#[test]
+fn p_01_unique_ids_stay_while_others_come_and_go() {
+    let login = |n| format!("S{n}: +OK …\nC{n}: USER alice\nC{n}: PASS secret\nS{n}: +OK…\n");
+    let text = format!(
+        "{}S1: +OK 2 …\nC1: UIDL 2\nS1: +OK 2 $two\nC1: DELE 1\nC1: QUIT\nS1: +OK…\nS1: +OK…\n\
+         -- closed C1\n-- deliver alice\n{}S2: +OK 2 …\nC2: UIDL\nS2: +OK…\nS2: 1 $two\n\
+         S2: 2 $three\nS2: .\n",
+        login(1),
+        login(2)
+    );
+    check(Service::Pop3, "account alice; INBOX of alice has 2 messages", &text);
+}
+
+#[test]
+fn p_04_p_06_two_sessions_each_keep_their_own_numbers() {
+    let login = |n, has| {
+        format!("S{n}: +OK …\nC{n}: USER alice\nC{n}: PASS secret\nS{n}: +OK…\nS{n}: +OK {has} …\n")
+    };
+    let text = format!(
+        "{}-- deliver alice\n{}C1: STAT\nS1: +OK 1 …\nC1: RETR 2\nS1: -ERR …\nC2: STAT\nS2: +OK 2 …\n\
+         C2: DELE 1\nC2: QUIT\nS2: +OK…\nS2: +OK…\n-- closed C2\nC1: LIST 1\nS1: +OK 1 …\n\
+         C1: STAT\nS1: +OK 1 …\n",
+        login(1, 1),
+        login(2, 2)
+    );
+    check(Service::Pop3, "account alice; INBOX of alice has 1 message", &text);
+}

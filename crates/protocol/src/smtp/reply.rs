@@ -158,6 +158,8 @@ replies! {
     BARE_IN_MESSAGE = 550, "5.6.11", "The message has a bare CR, bare LF or NUL in it, refused";
     /// Received too often. RFC 5321 §6.3.
     LOOP = 554, "5.4.6", "The message goes in circles";
+    /// The header of a submitted message cannot be looked at. RFC 3463 §3.7.
+    HEADER_TOO_LONG = 554, "5.6.0", "The header of the message is longer than 256 KB";
     /// Too large. RFC 1870 §6.
     TOO_BIG = 552, "5.3.4", "The message is larger than this server takes";
     /// Not a sender of this account. RFC 6409 §6.1.

@@ -109,6 +109,8 @@ fn refusal(error: &DeliveryError) -> Reply {
     match error {
         DeliveryError::Full => reply::DISK_FULL,
         DeliveryError::TooManyHops => reply::LOOP,
+        DeliveryError::NotTheirs(_) => reply::NOT_YOUR_ADDRESS.saying(error.to_string()),
+        DeliveryError::HeaderTooLong => reply::HEADER_TOO_LONG,
         DeliveryError::Unavailable(_) => reply::TRY_LATER,
     }
 }
