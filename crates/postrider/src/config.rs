@@ -25,6 +25,9 @@ pub struct Config {
     /// Certificate and key.
     #[serde(default)]
     pub tls: Tls,
+    /// Whose word is taken.
+    #[serde(default)]
+    pub trusted: Trusted,
     /// What is limited.
     #[serde(default)]
     pub limits: Limits,
@@ -75,6 +78,15 @@ impl Default for Tls {
     fn default() -> Tls {
         Tls { certificate: "tls/cert.pem".into(), key: "tls/key.pem".into() }
     }
+}
+
+/// `[trusted]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trusted {
+    /// Networks of proxies. Their connections must begin with a PROXY header (version 1 or 2), and
+    /// the client that it names is taken for the peer. Nobody else's header is.
+    pub proxies: Vec<String>,
 }
 
 /// `[limits]`
@@ -213,6 +225,7 @@ impl Config {
             user: String::new(),
             listen: Listen::default(),
             tls: Tls::default(),
+            trusted: Trusted::default(),
             limits: Limits::default(),
             relay: Relay::default(),
             dns: Dns::default(),

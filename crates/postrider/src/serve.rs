@@ -111,12 +111,16 @@ pub async fn serve(
     tokio::spawn(certificate::watch(tls.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
     let limits = &config.limits;
+    let proxies: Result<_, _> = config.trusted.proxies.iter().map(|text| text.parse()).collect();
+    let proxies =
+        proxies.map_err(|why: String| fail(exit::CONFIG, format!("trusted.proxies: {why}")))?;
     let settings = Settings {
         hostname,
         default_domain: Domain::parse(&config.domain).ok(),
         message_octets_max: limits.message_octets,
         recipients_max: limits.recipients,
         plaintext_auth: config.auth.plaintext,
+        proxies,
         connections_max: limits.connections,
         connections_per_address_max: limits.connections_per_address,
     };

@@ -7,5 +7,6 @@ pub mod imap;
 pub mod line;
 pub mod machine;
 pub mod pop3;
+pub mod proxy;
 pub mod sasl;
 pub mod smtp;

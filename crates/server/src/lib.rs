@@ -13,6 +13,7 @@ use delivery::Delivery;
 use directory::Directory;
 use mail::Domain;
 use policy::guard::Guard;
+use policy::network::Network;
 use std::sync::Arc;
 use store::Store;
 use sys::World;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub recipients_max: usize,
     /// Passwords are taken without TLS; for tests on loopback.
     pub plaintext_auth: bool,
+    /// Proxies, whose connections begin with a PROXY header that tells who the client is.
+    pub proxies: Vec<Network>,
     /// Connections at a time.
     pub connections_max: usize,
     /// Connections at a time from one address.

@@ -2,6 +2,7 @@
 
 use crate::drive::{Ending, drive};
 use crate::{Shared, imap, limits, pop3, smtp};
+use protocol::proxy;
 use protocol::smtp::reply;
 use std::collections::HashMap;
 use std::io;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use sys::net::{BoxStream, Listener};
 use sys::tls::{TlsFacts, TlsServer};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -128,6 +129,7 @@ pub async fn run(
     while loops.join_next().await.is_some() {}
 }
 
+#[derive(Clone)]
 struct Accepting {
     shared: Arc<Shared>,
     service: Service,
@@ -167,32 +169,78 @@ impl Accepting {
     }
 
     fn session(&self, sessions: &mut JoinSet<()>, stream: BoxStream, peer: SocketAddr) {
-        let now = self.shared.world.clock.monotonic();
-        if !self.service.takes_mail() && self.shared.guard.is_banned(peer.ip(), now) {
-            tracing::info!(service = self.service.name(), %peer, "banned");
-            sessions.spawn(turn_away(stream, self.service));
+        if self.shared.settings.proxies.iter().any(|proxy| proxy.contains(peer.ip())) {
+            sessions.spawn(self.clone().behind_proxy(stream, peer));
             return;
         }
-        let Some(seat) = Seat::take(&self.census, peer.ip(), &self.shared) else {
-            tracing::warn!(service = self.service.name(), %peer, "too many connections");
-            sessions.spawn(turn_away(stream, self.service));
+        match self.admit(peer) {
+            Ok(seat) => sessions.spawn(self.clone().seated(seat, stream, peer)),
+            Err(()) => sessions.spawn(turn_away(stream, self.service)),
+        };
+    }
+
+    /// A proxy says first who its client is; whoever else the proxy is to others, here the client's
+    /// address counts.
+    async fn behind_proxy(self, mut stream: BoxStream, proxy: SocketAddr) {
+        let service = self.service;
+        let most = self.shared.settings.connections_max;
+        let Some(waiting) = Seat::take(&self.census, proxy.ip(), [most, most]) else {
+            tracing::warn!(service = service.name(), peer = %proxy, "too many connections");
+            return turn_away(stream, service).await;
+        };
+        let said = tokio::time::timeout(limits::PROXY_WAIT, client_of(&mut stream)).await;
+        let Ok(Some(client)) = said else {
+            tracing::warn!(service = service.name(), peer = %proxy, "no PROXY header; is it a proxy?");
             return;
         };
-        let (shared, tls, service) = (self.shared.clone(), self.tls.clone(), self.service);
-        let shutdown = self.shutdown.clone();
-        sessions.spawn(async move {
-            let _seat = seat;
-            let ending = serve(shared, stream, service, peer, &tls, shutdown).await;
-            match ending {
-                Ok(Ending::Failed) => {
-                    tracing::error!(service = service.name(), %peer, "a session failed: a panic");
-                }
-                Ok(ending) => tracing::debug!(service = service.name(), %peer, ?ending, "end"),
-                Err(error) => {
-                    tracing::info!(service = service.name(), %peer, %error, "TLS handshake failed");
-                }
+        drop(waiting);
+        let peer = client.unwrap_or(proxy);
+        match self.admit(peer) {
+            Ok(seat) => self.seated(seat, stream, peer).await,
+            Err(()) => turn_away(stream, service).await,
+        }
+    }
+
+    /// A place for somebody who is not banned.
+    fn admit(&self, peer: SocketAddr) -> Result<Seat, ()> {
+        let service = self.service.name();
+        let now = self.shared.world.clock.monotonic();
+        if !self.service.takes_mail() && self.shared.guard.is_banned(peer.ip(), now) {
+            tracing::info!(service, %peer, "banned");
+            return Err(());
+        }
+        let settings = &self.shared.settings;
+        let most = [settings.connections_max, settings.connections_per_address_max];
+        Seat::take(&self.census, peer.ip(), most).ok_or_else(|| {
+            tracing::warn!(service, %peer, "too many connections");
+        })
+    }
+
+    async fn seated(self, _seat: Seat, stream: BoxStream, peer: SocketAddr) {
+        let service = self.service;
+        match serve(self.shared, stream, service, peer, &self.tls, self.shutdown).await {
+            Ok(Ending::Failed) => {
+                tracing::error!(service = service.name(), %peer, "a session failed: a panic");
             }
-        });
+            Ok(ending) => tracing::debug!(service = service.name(), %peer, ?ending, "end"),
+            Err(error) => {
+                tracing::info!(service = service.name(), %peer, %error, "TLS handshake failed");
+            }
+        }
+    }
+}
+
+/// The client that a PROXY header names: `None` when there is no such header, `Some(None)` when the
+/// proxy speaks for itself. Not an octet behind the header is read.
+async fn client_of(stream: &mut BoxStream) -> Option<Option<SocketAddr>> {
+    let mut octets = Vec::new();
+    loop {
+        octets.push(stream.read_u8().await.ok()?);
+        match proxy::header(&octets) {
+            proxy::Header::Partial => {}
+            proxy::Header::Whole { client, .. } => return Some(client),
+            proxy::Header::Bad => return None,
+        }
     }
 }
 
@@ -256,13 +304,12 @@ struct Seat {
 }
 
 impl Seat {
-    fn take(census: &Arc<Mutex<Census>>, address: IpAddr, shared: &Shared) -> Option<Seat> {
-        let settings = &shared.settings;
+    /// A place, unless there are so many in all, or so many of that address.
+    fn take(census: &Arc<Mutex<Census>>, address: IpAddr, most: [usize; 2]) -> Option<Seat> {
+        let [all, of_one] = most;
         let mut counts = census.lock().unwrap_or_else(PoisonError::into_inner);
         let from_here = counts.by_address.get(&address).copied().unwrap_or(0);
-        if counts.all >= settings.connections_max
-            || from_here >= settings.connections_per_address_max
-        {
+        if counts.all >= all || from_here >= of_one {
             return None;
         }
         counts.all += 1;

@@ -47,6 +47,7 @@ impl Default for Plan {
                 message_octets_max: 50_000_000,
                 recipients_max: 1000,
                 plaintext_auth: true,
+                proxies: Vec::new(),
                 connections_max: 1000,
                 connections_per_address_max: 500,
             },

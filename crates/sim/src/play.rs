@@ -583,16 +583,16 @@ fn span(text: &str) -> Result<Duration, String> {
 /// A setting of the header.
 fn set(plan: &mut Plan, key: &str, value: &str) -> Result<(), String> {
     let wrong = |_| format!("given: {key} = {value}?");
+    let sessions = &mut plan.sessions;
     match key {
         "recipients_max" => plan.sessions.recipients_max = value.parse().map_err(wrong)?,
-        "message_octets_max" => {
-            plan.sessions.message_octets_max = value.parse().map_err(wrong)?;
-        }
+        "message_octets_max" => sessions.message_octets_max = value.parse().map_err(wrong)?,
         "connections_per_address_max" => {
             plan.sessions.connections_per_address_max = value.parse().map_err(wrong)?;
         }
         "plaintext_auth" => plan.sessions.plaintext_auth = value == "true",
         "recipients_per_hour" => plan.rates.recipients_per_hour = value.parse().map_err(wrong)?,
+        "proxies" => plan.sessions.proxies.push(value.parse().map_err(|why: String| why)?),
         "smarthost" => plan.delivery.smarthost = Some(value.to_owned()),
         _ => return Err(format!("given: no such setting: {key}")),
     }
