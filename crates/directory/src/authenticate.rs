@@ -2,9 +2,10 @@
 
 use crate::limits::HASH_QUEUE_MAX;
 use crate::secret::{Secret, Use};
-use crate::{Directory, Unavailable, password};
+use crate::{Directory, Unavailable, imported, password};
 use mail::{AccountId, Address};
 use std::fmt;
+use store::AccountRow;
 
 /// What somebody who logs in says.
 #[derive(Clone, Copy)]
@@ -77,7 +78,9 @@ impl Directory {
                 false => Ok(Authenticated { account: row.id, address: row.address.clone() }),
             };
         }
+        let whole = secret.clone();
         let secret = secret.map_or_else(|| self.inner.decoy.clone(), |secret| secret.password);
+        let is_imported = imported::is_hash(&secret) && !secret.starts_with("$argon2id$");
         let key = account.as_ref().map(|row| row.address.key()).unwrap_or_default();
         if !self.proves(&key, password, secret).await? {
             return Err(AuthError::Invalid);
@@ -85,8 +88,23 @@ impl Directory {
         match account {
             None => Err(AuthError::Invalid),
             Some(row) if row.disabled => Err(AuthError::Disabled),
-            Some(row) => Ok(Authenticated { account: row.id, address: row.address }),
+            Some(row) => {
+                if let Some(whole) = whole.filter(|_| is_imported) {
+                    self.rehash(&row, whole, password).await;
+                }
+                Ok(Authenticated { account: row.id, address: row.address })
+            }
         }
+    }
+
+    /// Puts a hash of our own, and SCRAM verifiers, in the place of an imported hash. When that
+    /// does not work the next login tries again.
+    async fn rehash(&self, row: &AccountRow, mut whole: Secret, password: &str) {
+        let Ok(made) = self.hash(password.to_owned()).await else { return };
+        whole.adopt(Secret::parse(&made));
+        let (old, new) = (row.secret.clone(), whole.to_string());
+        let done = self.store.account_replace_secret(row.address.clone(), old, new).await;
+        drop(done);
     }
 
     pub(crate) fn user_address(&self, user: &str) -> Option<Address> {
@@ -110,13 +128,21 @@ impl Directory {
         let permit = self.inner.hashing.acquire().await;
         let permit = permit.map_err(|e| AuthError::Unavailable(e.to_string()))?;
         let (text, stored) = (secret.to_owned(), hash.clone());
-        let verified = tokio::task::spawn_blocking(move || password::verify(&text, &stored)).await;
+        let verified = tokio::task::spawn_blocking(move || verify(&text, &stored)).await;
         drop(permit);
         let right = verified.map_err(|e| AuthError::Unavailable(e.to_string()))?;
         if right && !key.is_empty() {
             self.inner.proven.learn([key, secret, &hash]);
         }
         Ok(right)
+    }
+}
+
+/// Our own hashes, and those of other servers.
+fn verify(text: &str, stored: &str) -> bool {
+    match stored.starts_with("$argon2id$") {
+        true => password::verify(text, stored),
+        false => imported::verify(text, stored),
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod authenticate;
 pub mod exchange;
+pub mod imported;
 pub mod limits;
 pub mod password;
 pub mod proven;

@@ -121,6 +121,11 @@ impl Secret {
         self.scram = [Hash::Sha256, Hash::Sha1].map(make).into();
     }
 
+    /// Takes over the password of `other`; app passwords stay.
+    pub fn adopt(&mut self, other: Secret) {
+        (self.password, self.scram) = (other.password, other.scram);
+    }
+
     /// The verifier for a mechanism.
     pub fn verifier(&self, hash: Hash) -> Option<&Verifier> {
         self.scram.iter().find(|(of, _)| *of == hash).map(|(_, verifier)| verifier)

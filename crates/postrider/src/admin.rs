@@ -244,7 +244,7 @@ fn trouble(error: StoreError) -> Failure {
 }
 
 async fn secret(directory: &Directory, text: String) -> Result<String, Failure> {
-    if password::is_hash(&text) {
+    if password::is_hash(&text) || directory::imported::is_hash(&text) {
         return Ok(text);
     }
     directory.hash(text).await.map_err(|error| fail(exit::DATA, error.0))

@@ -180,7 +180,7 @@ pub enum Account {
         #[arg(long)]
         password_stdin: bool,
     },
-    /// Make accounts from a file of lines 'address,password or Argon2 hash'
+    /// Make accounts from a file of lines 'address,password or hash'
     #[command(after_help = "Example:\n  postrider account import accounts.csv")]
     Import {
         /// The file

@@ -273,3 +273,26 @@ async fn app_passwords_have_a_scope_and_are_taken_back() {
     let plain = STANDARD.encode(format!("\0alice@example.org\0{}", made[2].1));
     assert!(!is_success(&client.ask(&format!("AUTH PLAIN {plain}")).await));
 }
+
+/// A hash that came from Dovecot is replaced at the first login, and SCRAM works from then on.
+#[tokio::test(start_paused = true)]
+async fn an_imported_hash_is_our_own_after_the_first_login() {
+    let house = House::build(Plan::default(), SimWorld::new(5)).await;
+    house.add_account("alice").await;
+    let (store, directory) = (&house.shared.store, &house.shared.directory);
+    let alice = sim::house::address("alice");
+    let hash = "{SSHA256}lXT7qF+fT7OVoVlwD0tMd02E1ak2dLDbk993wZxIM65zYWx0MTIzNA==";
+    store.account_set_secret(alice.clone(), hash.to_owned()).await.unwrap();
+    let phone = directory.app_password_add(&alice, "phone", directory::Scope::Both).await.unwrap();
+    let login = async |password: &str| {
+        let wanted = directory::Use::Read;
+        let user = "alice@example.org";
+        directory.authenticate(directory::Credentials { user, password, wanted }).await
+    };
+    let secret = || store.lookup(&alice).unwrap().account.unwrap().secret;
+    assert!(login("wrong").await.is_err() && secret().starts_with(hash));
+    assert!(login("secret").await.is_ok());
+    assert!(secret().starts_with("$argon2id$") && secret().contains("\nscram sha256 "));
+    assert!(login("secret").await.is_ok() && login(&phone).await.is_ok());
+    assert!(login("wrong").await.is_err());
+}

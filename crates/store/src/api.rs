@@ -107,6 +107,20 @@ impl Store {
     pub async fn account_set_secret(&self, address: Address, secret: String) -> Result<()> {
         self.write(move |w| account::update(w, &address, |row| row.secret = secret)).await
     }
+    /// Sets a password hash, if it is still `old`.
+    pub async fn account_replace_secret(
+        &self,
+        address: Address,
+        old: String,
+        new: String,
+    ) -> Result<()> {
+        let change = move |row: &mut AccountRow| {
+            if row.secret == old {
+                row.secret = new;
+            }
+        };
+        self.write(move |w| account::update(w, &address, change)).await
+    }
     /// Switches logging in off or on.
     pub async fn account_set_disabled(&self, address: Address, disabled: bool) -> Result<()> {
         self.write(move |w| account::update(w, &address, |row| row.disabled = disabled)).await

@@ -1,0 +1,204 @@
+//! Hashes of other servers: Dovecot's schemes and those of `/etc/shadow`. They are verified, never
+//! made: with the first login an account gets a hash of our own.
+//!
+//! `{SCHEME}hash`, `{SCHEME.HEX}` and `{SCHEME.B64}` as Dovecot writes them, or crypt(3)'s
+//! `$id$…` alone. A password in clear is no hash and is hashed at import instead.
+
+use crate::password;
+use argon2::password_hash::PasswordVerifier;
+use aws_lc_rs::{constant_time, digest, pbkdf2};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use sha_crypt::ShaCrypt;
+use std::num::NonZeroU32;
+use yescrypt::Yescrypt;
+
+/// Rounds of PBKDF2 and SHA-crypt beyond which a hash is refused at import.
+const ROUNDS_MAX: u32 = 10_000_000;
+
+/// A hash, read.
+enum Imported {
+    /// `$2a$`, `$2b$`, `$2y$`
+    Bcrypt(String),
+    /// `$5$`, `$6$`
+    ShaCrypt(String),
+    /// `$y$`
+    Yescrypt(String),
+    /// `$argon2i$`, `$argon2id$`
+    Argon2(String),
+    /// A digest of password and salt.
+    Digest { algorithm: &'static digest::Algorithm, digest: Vec<u8>, salt: Vec<u8> },
+    /// Dovecot's PBKDF2, with HMAC-SHA-1.
+    Pbkdf2 { rounds: NonZeroU32, salt: Vec<u8>, key: Vec<u8> },
+}
+
+/// The text is a hash of another server that [`verify`] understands.
+pub fn is_hash(text: &str) -> bool {
+    read(text).is_some()
+}
+
+/// The password is the one that was hashed.
+pub fn verify(text: &str, hash: &str) -> bool {
+    let octets = text.as_bytes();
+    match read(hash) {
+        None => false,
+        Some(Imported::Bcrypt(hash)) => bcrypt::verify(octets, &hash).unwrap_or(false),
+        Some(Imported::ShaCrypt(hash)) => {
+            ShaCrypt::default().verify_password(octets, hash.as_str()).is_ok()
+        }
+        Some(Imported::Yescrypt(hash)) => {
+            Yescrypt::default().verify_password(octets, hash.as_str()).is_ok()
+        }
+        Some(Imported::Argon2(hash)) => password::verify(text, &hash),
+        Some(Imported::Digest { algorithm, digest: expected, salt }) => {
+            let mut context = digest::Context::new(algorithm);
+            context.update(octets);
+            context.update(&salt);
+            let found = context.finish();
+            constant_time::verify_slices_are_equal(found.as_ref(), &expected).is_ok()
+        }
+        Some(Imported::Pbkdf2 { rounds, salt, key }) => {
+            pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA1, rounds, &salt, octets, &key).is_ok()
+        }
+    }
+}
+
+fn read(text: &str) -> Option<Imported> {
+    if text.len() > 1024 || text.contains(|c: char| c.is_control() || c == ' ') {
+        return None;
+    }
+    let Some((scheme, rest)) = text.strip_prefix('{').and_then(|text| text.split_once('}')) else {
+        return crypt(text);
+    };
+    let scheme = scheme.to_ascii_uppercase();
+    let (name, encoding) = scheme.split_once('.').unwrap_or((&scheme, ""));
+    match name {
+        "CRYPT" | "BLF-CRYPT" | "SHA256-CRYPT" | "SHA512-CRYPT" | "ARGON2I" | "ARGON2ID" => {
+            crypt(rest)
+        }
+        "PBKDF2" => pbkdf2(rest),
+        "SHA" | "SHA1" => digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, rest, encoding, false),
+        "SSHA" => digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, rest, encoding, true),
+        "SHA256" => digest(&digest::SHA256, rest, encoding, false),
+        "SSHA256" => digest(&digest::SHA256, rest, encoding, true),
+        "SHA512" => digest(&digest::SHA512, rest, encoding, false),
+        "SSHA512" => digest(&digest::SHA512, rest, encoding, true),
+        _ => None,
+    }
+}
+
+/// crypt(3): what the hash begins with says what it is. None of its fields may be empty, and the
+/// hash is whole: libraries take the start of one for the hash itself.
+fn crypt(text: &str) -> Option<Imported> {
+    let mut fields = text.strip_prefix('$')?.split('$');
+    if fields.clone().any(str::is_empty) {
+        return None;
+    }
+    let id = fields.next()?;
+    let count = fields.clone().count();
+    let length = fields.clone().next_back()?.len();
+    let rounds = fields.next()?.strip_prefix("rounds=").map(str::parse::<u32>);
+    let fine = !matches!(rounds, Some(Err(_))) && !matches!(rounds, Some(Ok(n)) if n > ROUNDS_MAX);
+    let text = text.to_owned();
+    match id {
+        "2a" | "2b" | "2y" if count == 2 && length == 53 => Some(Imported::Bcrypt(text)),
+        "5" | "6" if count == 2 + usize::from(rounds.is_some()) && fine => {
+            let whole = if id == "5" { 43 } else { 86 };
+            (length == whole).then_some(Imported::ShaCrypt(text))
+        }
+        "y" if count == 3 && length == 43 => Some(Imported::Yescrypt(text)),
+        "argon2i" | "argon2id" if password::is_hash(&text) => Some(Imported::Argon2(text)),
+        _ => None,
+    }
+}
+
+/// `$1$salt$rounds$key`, the key in hexadecimal.
+fn pbkdf2(text: &str) -> Option<Imported> {
+    let fields: Vec<&str> = text.split('$').collect();
+    let ["", "1", salt, rounds, key] = fields.as_slice() else { return None };
+    let rounds = rounds.parse().ok().filter(|n: &NonZeroU32| n.get() <= ROUNDS_MAX)?;
+    let key = hex(key).filter(|key| key.len() == digest::SHA1_OUTPUT_LEN)?;
+    Some(Imported::Pbkdf2 { rounds, salt: salt.as_bytes().to_vec(), key })
+}
+
+/// A digest, and behind it the salt where there is one.
+fn digest(
+    algorithm: &'static digest::Algorithm,
+    text: &str,
+    encoding: &str,
+    salted: bool,
+) -> Option<Imported> {
+    let octets = match encoding {
+        "" | "B64" => STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()?,
+        "HEX" => hex(text)?,
+        _ => return None,
+    };
+    let (digest, salt) = octets.split_at_checked(algorithm.output_len())?;
+    let (digest, salt) = (digest.to_vec(), salt.to_vec());
+    (salted != salt.is_empty()).then_some(Imported::Digest { algorithm, digest, salt })
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = text.as_bytes().chunks(2);
+    let octet = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
+        _ => None,
+    };
+    pairs.map(octet).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by Debian's crypt(3) and Python's hashlib; all are of `secret`.
+    const HASHES: [&str; 13] = [
+        "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$GmcwIgvdUC9qLWcKCi6gklUa1dM3ziD43YxYNURLKy0",
+        "{CRYPT}$y$j9T$F5Jx5fExrKuPp53xLKQ..1$GmcwIgvdUC9qLWcKCi6gklUa1dM3ziD43YxYNURLKy0",
+        "{BLF-CRYPT}$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a",
+        "$6$saltstring$AIsRs/Ee56G/tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz.",
+        "{SHA512-CRYPT}$6$saltstring$AIsRs/Ee56G/tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz.",
+        "{SHA256-CRYPT}$5$saltstring$C3o4O1TC6aRHF4FI.QSZMXtHbaj2gSXr4sUc/3NcUi.",
+        "{SSHA}Wcm1xEisNjqp921ALcHfuQ7avFdzYWx0MTIzNA==",
+        "{SSHA256}lXT7qF+fT7OVoVlwD0tMd02E1ak2dLDbk993wZxIM65zYWx0MTIzNA==",
+        "{ssha256.b64}lXT7qF+fT7OVoVlwD0tMd02E1ak2dLDbk993wZxIM65zYWx0MTIzNA==",
+        "{SSHA512}Enu6C74BUnsH3FJ5DbcJeTfPKMqMpMZOm66wJaf/iZqtrDfdcDyFhEmcwbcWyY5CUEDqbpdskEI2yPdeCZGVPXNhbHQxMjM0",
+        "{SHA256.HEX}2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b",
+        "{PBKDF2}$1$saltsalt$1000$8b09c61e3ddee1285f60003548fcfb0963b1e8e2",
+        "$5$saltstring$C3o4O1TC6aRHF4FI.QSZMXtHbaj2gSXr4sUc/3NcUi.",
+    ];
+
+    #[test]
+    fn hashes_of_others_verify_and_only_the_right_password() {
+        for hash in HASHES {
+            assert!(is_hash(hash) && verify("secret", hash), "{hash}");
+            assert!(!verify("Secret", hash) && !verify("", hash), "{hash}");
+            // A hash that is cut short proves nothing.
+            for len in 0..hash.trim_end_matches('=').len() {
+                assert!(!verify("secret", &hash[..len]), "{len} of {hash}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_hash_is_none() {
+        for text in [
+            "",
+            "secret",
+            "{PLAIN}secret",
+            "{SSHA256}",
+            "{SHA256}x",
+            "$6$",
+            "$6$salt$",
+            "$y$j9T$salt$",
+            "$1$salt$hash",
+            "$6$rounds=999999999$salt$hash",
+            "{PBKDF2}$1$salt$0$00",
+            "{PBKDF2}$1$salt$1$",
+            "$5$a$b\n$c",
+        ] {
+            assert!(!is_hash(text) && !verify("secret", text), "{text}");
+        }
+    }
+}
