@@ -1,10 +1,12 @@
-//! Addresses and INBOXes that were looked up lately, so that a delivery reads no row to find them.
+//! Addresses, INBOXes and limits that were looked up lately, so that a delivery reads no row to find
+//! them.
 //! Where bytes of messages are is remembered too. It stays true: bytes are never changed where they
 //! are, and who does not find them there any more looks again.
 //!
-//! Names are emptied by the commit that changes any domain, account, alias, or mailbox name, before that
-//! commit is answered. What was read before such a commit is not kept after it.
+//! All but places are forgotten by the commit that changes any domain, account, alias, limit, or
+//! mailbox name, before that commit is answered. What was read before such a commit is not kept after it.
 
+use crate::quota::Resource;
 use crate::rows::{ContentRow, Lookup};
 use mail::{AccountId, ContentId, MailboxId};
 use std::collections::HashMap;
@@ -34,7 +36,11 @@ struct Inner {
     generation: u64,
     addresses: HashMap<String, Lookup>,
     inboxes: HashMap<AccountId, MailboxId>,
+    limits: HashMap<AccountId, Limits>,
 }
+
+/// What an account may hold.
+pub(crate) type Limits = Arc<[(Resource, u64)]>;
 
 impl Known {
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -88,6 +94,29 @@ impl Known {
                 inner.addresses.clear();
             }
             inner.addresses.insert(key.to_owned(), found.clone());
+        }
+        Ok(found)
+    }
+
+    /// The limits of an account; else what `read` finds.
+    pub fn limits<E>(
+        &self,
+        account: AccountId,
+        read: impl FnOnce() -> Result<Limits, E>,
+    ) -> Result<Limits, E> {
+        let inner = self.inner();
+        if let Some(found) = inner.limits.get(&account) {
+            return Ok(found.clone());
+        }
+        let generation = inner.generation;
+        drop(inner);
+        let found = read()?;
+        let mut inner = self.inner();
+        if inner.generation == generation {
+            if inner.limits.len() >= KNOWN_MAX {
+                inner.limits.clear();
+            }
+            inner.limits.insert(account, found.clone());
         }
         Ok(found)
     }

@@ -12,6 +12,7 @@ mod api;
 mod delivery;
 mod error;
 pub mod fsck;
+mod gate;
 mod house;
 mod known;
 pub mod limits;

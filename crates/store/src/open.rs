@@ -189,6 +189,7 @@ impl Store {
 
     /// Looks at the rows, on this thread: for what takes microseconds.
     pub fn look<T>(&self, look: impl FnOnce(&dyn ReadTxn) -> Result<T>) -> Result<T> {
+        self.inner.views.gate.pass();
         let kept = self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = match kept {
             Some(reader) => reader,

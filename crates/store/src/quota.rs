@@ -9,6 +9,7 @@ use crate::rows::{Holder, MailboxRow};
 use crate::txn::ReadTxn;
 use crate::write::Writing;
 use mail::{AccountId, MailboxId, Uid};
+use std::sync::Arc;
 
 /// What is limited. RFC 9208 §5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +53,12 @@ pub struct Quota {
 impl Store {
     /// The limits of an account, with what is used; none when nothing is limited.
     pub fn quota(&self, account: AccountId) -> Result<Vec<Quota>> {
-        self.look(|txn| {
-            let limits = limits(txn, account)?;
-            match limits.is_empty() {
-                true => Ok(Vec::new()),
-                false => Ok(measured(&limits, &txn.mailboxes(account)?)),
-            }
-        })
+        let read = || self.look(|txn| limits(txn, account).map(Arc::from));
+        let limits = self.inner.known.limits(account, read)?;
+        match limits.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.look(|txn| Ok(measured(&limits, &txn.mailboxes(account)?))),
+        }
     }
 
     /// Sets or lifts a limit.
@@ -69,12 +69,15 @@ impl Store {
         limit: Option<u64>,
     ) -> Result<()> {
         let of = Holder::Quota(account);
-        self.write(move |w| match limit {
-            Some(n) => {
-                let value = n.to_string();
-                w.unit.write()?.put_property(of, resource.name(), value.as_bytes())
+        self.write(move |w| {
+            w.changes.names = true;
+            match limit {
+                Some(n) => {
+                    let value = n.to_string();
+                    w.unit.write()?.put_property(of, resource.name(), value.as_bytes())
+                }
+                None => w.unit.write()?.remove_property(of, resource.name()),
             }
-            None => w.unit.write()?.remove_property(of, resource.name()),
         })
         .await
     }

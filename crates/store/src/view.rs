@@ -5,6 +5,7 @@
 //! what is published meanwhile and applies what the rows it read did not know yet.
 
 use crate::error::{Result, StoreError};
+use crate::gate::Gate;
 use crate::rows::MailboxRow;
 use crate::write::{Changes, MailboxChange};
 use mail::{Entry, Listing, MailboxId};
@@ -16,6 +17,8 @@ use tokio::sync::{OnceCell, watch};
 /// The views of a store.
 #[derive(Default)]
 pub(crate) struct Views {
+    /// Passed by whoever looks.
+    pub gate: Arc<Gate>,
     map: Mutex<HashMap<MailboxId, Weak<View>>>,
 }
 
@@ -23,6 +26,7 @@ pub(crate) struct Views {
 pub(crate) struct View {
     id: MailboxId,
     loaded: OnceCell<()>,
+    gate: Arc<Gate>,
     state: Mutex<State>,
     sender: watch::Sender<Option<Arc<Listing>>>,
     recent_from: AtomicU32,
@@ -51,6 +55,7 @@ impl Views {
         map.retain(|_, view| view.strong_count() > 0);
         let view = Arc::new(View {
             id,
+            gate: self.gate.clone(),
             loaded: OnceCell::new(),
             state: Mutex::default(),
             sender: watch::Sender::new(None),
@@ -138,6 +143,7 @@ impl Watch {
 
     /// What is in the mailbox now. [`Watch::changed`] waits for something newer.
     pub fn current(&mut self) -> Arc<Listing> {
+        self.view.gate.pass();
         let current = self.receiver.borrow_and_update().clone();
         current.unwrap_or_else(|| Arc::new(Listing::empty()))
     }

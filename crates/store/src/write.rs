@@ -24,7 +24,7 @@ pub(crate) struct Changes {
     pub mailboxes: BTreeMap<MailboxId, MailboxChange>,
     /// Rows of the queue were added or came to be due.
     pub queue: bool,
-    /// Domains, accounts, aliases or names of mailboxes.
+    /// Domains, accounts, aliases, limits or names of mailboxes.
     pub names: bool,
 }
 

@@ -2,12 +2,13 @@
 //!
 //! A batch is whatever waits; it forms while the last one is being synced, so there is no timer.
 //! - A batch of deliveries only: records to the segment, `fdatasync` of the segment (the durability
-//!   point), commit of the rows without a sync.
+//!   point), answers, commit of the rows without a sync. Who looks waits for the rows (`gate.rs`).
 //! - A batch with any other write: its records say that the rows decide, the segment is synced, then
 //!   the commit is synced, which makes all earlier rows durable too.
 //!
 //! So a power cut takes nothing but rows of deliveries, and those are in the segments
-//! (`recover.rs`). Watchers hear of a batch, and callers get their answers, only after all of it.
+//! (`recover.rs`). Watchers hear of a batch only after all of it, and so do the callers of all
+//! writes but deliveries.
 
 use crate::delivery::{self, Delivered, Delivery, Moving};
 use crate::error::{Result, StoreError};
@@ -100,7 +101,16 @@ impl Room {
         (self.looked, self.written) = (Some((now, room)), 0);
         room >= reserve.saturating_add(wanted)
     }
+
+    /// The rows of a batch will find room, as far as can be told.
+    fn is_ample(&self, reserve: u64) -> bool {
+        let left = self.looked.map_or(0, |(_, room)| room.saturating_sub(self.written));
+        left >= reserve.saturating_add(AMPLE_OCTETS)
+    }
 }
+
+/// So much more room than has to stay free is enough for the rows of any batch.
+const AMPLE_OCTETS: u64 = 64 << 20;
 
 /// A job that is carried out but not yet committed.
 struct Done {
@@ -180,13 +190,37 @@ impl Writer {
                 Err(error) => trouble = Some(error),
             }
         }
-        let ended = match trouble {
-            Some(error) => Err(error),
-            None => self.commit(),
-        };
-        match ended {
-            Ok(()) => self.succeed(done, changes),
-            Err(error) => self.undo(start, done, error),
+        if let Some(error) = trouble {
+            return self.undo(start, done, error);
+        }
+        if let Err(error) = self.make_durable() {
+            return self.undo(start, done, error);
+        }
+        if !synced && self.room.is_ample(self.min_free_octets) {
+            let views = self.views.clone();
+            let shut = views.gate.shut();
+            self.answer(done);
+            // An error here stops the store, and the rows are made anew at the next start.
+            match self.unit.commit() {
+                Ok(()) => self.announce(changes),
+                Err(error) => {
+                    self.commit_failed(error, true);
+                    self.unit.rollback();
+                }
+            }
+            drop(shut);
+            return self.tidy();
+        }
+        match self.unit.commit() {
+            Ok(()) => {
+                self.announce(changes);
+                self.answer(done);
+                self.tidy();
+            }
+            Err(error) => {
+                let error = self.commit_failed(error, false);
+                self.undo(start, done, error);
+            }
         }
     }
 
@@ -283,7 +317,8 @@ impl Writer {
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<()> {
+    /// Writes rows and bytes and syncs the bytes: deliveries are durable after it.
+    fn make_durable(&mut self) -> Result<()> {
         if self.deliveries.is_multiple_of(1024) {
             let horizon = self.clock.unix_seconds() - JOURNEY_DAYS * 86_400;
             let before = MessageId::new((horizon.max(0) as u64) * 1000, 0);
@@ -298,32 +333,44 @@ impl Writer {
             self.set_health(Health::Failed(why.clone()));
             return Err(StoreError::Failed(why));
         }
-        self.unit.commit().map_err(|error| match error {
+        Ok(())
+    }
+
+    /// What a failed commit means; `answered`: its deliveries are promised already.
+    fn commit_failed(&self, error: StoreError, answered: bool) -> StoreError {
+        match error {
             // Refused before anything was written; there may be room later.
-            StoreError::Full => error,
+            StoreError::Full if !answered => error,
             // A sync may have failed inside: nobody knows what is on the disk.
             other => {
                 let why = format!("commit: {other}");
                 self.set_health(Health::Failed(why.clone()));
                 StoreError::Failed(why)
             }
-        })
+        }
     }
 
-    fn succeed(&mut self, done: Vec<Done>, changes: Changes) {
-        let queue = changes.queue;
+    fn answer(&mut self, done: Vec<Done>) {
         self.deliveries += done.iter().map(|job| job.given.0.len() as u64).sum::<u64>();
-        if changes.names {
-            self.known.forget();
-        }
-        // In commit order, and before the callers go on: what they see next includes their own.
-        self.views.publish(changes);
         for Done { reply, given, .. } in done {
             let _ = reply.send(Ok(given));
         }
+    }
+
+    /// Tells of a commit, in commit order.
+    fn announce(&mut self, changes: Changes) {
+        if changes.names {
+            self.known.forget();
+        }
+        let queue = changes.queue;
+        self.views.publish(changes);
         if queue {
             self.queue.send_modify(|n| *n = n.wrapping_add(1));
         }
+    }
+
+    /// What can wait until everybody has his answer.
+    fn tidy(&mut self) {
         if let Err(error) = self.unit.tidy(false) {
             tracing::warn!(%error, "could not tidy the database");
         }
