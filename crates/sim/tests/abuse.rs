@@ -26,7 +26,7 @@ async fn attempt(client: &mut Client, password: &str) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn au_2_guessing_is_slowed_then_banned_and_the_ban_is_lifted() {
+async fn au_2_s_21_guessing_is_slowed_then_banned_and_the_ban_is_lifted() {
     let house = House::build(Plan::default(), SimWorld::new(3)).await;
     house.add_account("alice").await;
     let start = tokio::time::Instant::now();

@@ -1,9 +1,15 @@
 //! What real clients and servers need of SMTP and POP3: users.md §5.2 and §5.3, security.md §3.1,
 //! each statement a test of its name. Longer ones are transcripts and the tests beside this one.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use server::listen::Service;
+use sim::house::{House, Plan};
 use sim::play::{Way, play};
 use sim::script::Script;
+use sim::world::SimWorld;
+use std::net::SocketAddr;
+use sys::tls::{TlsClient, Trust};
 
 /// Plays a conversation both ways.
 fn check(service: Service, given: &str, text: &str) {
@@ -130,7 +136,7 @@ fn s_37_both_ways_of_tls_are_there() {
 }
 
 #[test]
-fn sm_4_nothing_said_before_tls_counts_after_it() {
+fn sm_4_s_06_nothing_said_before_tls_counts_after_it() {
     for (service, start, go) in [
         (Service::Smtp, "S1: 220 …\nC1: STARTTLS\n", "S1: 220 …\n"),
         (Service::Pop3, "S1: +OK …\nC1: STLS\n", "S1: +OK…\n"),
@@ -385,4 +391,37 @@ fn p_04_p_06_two_sessions_each_keep_their_own_numbers() {
         login(2, 2)
     );
     check(Service::Pop3, "account alice; INBOX of alice has 1 message", &text);
+}
+
+/// An unknown name, an address, a final dot, the recipient's domain: the one certificate for all.
+#[tokio::test(start_paused = true)]
+async fn s_08_any_server_name_gets_the_certificate() {
+    let house = House::build(Plan::default(), SimWorld::new(8)).await;
+    for name in ["mail.example.org", "mail.example.org.", "other.example", "192.0.2.1", "::1"] {
+        for service in [Service::Submissions, Service::Imaps, Service::Pop3s] {
+            let from = SocketAddr::from(([192, 0, 2, 1], 40_000));
+            let stream = Box::new(house.connect(service, from));
+            let client = TlsClient::new(&Trust::Anybody).unwrap();
+            let shaken = client.connect(name, stream).await;
+            assert!(shaken.is_ok(), "{name}: {:?}", shaken.err());
+        }
+    }
+}
+
+#[test]
+fn sm_5_no_password_is_asked_for_or_taken_in_clear() {
+    let (hello, plain) = ("S1: 220 …\nC1: HELO x\nS1: 250 …\n", "{{base64 \\0alice\\0secret}}");
+    let cases = [
+        (Service::Submission, format!("{hello}C1: AUTH PLAIN {plain}\nS1: 538 5.7.11 …\n")),
+        (Service::Submission, format!("{hello}C1: AUTH LOGIN\nS1: 538 5.7.11 …\n")),
+        (Service::Pop3, "S1: +OK …\nC1: USER alice\nS1: -ERR [AUTH] …\n".to_owned()),
+        (Service::Pop3, format!("S1: +OK …\nC1: AUTH PLAIN {plain}\nS1: -ERR [AUTH] …\n")),
+        (
+            Service::Imap,
+            "S1: * OK [… LOGINDISABLED…\nC1: a LOGIN alice secret\nS1: a NO …\n".to_owned(),
+        ),
+    ];
+    for (service, text) in cases {
+        check(service, "account alice; plaintext_auth = false", &text);
+    }
 }
