@@ -1,10 +1,10 @@
-//! Addresses, INBOXes and limits that were looked up lately, so that a delivery reads no row to find
-//! them.
-//! Where bytes of messages are is remembered too. It stays true: bytes are never changed where they
-//! are, and who does not find them there any more looks again.
+//! Addresses, INBOXes and limits that were looked up lately, so that a delivery reads no row to
+//! find them. Where bytes of messages are is remembered too. It stays true: bytes are never changed
+//! where they are, and who does not find them there any more looks again.
 //!
 //! All but places are forgotten by the commit that changes any domain, account, alias, limit, or
-//! mailbox name, before that commit is answered. What was read before such a commit is not kept after it.
+//! mailbox name, before that commit is answered. What was read before such a commit is not kept
+//! after it.
 
 use crate::quota::Resource;
 use crate::rows::{ContentRow, Lookup};
