@@ -50,6 +50,11 @@ impl Needle {
         Needle { folded, finder }
     }
 
+    /// The folded text.
+    pub fn folded(&self) -> &str {
+        &self.folded
+    }
+
     /// The text is somewhere in `haystack`, in any case. The empty text is in every text.
     pub fn is_in(&self, haystack: &str) -> bool {
         self.folded.is_empty() || self.finder.find(fold(haystack).as_bytes()).is_some()

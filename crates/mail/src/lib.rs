@@ -16,6 +16,7 @@ pub mod mailbox_name;
 pub mod mime;
 pub mod report;
 pub mod rights;
+pub mod search;
 pub mod stored;
 pub mod subject;
 pub mod summary;

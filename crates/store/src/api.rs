@@ -127,7 +127,10 @@ impl Store {
     }
     /// Takes an account away, with all its mail.
     pub async fn account_remove(&self, address: Address) -> Result<()> {
-        self.write(move |w| account::remove(w, &address)).await
+        let id = self.look(|txn| txn.account(&address.key()))?.map(|row| row.id);
+        self.write(move |w| account::remove(w, &address)).await?;
+        id.into_iter().for_each(|id| self.inner.search.forget(id));
+        Ok(())
     }
     /// All accounts.
     pub fn accounts(&self) -> Result<Vec<AccountRow>> {

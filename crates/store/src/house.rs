@@ -88,6 +88,9 @@ impl Store {
         let store = self.clone();
         let checked = tokio::task::spawn_blocking(move || store.check_some(octets)).await;
         done.checked_octets = checked.map_err(|e| StoreError::Engine(e.to_string()))??;
+        let store = self.clone();
+        let indexed = tokio::task::spawn_blocking(move || store.index_some(octets)).await;
+        done.more |= indexed.map_err(|e| StoreError::Engine(e.to_string()))??;
         Ok(done)
     }
 

@@ -6,6 +6,7 @@ use crate::house::Rounds;
 use crate::known::Known;
 use crate::limits::{MEMORY_LIMIT, READERS_KEPT, SEGMENT_OCTETS, WAITING_OCTETS_MAX};
 use crate::recover::{self, Recovered};
+use crate::search::Search;
 use crate::segment::Segments;
 use crate::spool::Spool;
 use crate::sqlite::Sqlite;
@@ -72,6 +73,7 @@ pub(crate) struct Inner {
     writer: Mutex<Option<JoinHandle<()>>>,
     recovered: Recovered,
     pub rounds: Mutex<Rounds>,
+    pub search: Search,
     /// Held while the store is open.
     _lock: Option<File>,
 }
@@ -117,6 +119,7 @@ impl Store {
         }
         disk.sync_folder(&options.folder).map_err(|e| io_error(&options.folder, &e))?;
         let segments = Segments::new(&folder, disk.clone());
+        let search = Search::new(&options.folder, disk.clone(), options.min_free_octets);
         let mut unit = Unit::new(engine);
         let (tail, recovered) = recover::recover(&mut unit, &segments, clock.unix_seconds())?;
         let shared = Arc::new(Mutex::new(Health::Fine));
@@ -158,6 +161,7 @@ impl Store {
                 writer: Mutex::new(Some(thread)),
                 recovered,
                 rounds: Mutex::default(),
+                search,
                 _lock: lock,
             }),
         })

@@ -15,6 +15,7 @@ use crate::limits::MEMORY_LIMIT;
 use crate::open::{io_error, lock};
 use crate::packed::{decode_contents, unseal};
 use crate::rows::ContentRow;
+use crate::search;
 use crate::segment::Segments;
 use crate::sqlite::{self, Sqlite};
 use crate::txn::Durability;
@@ -75,6 +76,10 @@ pub fn fsck(folder: &Path, repair: bool, disk: Arc<dyn Disk>, now: i64) -> Resul
             "database: {rows} rows could be read; the damaged file is kept as {}",
             aside.display()
         ));
+    }
+    if repair {
+        // What is repaired may give numbers of contents out again. Indexes are made anew.
+        search::clear(folder, &*disk);
     }
     let segments = Segments::new(&folder.join("segments"), disk);
     let mut unit = Unit::new(Box::new(Sqlite::open(&path, MEMORY_LIMIT)?));

@@ -9,7 +9,7 @@ use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Holder, StoreError};
 use mail::summary::Summary;
-use mail::{ContentId, Entry, thread};
+use mail::{AccountId, ContentId, Entry, thread};
 use protocol::imap::command::Search;
 use protocol::imap::command::search::{self, Algorithm, Key, Returns, Sort, Thread};
 use protocol::imap::response;
@@ -24,6 +24,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Filters of one search, those within filters counted too: they multiply otherwise.
 const FILTERS_MAX: usize = 8;
+/// Fewer messages than these are read as quickly as an index is asked.
+const INDEX_MESSAGES_MIN: usize = 256;
 /// Messages that are looked at together.
 const BATCH: usize = 64;
 
@@ -137,7 +139,8 @@ impl Context {
         let now = self.shared.world.clock.unix_seconds();
         let mut left = FILTERS_MAX;
         let key = self.with_filters(search.key.clone(), &mut left)?;
-        let test = Test::new(key, view, now);
+        let mut test = Test::new(key, view, now);
+        let indexed = self.ask_index(&mut test, view)?;
         let mut found = Vec::new();
         let mut open = Vec::new();
         for (number, entry) in (1..).zip(view.told.iter()) {
@@ -149,6 +152,9 @@ impl Context {
         }
         if open.is_empty() {
             return Ok(found);
+        }
+        if let Some(owner) = indexed.filter(|_| open.len() >= INDEX_MESSAGES_MIN) {
+            self.shared.store.want_search_index(owner);
         }
         let mut next_word = Instant::now() + PROGRESS_EVERY;
         for batch in open.chunks(BATCH) {
@@ -167,6 +173,20 @@ impl Context {
         }
         found.sort_unstable_by_key(|(number, _)| *number);
         Ok(found)
+    }
+
+    /// Lets the test learn what the index of the mailbox's owner knows, and says who that is;
+    /// `None` when an index would not help.
+    fn ask_index(&self, test: &mut Test, view: &View) -> Result<Option<AccountId>, StoreError> {
+        let store = &self.shared.store;
+        let questions = test.questions();
+        if view.told.len() < INDEX_MESSAGES_MIN as u32 || questions.is_empty() {
+            return Ok(None);
+        }
+        let row = store.look(|txn| txn.mailbox(view.mailbox))?;
+        let Some(owner) = row.map(|row| row.account) else { return Ok(None) };
+        test.learn(&mut store.search_index(owner, &questions).into_iter());
+        Ok(Some(owner))
     }
 
     /// Those of some messages that meet the test; what is kept beside them is found in one look.

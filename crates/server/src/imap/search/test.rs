@@ -5,10 +5,11 @@
 
 use crate::imap::view::View;
 use crate::imap::{Context, email_id};
-use ::store::StoreError;
+use ::store::{Answers, StoreError};
 use mail::casemap::Needle;
 use mail::mime::{header_of, text};
-use mail::summary::{Envelope, EnvelopeAddress, Summary};
+use mail::search::{Field, Plan};
+use mail::summary::{Envelope, Summary};
 use mail::{ContentId, Entry, FlagBits, Uid, date, header};
 use protocol::imap::command::search::Key;
 use protocol::imap::grammar::SequenceSet;
@@ -35,70 +36,23 @@ pub(crate) enum Test {
     ModSeq(u64),
     Content(ContentId),
     /// A text of the envelope: RFC 3501 §6.4.4 says so of SUBJECT, FROM, TO, CC and BCC.
-    Envelope(Of, Needle),
-    Header(Vec<u8>, Needle),
-    Body(Needle),
-    Text(Needle),
+    Envelope(Field, Needle, Answers),
+    Header(Vec<u8>, Needle, Answers),
+    Body(Needle, Answers),
+    /// In the header or in the body.
+    Text(Needle, Answers, Answers),
 }
 
-/// A text of the envelope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Of {
-    Subject,
-    From,
-    To,
-    Cc,
-    Bcc,
-}
-
-impl Of {
-    fn new(name: &str) -> Option<Of> {
-        Some(match name {
-            "SUBJECT" => Of::Subject,
-            "FROM" => Of::From,
-            "TO" => Of::To,
-            "CC" => Of::Cc,
-            "BCC" => Of::Bcc,
-            _ => return None,
-        })
-    }
-
-    /// The text, as a header has it.
-    fn text(self, envelope: &Envelope) -> String {
-        match self {
-            Of::Subject => header::decode_words(envelope.subject.as_deref().unwrap_or_default()),
-            Of::From => addresses(&envelope.from),
-            Of::To => addresses(&envelope.to),
-            Of::Cc => addresses(&envelope.cc),
-            Of::Bcc => addresses(&envelope.bcc),
-        }
-    }
-}
-
-/// `Fred <fred@example.net>, Group: b@example.net;`
-fn addresses(list: &[EnvelopeAddress]) -> String {
-    let mut out = String::new();
-    for address in list {
-        match address {
-            EnvelopeAddress::Mailbox { name, local, host } => {
-                let at = if host.is_empty() { "" } else { "@" };
-                let (local, host) = (String::from_utf8_lossy(local), String::from_utf8_lossy(host));
-                match name {
-                    Some(name) => {
-                        out.push_str(&header::decode_words(name));
-                        out.push_str(&format!(" <{local}{at}{host}>, "));
-                    }
-                    None => out.push_str(&format!("{local}{at}{host}, ")),
-                }
-            }
-            EnvelopeAddress::GroupStart(name) => {
-                out.push_str(&header::decode_words(name));
-                out.push_str(": ");
-            }
-            EnvelopeAddress::GroupEnd => out.push(';'),
-        }
-    }
-    out
+/// The field of an envelope that a key is about.
+fn field(name: &str) -> Option<Field> {
+    Some(match name {
+        "SUBJECT" => Field::Subject,
+        "FROM" => Field::From,
+        "TO" => Field::To,
+        "CC" => Field::Cc,
+        "BCC" => Field::Bcc,
+        _ => return None,
+    })
 }
 
 /// One message while it is looked at.
@@ -127,6 +81,7 @@ impl Test {
     /// Makes a key ready for what the client was told of a mailbox.
     pub fn new(key: Key, view: &View, now: i64) -> Test {
         let told = &view.told;
+        let none = Answers::default;
         match key {
             Key::All => Test::All(Vec::new()),
             Key::And(keys) => {
@@ -164,13 +119,13 @@ impl Test {
             },
             // RFC 8474 §5.2: we give no THREADIDs, so nothing has one.
             Key::ThreadId(_) => Test::Never,
-            Key::Envelope(name, text) => match Of::new(name) {
-                Some(of) => Test::Envelope(of, Needle::new(&text)),
+            Key::Envelope(name, text) => match field(name) {
+                Some(of) => Test::Envelope(of, Needle::new(&text), none()),
                 None => Test::Never,
             },
-            Key::Header(name, text) => Test::Header(name.into_bytes(), Needle::new(&text)),
-            Key::Body(text) => Test::Body(Needle::new(&text)),
-            Key::Text(text) => Test::Text(Needle::new(&text)),
+            Key::Header(name, text) => Test::Header(name.into_bytes(), Needle::new(&text), none()),
+            Key::Body(text) => Test::Body(Needle::new(&text), none()),
+            Key::Text(text) => Test::Text(Needle::new(&text), none(), none()),
         }
     }
 
@@ -180,8 +135,8 @@ impl Test {
             Test::Sent(..)
             | Test::Envelope(..)
             | Test::Header(..)
-            | Test::Body(_)
-            | Test::Text(_) => true,
+            | Test::Body(..)
+            | Test::Text(..) => true,
             Test::All(tests) | Test::Any(tests) => tests.iter().any(Test::reads),
             Test::Not(test) => test.reads(),
             _ => false,
@@ -225,9 +180,58 @@ impl Test {
             Test::Smaller(n) => u64::from(entry.size) < *n,
             Test::ModSeq(n) => entry.modseq.0 >= *n,
             Test::Content(id) => entry.content == *id,
-            Test::Sent(..) | Test::Envelope(..) | Test::Header(..) => return None,
-            Test::Body(_) | Test::Text(_) => return None,
+            Test::Sent(..) => return None,
+            Test::Envelope(_, _, index) | Test::Body(_, index) => return index.get(entry.content),
+            // In another field it would not count: the index knows only that it is in none.
+            Test::Header(_, _, index) => {
+                return index.get(entry.content).filter(|somewhere| !somewhere);
+            }
+            Test::Text(_, header, body) => {
+                match (header.get(entry.content), body.get(entry.content)) {
+                    (Some(true), _) | (_, Some(true)) => true,
+                    (Some(false), Some(false)) => false,
+                    _ => return None,
+                }
+            }
         })
+    }
+}
+
+/// Asking an index.
+impl Test {
+    /// What an index of words is to be asked, in the order in which [`Test::learn`] takes the
+    /// answers.
+    pub fn questions(&self) -> Vec<(Field, Plan)> {
+        match self {
+            Test::All(tests) | Test::Any(tests) => tests.iter().flat_map(Test::questions).collect(),
+            Test::Not(test) => test.questions(),
+            Test::Envelope(of, needle, _) => vec![(*of, Plan::new(needle.folded()))],
+            Test::Header(_, needle, _) => vec![(Field::Header, Plan::new(needle.folded()))],
+            Test::Body(needle, _) => vec![(Field::Body, Plan::new(needle.folded()))],
+            Test::Text(needle, ..) => {
+                let plan = Plan::new(needle.folded());
+                vec![(Field::Header, plan.clone()), (Field::Body, plan)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Takes the answers.
+    pub fn learn(&mut self, answers: &mut impl Iterator<Item = Answers>) {
+        let mut next = || answers.next().unwrap_or_default();
+        match self {
+            Test::All(tests) | Test::Any(tests) => {
+                for test in tests {
+                    test.learn(answers);
+                }
+            }
+            Test::Not(test) => test.learn(answers),
+            Test::Envelope(_, _, index) | Test::Header(_, _, index) | Test::Body(_, index) => {
+                *index = next();
+            }
+            Test::Text(_, header, body) => (*header, *body) = (next(), next()),
+            _ => {}
+        }
     }
 }
 
@@ -270,13 +274,13 @@ impl Context {
                 let day = sent.and_then(date::parse_rfc5322_local);
                 day.is_some_and(|day| (*from..*to).contains(&day))
             }
-            Test::Envelope(of, needle) => needle.is_in(&of.text(self.envelope(c)?)),
-            Test::Header(name, needle) => header::fields(self.header(c)?).any(|field| {
+            Test::Envelope(of, needle, _) => needle.is_in(&of.text(self.envelope(c)?)),
+            Test::Header(name, needle, _) => header::fields(self.header(c)?).any(|field| {
                 field.name.eq_ignore_ascii_case(name)
                     && needle.is_in(header::decode_words(field.value).trim())
             }),
-            Test::Body(needle) => self.whole(c)?.texts.iter().any(|text| needle.is_in(text)),
-            Test::Text(needle) => {
+            Test::Body(needle, _) => self.whole(c)?.texts.iter().any(|text| needle.is_in(text)),
+            Test::Text(needle, ..) => {
                 let whole = self.whole(c)?;
                 needle.is_in(&whole.header) || whole.texts.iter().any(|text| needle.is_in(text))
             }

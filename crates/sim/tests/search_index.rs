@@ -1,0 +1,291 @@
+//! The search index against reading every message: the same answers, whatever the text, whatever is
+//! damaged, and nothing that a crash can spoil.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use mail::casemap::Needle;
+use mail::search::{Field, Plan, texts};
+use mail::summary::Parser;
+use mail::{ContentId, Flag, MailboxId, MessageId, Uid};
+use sim::disk::SimDisk;
+use sim::model::Model;
+use sim::random::Random;
+use sim::workload::{self, account, prepare};
+use sim::world::SimClock;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use store::{Delivery, Placement, Store, Which};
+use sys::disk::{Disk, Mode};
+
+/// Pieces of texts in several scripts, with every kind of character between them.
+const PIECES: [&str; 28] = [
+    "the",
+    "The",
+    "search",
+    "Straße",
+    "stra",
+    "ß",
+    "É",
+    "e\u{301}",
+    "日本",
+    "語",
+    "カナ",
+    "한국",
+    "москва",
+    "x9",
+    "0",
+    " ",
+    " ",
+    "-",
+    "@",
+    ".",
+    "\r\n",
+    "\u{1c4}",
+    "\u{3002}",
+    "ﬁ",
+    "_",
+    "é",
+    "abcdefghijklmnopqrstuvwxyz",
+    "résumé",
+];
+
+fn text(random: &mut Random, pieces: u64) -> String {
+    (0..random.below(pieces)).map(|_| *random.pick(&PIECES)).collect()
+}
+
+/// A message in one of several charsets and encodings.
+fn message(random: &mut Random) -> Vec<u8> {
+    use base64::Engine as _;
+    let coded = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let word = |text: String| format!("=?utf-8?B?{}?=", coded(&text.replace("\r\n", "")));
+    let head = format!(
+        "Subject: {}\r\nFrom: {} <{}@x.test>\r\nTo: a@x.test, b@y.test\r\nCc: Grp: {} <c@z.test>;\r\nX-Other: {}\r\n",
+        word(text(random, 6)),
+        word(text(random, 4)),
+        random.below(40),
+        word(text(random, 4)),
+        text(random, 5).replace("\r\n", ""),
+    );
+    let body = match random.below(4) {
+        0 => text(random, 400).repeat(1 + random.below(3) as usize),
+        _ => text(random, 40),
+    };
+    let rest = match random.below(3) {
+        0 => format!(
+            "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+            coded(&body)
+        ),
+        1 => format!(
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{body}\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner {}\r\n\r\nthe inner\r\n--b--\r\n",
+            random.below(9)
+        ),
+        _ => format!("Content-Type: text/plain; charset=utf-8\r\n\r\n{body}"),
+    };
+    (head + &rest).into_bytes()
+}
+
+/// What a client may look for: pieces, cut anywhere.
+fn query(random: &mut Random) -> String {
+    let whole = text(random, 4);
+    let chars: Vec<char> = whole.chars().collect();
+    let from = random.below(chars.len() as u64 + 1) as usize;
+    chars.iter().skip(from / 2).take(1 + random.below(40) as usize).collect()
+}
+
+async fn deliver(store: &Store, n: u64, content: &[u8], to: MailboxId) -> ContentId {
+    let (mut spool, mut parser) = (store.spool(), Parser::new());
+    spool.write(content).unwrap();
+    parser.feed(content);
+    let delivery = Delivery {
+        message: MessageId::new(1_790_000_000_000 + n, 0),
+        content: spool.seal().unwrap(),
+        summary: parser.finish().encode(),
+        date: 0,
+        placements: vec![Placement { mailbox: to, flags: vec![Flag::Seen] }],
+        queue: None,
+        journey: Vec::new(),
+    };
+    store.deliver(delivery).await.unwrap().content
+}
+
+/// Housekeeping until there is nothing to do.
+async fn index(store: &Store) {
+    store.want_search_index(account().0);
+    while store.keep_house(1 << 20).await.unwrap().more {}
+}
+
+fn parts(disk: &SimDisk) -> Vec<PathBuf> {
+    disk.list(Path::new("/data/search/1")).unwrap()
+}
+
+/// Asks many things; every answer must be what reading says. How many messages had to be read.
+fn compare(
+    store: &Store,
+    messages: &[(ContentId, Vec<u8>)],
+    random: &mut Random,
+    rounds: u64,
+) -> u64 {
+    let mut open = 0;
+    let read: Vec<_> = messages
+        .iter()
+        .map(|(id, content)| {
+            let mut parser = Parser::new();
+            parser.feed(content);
+            (*id, texts(content, &parser.finish()))
+        })
+        .collect();
+    for _ in 0..rounds {
+        let wanted = query(random);
+        let needle = Needle::new(&wanted);
+        let questions: Vec<(Field, Plan)> =
+            Field::ALL.iter().map(|field| (*field, Plan::new(needle.folded()))).collect();
+        let answers = store.search_index(account().0, &questions);
+        for ((field, plan), answers) in questions.iter().zip(&answers) {
+            for (id, texts) in &read {
+                let has = |(of, text): &(Field, String)| of == field && needle.is_in(text);
+                match answers.get(*id) {
+                    Some(said) => {
+                        let is = texts.iter().any(has);
+                        assert_eq!(said, is, "{field:?} {wanted:?} in {id}, {plan:?}");
+                    }
+                    None => open += 1,
+                }
+            }
+        }
+    }
+    open
+}
+
+struct World {
+    model: Model,
+    disk: SimDisk,
+    clock: Arc<SimClock>,
+    store: Store,
+    inbox: MailboxId,
+    messages: Vec<(ContentId, Vec<u8>)>,
+}
+
+fn open(model: &Model, disk: &SimDisk, clock: &Arc<SimClock>) -> Store {
+    let options = workload::options(Path::new("/data"));
+    Store::with_engine(model.engine(), options, Arc::new(disk.clone()), clock.clone()).unwrap()
+}
+
+impl World {
+    async fn new(random: &mut Random, messages: u64) -> World {
+        let (model, disk, clock) =
+            (Model::new(), SimDisk::default(), Arc::new(SimClock::default()));
+        let store = open(&model, &disk, &clock);
+        prepare(&store).await.unwrap();
+        let inbox = store.inbox(account().0).unwrap().unwrap();
+        let mut world = World { model, disk, clock, store, inbox, messages: Vec::new() };
+        world.more(random, messages).await;
+        world
+    }
+    async fn more(&mut self, random: &mut Random, messages: u64) {
+        for _ in 0..messages {
+            let content = message(random);
+            let id = deliver(&self.store, self.messages.len() as u64, &content, self.inbox).await;
+            self.messages.push((id, content));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_index_says_what_reading_says() {
+    for seed in 1..=4 {
+        let mut random = Random::new(seed);
+        let mut world = World::new(&mut random, 150).await;
+        assert_eq!(parts(&world.disk).len(), 0);
+        let unknown = compare(&world.store, &world.messages, &mut random, 5);
+        assert_eq!(unknown, 5 * 7 * 150, "without an index everything is read");
+        index(&world.store).await;
+        assert_eq!(parts(&world.disk).len(), 1);
+        let open = compare(&world.store, &world.messages, &mut random, 120);
+        // New mail is not known, the old is.
+        world.more(&mut random, 30).await;
+        let with_new = compare(&world.store, &world.messages, &mut random, 120);
+        assert!(open < with_new && open < 120 * 7 * 150 / 2, "{open} {with_new}");
+        world.store.close();
+    }
+}
+
+#[tokio::test]
+async fn small_parts_are_joined_and_the_dead_leave() {
+    let mut random = Random::new(7);
+    let mut world = World::new(&mut random, 0).await;
+    let mut most = 0;
+    for _ in 0..7 {
+        world.more(&mut random, 70).await;
+        index(&world.store).await;
+        most = most.max(parts(&world.disk).len());
+        compare(&world.store, &world.messages, &mut random, 10);
+    }
+    assert!((2..=4).contains(&most), "{most} parts");
+    let before: u64 = octets(&world.disk);
+    let uids = (1..=400).filter_map(Uid::new).collect();
+    world.store.expunge(world.inbox, Which::Exactly(uids)).await.unwrap();
+    world.messages.drain(..400);
+    index(&world.store).await;
+    assert!(octets(&world.disk) < before / 2);
+    compare(&world.store, &world.messages, &mut random, 40);
+    // The account's index goes with the account.
+    world.store.account_remove(account().1).await.unwrap();
+    assert_eq!(parts(&world.disk).len(), 0);
+    world.store.close();
+}
+
+fn octets(disk: &SimDisk) -> u64 {
+    parts(disk).iter().map(|path| disk.open(path, Mode::Read).unwrap().len().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn a_damaged_part_is_thrown_away_and_made_again() {
+    let mut random = Random::new(3);
+    let world = World::new(&mut random, 80).await;
+    index(&world.store).await;
+    let path = parts(&world.disk).pop().unwrap();
+    let file = world.disk.open(&path, Mode::Write).unwrap();
+    let mut whole = vec![0; file.len().unwrap() as usize];
+    file.read_at(&mut whole, 0).unwrap();
+    let mut gone = 0;
+    for _ in 0..300 {
+        let (at, bit) = (random.below(whole.len() as u64), random.below(8));
+        let file = world.disk.open(&path, Mode::Write).unwrap();
+        match random.below(3) {
+            // Cut short, or never written, or one bit is wrong.
+            0 => file.set_len(at).unwrap(),
+            1 => file.write_at(&vec![0; whole.len() - at as usize], at).unwrap(),
+            _ => file.write_at(&[whole[at as usize] ^ 1 << bit], at).unwrap(),
+        }
+        let store = open(&world.model, &world.disk, &world.clock);
+        compare(&store, &world.messages, &mut random, 3);
+        gone += usize::from(parts(&world.disk).is_empty());
+        store.close();
+        let file = world.disk.open(&path, Mode::Write).unwrap();
+        file.set_len(0).unwrap();
+        file.write_at(&whole, 0).unwrap();
+    }
+    assert!(gone > 150, "damage was seen {gone} times");
+    world.disk.remove(&path).unwrap();
+    let store = open(&world.model, &world.disk, &world.clock);
+    index(&store).await;
+    assert_eq!(parts(&world.disk).len(), 1);
+    assert!(compare(&store, &world.messages, &mut random, 20) < 20 * 7 * 80);
+    store.close();
+    world.store.close();
+}
+
+#[tokio::test]
+async fn a_crash_that_loses_all_of_it_costs_nothing_but_the_index() {
+    let mut random = Random::new(5);
+    let world = World::new(&mut random, 80).await;
+    index(&world.store).await;
+    world.store.close();
+    let rows = world.model.crash().first().cloned().unwrap();
+    let (disk, model) = (world.disk.without_unsynced(), Model::with_state(rows));
+    let store = open(&model, &disk, &world.clock);
+    compare(&store, &world.messages, &mut random, 10);
+    index(&store).await;
+    assert!(compare(&store, &world.messages, &mut random, 20) < 20 * 7 * 80);
+    store.close();
+}
