@@ -3,6 +3,8 @@
 //! The fuzz targets call these; `crates/sim/tests/fuzz.rs` calls them in plain `cargo test` with what
 //! the clients of all transcripts say, and with mutations of it.
 
+pub mod imap;
+
 use protocol::line::{Input, Line};
 use protocol::machine::{Machine, Security, Step};
 use protocol::pop3;
@@ -47,9 +49,11 @@ where
                 Step::Ask(question) => {
                     let asked = format!("{question:?}");
                     match asked.as_str() {
-                        "End" => done.taken.append(&mut current),
                         // How much of a refused message was handed on is nobody's business.
                         "Abort" => current.clear(),
+                        ends if ends == "End" || ends.starts_with("AppendEnd") => {
+                            done.taken.append(&mut current);
+                        }
                         _ => {}
                     }
                     done.asked.push(asked);

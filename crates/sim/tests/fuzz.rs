@@ -40,8 +40,27 @@ fn seeds(folder: &str) -> Vec<Vec<u8>> {
 
 /// Octets changed, taken away, doubled, and what attackers like put in.
 fn mutate(seed: &[u8], random: &SimRandom) -> Vec<u8> {
-    const ODD: [&[u8]; 10] =
-        [b"\r", b"\n", b"\0", b"\r\n.\r\n", b"\r\n", b".", b"<", b"\xff", b"BDAT 5\r\n", b"*\r\n"];
+    const ODD: [&[u8]; 19] = [
+        b"\r",
+        b"\n",
+        b"\0",
+        b"\r\n.\r\n",
+        b"\r\n",
+        b".",
+        b"<",
+        b"\xff",
+        b"BDAT 5\r\n",
+        b"*\r\n",
+        b"{3}\r\n",
+        b"{4+}\r\n",
+        b"\"",
+        b"(",
+        b")",
+        b"\\",
+        b"&",
+        b"\r\n--b\r\n",
+        b"=?",
+    ];
     let mut octets = seed.to_vec();
     for _ in 0..=random.u32() % 4 {
         let at = random.u32() as usize % (octets.len() + 1);
@@ -67,10 +86,14 @@ fn mutate(seed: &[u8], random: &SimRandom) -> Vec<u8> {
 }
 
 fn replay(seeds: &[Vec<u8>], check: impl Fn(&[u8])) {
+    replay_times(seeds, MUTATIONS, check);
+}
+
+fn replay_times(seeds: &[Vec<u8>], mutations: u32, check: impl Fn(&[u8])) {
     let random = SimRandom::new(42);
     for seed in seeds {
         check(seed);
-        for _ in 0..MUTATIONS {
+        for _ in 0..mutations {
             check(&mutate(seed, &random));
         }
     }
@@ -106,7 +129,58 @@ fn sasl_messages() {
         b"\0tim\0tanstaaftanstaaf",
     ];
     let messages: Vec<Vec<u8>> = messages.map(<[u8]>::to_vec).into();
-    for _ in 0..20 {
-        replay(&messages, checks::sasl);
+    replay_times(&messages, 100, checks::sasl);
+}
+
+#[test]
+fn imap_sessions() {
+    let seeds = seeds("imap");
+    for kind in [0, 3, 7, 11] {
+        replay(&seeds, |octets| checks::imap::session(&[&[kind], octets].concat()));
     }
+}
+
+#[test]
+fn imap_commands_strings_and_names() {
+    let seeds = seeds("imap");
+    let commands = |octets: &[u8]| {
+        for line in octets.split(|b| *b == b'\n') {
+            let space = line.iter().position(|b| *b == b' ').map_or(0, |at| at + 1);
+            checks::imap::command(&line[space..]);
+            checks::imap::response(line);
+            checks::imap::mutf7(line);
+        }
+        checks::imap::command(octets);
+        checks::imap::response(octets);
+    };
+    replay(&seeds, commands);
+    let names = ["~peter/mail/&U,BTFw-/&ZeVnLIqe-", "Entw\u{fc}rfe", "a&b\u{1f600}", "&-&AOk-", ""];
+    let names: Vec<Vec<u8>> = names.map(|name| name.as_bytes().to_vec()).into();
+    replay_times(&names, 1000, checks::imap::mutf7);
+}
+
+/// Messages with what the grammar of MIME has.
+const MESSAGES: [&[u8]; 4] = [
+    b"From: \"A \\\"q\" <a@x.test>, team: b@x.test, c;\r\nTo: undisclosed-recipients:;\r\n\
+      Subject: h\xc3\xa9 =?utf-8?q?w=C3=B6rld?=\r\n folded\r\nDate: 1 Jan 2026 00:00:00 +0000\r\n\
+      Message-ID: <1@x.test>\r\nIn-Reply-To: <0@x.test>\r\nReferences: <0@x.test>\r\n\
+      Content-Type: multipart/mixed; boundary=b\r\n\r\npreamble\r\n--b\r\n\r\nhi\r\n--b\r\n\
+      Content-Type: image/png; name*0=x; name*1=y\r\nContent-ID: <i@x>\r\n\
+      Content-Transfer-Encoding: base64\r\nContent-Language: en, de\r\n\
+      Content-Disposition: attachment; filename=\"x \xff.png\"\r\n\r\nAAAA\r\n--b--\r\nepilogue\r\n",
+    b"Content-Type: multipart/digest; boundary=\"a b\"\r\n\r\n--a b\r\n\r\n\
+      From: x\r\n\
+      Content-Type: text/html; charset=iso-8859-1\r\n\
+      Content-Transfer-Encoding: quoted-printable\r\n\r\n<p>=E9=\r\n x</p>\r\n--a b\r\n\
+      Content-Type: message/rfc822\r\n\r\nFrom: <@>\r\n\r\n\r\n--a b--",
+    b"Content-Type: message/rfc822\r\nContent-MD5: x==\r\nContent-Location: http://x\r\n\r\n\
+      Content-Type: multipart/alternative; boundary=b\r\nSender: \r\n\r\n--b\r\n\
+      Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\n--b--\r\n",
+    b"no header here\r\n\r\nbody\0\r\n",
+];
+
+#[test]
+fn messages_are_taken_apart_and_told() {
+    let seeds: Vec<Vec<u8>> = MESSAGES.map(<[u8]>::to_vec).into();
+    replay_times(&seeds, 500, checks::imap::message);
 }

@@ -1,0 +1,199 @@
+//! What real clients need of IMAP: users.md §5.1, each statement a test of its name. More of them
+//! are in the transcripts of `tests/imap`, with their ids.
+
+use server::listen::Service;
+use sim::play::{Way, play};
+use sim::script::Script;
+
+/// Plays a conversation both ways.
+fn check(given: &str, text: &str) {
+    let text = format!("rfc: 3501 §6\ngiven: {given}\n{text}");
+    let script = Script::parse(&text).unwrap_or_else(|why| panic!("{why}"));
+    for way in [Way::Whole, Way::Bytewise] {
+        if let Err(why) = play(&script, Service::Imap, way, false) {
+            panic!("{way:?}: {why}\n{text}");
+        }
+    }
+}
+
+const ALICE: &str = "account alice; C1 on imap as alice";
+const SELECTED: &str = "account alice; INBOX of alice has 3 messages; C1 on imap as alice in INBOX";
+
+#[test]
+fn i_06_logout_says_bye_then_ok_then_closes() {
+    check(ALICE, "C1: a LOGOUT\nS1: * BYE G…\nS1: a OK L…\n-- closed C1\n");
+}
+
+#[test]
+fn i_07_i_09_responses_have_a_text_and_no_blank_at_their_end() {
+    let text = "C1: a ENABLE CONDSTORE\nS1: * ENABLED CONDSTORE\n\
+                S1: * OK [HIGHESTMODSEQ $modseq] Highest\nS1: a OK ENABLE completed\n\
+                C1: b STATUS Trash (MESSAGES)\nS1: * STATUS Trash (MESSAGES 0)\n\
+                S1: b OK STATUS completed\nC1: c ID NIL\nS1: * ID (\"name\" \"Postrider\")\n\
+                S1: c OK ID completed\nC1: d SEARCH 1:* DELETED\nS1: * SEARCH\n\
+                S1: d OK SEARCH completed\nC1: e FETCH 1 FLAGS\n\
+                S1: * 1 FETCH (FLAGS (\\Recent) MODSEQ ($m))\nS1: e OK FETCH completed\n";
+    check(SELECTED, text);
+}
+
+#[test]
+fn i_08_continuations_have_a_blank() {
+    let text = "C1: a IDLE\nS1: + Idling\nC1: DONE\nS1: a OK …\n\
+                C1: b CREATE {1}\nS1: + Go ahead\nC1: x\nS1: b OK …\n\
+                C1: c APPEND INBOX {2}\nS1: + Send the message\n\
+                C1> \\r\\n\\r\\n\nS1: c OK [APPENDUID …\n";
+    check(ALICE, text);
+    let text = "S1: * OK …\nC1: a AUTHENTICATE PLAIN\nS1: + \nC1: *\nS1: a BAD …\n";
+    check("account alice; C1 on imap", text);
+}
+
+#[test]
+fn i_13_commands_in_pieces_are_commands() {
+    // `check` plays it octet by octet as well.
+    check(SELECTED, "C1> a SEA\nC1> RCH 2\\r\nC1> \\n\nS1: * SEARCH 2\nS1: a OK …\n");
+}
+
+#[test]
+fn i_20_id_takes_anything() {
+    let pairs = "\"key\" \"value\" ".repeat(30);
+    let answer = "S1: * ID (\"name\" \"Postrider\")\nS1: a OK …\n";
+    for list in ["NIL", "(\"name\" NIL)", "(\"x-odd\" \"\")", &format!("({})", pairs.trim_end())] {
+        check(ALICE, &format!("C1: a ID {list}\n{answer}"));
+        let before = format!("S1: * OK …\nC1: a ID {list}\n{answer}");
+        check("account alice; C1 on imap", &before);
+    }
+}
+
+#[test]
+fn i_24_passwords_in_utf_8_are_taken_quoted_and_as_literals() {
+    // Wrong ones: that they were read is told from the answer.
+    let text = "S1: * OK …\nC1: a LOGIN alice \"pässwörd\"\nS1: a NO [AUTHENTICATIONFAILED] …\n\
+                C1: b LOGIN alice {10+}\nC1: pässwörd\nS1: b NO [AUTHENTICATIONFAILED] …\n\
+                C1: c AUTHENTICATE PLAIN {{base64 \\0alice\\0pässwörd}}\n\
+                S1: c NO [AUTHENTICATIONFAILED] …\n";
+    check("account alice; C1 on imap", text);
+}
+
+#[test]
+fn i_27_a_bare_name_is_completed() {
+    for name in ["alice", "alice@example.org", "ALICE@EXAMPLE.ORG"] {
+        let text = format!("S1: * OK …\nC1: a LOGIN {name} secret\nS1: a OK [CAPABILITY …\n");
+        check("account alice; C1 on imap", &text);
+    }
+}
+
+#[test]
+fn i_31_lists_as_clients_write_them() {
+    let inbox = "S1: * LIST (…) \"/\" INBOX\nS1: * LIST (…) \"/\" INBOX/a\n";
+    let ok = "S1: x OK …\n";
+    let text = format!(
+        "C1: x CREATE INBOX/a\n{ok}C1: x LIST \"\" \"INBOX*\"\n{inbox}{ok}\
+         C1: x LIST \"\" INBOX/%\nS1: * LIST (…) \"/\" INBOX/a\n{ok}\
+         C1: x LIST \"\" \"I%/%\"\nS1: * LIST (…) \"/\" INBOX/a\n{ok}\
+         C1: x LSUB \"\" INBOX*\n{lsub}{ok}C1: x LSUB \"\" \"INBOX*\"\n{lsub}{ok}",
+        lsub = inbox.replace("LIST", "LSUB"),
+    );
+    check(ALICE, &text);
+}
+
+#[test]
+fn i_32_inbox_has_no_case_and_one_name() {
+    let text = "C1: a STATUS iNbOx (MESSAGES)\nS1: * STATUS INBOX (MESSAGES 3)\nS1: a OK …\n\
+                C1: b LIST \"\" inbox\nS1: * LIST (…) \"/\" INBOX\nS1: b OK …\n\
+                C1: c CREATE Inbox\nS1: c NO [ALREADYEXISTS] …\n";
+    check(SELECTED, text);
+}
+
+#[test]
+fn i_34_xlist_names_the_inbox() {
+    let text = "C1: a XLIST \"\" INBOX\nS1: * XLIST (…\\Inbox…) \"/\" INBOX\nS1: a OK …\n";
+    check(ALICE, text);
+}
+
+#[test]
+fn i_35_default_mailboxes_are_subscribed() {
+    let names = ["INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive", "made"];
+    let lines: String = names.map(|name| format!("S1~ * LSUB (…) \"/\" {name}\n")).concat();
+    check(ALICE, &format!("C1: a CREATE made\nS1: a OK …\nC1: b LSUB \"\" *\n{lines}S1: b OK …\n"));
+}
+
+#[test]
+fn i_36_a_mailbox_with_others_below_is_not_deleted() {
+    let text = "C1: a CREATE a/b/c\nS1: a OK …\nC1: b DELETE a/b\nS1: b NO [HASCHILDREN] …\n\
+                C1: c STATUS a/b (MESSAGES)\nS1: * STATUS a/b (MESSAGES 0)\nS1: c OK …\n";
+    check(ALICE, text);
+}
+
+#[test]
+fn i_37_odd_names_come_back_as_they_went() {
+    let long = "x".repeat(200);
+    let names = [
+        ("a&-b", "a&-b"),
+        ("{5+}\\r\\na%\"-b", "\"a%\\\"-b\""),
+        ("&2D3eAA-", "&2D3eAA-"),
+        (&long, &long),
+        ("-", "-"),
+        ("\"a b\"", "\"a b\""),
+    ];
+    for (sent, told) in names {
+        let text = format!(
+            "C1> a CREATE {sent}\\r\\n\nS1: a OK …\nC1> b STATUS {sent} (MESSAGES)\\r\\n\n\
+             S1: * STATUS {told} (MESSAGES 0)\nS1: b OK …\n"
+        );
+        check(ALICE, &text);
+    }
+}
+
+#[test]
+fn i_40_create_again_with_a_separator_and_with_parents() {
+    let text = "C1: a CREATE x/\nS1: a OK …\nC1: b CREATE x\nS1: b NO [ALREADYEXISTS] …\n\
+                C1: c CREATE p/q\nS1: c OK …\nC1: d STATUS p (MESSAGES)\n\
+                S1: * STATUS p (MESSAGES 0)\nS1: d OK …\n";
+    check(ALICE, text);
+}
+
+#[test]
+fn i_51_numbers_are_never_used_again() {
+    let text = "C1: a STORE 3 +FLAGS.SILENT (\\Deleted)\nS1: a OK …\nC1: b EXPUNGE\n\
+                S1: * 3 EXPUNGE\nS1: b OK …\n-- deliver alice\nC1: c NOOP\nS1: * 3 EXISTS\n\
+                S1: * 3 RECENT\nS1: c OK …\nC1: d FETCH 3 UID\nS1: * 3 FETCH (UID 4)\nS1: d OK …\n";
+    check(SELECTED, text);
+}
+
+#[test]
+fn i_61_what_breaks_clients_is_not_announced() {
+    let offer = capabilities_of(false, protocol::machine::Security::Tls);
+    assert!(!offer.split(' ').any(|word| word == "UIDONLY"), "{offer}");
+    assert!(offer.starts_with("IMAP4rev1 IMAP4rev2"), "{offer}");
+}
+
+#[test]
+fn i_21_i_22_starttls_and_logins_are_announced_where_they_can_be() {
+    use protocol::machine::Security;
+    use protocol::sasl::Mechanism;
+    let clear = capabilities_of(true, Security::Clear);
+    let tls = capabilities_of(true, Security::Tls);
+    assert!(clear.contains(" STARTTLS ") && clear.contains(" LOGINDISABLED "), "{clear}");
+    assert!(!tls.contains("STARTTLS") && tls.contains(" AUTH=PLAIN "), "{tls}");
+    assert!(Mechanism::parse("CRAM-MD5", Security::Tls).is_none(), "users.md I-26");
+    let text = "C1: a CAPABILITY\nS1: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ …\nS1: a OK …\n";
+    check(ALICE, text);
+}
+
+fn capabilities_of(starttls: bool, security: protocol::machine::Security) -> String {
+    use protocol::imap::session::{Offer, Session};
+    let (plaintext_auth, message_octets_max, hidden) = (false, 1000, Vec::new());
+    let offer = Offer { starttls, plaintext_auth, message_octets_max, hidden };
+    Session::new(offer, security).capabilities()
+}
+
+#[test]
+fn i_64_keywords_of_clients_are_kept() {
+    let flags = "($Forwarded NonJunk $label1 a+b \\Recent)";
+    let text = format!(
+        "C1: a STORE 1 FLAGS ($Forwarded NonJunk $label1 a+b)\nS1: * FLAGS (…)\n\
+         S1: * 1 FETCH (FLAGS {flags})\nS1: a OK …\n\
+         C1: b FETCH 1 FLAGS\nS1: * 1 FETCH (FLAGS {flags})\nS1: b OK …\n"
+    );
+    check(SELECTED, &text);
+}
