@@ -25,7 +25,7 @@ pub struct View {
     pub watch: Watch,
     /// What the client counts by.
     pub told: Arc<Listing>,
-    /// UIDs that are `\Recent` here, as ranges.
+    /// UIDs that are `\Recent` here, as ranges in ascending order.
     pub recent: Vec<(u32, u32)>,
     /// `$`: the messages that the last SEARCH saved, in order. RFC 5182.
     pub saved: Vec<Uid>,
@@ -43,7 +43,8 @@ pub enum Expunges {
 impl View {
     /// `\Recent` in this session. RFC 3501 §2.3.2.
     pub fn is_recent(&self, uid: Uid) -> bool {
-        self.recent.iter().any(|(from, to)| (*from..=*to).contains(&uid.get()))
+        let at = self.recent.partition_point(|(_, to)| *to < uid.get());
+        self.recent.get(at).is_some_and(|(from, _)| *from <= uid.get())
     }
 
     /// How many are.
@@ -69,8 +70,11 @@ impl View {
         };
         // With EXAMINE nothing is claimed, so that what was told here before is there once more.
         let from = from.max(self.recent.last().map_or(0, |(_, to)| to.saturating_add(1)));
-        if from < next {
-            self.recent.push((from, next - 1));
+        match self.recent.last_mut() {
+            _ if from >= next => {}
+            // One range goes on: a long session must not have one for each delivery.
+            Some((_, to)) if to.checked_add(1) == Some(from) => *to = next - 1,
+            _ => self.recent.push((from, next - 1)),
         }
     }
 

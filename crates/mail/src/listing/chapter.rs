@@ -1,0 +1,173 @@
+//! A chapter of a listing: up to 64 pages of up to 128 entries, each page shared by itself.
+
+use super::Entry;
+use crate::id::Uid;
+use std::sync::Arc;
+
+/// Entries in a full page.
+pub(super) const PAGE: usize = 128;
+/// Pages in a full chapter.
+pub(super) const PAGES: usize = 64;
+
+/// Never changed once made; none of its pages is empty.
+#[derive(Debug)]
+pub(super) struct Chapter {
+    pages: Vec<Arc<[Entry]>>,
+    /// Place of each page's first entry in the chapter.
+    starts: Vec<u32>,
+    len: u32,
+}
+
+/// Where each of several neighbours starts, and where the last one ends.
+pub(super) fn starts(lengths: impl ExactSizeIterator<Item = u32>) -> (Vec<u32>, u32) {
+    let mut starts = Vec::with_capacity(lengths.len());
+    let mut end = 0;
+    for length in lengths {
+        starts.push(end);
+        end += length;
+    }
+    (starts, end)
+}
+
+impl Chapter {
+    fn new(pages: Vec<Arc<[Entry]>>) -> Chapter {
+        let (starts, len) = starts(pages.iter().map(|page| page.len() as u32));
+        Chapter { pages, starts, len }
+    }
+
+    /// Full chapters of entries, but for the last.
+    pub fn all_of(entries: &[Entry]) -> Vec<Arc<Chapter>> {
+        let pages = |entries: &[Entry]| entries.chunks(PAGE).map(Arc::from).collect();
+        entries.chunks(PAGE * PAGES).map(|part| Arc::new(Chapter::new(pages(part)))).collect()
+    }
+
+    /// How many entries.
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+    /// Its pages, in order.
+    pub fn pages(&self) -> &[Arc<[Entry]>] {
+        &self.pages
+    }
+    /// All entries in UID order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.pages.iter().flat_map(|page| page.iter())
+    }
+    /// The entries from a place on, counted from 0.
+    pub fn iter_from(&self, index: u32) -> impl Iterator<Item = &Entry> {
+        let page = self.starts.partition_point(|start| *start <= index).saturating_sub(1);
+        let skip = index - self.starts.get(page).copied().unwrap_or(index);
+        let pages = self.pages.get(page..).unwrap_or_default().iter();
+        pages.flat_map(|page| page.iter()).skip(skip as usize)
+    }
+    /// The entry at a place, counted from 0.
+    pub fn at(&self, index: u32) -> Option<&Entry> {
+        let page = self.starts.partition_point(|start| *start <= index).checked_sub(1)?;
+        let start = *self.starts.get(page)?;
+        self.pages.get(page)?.get((index - start) as usize)
+    }
+    /// The last entry.
+    pub fn last(&self) -> Option<&Entry> {
+        self.pages.last().and_then(|page| page.last())
+    }
+    /// Its UID.
+    pub fn last_uid(&self) -> Option<Uid> {
+        self.last().map(|entry| entry.uid)
+    }
+    /// The page that has a UID or would have it.
+    fn page_of(&self, uid: Uid) -> usize {
+        self.pages.partition_point(|page| page.last().is_some_and(|e| e.uid < uid))
+    }
+    /// The place of a UID, counted from 0: `Ok` where it is, `Err` where it would be.
+    pub fn find(&self, uid: Uid) -> Result<u32, u32> {
+        let n = self.page_of(uid);
+        let Some(page) = self.pages.get(n) else { return Err(self.len) };
+        let start = self.starts.get(n).copied().unwrap_or(self.len);
+        match page.binary_search_by(|entry| entry.uid.cmp(&uid)) {
+            Ok(at) => Ok(start + at as u32),
+            Err(at) => Err(start + at as u32),
+        }
+    }
+
+    /// Without some UIDs, which are sorted. Neighbours that together fit one page are joined, so
+    /// that scattered expunges leave no dust.
+    pub fn without(&self, mut gone: &[Uid]) -> Chapter {
+        let mut pages: Vec<Arc<[Entry]>> = Vec::with_capacity(self.pages.len());
+        for page in &self.pages {
+            let last = page.last().map(|entry| entry.uid);
+            let (now, later) = gone.split_at(gone.partition_point(|uid| Some(*uid) <= last));
+            gone = later;
+            let page = if now.is_empty() {
+                page.clone()
+            } else {
+                page.iter().filter(|e| now.binary_search(&e.uid).is_err()).copied().collect()
+            };
+            match pages.last_mut() {
+                _ if page.is_empty() => {}
+                Some(before) if before.len() + page.len() <= PAGE => {
+                    *before = before.iter().chain(page.iter()).copied().collect();
+                }
+                _ => pages.push(page),
+            }
+        }
+        Chapter::new(pages)
+    }
+
+    /// With some entries in the place of those of their UIDs; sorted. Others are passed over.
+    pub fn with(&self, mut replaced: &[Entry]) -> Chapter {
+        let mut pages = self.pages.clone();
+        while let Some(first) = replaced.first() {
+            let Some(page) = pages.get_mut(self.page_of(first.uid)) else { break };
+            let end = page.last().map(|entry| entry.uid);
+            let (here, later) = replaced.split_at(replaced.partition_point(|e| Some(e.uid) <= end));
+            let mut entries = page.to_vec();
+            for entry in here {
+                if let Ok(n) = entries.binary_search_by(|e| e.uid.cmp(&entry.uid))
+                    && let Some(slot) = entries.get_mut(n)
+                {
+                    *slot = *entry;
+                }
+            }
+            *page = entries.into();
+            replaced = later;
+        }
+        Chapter::new(pages)
+    }
+
+    /// How many entries [`Chapter::extended`] takes.
+    pub fn room(&self) -> usize {
+        let last = self.pages.last().map_or(PAGE, |page| page.len());
+        (PAGES.saturating_sub(self.pages.len())) * PAGE + PAGE.saturating_sub(last)
+    }
+
+    /// With more entries behind the last.
+    pub fn extended(&self, mut added: &[Entry]) -> Chapter {
+        let mut pages = self.pages.clone();
+        if let Some(last) = pages.last_mut().filter(|page| page.len() < PAGE) {
+            let (fill, rest) = added.split_at(added.len().min(PAGE - last.len()));
+            *last = last.iter().chain(fill).copied().collect();
+            added = rest;
+        }
+        pages.extend(added.chunks(PAGE).map(Arc::<[Entry]>::from));
+        Chapter::new(pages)
+    }
+
+    /// Joins neighbours that together fit one chapter; their pages stay shared.
+    pub fn merge_small(chapters: &mut Vec<Arc<Chapter>>) {
+        let fits = |a: &Chapter, b: &Chapter| a.pages.len() + b.pages.len() <= PAGES;
+        if !chapters.windows(2).any(|pair| matches!(pair, [a, b] if fits(a, b))) {
+            return;
+        }
+        let mut merged: Vec<Arc<Chapter>> = Vec::with_capacity(chapters.len());
+        for chapter in chapters.drain(..) {
+            match merged.last_mut() {
+                Some(last) if fits(last, &chapter) => {
+                    let pages = last.pages.iter().chain(&chapter.pages).cloned().collect();
+                    *last = Arc::new(Chapter::new(pages));
+                }
+                _ => merged.push(chapter),
+            }
+        }
+        *chapters = merged;
+    }
+}
