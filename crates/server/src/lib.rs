@@ -25,7 +25,7 @@ pub struct Settings {
     pub hostname: Domain,
     /// Takes mail for `<postmaster>` without a domain.
     pub default_domain: Option<Domain>,
-    /// Octets of the largest message.
+    /// Octets of the largest message; 0 is no limit.
     pub message_octets_max: u64,
     /// Recipients of one message.
     pub recipients_max: usize,

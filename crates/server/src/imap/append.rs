@@ -154,7 +154,7 @@ impl Context {
             return Ok(bad());
         };
         let (mut at, to) = cut(&range, url.section.partial);
-        let limit = self.shared.settings.message_octets_max;
+        let limit = self.message_octets();
         while at < to {
             let piece = self.shared.store.content(entry.content, at..to.min(at + PIECE))?;
             at += PIECE;
@@ -165,6 +165,15 @@ impl Context {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Octets of the largest message that is taken.
+    fn message_octets(&self) -> u64 {
+        // What RFC822.SIZE can tell: RFC 3501 §9 `number`.
+        match self.shared.settings.message_octets_max {
+            0 => u64::from(u32::MAX),
+            limit => limit,
+        }
     }
 
     /// The command is complete.
@@ -181,7 +190,7 @@ impl Context {
         if let Some(error) = failed {
             return Err(error);
         }
-        let limit = self.shared.settings.message_octets_max;
+        let limit = self.message_octets();
         let mut deliveries = Vec::with_capacity(messages.len());
         for mut message in messages {
             // RFC 4314 §4: flags that may not be set are left out.

@@ -198,9 +198,11 @@ impl Context {
                     format!("DELETED-STORAGE {}", gone.map(|e| u64::from(e.size)).sum::<u64>())
                 }
                 StatusItem::MailboxId => format!("MAILBOXID ({})", mailbox_id(row.id)),
-                StatusItem::AppendLimit => {
-                    format!("APPENDLIMIT {}", self.shared.settings.message_octets_max)
-                }
+                // RFC 7889 §4: NIL where there is no limit.
+                StatusItem::AppendLimit => match self.shared.settings.message_octets_max {
+                    0 => "APPENDLIMIT NIL".to_owned(),
+                    limit => format!("APPENDLIMIT {limit}"),
+                },
             });
         }
         out.extend_from_slice(b"* STATUS ");

@@ -42,8 +42,11 @@ impl Session {
         let hidden =
             |word: &str| self.offer.hidden.iter().any(|name| name.eq_ignore_ascii_case(word));
         words.retain(|word| !hidden(word));
-        // RFC 7889 §3: the limit is the same for every mailbox.
-        format!("{} APPENDLIMIT={}", words.join(" "), self.offer.message_octets_max)
+        // RFC 7889 §3: the limit is the same for every mailbox; without one none is announced.
+        match self.offer.message_octets_max {
+            0 => words.join(" "),
+            limit => format!("{} APPENDLIMIT={limit}", words.join(" ")),
+        }
     }
 
     pub(super) fn obey(&mut self, line: &[u8]) -> Option<Step<Question>> {

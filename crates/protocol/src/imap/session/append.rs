@@ -59,7 +59,7 @@ impl Session {
         self.consume(next);
         let refusal = if self.state == State::NotAuthenticated {
             Some("Log in first")
-        } else if size > self.offer.message_octets_max {
+        } else if size > self.offer.message_octets() {
             Some("[TOOBIG] The message is larger than this server takes")
         } else {
             None

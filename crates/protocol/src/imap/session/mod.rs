@@ -30,10 +30,18 @@ pub struct Offer {
     pub starttls: bool,
     /// Passwords are taken without TLS.
     pub plaintext_auth: bool,
-    /// Octets of the largest message.
+    /// Octets of the largest message; 0 is no limit.
     pub message_octets_max: u64,
     /// Capabilities that are not announced, in upper case (users.md I-62).
     pub hidden: Vec<String>,
+}
+
+impl Offer {
+    /// Octets of the largest message that is taken: without a limit, what RFC822.SIZE can tell
+    /// (RFC 3501 §9 `number`).
+    pub fn message_octets(&self) -> u64 {
+        if self.message_octets_max == 0 { u64::from(u32::MAX) } else { self.message_octets_max }
+    }
 }
 
 /// What the client has switched on. RFC 5161.
