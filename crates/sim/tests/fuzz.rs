@@ -132,6 +132,19 @@ fn sasl_messages() {
     replay_times(&messages, 100, checks::sasl);
 }
 
+/// A line that is too long is refused in one piece as it is octet by octet.
+#[test]
+fn imap_lines_about_the_limit() {
+    for octets in [8 * 1024 - 2, 8 * 1024 - 1, 8 * 1024, 8 * 1024 + 1, 9000] {
+        let line = [&vec![b'a'; octets], b"\r\nb NOOP\r\n".as_slice()].concat();
+        checks::imap::session(&[&[0], line.as_slice()].concat());
+    }
+    for octets in [62, 63, 64, 65, 66, 200] {
+        let idle = [b"i IDLE\r\n".as_slice(), &vec![b'D'; octets], b"\r\nb NOOP\r\n"].concat();
+        checks::imap::session(&[&[12], idle.as_slice()].concat());
+    }
+}
+
 #[test]
 fn imap_sessions() {
     let seeds = seeds("imap");

@@ -79,7 +79,7 @@ impl Session {
     /// Text after a message: the end, another message, or another part of it.
     pub(super) fn append_text(&mut self, reader: &Reader) -> Option<Step<Question>> {
         loop {
-            let Some((end, next)) = self.line_end() else {
+            let Some((end, next)) = self.line_end(self.most()) else {
                 if self.input.len() > self.most() {
                     self.bye("Line too long");
                     return None;

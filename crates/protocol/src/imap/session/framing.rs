@@ -23,14 +23,19 @@ pub(super) fn literal(line: &[u8]) -> Option<(usize, u64, bool)> {
 }
 
 impl Session {
-    /// The end of the line that begins at `scanned`: where it ends and where the next begins.
-    pub(super) fn line_end(&mut self) -> Option<(usize, usize)> {
+    /// The end of the line that begins at `scanned`: where it ends and where the next begins. A
+    /// line that ends behind `most` octets of input is as if it had no end, so that it is refused
+    /// whether it comes in one piece or in many.
+    pub(super) fn line_end(&mut self, most: usize) -> Option<(usize, usize)> {
         let from = self.looked.max(self.scanned);
         let Some(at) = memchr::memchr(b'\n', self.input.get(from..)?) else {
             self.looked = self.input.len();
             return None;
         };
         let at = from + at;
+        if at > most {
+            return None;
+        }
         let end = at - usize::from(at > self.scanned && self.input.get(at - 1) == Some(&b'\r'));
         Some((end, at + 1))
     }
@@ -45,7 +50,7 @@ impl Session {
     /// Looks for one whole command, literals included.
     pub(super) fn command(&mut self) -> Option<Step<Question>> {
         loop {
-            let Some((end, next)) = self.line_end() else {
+            let Some((end, next)) = self.line_end(self.most()) else {
                 if self.input.len() > self.most() {
                     self.tag.clear();
                     self.tagged("BAD", "Command line too long");
@@ -144,7 +149,7 @@ impl Session {
 
     /// Passes over the rest of a command, with the literals that its client does not wait for.
     pub(super) fn skip_line(&mut self) -> Option<Step<Question>> {
-        let Some((end, next)) = self.line_end() else {
+        let Some((end, next)) = self.line_end(self.most()) else {
             if self.input.len() > self.most() {
                 self.bye("Line too long");
                 return None;

@@ -22,6 +22,8 @@ const AFTER_LOGIN_WAIT: Duration = Duration::from_secs(31 * 60);
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
 /// Mistakes before the connection is closed.
 const ERRORS_MAX: usize = 50;
+/// Octets of the line that ends IDLE; `DONE` is wanted.
+const IDLE_LINE_OCTETS_MAX: usize = 64;
 
 /// What a port offers.
 #[derive(Clone, Debug)]
@@ -235,7 +237,7 @@ impl Session {
     }
 
     fn response(&mut self) -> Option<Step<Question>> {
-        let Some((end, next)) = self.line_end() else {
+        let Some((end, next)) = self.line_end(RESPONSE_OCTETS_MAX) else {
             if self.input.len() > RESPONSE_OCTETS_MAX {
                 self.bye("Line too long");
                 return None;
@@ -251,9 +253,9 @@ impl Session {
     }
 
     fn idle(&mut self) -> Option<Step<Question>> {
-        let (end, next) = match self.line_end() {
+        let (end, next) = match self.line_end(IDLE_LINE_OCTETS_MAX) {
             Some(found) => found,
-            None if self.input.len() > 64 => {
+            None if self.input.len() > IDLE_LINE_OCTETS_MAX => {
                 self.bye("Only DONE ends IDLE");
                 return None;
             }
