@@ -4,6 +4,7 @@
 mod dependencies;
 mod rfc;
 mod sizes;
+mod statements;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -75,6 +76,7 @@ fn tidy(root: &Path) -> Vec<String> {
         }
     }
     found.extend(sizes::sizes(root, &sources));
+    found.extend(statements::untested(&sources));
     found.extend(rfc::wrong(root, &texts(root, &["rs", "txt", "md"])));
     found
 }

@@ -72,11 +72,21 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+    /// PEM file of a second chain with another kind of key, as RSA beside ECDSA, for those who can
+    /// check only that; empty for none.
+    pub second_certificate: PathBuf,
+    /// PEM file with the second private key.
+    pub second_key: PathBuf,
 }
 
 impl Default for Tls {
     fn default() -> Tls {
-        Tls { certificate: "tls/cert.pem".into(), key: "tls/key.pem".into() }
+        Tls {
+            certificate: "tls/cert.pem".into(),
+            key: "tls/key.pem".into(),
+            second_certificate: PathBuf::new(),
+            second_key: PathBuf::new(),
+        }
     }
 }
 
@@ -293,12 +303,16 @@ impl Config {
     }
 }
 
-const COMMENTS: [(&str, &str); 13] = [
+const COMMENTS: [(&str, &str); 14] = [
     ("hostname =", "Our name, as the MX record and the certificate have it."),
     ("domain =", "The domain of user names without one."),
     ("user =", "Whom the server becomes when started as root; empty: postrider, if it exists."),
     ("addresses =", "Each service listens here, at port_base + its standard port."),
     ("certificate =", "Read again when they change."),
+    (
+        "second_certificate =",
+        "Another kind of key, as RSA beside ECDSA, for old senders; or empty.",
+    ),
     ("message_octets =", "The largest message."),
     ("smarthost =", "host:port that takes all mail for others; empty: the MX of each domain."),
     ("servers =", "Name servers as address:port; empty: those of the system."),

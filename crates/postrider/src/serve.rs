@@ -83,8 +83,7 @@ pub async fn serve(
 ) -> Result<(), Failure> {
     let hostname = Domain::parse(&config.hostname)
         .map_err(|error| fail(exit::CONFIG, format!("hostname: {error}")))?;
-    let tls =
-        TlsServer::from_files(&root.join(&config.tls.certificate), &root.join(&config.tls.key));
+    let tls = TlsServer::from_pairs(certificate::pairs(root, &config.tls));
     let mut tls = tls.map_err(|error| fail(exit::CONFIG, format!("TLS: {error}")))?;
     tls.bind_logins(config.auth.channel_binding);
     let tls = Arc::new(tls);

@@ -222,6 +222,9 @@ impl Accepting {
             Ok(Ending::Failed) => {
                 tracing::error!(service = service.name(), %peer, "a session failed: a panic");
             }
+            Ok(Ending::Tls(error)) => {
+                tracing::info!(service = service.name(), %peer, error, "TLS handshake failed");
+            }
             Ok(ending) => tracing::debug!(service = service.name(), %peer, ?ending, "end"),
             Err(error) => {
                 tracing::info!(service = service.name(), %peer, %error, "TLS handshake failed");

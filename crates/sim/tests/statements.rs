@@ -62,6 +62,29 @@ fn s_04_odd_names_in_hello_are_fine() {
     }
 }
 
+/// What EHLO offers, mailboxes keep and an alias passes on: UTF-8 in the envelope and header, eight
+/// bits, a size; and nothing else is offered in HELO.
+#[test]
+fn s_09_what_is_offered_holds_to_the_mailbox_and_beyond() {
+    let text = "-- dns example.net 192.0.2.10\n-- remote R1 192.0.2.10:25\n\
+        S1: 220 …\nC1: EHLO x\nS1: 250-mail.example.org\nS1~ 250-SIZE 50000000\n\
+        S1~ 250-PIPELINING\nS1~ 250-8BITMIME\nS1~ 250-SMTPUTF8\nS1~ 250-CHUNKING\n\
+        S1~ 250-ENHANCEDSTATUSCODES\nS1~ 250-DSN\nS1~ 250-MT-PRIORITY\nS1~ 250-DELIVERBY\n\
+        S1~ 250-LIMITS RCPTMAX=1000\nS1~ 250-STARTTLS\nS1: 250 HELP\n\
+        C1: MAIL FROM:<jörg@example.com> SMTPUTF8 BODY=8BITMIME SIZE=100\n\
+        C1: RCPT TO:<team@example.org>\nC1: DATA\nS1: 250 …\nS1: 250 …\nS1: 354 …\n\
+        C1: From: Jörg <jörg@example.com>\nC1: Subject: Grüße\nC1:\nC1: größer\nC1: .\nS1: 250 …\n\
+        R1: 220 x\nP1: EHLO mail.example.org\nR1: 250-new.example.net\nR1: 250-8BITMIME\n\
+        R1: 250 SMTPUTF8\nP1: MAIL FROM:<jörg@example.com> BODY=8BITMIME SMTPUTF8\nR1: 250 ok\n\
+        P1: RCPT TO:<bob@example.net>\nR1: 250 ok\nP1: DATA\nR1: 354 go\nP1: Received: …\n\
+        P1: \t…\nP1: \t…\nP1: \t…\nP1: From: Jörg <jörg@example.com>\nP1: Subject: Grüße\nP1:\n\
+        P1: größer\nP1: .\nR1: 250 ok\n\
+        S2: * OK …\nC2: a LOGIN alice secret\nS2: a OK …\nC2: b ENABLE UTF8=ACCEPT\n\
+        S2: * ENABLED UTF8=ACCEPT\nS2: b OK …\nC2: c STATUS INBOX (MESSAGES)\nS2: * STATUS INBOX (MESSAGES 1)\nS2: c OK …\n";
+    let given = "account alice; alias team to alice bob@example.net; C2 on imap";
+    check(Service::Smtp, given, text);
+}
+
 #[test]
 fn s_10_an_emoji_in_the_subject_needs_no_smtputf8_further_on() {
     let text = "-- dns example.net 192.0.2.10\n-- remote R1 192.0.2.10:25\n\

@@ -2,21 +2,25 @@
 //!
 //! A server's certificate is read again when its files change (users.md D-07); sessions that are
 //! open go on with the old one. Resumption tickets are off: Microsoft's senders were seen to fail
-//! with resumed sessions (users.md S-05).
+//! with resumed sessions (users.md S-05). A second certificate may serve peers that cannot do with
+//! the first one's kind of key (S-07).
 
 use crate::net::BoxStream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{
+    CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig,
+    SignatureAlgorithm, SignatureScheme,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, TlsConnector};
 
 /// What a handshake settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,24 +37,47 @@ pub struct TlsFacts {
     pub binding: Option<Vec<u8>>,
 }
 
-/// The server side: one certificate, read from two files.
+/// The server side: certificates of one or more kinds of key, each read from two files.
 pub struct TlsServer {
     acceptor: TlsAcceptor,
     current: Arc<Current>,
     binds: bool,
 }
 
+/// A certificate chain and its private key, both PEM files.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The chain.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+impl Pair {
+    fn stamps(&self) -> [Option<SystemTime>; 2] {
+        [modified(&self.cert), modified(&self.key)]
+    }
+}
+
 #[derive(Debug)]
 struct Current {
-    cert: PathBuf,
-    key: PathBuf,
+    pairs: Vec<Pair>,
     loaded: RwLock<Loaded>,
 }
 
 #[derive(Debug)]
 struct Loaded {
-    key: Arc<CertifiedKey>,
-    stamps: [Option<SystemTime>; 2],
+    keys: Vec<Arc<CertifiedKey>>,
+    stamps: Vec<[Option<SystemTime>; 2]>,
+}
+
+impl Loaded {
+    fn read(pairs: &[Pair]) -> io::Result<Loaded> {
+        let stamps = pairs.iter().map(Pair::stamps).collect();
+        let keys =
+            pairs.iter().map(|pair| load(&pair.cert, &pair.key)).collect::<Result<_, _>>()?;
+        Ok(Loaded { keys, stamps })
+    }
 }
 
 /// How long a TLS handshake may take.
@@ -59,9 +86,13 @@ const HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
 impl TlsServer {
     /// Reads a PEM certificate chain and its private key.
     pub fn from_files(cert: &Path, key: &Path) -> io::Result<TlsServer> {
-        let stamps = [modified(cert), modified(key)];
-        let loaded = RwLock::new(Loaded { key: load(cert, key)?, stamps });
-        let current = Arc::new(Current { cert: cert.into(), key: key.into(), loaded });
+        TlsServer::from_pairs(vec![Pair { cert: cert.into(), key: key.into() }])
+    }
+
+    /// Reads several, most wanted first; a client gets the first that it can check.
+    pub fn from_pairs(pairs: Vec<Pair>) -> io::Result<TlsServer> {
+        let loaded = RwLock::new(Loaded::read(&pairs)?);
+        let current = Arc::new(Current { pairs, loaded });
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
@@ -73,9 +104,15 @@ impl TlsServer {
         Ok(TlsServer { acceptor: TlsAcceptor::from(Arc::new(config)), current, binds: true })
     }
 
-    /// Shakes hands as the server.
+    /// Shakes hands as the server. The error says what the client offered, as far as it got.
     pub async fn accept(&self, stream: BoxStream) -> io::Result<(BoxStream, TlsFacts)> {
-        let handshake = tokio::time::timeout(HANDSHAKE_WAIT, self.acceptor.accept(stream)).await;
+        let handshake = async {
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+            let offered = offered(&hello.client_hello());
+            let shaken = hello.into_stream(self.acceptor.config().clone()).await;
+            shaken.map_err(|error| io::Error::new(error.kind(), format!("{error}; {offered}")))
+        };
+        let handshake = tokio::time::timeout(HANDSHAKE_WAIT, handshake).await;
         let stream = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let (_, connection) = stream.get_ref();
         let sni = connection.server_name().map(str::to_owned);
@@ -93,22 +130,49 @@ impl TlsServer {
     /// error the old certificate stays in use.
     pub fn reload(&self) -> io::Result<bool> {
         let current = &self.current;
-        let stamps = [modified(&current.cert), modified(&current.key)];
-        let known = current.loaded.read().unwrap_or_else(PoisonError::into_inner).stamps;
+        let stamps: Vec<_> = current.pairs.iter().map(Pair::stamps).collect();
+        let known = current.loaded.read().unwrap_or_else(PoisonError::into_inner).stamps.clone();
         if stamps == known {
             return Ok(false);
         }
-        let key = load(&current.cert, &current.key)?;
-        *current.loaded.write().unwrap_or_else(PoisonError::into_inner) = Loaded { key, stamps };
+        let loaded = Loaded::read(&current.pairs)?;
+        *current.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
         Ok(true)
     }
 }
 
 impl ResolvesServerCert for Current {
-    /// Any name gets the one certificate: refusing unknown names loses mail (users.md S-08).
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.loaded.read().unwrap_or_else(PoisonError::into_inner).key.clone())
+    /// Any name gets a certificate: refusing unknown names loses mail (users.md S-08).
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let loaded = self.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        let fits = |key: &&Arc<CertifiedKey>| usable(key, &hello);
+        loaded.keys.iter().find(fits).or(loaded.keys.first()).cloned()
     }
+}
+
+/// The client can check this key's signatures; in TLS 1.2 it must know a cipher suite for it too.
+/// RFC 5246 §7.4.1.4.1, §7.4.2.
+fn usable(key: &CertifiedKey, hello: &ClientHello<'_>) -> bool {
+    let suits = |suite: &CipherSuite| {
+        let name = suite.as_str().unwrap_or_default();
+        match key.key.algorithm() {
+            _ if name.starts_with("TLS13_") => true,
+            SignatureAlgorithm::RSA => name.starts_with("TLS_ECDHE_RSA_"),
+            _ => name.starts_with("TLS_ECDHE_ECDSA_"),
+        }
+    };
+    key.key.choose_scheme(hello.signature_schemes()).is_some()
+        && hello.cipher_suites().iter().any(suits)
+}
+
+/// What a client offered, for the log (users.md S-07).
+fn offered(hello: &ClientHello<'_>) -> String {
+    let suites = hello.cipher_suites().iter().take(20);
+    let suites: Vec<String> = suites.map(|suite| format!("{suite:?}")).collect();
+    let schemes = hello.signature_schemes().iter().take(10);
+    let schemes: Vec<String> = schemes.map(|scheme| format!("{scheme:?}")).collect();
+    let name = hello.server_name().unwrap_or("no name");
+    format!("asked for {name}, offered {} and {}", suites.join(" "), schemes.join(" "))
 }
 
 /// Whom a client believes.

@@ -87,6 +87,8 @@ replies! {
     SESSION_FAILED = 421, "4.3.0", "Something went wrong here, come back later";
     /// Too many mistakes.
     TOO_MANY_ERRORS = 421, "4.7.0", "Too many errors";
+    /// Too many commands that lead to nothing.
+    TOO_MANY_IDLE = 421, "4.7.0", "Too many commands without a message; connect again";
     /// Too many connections.
     TOO_MANY_CONNECTIONS = 421, "4.7.0", "Too many connections, come back later";
 

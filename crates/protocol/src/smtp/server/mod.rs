@@ -136,6 +136,8 @@ pub struct Session {
     authenticated: bool,
     octets: u64,
     errors: usize,
+    /// Commands since a message or a login that led to neither.
+    idle: usize,
     progress: u64,
     going_down: bool,
 }
@@ -154,6 +156,7 @@ impl Session {
             authenticated: false,
             octets: 0,
             errors: 0,
+            idle: 0,
             progress: 0,
             going_down: false,
             offer,
@@ -229,6 +232,11 @@ impl Session {
     }
 
     fn obey(&mut self, command: Command) -> Option<Step<Question>> {
+        self.idle += usize::from(leads_nowhere(&command));
+        if self.idle > IDLE_COMMANDS_MAX {
+            self.close_with(&reply::TOO_MANY_IDLE);
+            return None;
+        }
         match command {
             Command::Ehlo(_) | Command::Helo(_) if self.offer.lmtp => self.say(&reply::SPEAK_LMTP),
             Command::Lhlo(_) if !self.offer.lmtp => self.say(&reply::SPEAK_SMTP),
@@ -382,11 +390,26 @@ impl Session {
             }
         };
         if let Some(refusal) = refusal {
+            self.idle += 1;
             self.say(&refusal);
             return None;
         }
         Some(self.ask(Pending::Recipient(rcpt.clone()), Question::Recipient(rcpt)))
     }
+}
+
+/// What a client may say only so often without sending a message.
+fn leads_nowhere(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Ehlo(_)
+            | Command::Lhlo(_)
+            | Command::Helo(_)
+            | Command::Noop
+            | Command::Rset
+            | Command::Vrfy(_)
+            | Command::Help
+    )
 }
 
 impl Machine for Session {
@@ -440,6 +463,7 @@ impl Machine for Session {
         match (pending, refusal) {
             (Pending::Login, None) => {
                 self.authenticated = true;
+                self.idle = 0;
                 self.say(&reply::LOGGED_IN);
             }
             (Pending::Sender(mail, lowered), None) => {
@@ -474,6 +498,7 @@ impl Machine for Session {
                 self.envelope = None;
                 self.chunks = None;
                 self.octets = 0;
+                self.idle = 0;
                 self.say_times(&reply.unwrap_or(reply::TRY_LATER), replies);
             }
             (Pending::Verify, None) => self.say(&reply::CANNOT_VERIFY),

@@ -1,0 +1,74 @@
+//! The statements that users and attackers of other servers taught us have ids; each is a test
+//! whose name begins with it: `fn s_06_…`, `fn sm_4_s_06_…`. What has no test yet says here why.
+
+use std::collections::BTreeSet;
+
+/// A letter, and the numbers there are.
+const IDS: [(&str, u32, u32, usize); 5] =
+    [("s", 1, 23, 2), ("s", 30, 37, 2), ("p", 1, 7, 2), ("sm", 1, 11, 1), ("au", 1, 5, 1)];
+
+/// Ids beside those.
+const MORE: [&str; 1] = ["s_62"];
+
+/// Of things that are not there yet; an entry goes when its test comes.
+const LATER: [(&str, &str); 5] = [
+    ("s_14", "there are no DNS block lists yet"),
+    ("s_15", "there is no SPF yet"),
+    ("s_16", "there is no DMARC yet"),
+    ("s_18", "there is no DKIM yet"),
+    ("s_23", "there are no DMARC reports yet"),
+];
+
+/// Ids without a test, and excuses that are none.
+pub fn untested(files: &[(String, String)]) -> Vec<String> {
+    let named: BTreeSet<String> = files.iter().flat_map(|(_, text)| tests(text)).collect();
+    let wanted = IDS.iter().flat_map(|(letter, from, to, width)| {
+        (*from..=*to).map(move |n| format!("{letter}_{n:0width$}"))
+    });
+    let wanted = wanted.chain(MORE.map(str::to_owned));
+    let mut found = Vec::new();
+    for id in wanted {
+        let excused = LATER.iter().any(|(later, _)| *later == id);
+        match (named.contains(&id), excused) {
+            (false, false) => found.push(format!("statement {id}: no test is named fn {id}_…")),
+            (true, true) => found.push(format!("statement {id} has a test; strike it from LATER")),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The ids at the start of the names of functions.
+fn tests(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let line = line.trim_start();
+        let Some(name) = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ") else {
+            continue;
+        };
+        let mut words = name.split('_');
+        while let (Some(letters), Some(number)) = (words.next(), words.next()) {
+            let known = IDS.iter().any(|(known, ..)| *known == letters);
+            if !known || !number.bytes().all(|b| b.is_ascii_digit()) {
+                break;
+            }
+            found.push(format!("{letters}_{number}"));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_begin_with_ids() {
+        let text = "    async fn sm_4_s_06_x() {}\nfn p_01_y() {}\n// fn s_07_\nfn s_x() {}";
+        assert_eq!(tests(text), ["sm_4", "s_06", "p_01"]);
+        let files = [("x.rs".to_owned(), text.to_owned())];
+        let missing = untested(&files);
+        assert!(missing.iter().any(|line| line.contains("s_07")));
+        assert!(!missing.iter().any(|line| line.contains("s_06") || line.contains("s_14")));
+    }
+}
