@@ -10,7 +10,7 @@ use protocol::imap::grammar::{Charset, Cursor};
 use protocol::imap::session::{Answer, Offer, Question, Session, State};
 use protocol::imap::{response, utf7};
 use protocol::machine::Security;
-use protocol::sasl::Client;
+use protocol::sasl::{Client, Offered};
 
 /// A whole session; the first octet says of which port, and how far it is.
 pub fn session(data: &[u8]) {
@@ -18,6 +18,7 @@ pub fn session(data: &[u8]) {
     let offer = Offer {
         starttls: kind & 1 == 1,
         plaintext_auth: kind & 2 == 2,
+        sasl: Offered { bearer: kind & 16 == 16 },
         message_octets_max: 2000,
         hidden: Vec::new(),
     };

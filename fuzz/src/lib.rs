@@ -8,7 +8,7 @@ pub mod imap;
 use protocol::line::{Input, Line};
 use protocol::machine::{Machine, Security, Step};
 use protocol::pop3;
-use protocol::sasl::{self, Client, plain, scram};
+use protocol::sasl::{self, Client, Offered, bearer, plain, scram};
 use protocol::smtp::Command;
 use protocol::smtp::body::{Bare, DataReader};
 use protocol::smtp::{reply, server as smtp};
@@ -95,6 +95,7 @@ pub fn smtp_session(data: &[u8]) {
         starttls: kind & 1 == 1,
         login: kind & 2 == 2,
         plaintext_auth: kind & 4 == 4,
+        sasl: Offered { bearer: kind & 16 == 16 },
         lmtp: kind & 8 == 8,
     };
     same_in_any_split(octets, |split| {
@@ -112,7 +113,8 @@ pub fn smtp_session(data: &[u8]) {
 
 /// A whole POP3 session.
 pub fn pop3_session(octets: &[u8]) {
-    let offer = pop3::Offer { stls: true, plaintext_auth: true };
+    let sasl = Offered { bearer: true };
+    let offer = pop3::Offer { stls: true, plaintext_auth: true, sasl };
     same_in_any_split(octets, |split| {
         let session = pop3::Session::new(offer.clone(), Security::Clear);
         run(session, octets, split, |question| match question {
@@ -215,5 +217,13 @@ fn messages(message: &[u8]) {
     }
     if let Some(plain) = plain::parse(message) {
         assert!(!plain.authcid.is_empty() && !plain.password.contains('\0'));
+    }
+    for form in [bearer::Form::OauthBearer, bearer::Form::Xoauth2] {
+        if let Some(bearer) = bearer::parse(form, message) {
+            let token = bearer.token.as_bytes();
+            assert!(!token.contains(&1) && token.len() < message.len());
+            assert!(token.is_empty() || message.windows(token.len()).any(|part| part == token));
+            assert!(bearer.user.is_none_or(|user| !user.is_empty() && !user.contains('\x01')));
+        }
     }
 }

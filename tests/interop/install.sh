@@ -20,6 +20,6 @@ if [ ! -x "$libraries/venv/bin/python" ]; then
   python3 -m venv "$libraries/venv"
   "$libraries/venv/bin/pip" install -q imapclient==4.1.0 imap-tools==1.16.0 aioimaplib==2.0.3
 fi
-if command -v npm >/dev/null && [ ! -d "$libraries/node_modules/imapflow" ]; then
-  npm install --silent --no-save --prefix "$libraries" imapflow@2.10.2 >/dev/null
+if command -v npm >/dev/null && [ ! -d "$libraries/node_modules/oauth2-mock-server" ]; then
+  npm install --silent --no-save --prefix "$libraries" imapflow@2.10.2 oauth2-mock-server@8.1.0 >/dev/null
 fi

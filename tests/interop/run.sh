@@ -121,6 +121,7 @@ printf 'set from=alice@here.test\nset smtp_url=smtps://alice%%40here.test@localh
 check "mutt sends" bash -c "echo body | mutt -n -F $work/muttrc -s 'by mutt' bob@here.test"
 
 . "$here/readers.sh"
+. "$here/logins.sh"
 
 # Debian's Postfix as a peer in both directions, with STARTTLS.
 if [ "$(id -u)" -eq 0 ]; then

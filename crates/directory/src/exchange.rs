@@ -4,15 +4,19 @@
 //! somebody with another password.
 
 use crate::authenticate::{AuthError, Authenticated, Credentials};
+use crate::issuer::TokenError;
 use crate::limits::SCRAM_ITERATIONS;
 use crate::scram::Verifier;
 use crate::secret::{Secret, Use};
 use crate::{Directory, Unavailable};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use mail::Address;
+use protocol::sasl::bearer::{self, Bearer, Refusal};
 use protocol::sasl::scram::{self, Binding, First, Hash, Variant};
 use protocol::sasl::{Client, Mechanism, plain};
 use store::AccountRow;
+use sys::tls::ClientCertificate;
 
 /// What a login is for, and what it may be bound to.
 #[derive(Clone, Debug)]
@@ -21,6 +25,8 @@ pub struct Channel {
     pub wanted: Use,
     /// `tls-exporter` data, under TLS 1.3.
     pub binding: Option<Vec<u8>>,
+    /// The certificate that the client has shown, if it is believed.
+    pub certificate: Option<ClientCertificate>,
 }
 
 /// An exchange that waits for a response.
@@ -33,6 +39,8 @@ enum Awaits {
     First(Mechanism),
     LoginPassword(String),
     ScramFinal(Box<Proof>),
+    /// The client has been told why its token is not taken; it answers, and that is it.
+    Apology(AuthError),
     /// The client has been sent our signature; its response is empty.
     Farewell(Authenticated),
 }
@@ -46,6 +54,16 @@ struct Proof {
     nonce: String,
     verifier: Verifier,
     account: Option<AccountRow>,
+}
+
+impl Exchange {
+    /// It has failed already, and only the client does not know.
+    pub fn failure(&self) -> Option<&AuthError> {
+        match &self.awaits {
+            Awaits::Apology(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// How an exchange goes on.
@@ -95,6 +113,20 @@ impl Directory {
                 let text = proof.server_first.clone();
                 ask(text.as_bytes(), Awaits::ScramFinal(Box::new(proof)))
             }
+            (Awaits::First(Mechanism::External), Some(authzid)) => {
+                let who = self.external(&utf8(authzid)?, channel.certificate.as_ref())?;
+                Ok(Progress::Done(who))
+            }
+            (Awaits::First(Mechanism::Bearer(form)), Some(message)) => {
+                let bearer = bearer::parse(form, &message).ok_or(AuthError::Malformed)?;
+                match self.bearer(&bearer).await {
+                    Ok(who) => Ok(Progress::Done(who)),
+                    Err((error, None)) => Err(error),
+                    Err((error, Some(told))) => ask(told.as_bytes(), Awaits::Apology(error)),
+                }
+            }
+            // RFC 7628 §3.2.3: one octet of 1, or nothing in XOAUTH2; nobody reads it.
+            (Awaits::Apology(error), Some(_)) => Err(error),
             (Awaits::ScramFinal(proof), Some(message)) => {
                 let (signature, who) = check(*proof, &message, &channel)?;
                 ask(scram::server_final(&signature).as_bytes(), Awaits::Farewell(who))
@@ -115,6 +147,71 @@ impl Directory {
         }
         let credentials = Credentials { user, password, wanted };
         self.authenticate(credentials).await.map(Progress::Done)
+    }
+
+    /// Whose token it is; or why not, with what the client is told first. RFC 7628 §3.2.
+    async fn bearer(&self, bearer: &Bearer) -> Result<Authenticated, (AuthError, Option<String>)> {
+        let Some(issuer) = &self.inner.settings.issuer else {
+            return Err((AuthError::Malformed, None));
+        };
+        let no = |error, refusal| {
+            let told = bearer::failure(refusal, issuer.scope(), &issuer.discovery());
+            Err((error, Some(told)))
+        };
+        let holder = match issuer.holder(&bearer.token).await {
+            Ok(holder) => holder,
+            Err(TokenError::Unavailable(why)) => return Err((AuthError::Unavailable(why), None)),
+            Err(TokenError::Scope) => return no(AuthError::Invalid, Refusal::InsufficientScope),
+            Err(TokenError::Invalid(why)) => {
+                tracing::info!(why, "a token is not taken");
+                return no(AuthError::Invalid, Refusal::InvalidToken);
+            }
+        };
+        let own = bearer.user.as_ref().is_none_or(|user| {
+            let (said, is) = (self.user_address(user), self.user_address(&holder));
+            said.is_some_and(|said| is.is_some_and(|is| said.key() == is.key()))
+        });
+        match self.named(&holder) {
+            Err(error) => Err((error.into(), None)),
+            Ok(Some(row)) if own && row.disabled => no(AuthError::Disabled, Refusal::InvalidToken),
+            Ok(Some(row)) if own => Ok(Authenticated { account: row.id, address: row.address }),
+            Ok(_) => no(AuthError::Invalid, Refusal::InvalidToken),
+        }
+    }
+
+    /// EXTERNAL: the account that the client's certificate is for; the client may say which, when
+    /// there are several. RFC 4422 §A.
+    fn external(
+        &self,
+        authzid: &str,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Authenticated, AuthError> {
+        let certificate = certificate.ok_or(AuthError::Malformed)?;
+        let listed = self.inner.settings.certificates.get(&certificate.fingerprint);
+        let wanted = match authzid {
+            "" => None,
+            name => Some(self.user_address(name).ok_or(AuthError::Invalid)?),
+        };
+        for name in listed.into_iter().chain(&certificate.emails) {
+            let Ok(address) = Address::parse(name) else { continue };
+            if wanted.as_ref().is_some_and(|wanted| wanted.key() != address.key()) {
+                continue;
+            }
+            match self.store.lookup(&address).map_err(Unavailable::from)?.account {
+                Some(row) if row.disabled => return Err(AuthError::Disabled),
+                Some(row) => return Ok(Authenticated { account: row.id, address: row.address }),
+                None => {}
+            }
+        }
+        Err(AuthError::Invalid)
+    }
+
+    /// The account of a user name.
+    fn named(&self, user: &str) -> Result<Option<AccountRow>, Unavailable> {
+        match self.user_address(user) {
+            Some(address) => Ok(self.store.lookup(&address)?.account),
+            None => Ok(None),
+        }
     }
 
     /// The client's first message, answered with salt and nonce. RFC 5802 §5.1, §6.
@@ -138,10 +235,7 @@ impl Directory {
         if !fits {
             return Err(AuthError::Malformed);
         }
-        let account = match self.user_address(&first.user) {
-            Some(address) => self.store.lookup(&address).map_err(Unavailable::from)?.account,
-            None => None,
-        };
+        let account = self.named(&first.user)?;
         let known = account.as_ref().map(|row| Secret::parse(&row.secret));
         let verifier = known.as_ref().and_then(|secret| secret.verifier(hash)).cloned();
         let decoy = || {

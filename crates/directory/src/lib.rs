@@ -7,6 +7,7 @@ pub mod app;
 pub mod authenticate;
 pub mod exchange;
 pub mod imported;
+pub mod issuer;
 pub mod limits;
 pub mod password;
 pub mod proven;
@@ -15,6 +16,7 @@ pub mod scram;
 pub mod secret;
 
 use mail::Domain;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -51,6 +53,10 @@ pub struct Settings {
     pub default_domain: Option<Domain>,
     /// The cost of new password hashes.
     pub hash_cost: password::Cost,
+    /// Whose tokens log in.
+    pub issuer: Option<issuer::Issuer>,
+    /// Client certificates by their SHA-256, and whose they are.
+    pub certificates: HashMap<[u8; 32], String>,
 }
 
 /// The directory. Cloning is cheap.
@@ -91,6 +97,11 @@ impl Directory {
             random,
         };
         Directory { store, inner: Arc::new(inner) }
+    }
+
+    /// There is an issuer, whose tokens log in.
+    pub fn takes_tokens(&self) -> bool {
+        self.inner.settings.issuer.is_some()
     }
 
     /// What to store for a password: its hash, at the cost of the settings, and SCRAM verifiers.

@@ -1,6 +1,7 @@
 //! Every limit of this crate, with our reason.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 /// Rounds of a SCRAM verifier. RFC 7677 §4 wants 4096 at least; phones count them at each login.
 pub const SCRAM_ITERATIONS: NonZeroU32 = match NonZeroU32::new(10_000) {
@@ -19,3 +20,15 @@ pub const PASSWORD_OCTETS_MAX: usize = 1024;
 pub const ALIAS_DEPTH_MAX: usize = 10;
 /// Addresses an alias can come to in the end.
 pub const ALIAS_MEMBERS_MAX: usize = 10_000;
+/// Octets of a token.
+pub const TOKEN_OCTETS_MAX: usize = 12_000;
+/// How long what an issuer publishes is taken for fresh.
+pub const ISSUER_KEPT: Duration = Duration::from_secs(3600);
+/// And how long it does while the issuer does not answer: a day's outage ends no logins.
+pub const ISSUER_KEPT_WHEN_DOWN: Duration = Duration::from_secs(86_400);
+/// An issuer is not asked again sooner, whatever tokens come (security.md AU-4).
+pub const ISSUER_ASK_AGAIN: Duration = Duration::from_secs(10);
+/// Keys of an issuer.
+pub const ISSUER_KEYS_MAX: usize = 64;
+/// How long an introspected token need not be asked for again, if it lasts so long.
+pub const INTROSPECTION_KEPT: Duration = Duration::from_secs(60);

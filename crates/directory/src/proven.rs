@@ -26,13 +26,13 @@ impl Proven {
 
     /// This very login was proven before.
     pub fn knows(&self, parts: [&str; 3]) -> bool {
-        let mac = self.mac(parts);
+        let mac = self.of(parts);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&mac)
     }
 
     /// This login has been proven. A full memory starts anew: the price is one hash each.
     pub fn learn(&self, parts: [&str; 3]) {
-        let mac = self.mac(parts);
+        let mac = self.of(parts);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= PROVEN_MAX {
             known.clear();
@@ -40,7 +40,8 @@ impl Proven {
         known.insert(mac);
     }
 
-    fn mac(&self, parts: [&str; 3]) -> [u8; 32] {
+    /// A keyed hash, good in this process only.
+    pub fn of(&self, parts: [&str; 3]) -> [u8; 32] {
         let Ok(mut mac) = Blake2sMac256::new_from_slice(&self.key) else { return [0; 32] };
         for part in parts {
             mac.update(&(part.len() as u64).to_le_bytes());

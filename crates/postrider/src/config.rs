@@ -40,6 +40,9 @@ pub struct Config {
     /// How passwords are treated.
     #[serde(default)]
     pub auth: Auth,
+    /// Whose tokens log in.
+    #[serde(default)]
+    pub oauth: Oauth,
     /// How messages are kept.
     #[serde(default)]
     pub store: StoreConfig,
@@ -188,6 +191,11 @@ pub struct Auth {
     pub hash_memory_kib: u32,
     /// Passes over that memory.
     pub hash_passes: u32,
+    /// PEM file of the authorities that sign certificates of clients; empty for none. The addresses
+    /// in such a certificate log in by EXTERNAL.
+    pub client_authorities: PathBuf,
+    /// Certificates of clients by their SHA-256, each with an account: `AB:CD:… ADDRESS`.
+    pub client_certificates: Vec<String>,
 }
 
 impl Default for Auth {
@@ -197,6 +205,46 @@ impl Default for Auth {
             channel_binding: false,
             hash_memory_kib: 19 * 1024,
             hash_passes: 2,
+            client_authorities: PathBuf::new(),
+            client_certificates: Vec::new(),
+        }
+    }
+}
+
+/// `[oauth]`: an OpenID Connect issuer, whose tokens log in by OAUTHBEARER and XOAUTH2.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Oauth {
+    /// Its URL, as its tokens have it; empty for none.
+    pub issuer: String,
+    /// Whom its tokens must be for (`aud`).
+    pub audiences: Vec<String>,
+    /// The programs that it makes tokens for (`azp`, `client_id`); empty for any.
+    pub clients: Vec<String>,
+    /// The claim that holds the address of the account.
+    pub claim: String,
+    /// The scope that a token must have; empty for none.
+    pub scope: String,
+    /// Our name at the issuer, when tokens are to be introspected (RFC 7662); empty when they are
+    /// signed, which costs no question.
+    pub introspection_client: String,
+    /// File with our password at the issuer.
+    pub introspection_secret: PathBuf,
+    /// PEM file of the authorities that its certificate is proven by.
+    pub authorities: PathBuf,
+}
+
+impl Default for Oauth {
+    fn default() -> Oauth {
+        Oauth {
+            issuer: String::new(),
+            audiences: Vec::new(),
+            clients: Vec::new(),
+            claim: "email".to_owned(),
+            scope: String::new(),
+            introspection_client: String::new(),
+            introspection_secret: PathBuf::new(),
+            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
         }
     }
 }
@@ -240,6 +288,7 @@ impl Config {
             relay: Relay::default(),
             dns: Dns::default(),
             auth: Auth::default(),
+            oauth: Oauth::default(),
             store: StoreConfig::default(),
         }
     }
@@ -303,7 +352,7 @@ impl Config {
     }
 }
 
-const COMMENTS: [(&str, &str); 14] = [
+const COMMENTS: [(&str, &str); 17] = [
     ("hostname =", "Our name, as the MX record and the certificate have it."),
     ("domain =", "The domain of user names without one."),
     ("user =", "Whom the server becomes when started as root; empty: postrider, if it exists."),
@@ -321,6 +370,9 @@ const COMMENTS: [(&str, &str); 14] = [
         "channel_binding =",
         "Announce SCRAM-...-PLUS. Some programs, as mutt 2.2, fail if it is there.",
     ),
+    ("client_authorities =", "PEM file of those who sign certificates of clients, for EXTERNAL."),
+    ("client_certificates =", "Or single certificates: [\"SHA256-FINGERPRINT ADDRESS\"]."),
+    ("issuer =", "An OpenID Connect issuer, for OAUTHBEARER and XOAUTH2; docs/logins.md."),
     ("min_free_octets =", "With less room on the disk new mail is refused; deleting works."),
     ("memory_limit =", "Octets of all caches of the database together."),
     ("retry_seconds =", "Waits between attempts; the last one repeats."),

@@ -89,7 +89,7 @@ pub async fn administer(root: &Path, request: Request) -> Result<Response, Failu
     }
     // What the store makes must belong to the user that the server runs as.
     privilege::drop_root(root, &config)?;
-    let (store, directory) = open(root, &config)?;
+    let (store, directory) = open(root, &config, None)?;
     let outcome = admin::execute(&store, &directory, None, request).await;
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
     outcome

@@ -9,6 +9,7 @@ mod control;
 mod demo;
 mod fsck;
 mod housekeeping;
+mod logins;
 mod port_owner;
 mod privilege;
 mod serve;

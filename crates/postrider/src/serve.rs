@@ -5,9 +5,9 @@ use crate::admin::{Failure, exit};
 use crate::config::Config;
 use crate::port_owner::port_owner;
 use crate::privilege;
-use crate::{certificate, control, housekeeping};
+use crate::{certificate, control, housekeeping, logins};
 use delivery::{Delivery, Scheduler};
-use directory::{Directory, password::Cost};
+use directory::Directory;
 use mail::Domain;
 use policy::guard::Guard;
 use server::listen::{self, Service};
@@ -33,8 +33,12 @@ fn fail(code: u8, text: impl Into<String>) -> Failure {
     Failure { text: text.into(), code }
 }
 
-/// Store and directory of a root folder.
-pub fn open(root: &Path, config: &Config) -> Result<(Store, Directory), Failure> {
+/// Store and directory of a root folder; with a world for those who log in.
+pub fn open(
+    root: &Path,
+    config: &Config,
+    world: Option<&World>,
+) -> Result<(Store, Directory), Failure> {
     let mut options = Options::new(&root.join(&config.store.folder));
     options.min_free_octets = config.store.min_free_octets;
     options.two_sync = config.store.two_sync;
@@ -49,11 +53,7 @@ pub fn open(root: &Path, config: &Config) -> Result<(Store, Directory), Failure>
         }
         other => fail(exit::SOFTWARE, other.to_string()),
     })?;
-    let auth = &config.auth;
-    let settings = directory::Settings {
-        default_domain: Domain::parse(&config.domain).ok(),
-        hash_cost: Cost { memory_kib: auth.hash_memory_kib, passes: auth.hash_passes },
-    };
+    let settings = logins::settings(root, config, world)?;
     let directory = Directory::new(store.clone(), Arc::new(SystemRandom), settings);
     Ok((store, directory))
 }
@@ -86,12 +86,16 @@ pub async fn serve(
     let tls = TlsServer::from_pairs(certificate::pairs(root, &config.tls));
     let mut tls = tls.map_err(|error| fail(exit::CONFIG, format!("TLS: {error}")))?;
     tls.bind_logins(config.auth.channel_binding);
+    if let Some(trust) = logins::client_trust(root, &config.auth)? {
+        let asked = tls.ask_clients(&trust);
+        asked.map_err(|error| fail(exit::CONFIG, format!("auth.client_authorities: {error}")))?;
+    }
     let tls = Arc::new(tls);
     let world = world(&config)?;
     let adopted = bound.into_iter().map(|(service, socket)| Ok((service, socket.adopt()?)));
     let listeners: std::io::Result<Listeners> = adopted.collect();
     let listeners = listeners.map_err(|error| fail(exit::SOFTWARE, error.to_string()))?;
-    let (store, directory) = open(root, &config)?;
+    let (store, directory) = open(root, &config, Some(&world))?;
     let addresses: Vec<(Service, SocketAddr)> =
         listeners.iter().filter_map(|(s, l)| Some((*s, l.local_addr().ok()?))).collect();
     let client = TlsClient::new(&Trust::Anybody)

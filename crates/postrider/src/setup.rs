@@ -100,7 +100,7 @@ async fn accounts(
     address: &Address,
     password: String,
 ) -> Result<(), Failure> {
-    let (store, directory) = serve::open(root, config)?;
+    let (store, directory) = serve::open(root, config, None)?;
     let software = |text: String| Failure { text, code: exit::SOFTWARE };
     let found = store.lookup(address).map_err(|error| software(error.to_string()))?;
     if found.domain.is_none() {

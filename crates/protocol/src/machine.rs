@@ -17,12 +17,26 @@ pub enum Security {
     Tls,
     /// By TLS that SASL can bind to. RFC 9266.
     BoundTls,
+    /// By TLS, and the client has shown a certificate that we believe.
+    CertifiedTls,
+    /// The same, and SASL can bind to it.
+    CertifiedBoundTls,
 }
 
 impl Security {
     /// There is TLS.
     pub fn is_tls(self) -> bool {
         self != Security::Clear
+    }
+
+    /// SASL can bind to it.
+    pub fn is_bound(self) -> bool {
+        matches!(self, Security::BoundTls | Security::CertifiedBoundTls)
+    }
+
+    /// The client has shown a certificate.
+    pub fn is_certified(self) -> bool {
+        matches!(self, Security::CertifiedTls | Security::CertifiedBoundTls)
     }
 }
 

@@ -71,6 +71,7 @@ fn session() -> Session {
         starttls: false,
         login: false,
         plaintext_auth: false,
+        sasl: protocol::sasl::Offered::default(),
         lmtp: false,
     };
     Session::new(offer, Security::Clear)

@@ -278,6 +278,7 @@ async fn serve(
     tls: &TlsServer,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<Ending> {
+    let tls = if service.takes_mail() { tls } else { tls.for_logins() };
     let mut facts = None;
     if service.implicit_tls() {
         let (secured, settled) = tls.accept(stream).await?;

@@ -5,7 +5,7 @@ use crate::listen::{Accepted, Service};
 use directory::{AuthError, Authenticated, Channel, Credentials, Exchange, Progress, Use};
 use policy::guard;
 use protocol::machine::Security;
-use protocol::sasl::{Client, Login};
+use protocol::sasl::{Client, Login, Offered};
 use sys::tls::TlsFacts;
 
 /// A session's logins.
@@ -22,12 +22,21 @@ pub(crate) enum Step {
     Done(Authenticated),
 }
 
+/// What logins there are besides passwords.
+pub(crate) fn offered(shared: &Shared) -> Offered {
+    Offered { bearer: shared.directory.takes_tokens() }
+}
+
 /// How a connection is protected.
 pub(crate) fn security(tls: Option<&TlsFacts>) -> Security {
     match tls {
         None => Security::Clear,
-        Some(facts) if facts.binding.is_some() => Security::BoundTls,
-        Some(_) => Security::Tls,
+        Some(facts) => match (facts.binding.is_some(), facts.client.is_some()) {
+            (false, false) => Security::Tls,
+            (true, false) => Security::BoundTls,
+            (false, true) => Security::CertifiedTls,
+            (true, true) => Security::CertifiedBoundTls,
+        },
     }
 }
 
@@ -50,10 +59,16 @@ impl Logins {
             self.exchange = None;
             patience(shared, accepted).await?;
         }
+        let told = self.exchange.as_ref().is_some_and(|exchange| exchange.failure().is_some());
         let binding = accepted.tls.as_ref().and_then(|tls| tls.binding.clone());
-        let channel = Channel { wanted: wanted(accepted.service), binding };
+        let certificate = accepted.tls.as_ref().and_then(|tls| tls.client.clone());
+        let channel = Channel { wanted: wanted(accepted.service), binding, certificate };
         match shared.directory.sasl(self.exchange.take(), client, channel).await {
             Ok(Progress::Challenge(text, exchange)) => {
+                // Counted now: whoever hangs up instead of answering is no better.
+                if let Some(error) = exchange.failure() {
+                    tell(shared, accepted, Err(error));
+                }
                 self.exchange = Some(exchange);
                 Ok(Step::Challenge(text))
             }
@@ -62,7 +77,9 @@ impl Logins {
                 Ok(Step::Done(who))
             }
             Err(error) => {
-                tell(shared, accepted, Err(&error));
+                if !told {
+                    tell(shared, accepted, Err(&error));
+                }
                 Err(error)
             }
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use protocol::machine::{Machine, Security};
+use protocol::sasl::Offered;
 use protocol::{imap, pop3, smtp};
 use server::drive::{Ending, Handler, Output, drive};
 use sys::tls::TlsFacts;
@@ -44,6 +45,7 @@ async fn a_panic_ends_one_session_and_is_told() {
         starttls: false,
         login: false,
         plaintext_auth: false,
+        sasl: Offered::default(),
         lmtp: false,
     };
     let machine = smtp::server::Session::new(offer, Security::Clear);
@@ -51,7 +53,7 @@ async fn a_panic_ends_one_session_and_is_told() {
     let end = "421 4.3.0 Something went wrong here, come back later\r\n";
     assert_eq!(said, format!("220 mail.example.org ESMTP Postrider\r\n250 2.0.0 OK\r\n{end}"));
 
-    let offer = pop3::Offer { stls: false, plaintext_auth: true };
+    let offer = pop3::Offer { stls: false, plaintext_auth: true, sasl: Offered::default() };
     let said =
         said_after(pop3::Session::new(offer, Security::Clear), b"USER a\r\nPASS b\r\nNOOP\r\n")
             .await;
@@ -60,6 +62,7 @@ async fn a_panic_ends_one_session_and_is_told() {
     let offer = imap::session::Offer {
         starttls: false,
         plaintext_auth: true,
+        sasl: Offered::default(),
         message_octets_max: 1000,
         hidden: Vec::new(),
     };

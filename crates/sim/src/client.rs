@@ -18,12 +18,27 @@ pub struct Client {
 impl Client {
     /// Connects from `from`, under TLS where the service wants it.
     pub async fn connect(house: &House, service: Service, from: [u8; 4]) -> Client {
-        let stream = Box::new(house.connect(service, SocketAddr::from((from, 40_000))));
-        let mut client = Client { stream, buffer: Vec::new(), tls: None };
+        let mut client = Client::dial(house, service, from);
         if service.implicit_tls() {
             client = client.start_tls().await;
         }
         client
+    }
+
+    /// Goes on over what a test has made of the connection.
+    pub async fn through<T, F>(self, change: impl FnOnce(BoxStream) -> F) -> Client
+    where
+        T: sys::net::Stream + 'static,
+        F: Future<Output = T>,
+    {
+        let stream = Box::new(change(self.stream).await);
+        Client { stream, buffer: Vec::new(), tls: None }
+    }
+
+    /// Connects from `from`, and says nothing.
+    pub fn dial(house: &House, service: Service, from: [u8; 4]) -> Client {
+        let stream = Box::new(house.connect(service, SocketAddr::from((from, 40_000))));
+        Client { stream, buffer: Vec::new(), tls: None }
     }
 
     /// Shakes hands.

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{NewAccount, Options, Placement, Store};
-use sys::tls::{TlsClient, TlsServer, Trust};
+use sys::tls::{ClientTrust, TlsClient, TlsServer, Trust};
 use tokio::sync::watch;
 
 /// The house's address.
@@ -32,6 +32,10 @@ pub struct Plan {
     pub sessions: Settings,
     /// Settings of delivery.
     pub delivery: delivery::Settings,
+    /// Settings of the directory.
+    pub directory: directory::Settings,
+    /// Which certificates of clients are believed.
+    pub clients: Option<ClientTrust>,
     /// What is allowed how often.
     pub rates: policy::guard::Settings,
 }
@@ -55,6 +59,8 @@ impl Default for Plan {
                 own_addresses: vec![own],
                 ..delivery::Settings::new(hostname)
             },
+            directory: directory::Settings::default(),
+            clients: None,
             rates: policy::guard::Settings::default(),
         }
     }
@@ -101,7 +107,11 @@ impl House {
         let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
         std::fs::write(&cert, &certificate().0).unwrap();
         std::fs::write(&key, &certificate().1).unwrap();
-        let tls = Arc::new(TlsServer::from_files(&cert, &key).unwrap());
+        let mut tls = TlsServer::from_files(&cert, &key).unwrap();
+        if let Some(trust) = &plan.clients {
+            tls.ask_clients(trust).unwrap();
+        }
+        let tls = Arc::new(tls);
         let seen = world.as_seen();
         let mut options = Options::new(&folder.join("data"));
         options.min_free_octets = 1;
@@ -109,6 +119,7 @@ impl House {
         let settings = directory::Settings {
             default_domain: Domain::parse(DOMAIN).ok(),
             hash_cost: Cost { memory_kib: 8, passes: 1 },
+            ..plan.directory
         };
         let directory = Directory::new(store.clone(), seen.random.clone(), settings);
         let client = TlsClient::new(&Trust::Anybody).unwrap();

@@ -170,12 +170,15 @@ fn i_61_what_breaks_clients_is_not_announced() {
 #[test]
 fn i_21_i_22_starttls_and_logins_are_announced_where_they_can_be() {
     use protocol::machine::Security;
-    use protocol::sasl::Mechanism;
+    use protocol::sasl::{Mechanism, Offered};
     let clear = capabilities_of(true, Security::Clear);
     let tls = capabilities_of(true, Security::Tls);
     assert!(clear.contains(" STARTTLS ") && clear.contains(" LOGINDISABLED "), "{clear}");
     assert!(!tls.contains("STARTTLS") && tls.contains(" AUTH=PLAIN "), "{tls}");
-    assert!(Mechanism::parse("CRAM-MD5", Security::Tls).is_none(), "users.md I-26");
+    assert!(
+        Mechanism::parse("CRAM-MD5", Security::Tls, Offered::default()).is_none(),
+        "users.md I-26"
+    );
     let text = "C1: a CAPABILITY\nS1: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ …\nS1: a OK …\n";
     check(ALICE, text);
 }
@@ -183,7 +186,8 @@ fn i_21_i_22_starttls_and_logins_are_announced_where_they_can_be() {
 fn capabilities_of(starttls: bool, security: protocol::machine::Security) -> String {
     use protocol::imap::session::{Offer, Session};
     let (plaintext_auth, message_octets_max, hidden) = (false, 1000, Vec::new());
-    let offer = Offer { starttls, plaintext_auth, message_octets_max, hidden };
+    let sasl = protocol::sasl::Offered::default();
+    let offer = Offer { starttls, plaintext_auth, sasl, message_octets_max, hidden };
     Session::new(offer, security).capabilities()
 }
 

@@ -4,8 +4,10 @@
 //! and a seed replays a run. Invariant: no other crate reads a clock, opens a socket, asks DNS or
 //! draws a random number.
 
+mod client_certificate;
 pub mod clock;
 pub mod disk;
+pub mod http;
 pub mod net;
 pub mod random;
 pub mod resolver;

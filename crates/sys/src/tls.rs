@@ -5,6 +5,8 @@
 //! with resumed sessions (users.md S-05). A second certificate may serve peers that cannot do with
 //! the first one's kind of key (S-07).
 
+use crate::client_certificate::Believes;
+pub use crate::client_certificate::{ClientCertificate, ClientTrust};
 use crate::net::BoxStream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -35,6 +37,8 @@ pub struct TlsFacts {
     pub verified: bool,
     /// `tls-exporter` data that a login can be bound to: TLS 1.3 only. RFC 9266 §4.
     pub binding: Option<Vec<u8>>,
+    /// The certificate that the client has shown, if it was asked for and is believed.
+    pub client: Option<ClientCertificate>,
 }
 
 /// The server side: certificates of one or more kinds of key, each read from two files.
@@ -42,6 +46,9 @@ pub struct TlsServer {
     acceptor: TlsAcceptor,
     current: Arc<Current>,
     binds: bool,
+    believes: Option<Arc<Believes>>,
+    /// For ports where clients log in, when they are asked for certificates.
+    asking: Option<Box<TlsServer>>,
 }
 
 /// A certificate chain and its private key, both PEM files.
@@ -93,15 +100,41 @@ impl TlsServer {
     pub fn from_pairs(pairs: Vec<Pair>) -> io::Result<TlsServer> {
         let loaded = RwLock::new(Loaded::read(&pairs)?);
         let current = Arc::new(Current { pairs, loaded });
-        let config = ServerConfig::builder_with_provider(provider())
+        TlsServer::over(current, None, true)
+    }
+
+    fn over(
+        current: Arc<Current>,
+        believes: Option<Arc<Believes>>,
+        binds: bool,
+    ) -> io::Result<TlsServer> {
+        let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_no_client_auth()
-            .with_cert_resolver(current.clone());
-        let mut config = config;
+            .map_err(io::Error::other)?;
+        let builder = match &believes {
+            None => builder.with_no_client_auth(),
+            Some(believes) => builder.with_client_cert_verifier(believes.clone()),
+        };
+        let mut config = builder.with_cert_resolver(current.clone());
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        Ok(TlsServer { acceptor: TlsAcceptor::from(Arc::new(config)), current, binds: true })
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(TlsServer { acceptor, current, binds, believes, asking: None })
+    }
+
+    /// From now on clients are asked for certificates where they log in
+    /// ([`TlsServer::for_logins`]); other servers never are. Who shows none, or one that is not
+    /// believed, goes on without.
+    pub fn ask_clients(&mut self, trust: &ClientTrust) -> io::Result<()> {
+        let believes = Arc::new(Believes::new(trust)?);
+        let asking = TlsServer::over(self.current.clone(), Some(believes), self.binds)?;
+        self.asking = Some(Box::new(asking));
+        Ok(())
+    }
+
+    /// The same, for a port where clients log in.
+    pub fn for_logins(&self) -> &TlsServer {
+        self.asking.as_deref().unwrap_or(self)
     }
 
     /// Shakes hands as the server. The error says what the client offered, as far as it got.
@@ -118,12 +151,17 @@ impl TlsServer {
         let sni = connection.server_name().map(str::to_owned);
         let mut facts = facts(connection, sni, false);
         facts.binding = if self.binds { binding(connection) } else { None };
+        let shown = connection.peer_certificates();
+        facts.client = self.believes.as_ref().and_then(|believes| believes.believed(shown?));
         Ok((Box::new(stream), facts))
     }
 
     /// Whether logins may be bound to the channel; they may unless this says otherwise.
     pub fn bind_logins(&mut self, binds: bool) {
         self.binds = binds;
+        if let Some(asking) = &mut self.asking {
+            asking.binds = binds;
+        }
     }
 
     /// Reads the files again if they changed. `Ok(true)` when a new certificate is in use. On an
@@ -179,6 +217,8 @@ fn offered(hello: &ClientHello<'_>) -> String {
 pub enum Trust {
     /// Anybody: opportunistic TLS, which only keeps bystanders out. RFC 7435.
     Anybody,
+    /// Nobody at all.
+    Nobody,
     /// Certificates signed by the authorities in this PEM file, for the name asked for.
     Authorities(PathBuf),
 }
@@ -207,16 +247,14 @@ impl TlsClient {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Believe(provider())))
                 .with_no_client_auth(),
+            Trust::Nobody => {
+                builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+            }
             Trust::Authorities(file) => {
-                let mut roots = RootCertStore::empty();
-                for cert in CertificateDer::pem_file_iter(file).map_err(io::Error::other)? {
-                    let cert = cert.map_err(io::Error::other)?;
-                    roots.add(cert).map_err(io::Error::other)?;
-                }
-                builder.with_root_certificates(roots).with_no_client_auth()
+                builder.with_root_certificates(authorities(file)?).with_no_client_auth()
             }
         };
-        let verifies = matches!(trust, Trust::Authorities(_));
+        let verifies = !matches!(trust, Trust::Anybody);
         Ok(TlsClient { connector: TlsConnector::from(Arc::new(config)), verifies })
     }
 
@@ -244,8 +282,18 @@ pub fn self_signed(names: &[String]) -> io::Result<(String, String)> {
     Ok((made.cert.pem(), made.signing_key.serialize_pem()))
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
+}
+
+/// The authorities of a PEM file.
+pub(crate) fn authorities(file: &Path) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for cert in CertificateDer::pem_file_iter(file).map_err(io::Error::other)? {
+        let cert = cert.map_err(io::Error::other)?;
+        roots.add(cert).map_err(io::Error::other)?;
+    }
+    Ok(roots)
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
@@ -286,7 +334,7 @@ fn facts(connection: &rustls::CommonState, sni: Option<String>, verified: bool) 
     let cipher = connection.negotiated_cipher_suite();
     let cipher = cipher.and_then(|suite| suite.suite().as_str()).unwrap_or("unknown");
     let cipher = cipher.replacen("TLS13_", "TLS_", 1);
-    TlsFacts { version: version.to_owned(), cipher, sni, verified, binding: None }
+    TlsFacts { version: version.to_owned(), cipher, sni, verified, binding: None, client: None }
 }
 
 /// Accepts any certificate, but checks that the peer holds its key.

@@ -25,6 +25,8 @@ pub struct Offer {
     pub stls: bool,
     /// Passwords are taken without TLS.
     pub plaintext_auth: bool,
+    /// What logins there are besides passwords.
+    pub sasl: sasl::Offered,
 }
 
 /// What the machine asks its shell.
@@ -149,7 +151,7 @@ impl Session {
             },
             Command::Auth(None) if self.may_login() => {
                 self.ok("Mechanisms");
-                for name in sasl::names(self.security) {
+                for name in sasl::names(self.security, self.offer.sasl) {
                     self.output.extend_from_slice(format!("{name}\r\n").as_bytes());
                 }
                 self.output.extend_from_slice(b".\r\n");
@@ -190,7 +192,7 @@ impl Session {
     }
 
     fn begin_sasl(&mut self, mechanism: &str, initial: Option<String>) -> Option<Step<Question>> {
-        let Some(mechanism) = Mechanism::parse(mechanism, self.security) else {
+        let Some(mechanism) = Mechanism::parse(mechanism, self.security, self.offer.sasl) else {
             self.err("Unknown mechanism; AUTH alone lists them");
             return None;
         };
@@ -215,7 +217,7 @@ impl Session {
     /// RFC 2449 §5, §6.
     fn capabilities(&mut self) {
         self.ok("Capabilities");
-        let names: Vec<&str> = sasl::names(self.security).collect();
+        let names: Vec<&str> = sasl::names(self.security, self.offer.sasl).collect();
         let sasl = format!("SASL {}", names.join(" "));
         let mut lines = vec!["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"];
         if self.may_login() || self.open {

@@ -3,6 +3,7 @@
 //! Here messages are only read and written; whether a proof is right is decided in `directory`.
 //! Each exchange stands alone; sizes are limited; a wrong step ends the exchange and nothing else.
 
+pub mod bearer;
 pub mod plain;
 pub mod scram;
 
@@ -38,25 +39,43 @@ pub enum Mechanism {
     Login,
     /// SCRAM. RFC 5802, RFC 7677.
     Scram(scram::Hash, scram::Variant),
+    /// EXTERNAL: who the TLS client certificate says. RFC 4422 §A.
+    External,
+    /// A token of an issuer that we trust. RFC 7628.
+    Bearer(bearer::Form),
 }
 
+use bearer::Form;
 use scram::{Hash, Variant};
 
-/// All of them, strongest first: some clients take the first they know.
-const NAMES: [(&str, Mechanism); 6] = [
+/// All of them, strongest first, since some clients take the first they know; what only clients
+/// that were told to can use is last.
+const NAMES: [(&str, Mechanism); 9] = [
     ("SCRAM-SHA-256-PLUS", Mechanism::Scram(Hash::Sha256, Variant::Plus)),
     ("SCRAM-SHA-256", Mechanism::Scram(Hash::Sha256, Variant::Bare)),
     ("SCRAM-SHA-1-PLUS", Mechanism::Scram(Hash::Sha1, Variant::Plus)),
     ("SCRAM-SHA-1", Mechanism::Scram(Hash::Sha1, Variant::Bare)),
     ("PLAIN", Mechanism::Plain),
     ("LOGIN", Mechanism::Login),
+    ("EXTERNAL", Mechanism::External),
+    ("OAUTHBEARER", Mechanism::Bearer(Form::OauthBearer)),
+    ("XOAUTH2", Mechanism::Bearer(Form::Xoauth2)),
 ];
 
-/// The names to announce: -PLUS only where there is a channel to bind to. RFC 5802 §6.
-pub fn names(security: Security) -> impl Iterator<Item = &'static str> {
-    let bound = security == Security::BoundTls;
+/// What a port offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// There is an issuer of tokens.
+    pub bearer: bool,
+}
+
+/// The names to announce: -PLUS only where there is a channel to bind to (RFC 5802 §6), EXTERNAL
+/// only to who has shown a certificate.
+pub fn names(security: Security, offered: Offered) -> impl Iterator<Item = &'static str> {
     let there = move |mechanism: &Mechanism| match mechanism {
-        Mechanism::Scram(_, Variant::Plus) => bound,
+        Mechanism::Scram(_, Variant::Plus) => security.is_bound(),
+        Mechanism::External => security.is_certified(),
+        Mechanism::Bearer(_) => offered.bearer,
         _ => true,
     };
     NAMES.iter().filter(move |(_, mechanism)| there(mechanism)).map(|(name, _)| *name)
@@ -64,8 +83,8 @@ pub fn names(security: Security) -> impl Iterator<Item = &'static str> {
 
 impl Mechanism {
     /// The mechanism of that name, if it can be had.
-    pub fn parse(name: &str, security: Security) -> Option<Mechanism> {
-        let found = names(security).find(|known| known.eq_ignore_ascii_case(name))?;
+    pub fn parse(name: &str, security: Security, offered: Offered) -> Option<Mechanism> {
+        let found = names(security, offered).find(|known| known.eq_ignore_ascii_case(name))?;
         NAMES.iter().find(|(known, _)| *known == found).map(|(_, mechanism)| *mechanism)
     }
 }
@@ -130,12 +149,21 @@ mod tests {
 
     #[test]
     fn mechanisms_depend_on_the_channel() {
-        let names = |security| names(security).collect::<Vec<_>>().join(" ");
-        assert_eq!(names(Security::Tls), "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN");
-        assert!(names(Security::BoundTls).starts_with("SCRAM-SHA-256-PLUS SCRAM-SHA-256 "));
-        assert_eq!(Mechanism::parse("login", Security::Tls), Some(Mechanism::Login));
-        assert_eq!(Mechanism::parse("SCRAM-SHA-256-PLUS", Security::Tls), None);
-        assert_eq!(Mechanism::parse("CRAM-MD5", Security::Tls), None);
+        let none = Offered::default();
+        let names = |security, offered| names(security, offered).collect::<Vec<_>>().join(" ");
+        assert_eq!(names(Security::Tls, none), "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN");
+        let bound = names(Security::BoundTls, none);
+        assert!(bound.starts_with("SCRAM-SHA-256-PLUS SCRAM-SHA-256 "));
+        let all = names(Security::CertifiedTls, Offered { bearer: true });
+        assert!(
+            all.ends_with(" PLAIN LOGIN EXTERNAL OAUTHBEARER XOAUTH2") && !all.contains("PLUS")
+        );
+        assert!(names(Security::CertifiedBoundTls, none).contains("PLUS"));
+        let parse = |name| Mechanism::parse(name, Security::Tls, none);
+        assert_eq!(parse("login"), Some(Mechanism::Login));
+        for absent in ["SCRAM-SHA-256-PLUS", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER"] {
+            assert_eq!(parse(absent), None);
+        }
     }
 
     #[test]

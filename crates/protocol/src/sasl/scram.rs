@@ -91,7 +91,7 @@ pub fn first(message: &[u8]) -> Option<First> {
 }
 
 /// `saslname`: `=2C` is a comma, `=3D` an equals sign, and no other `=` may stand.
-fn saslname(text: &str) -> Option<String> {
+pub(super) fn saslname(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut pieces = text.split('=');
     out.push_str(pieces.next()?);

@@ -17,7 +17,7 @@ mod view;
 use crate::Shared;
 use crate::drive::{Handler, Output};
 use crate::listen::Accepted;
-use crate::login::{Logins, Step, security};
+use crate::login::{Logins, Step, offered, security};
 use ::store::StoreError;
 use directory::{AuthError, Authenticated};
 use protocol::imap::command::Command;
@@ -47,6 +47,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
     let offer = Offer {
         starttls: !accepted.service.implicit_tls(),
         plaintext_auth: shared.settings.plaintext_auth,
+        sasl: offered(&shared),
         message_octets_max: shared.settings.message_octets_max,
         hidden: Vec::new(),
     };

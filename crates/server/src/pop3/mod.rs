@@ -6,7 +6,7 @@
 use crate::Shared;
 use crate::drive::{Handler, Output};
 use crate::listen::Accepted;
-use crate::login::{Logins, Step, security};
+use crate::login::{Logins, Step, offered, security};
 use directory::{AuthError, Authenticated};
 use mail::{Entry, Listing, MailboxId, MailboxName, Uid};
 use protocol::machine::Machine;
@@ -45,6 +45,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
     let offer = Offer {
         stls: !accepted.service.implicit_tls(),
         plaintext_auth: shared.settings.plaintext_auth,
+        sasl: offered(&shared),
     };
     let machine = Session::new(offer, security(accepted.tls.as_ref()));
     let logins = Logins::default();

@@ -6,7 +6,7 @@ mod rcpt;
 use crate::Shared;
 use crate::drive::{Handler, Output};
 use crate::listen::{Accepted, Service};
-use crate::login::{Logins, Step, security};
+use crate::login::{Logins, Step, offered, security};
 use delivery::Receiving;
 use directory::{AuthError, Authenticated};
 use mail::{AccountId, Address, MessageId};
@@ -41,6 +41,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         starttls: !accepted.service.implicit_tls(),
         login: !accepted.service.takes_mail(),
         plaintext_auth: settings.plaintext_auth,
+        sasl: offered(&shared),
         lmtp: accepted.service == Service::Lmtp,
     };
     let machine = Session::new(offer, security(accepted.tls.as_ref()));

@@ -23,7 +23,7 @@ impl Session {
 
     /// RFC 3501 §6.1.1. Nothing is announced that is not whole.
     pub fn capabilities(&self) -> String {
-        let names = sasl::names(self.security);
+        let names = sasl::names(self.security, self.offer.sasl);
         let mechanisms: Vec<String> = names.map(|name| format!("AUTH={name}")).collect();
         let mut words = vec!["IMAP4rev1", "IMAP4rev2"];
         if self.state == State::NotAuthenticated {
@@ -172,7 +172,7 @@ impl Session {
     }
 
     fn begin_sasl(&mut self, mechanism: &str, initial: Option<Vec<u8>>) -> Option<Step<Question>> {
-        let Some(mechanism) = Mechanism::parse(mechanism, self.security) else {
+        let Some(mechanism) = Mechanism::parse(mechanism, self.security, self.offer.sasl) else {
             self.tagged("NO", "Unknown mechanism; CAPABILITY lists them");
             return None;
         };

@@ -32,6 +32,8 @@ pub struct Offer {
     pub starttls: bool,
     /// Passwords are taken without TLS.
     pub plaintext_auth: bool,
+    /// What logins there are besides passwords.
+    pub sasl: sasl::Offered,
     /// Octets of the largest message; 0 is no limit.
     pub message_octets_max: u64,
     /// Capabilities that are not announced, in upper case (users.md I-62).

@@ -30,6 +30,8 @@ pub struct Offer {
     pub login: bool,
     /// Passwords are taken without TLS.
     pub plaintext_auth: bool,
+    /// What logins there are besides passwords.
+    pub sasl: sasl::Offered,
     /// LMTP is spoken: LHLO, and a reply for each recipient. RFC 2033.
     pub lmtp: bool,
 }
@@ -288,7 +290,7 @@ impl Session {
             lines.push("STARTTLS".to_owned());
         }
         if self.may_login() && !self.authenticated {
-            let names: Vec<&str> = sasl::names(self.security).collect();
+            let names: Vec<&str> = sasl::names(self.security, self.offer.sasl).collect();
             lines.push(format!("AUTH {}", names.join(" ")));
         }
         lines.push("HELP".to_owned());
@@ -315,8 +317,8 @@ impl Session {
             self.say(&refusal);
             return None;
         }
-        let Some(mechanism) = Mechanism::parse(mechanism, self.security) else {
-            let names: Vec<&str> = sasl::names(self.security).collect();
+        let Some(mechanism) = Mechanism::parse(mechanism, self.security, self.offer.sasl) else {
+            let names: Vec<&str> = sasl::names(self.security, self.offer.sasl).collect();
             let text = format!("Unknown mechanism; there are {}", names.join(" "));
             self.say(&reply::UNKNOWN_MECHANISM.saying(text));
             return None;
@@ -559,6 +561,7 @@ mod tests {
             starttls: false,
             login: true,
             plaintext_auth: true,
+            sasl: sasl::Offered::default(),
             lmtp: false,
         };
         let mut session = Session::new(offer, Security::Clear);

@@ -1,0 +1,122 @@
+//! `[auth]` and `[oauth]`: what the directory and TLS are told of logins.
+
+use crate::admin::{Failure, exit};
+use crate::config::{Auth, Config};
+use directory::issuer::{Issuer, IssuerSettings};
+use directory::password::Cost;
+use mail::{Address, Domain};
+use std::collections::HashMap;
+use std::path::Path;
+use sys::World;
+use sys::http::HttpClient;
+use sys::tls::{ClientTrust, TlsClient, Trust};
+
+fn wrong(key: &str, why: impl std::fmt::Display) -> Failure {
+    Failure { text: format!("{key}: {why}"), code: exit::CONFIG }
+}
+
+/// The directory's settings. Without a world nobody logs in, and no issuer is needed.
+pub fn settings(
+    root: &Path,
+    config: &Config,
+    world: Option<&World>,
+) -> Result<directory::Settings, Failure> {
+    let auth = &config.auth;
+    let issuer = match world {
+        Some(world) => issuer(root, config, world)?,
+        None => None,
+    };
+    Ok(directory::Settings {
+        default_domain: Domain::parse(&config.domain).ok(),
+        hash_cost: Cost { memory_kib: auth.hash_memory_kib, passes: auth.hash_passes },
+        issuer,
+        certificates: certificates(auth)?,
+    })
+}
+
+/// Which certificates of clients are believed; `None` when clients are not asked for any.
+pub fn client_trust(root: &Path, auth: &Auth) -> Result<Option<ClientTrust>, Failure> {
+    let authorities = &auth.client_authorities;
+    let trust = ClientTrust {
+        authorities: (!authorities.as_os_str().is_empty()).then(|| root.join(authorities)),
+        fingerprints: certificates(auth)?.into_keys().collect(),
+    };
+    let any = trust.authorities.is_some() || !trust.fingerprints.is_empty();
+    Ok(any.then_some(trust))
+}
+
+fn certificates(auth: &Auth) -> Result<HashMap<[u8; 32], String>, Failure> {
+    let mut out = HashMap::new();
+    for line in &auth.client_certificates {
+        let parsed = line.split_once(' ').and_then(|(print, address)| {
+            Some((fingerprint(print)?, Address::parse(address.trim()).ok()?.to_string()))
+        });
+        let (print, address) = parsed.ok_or_else(|| {
+            let form = "not 'SHA256-FINGERPRINT ADDRESS'; see the fingerprint with: openssl x509 \
+                        -in CERTIFICATE -noout -fingerprint -sha256";
+            wrong("auth.client_certificates", format!("'{line}': {form}"))
+        })?;
+        out.insert(print, address);
+    }
+    Ok(out)
+}
+
+/// 64 hexadecimal digits, with colons or without.
+fn fingerprint(text: &str) -> Option<[u8; 32]> {
+    let digits: Option<Vec<u8>> =
+        text.chars().filter(|c| *c != ':').map(|c| Some(c.to_digit(16)? as u8)).collect();
+    let octets: Vec<u8> =
+        digits?.chunks(2).map(|pair| pair.iter().fold(0, |sum, digit| sum << 4 | digit)).collect();
+    octets.try_into().ok().filter(|_| text.chars().filter(|c| *c != ':').count() == 64)
+}
+
+fn issuer(root: &Path, config: &Config, world: &World) -> Result<Option<Issuer>, Failure> {
+    let oauth = &config.oauth;
+    if oauth.issuer.is_empty() {
+        return Ok(None);
+    }
+    let introspection = match oauth.introspection_client.as_str() {
+        "" => None,
+        client => {
+            let path = root.join(&oauth.introspection_secret);
+            let secret = std::fs::read_to_string(&path).map_err(|error| {
+                wrong("oauth.introspection_secret", format!("{}: {error}", path.display()))
+            })?;
+            Some((client.to_owned(), secret.trim().to_owned()))
+        }
+    };
+    let settings = IssuerSettings {
+        issuer: oauth.issuer.clone(),
+        audiences: oauth.audiences.clone(),
+        clients: oauth.clients.clone(),
+        claim: oauth.claim.clone(),
+        scope: oauth.scope.clone(),
+        introspection,
+    };
+    let authorities = root.join(&oauth.authorities);
+    // An issuer on this very machine needs none.
+    let trust = match oauth.issuer.starts_with("https:") {
+        true => Trust::Authorities(authorities.clone()),
+        false => Trust::Nobody,
+    };
+    let tls = TlsClient::new(&trust).map_err(|error| {
+        wrong("oauth.authorities", format!("{}: {error}", authorities.display()))
+    })?;
+    let issuer = Issuer::new(settings, world, HttpClient::new(world, tls));
+    issuer.map(Some).map_err(|why| wrong("oauth", why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_are_read() {
+        let colons = ["0A"; 32].join(":");
+        assert_eq!(fingerprint(&colons), Some([10; 32]));
+        assert_eq!(fingerprint(&"0a".repeat(32)), Some([10; 32]));
+        for bad in ["", "0a", &"0a".repeat(33), &"0".repeat(63), &"zz".repeat(32)] {
+            assert_eq!(fingerprint(bad), None, "{bad}");
+        }
+    }
+}
