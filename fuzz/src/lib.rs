@@ -114,7 +114,7 @@ pub fn smtp_session(data: &[u8]) {
 /// A whole POP3 session.
 pub fn pop3_session(octets: &[u8]) {
     let sasl = Offered { bearer: true };
-    let offer = pop3::Offer { stls: true, plaintext_auth: true, sasl };
+    let offer = pop3::Offer { stls: true, plaintext_auth: true, login_delay_secs: 0, sasl };
     same_in_any_split(octets, |split| {
         let session = pop3::Session::new(offer.clone(), Security::Clear);
         run(session, octets, split, |question| match question {

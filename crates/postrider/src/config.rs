@@ -31,6 +31,9 @@ pub struct Config {
     /// What is limited.
     #[serde(default)]
     pub limits: Limits,
+    /// How POP3 behaves.
+    #[serde(default)]
+    pub pop3: Pop3,
     /// How mail leaves.
     #[serde(default)]
     pub relay: Relay,
@@ -137,6 +140,17 @@ impl Default for Limits {
             ban_minutes: 60,
         }
     }
+}
+
+/// `[pop3]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pop3 {
+    /// A maildrop is one session's at a time, others hear [IN-USE]; otherwise each session has its
+    /// own view of it, as it was at login.
+    pub exclusive: bool,
+    /// Seconds between two logins of an account, announced as LOGIN-DELAY; 0 is none.
+    pub login_delay_seconds: u64,
 }
 
 /// `[relay]`
@@ -285,6 +299,7 @@ impl Config {
             tls: Tls::default(),
             trusted: Trusted::default(),
             limits: Limits::default(),
+            pop3: Pop3::default(),
             relay: Relay::default(),
             dns: Dns::default(),
             auth: Auth::default(),
@@ -352,7 +367,7 @@ impl Config {
     }
 }
 
-const COMMENTS: [(&str, &str); 17] = [
+const COMMENTS: [(&str, &str); 19] = [
     ("hostname =", "Our name, as the MX record and the certificate have it."),
     ("domain =", "The domain of user names without one."),
     ("user =", "Whom the server becomes when started as root; empty: postrider, if it exists."),
@@ -363,6 +378,8 @@ const COMMENTS: [(&str, &str); 17] = [
         "Another kind of key, as RSA beside ECDSA, for old senders; or empty.",
     ),
     ("message_octets =", "The largest message."),
+    ("exclusive =", "One POP3 session of an account at a time; otherwise each has its own view."),
+    ("login_delay_seconds =", "Between two POP3 logins of an account; 0 is none."),
     ("smarthost =", "host:port that takes all mail for others; empty: the MX of each domain."),
     ("servers =", "Name servers as address:port; empty: those of the system."),
     ("plaintext =", "Passwords without TLS: for tests on loopback only."),

@@ -11,6 +11,7 @@ use directory::Directory;
 use mail::Domain;
 use policy::guard::Guard;
 use server::listen::{self, Service};
+use server::pop3::maildrops::Maildrops;
 use server::{Settings, Shared};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -113,22 +114,17 @@ pub async fn serve(
     let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
-    let limits = &config.limits;
-    let proxies: Result<_, _> = config.trusted.proxies.iter().map(|text| text.parse()).collect();
-    let proxies =
-        proxies.map_err(|why: String| fail(exit::CONFIG, format!("trusted.proxies: {why}")))?;
-    let settings = Settings {
-        hostname,
-        default_domain: Domain::parse(&config.domain).ok(),
-        message_octets_max: limits.message_octets,
-        recipients_max: limits.recipients,
-        plaintext_auth: config.auth.plaintext,
-        proxies,
-        connections_max: limits.connections,
-        connections_per_address_max: limits.connections_per_address,
-    };
-    let shared =
-        Arc::new(Shared { store: store.clone(), directory, delivery, guard, world, settings });
+    let settings = session_settings(&config, hostname)?;
+    let maildrops = Maildrops::new(settings.pop3_exclusive, settings.pop3_login_delay);
+    let shared = Arc::new(Shared {
+        store: store.clone(),
+        directory,
+        delivery,
+        guard,
+        maildrops,
+        world,
+        settings,
+    });
     let recovered = store.recovered();
     tracing::info!(repeated = recovered.deliveries, cut = recovered.cut, "store open");
     ready(&addresses);
@@ -141,6 +137,26 @@ pub async fn serve(
         Health::Failed(why) => Err(fail(exit::IO, format!("the store stopped writing: {why}"))),
         Health::Fine | Health::Full => Ok(()),
     }
+}
+
+/// What sessions go by.
+fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failure> {
+    let limits = &config.limits;
+    let proxies: Result<_, _> = config.trusted.proxies.iter().map(|text| text.parse()).collect();
+    let proxies =
+        proxies.map_err(|why: String| fail(exit::CONFIG, format!("trusted.proxies: {why}")))?;
+    Ok(Settings {
+        hostname,
+        default_domain: Domain::parse(&config.domain).ok(),
+        message_octets_max: limits.message_octets,
+        recipients_max: limits.recipients,
+        plaintext_auth: config.auth.plaintext,
+        proxies,
+        connections_max: limits.connections,
+        connections_per_address_max: limits.connections_per_address,
+        pop3_exclusive: config.pop3.exclusive,
+        pop3_login_delay: Duration::from_secs(config.pop3.login_delay_seconds),
+    })
 }
 
 fn delivery_settings(

@@ -14,7 +14,9 @@ use directory::Directory;
 use mail::Domain;
 use policy::guard::Guard;
 use policy::network::Network;
+use pop3::maildrops::Maildrops;
 use std::sync::Arc;
+use std::time::Duration;
 use store::Store;
 use sys::World;
 
@@ -37,6 +39,10 @@ pub struct Settings {
     pub connections_max: usize,
     /// Connections at a time from one address.
     pub connections_per_address_max: usize,
+    /// A maildrop is one POP3 session's at a time; otherwise each has its own view of it.
+    pub pop3_exclusive: bool,
+    /// Time between two POP3 logins of an account. RFC 2449 §6.5.
+    pub pop3_login_delay: Duration,
 }
 
 /// What every session works with.
@@ -49,6 +55,8 @@ pub struct Shared {
     pub delivery: Delivery,
     /// Failed logins, bans, recipients sent to.
     pub guard: Arc<Guard>,
+    /// Which maildrops POP3 sessions have open.
+    pub maildrops: Maildrops,
     /// Clock, randomness, network.
     pub world: World,
     /// Settings.

@@ -53,7 +53,12 @@ async fn a_panic_ends_one_session_and_is_told() {
     let end = "421 4.3.0 Something went wrong here, come back later\r\n";
     assert_eq!(said, format!("220 mail.example.org ESMTP Postrider\r\n250 2.0.0 OK\r\n{end}"));
 
-    let offer = pop3::Offer { stls: false, plaintext_auth: true, sasl: Offered::default() };
+    let offer = pop3::Offer {
+        stls: false,
+        plaintext_auth: true,
+        login_delay_secs: 0,
+        sasl: Offered::default(),
+    };
     let said =
         said_after(pop3::Session::new(offer, Security::Clear), b"USER a\r\nPASS b\r\nNOOP\r\n")
             .await;

@@ -8,6 +8,7 @@ use directory::{Directory, password::Cost};
 use mail::{Address, Domain, MailboxName, MessageId};
 use policy::guard::Guard;
 use server::listen::{self, Service};
+use server::pop3::maildrops::Maildrops;
 use server::{Settings, Shared};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ impl Default for Plan {
                 proxies: Vec::new(),
                 connections_max: 1000,
                 connections_per_address_max: 500,
+                pop3_exclusive: false,
+                pop3_login_delay: Duration::ZERO,
             },
             delivery: delivery::Settings {
                 own_addresses: vec![own],
@@ -63,6 +66,33 @@ impl Default for Plan {
             clients: None,
             rates: policy::guard::Settings::default(),
         }
+    }
+}
+
+impl Plan {
+    /// Changes a setting, as the header of a script has it.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let wrong = |_| format!("given: {key} = {value}?");
+        let sessions = &mut self.sessions;
+        match key {
+            "recipients_max" => self.sessions.recipients_max = value.parse().map_err(wrong)?,
+            "message_octets_max" => sessions.message_octets_max = value.parse().map_err(wrong)?,
+            "connections_per_address_max" => {
+                self.sessions.connections_per_address_max = value.parse().map_err(wrong)?;
+            }
+            "pop3_exclusive" => sessions.pop3_exclusive = value == "true",
+            "pop3_login_delay" => {
+                sessions.pop3_login_delay = Duration::from_secs(value.parse().map_err(wrong)?);
+            }
+            "plaintext_auth" => self.sessions.plaintext_auth = value == "true",
+            "recipients_per_hour" => {
+                self.rates.recipients_per_hour = value.parse().map_err(wrong)?
+            }
+            "proxies" => self.sessions.proxies.push(value.parse().map_err(|why: String| why)?),
+            "smarthost" => self.delivery.smarthost = Some(value.to_owned()),
+            _ => return Err(format!("given: no such setting: {key}")),
+        }
+        Ok(())
     }
 }
 
@@ -134,11 +164,13 @@ impl House {
             (service, seen.net.listen(on).unwrap())
         });
         let settings = plan.sessions;
+        let maildrops = Maildrops::new(settings.pop3_exclusive, settings.pop3_login_delay);
         let shared = Arc::new(Shared {
             store,
             directory,
             delivery,
             guard: Arc::new(Guard::new(plan.rates)),
+            maildrops,
             world: seen,
             settings,
         });

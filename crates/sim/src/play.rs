@@ -171,7 +171,7 @@ impl Player {
         let mut rest = Vec::new();
         for item in &script.given {
             match item.split_once(" = ") {
-                Some((key, value)) => set(&mut plan, key, value)?,
+                Some((key, value)) => plan.set(key, value)?,
                 None => rest.push(item.as_str()),
             }
         }
@@ -578,23 +578,4 @@ fn span(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     Ok(Duration::from_secs(number * seconds))
-}
-
-/// A setting of the header.
-fn set(plan: &mut Plan, key: &str, value: &str) -> Result<(), String> {
-    let wrong = |_| format!("given: {key} = {value}?");
-    let sessions = &mut plan.sessions;
-    match key {
-        "recipients_max" => plan.sessions.recipients_max = value.parse().map_err(wrong)?,
-        "message_octets_max" => sessions.message_octets_max = value.parse().map_err(wrong)?,
-        "connections_per_address_max" => {
-            plan.sessions.connections_per_address_max = value.parse().map_err(wrong)?;
-        }
-        "plaintext_auth" => plan.sessions.plaintext_auth = value == "true",
-        "recipients_per_hour" => plan.rates.recipients_per_hour = value.parse().map_err(wrong)?,
-        "proxies" => plan.sessions.proxies.push(value.parse().map_err(|why: String| why)?),
-        "smarthost" => plan.delivery.smarthost = Some(value.to_owned()),
-        _ => return Err(format!("given: no such setting: {key}")),
-    }
-    Ok(())
 }

@@ -253,7 +253,7 @@ fn p_02_capa_lists_what_there_is() {
     let text = "S1: +OK …\nC1: CAPA\nS1: +OK…\nS1~ TOP\nS1~ UIDL\nS1~ PIPELINING\n\
         S1~ RESP-CODES\nS1~ AUTH-RESP-CODE\nS1~ USER\n\
         S1~ SASL SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN\n\
-        S1~ STLS\nS1~ EXPIRE NEVER\nS1~ IMPLEMENTATION Postrider\nS1: .\n";
+        S1~ STLS\nS1~ UTF8 USER\nS1~ LANG\nS1~ EXPIRE NEVER\nS1~ IMPLEMENTATION Postrider\nS1: .\n";
     check(Service::Pop3, "account alice", text);
 }
 

@@ -5,9 +5,11 @@
 pub mod address_list;
 pub mod encoded_word;
 pub mod params;
+pub mod surrogate;
 
 pub use address_list::address_list;
 pub use encoded_word::decode_words;
+pub use surrogate::surrogate;
 
 /// One header field of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

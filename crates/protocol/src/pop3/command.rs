@@ -31,6 +31,10 @@ pub enum Command {
     Dele(u32),
     /// RSET
     Rset,
+    /// UTF8. RFC 6856 §2.1.
+    Utf8,
+    /// LANG and a language range; without one, the list of languages. RFC 6856 §3.
+    Lang(Option<String>),
 }
 
 impl Command {
@@ -40,6 +44,9 @@ impl Command {
         let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
         let args = rest.trim_ascii();
         match verb.to_ascii_uppercase().as_str() {
+            "USER" | "PASS" if rest.chars().any(prohibited) => {
+                Err("not allowed in names and passwords")
+            }
             "USER" if !args.is_empty() => Ok(Command::User(args.to_owned())),
             // Blanks belong to the password. RFC 1939 §7 PASS.
             "PASS" if !rest.is_empty() => Ok(Command::Pass(rest.to_owned())),
@@ -51,6 +58,8 @@ impl Command {
             "NOOP" => alone(args, Command::Noop),
             "STAT" => alone(args, Command::Stat),
             "RSET" => alone(args, Command::Rset),
+            "UTF8" => alone(args, Command::Utf8),
+            "LANG" => Ok(Command::Lang((!args.is_empty()).then(|| args.to_owned()))),
             "LIST" => maybe_number(args).map(Command::List),
             "UIDL" => maybe_number(args).map(Command::Uidl),
             "RETR" => number(args).map(Command::Retr),
@@ -63,6 +72,18 @@ impl Command {
             _ => Err("unknown command"),
         }
     }
+}
+
+/// Characters that names and passwords may not have. RFC 6856 §2.2, RFC 4013 §2.3: control
+/// characters, private use, those that are none, tags, and what changes how others are shown.
+fn prohibited(c: char) -> bool {
+    c.is_control()
+        || matches!(u32::from(c),
+            0x340 | 0x341 | 0x6DD | 0x70F | 0x180E | 0x200C..=0x200F | 0x2028..=0x202E
+            | 0x2060..=0x2063 | 0x206A..=0x206F | 0x2FF0..=0x2FFB | 0xE000..=0xF8FF
+            | 0xFDD0..=0xFDEF | 0xFEFF | 0xFFF9..=0xFFFD | 0x1D173..=0x1D17A
+            | 0xE0001 | 0xE0020..=0xE007F | 0xF0000..=0x10FFFF)
+        || u32::from(c) & 0xFFFE == 0xFFFE
 }
 
 fn alone(args: &str, command: Command) -> Result<Command, &'static str> {
@@ -109,6 +130,9 @@ mod tests {
             "STAT 1",
             "XYZ",
             "USER",
+            "USER a\u{e000}",
+            "PASS a\u{202e}",
+            "UTF8 x",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -4,6 +4,7 @@
 //! TRANSACTION state; a connection that ends in any other way deletes nothing.
 
 use super::command::Command;
+use super::language::Language;
 use crate::line::{Input, Line};
 use crate::machine::{Machine, Security, Step};
 use crate::sasl::{self, Client, Login, Mechanism, NoResponse, RESPONSE_OCTETS_MAX};
@@ -27,6 +28,17 @@ pub struct Offer {
     pub plaintext_auth: bool,
     /// What logins there are besides passwords.
     pub sasl: sasl::Offered,
+    /// Seconds between two logins of an account; 0 is none. RFC 2449 §6.5.
+    pub login_delay_secs: u64,
+}
+
+/// What messages are sent as. RFC 6856 §2.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Headers are ASCII only.
+    Ascii,
+    /// As they are.
+    Utf8,
 }
 
 /// What the machine asks its shell.
@@ -37,7 +49,7 @@ pub enum Question {
     /// A step of a login; the end of it opens the maildrop.
     Sasl(Client),
     /// Carry this out and write the whole response to the output.
-    Command(Command),
+    Command(Command, Mode),
     /// Delete what is marked. RFC 1939 §6.
     Update,
 }
@@ -51,6 +63,8 @@ pub enum Answer {
     Challenge(Vec<u8>),
     /// It is done, and said.
     Done,
+    /// Yes: the text behind `+OK`.
+    Yes(String),
     /// No: the text behind `-ERR`.
     No(String),
 }
@@ -82,6 +96,8 @@ pub struct Session {
     /// TRANSACTION state.
     open: bool,
     security: Security,
+    mode: Mode,
+    language: Language,
     errors: usize,
     progress: u64,
     going_down: bool,
@@ -98,6 +114,8 @@ impl Session {
             user: None,
             open: false,
             security,
+            mode: Mode::Ascii,
+            language: Language::default(),
             errors: 0,
             progress: 0,
             going_down: false,
@@ -105,11 +123,13 @@ impl Session {
     }
 
     fn ok(&mut self, text: &str) {
+        let text = self.language.say(text);
         self.output.extend_from_slice(format!("+OK {text}\r\n").as_bytes());
         self.progress += 1;
     }
 
     fn err(&mut self, text: &str) {
+        let text = self.language.say(text);
         self.output.extend_from_slice(format!("-ERR {text}\r\n").as_bytes());
         self.progress += 1;
         self.errors += 1;
@@ -125,12 +145,19 @@ impl Session {
     fn obey(&mut self, command: Command) -> Option<Step<Question>> {
         match command {
             Command::Capa => self.capabilities(),
+            Command::Lang(range) => self.lang(range.as_deref()),
             Command::Quit if self.open => return Some(self.ask(Asked::Update, Question::Update)),
             Command::Quit => {
                 self.ok("Bye");
                 self.phase = Phase::Closing;
             }
             command if self.open => return self.in_transaction(command),
+            Command::Utf8 => {
+                self.mode = Mode::Utf8;
+                self.ok("UTF-8 it is");
+            }
+            // RFC 6856 §2.1.
+            Command::Stls if self.mode == Mode::Utf8 => self.err("Not after UTF8"),
             Command::Stls if !self.offer.stls || self.security.is_tls() => {
                 self.err("TLS is not to be had here")
             }
@@ -168,6 +195,30 @@ impl Session {
         None
     }
 
+    /// LANG. RFC 6856 §3.2.
+    fn lang(&mut self, range: Option<&str>) {
+        let Some(range) = range else {
+            self.ok("Languages");
+            for (_, tag, name) in Language::ALL {
+                self.output.extend_from_slice(format!("{tag} {name}\r\n").as_bytes());
+            }
+            return self.output.extend_from_slice(b".\r\n");
+        };
+        match Language::of_range(range) {
+            Some(language) => {
+                self.language = language;
+                let name = match language {
+                    Language::English => "English it is",
+                    Language::German => "Jetzt auf Deutsch",
+                };
+                let line = format!("+OK {} {name}\r\n", language.tag());
+                self.output.extend_from_slice(line.as_bytes());
+                self.progress += 1;
+            }
+            None => self.err("No such language; LANG alone lists them"),
+        }
+    }
+
     fn in_transaction(&mut self, command: Command) -> Option<Step<Question>> {
         match command {
             Command::User(_) | Command::Pass(_) | Command::Auth(_) | Command::Stls => {
@@ -178,7 +229,11 @@ impl Session {
                 self.ok("");
                 None
             }
-            command => Some(self.ask(Asked::Command, Question::Command(command))),
+            Command::Utf8 => {
+                self.err("Not now");
+                None
+            }
+            command => Some(self.ask(Asked::Command, Question::Command(command, self.mode))),
         }
     }
 
@@ -219,6 +274,7 @@ impl Session {
         self.ok("Capabilities");
         let names: Vec<&str> = sasl::names(self.security, self.offer.sasl).collect();
         let sasl = format!("SASL {}", names.join(" "));
+        let delay = format!("LOGIN-DELAY {}", self.offer.login_delay_secs);
         let mut lines = vec!["TOP", "UIDL", "PIPELINING", "RESP-CODES", "AUTH-RESP-CODE"];
         if self.may_login() || self.open {
             lines.extend(["USER", sasl.as_str()]);
@@ -226,7 +282,10 @@ impl Session {
         if self.offer.stls && !self.security.is_tls() && !self.open {
             lines.push("STLS");
         }
-        lines.extend(["EXPIRE NEVER", "IMPLEMENTATION Postrider"]);
+        if self.offer.login_delay_secs > 0 {
+            lines.push(&delay);
+        }
+        lines.extend(["UTF8 USER", "LANG", "EXPIRE NEVER", "IMPLEMENTATION Postrider"]);
         for line in lines {
             self.output.extend_from_slice(format!("{line}\r\n").as_bytes());
         }
@@ -321,6 +380,7 @@ impl Machine for Session {
                 self.phase = Phase::Sasl;
             }
             (Answer::Done, Asked::Update) => self.ok("Bye"),
+            (Answer::Yes(text), _) => self.ok(&text),
             (Answer::Done, _) => {}
         }
         if asked == Asked::Update {

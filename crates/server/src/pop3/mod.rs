@@ -3,14 +3,17 @@
 //! Invariants: the maildrop is the INBOX as it was at login, whatever comes or goes meanwhile
 //! (users.md P-04, P-06); unique ids are UIDVALIDITY and UID, so they last (P-01).
 
+pub mod maildrops;
+
 use crate::Shared;
 use crate::drive::{Handler, Output};
 use crate::listen::Accepted;
 use crate::login::{Logins, Step, offered, security};
 use directory::{AuthError, Authenticated};
 use mail::{Entry, Listing, MailboxId, MailboxName, Uid};
+use maildrops::{Closed, Seat};
 use protocol::machine::Machine;
-use protocol::pop3::{Answer, Command, Offer, Question, Session};
+use protocol::pop3::{Answer, Command, Mode, Offer, Question, Session};
 use protocol::smtp::body::DataWriter;
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -38,6 +41,7 @@ struct Maildrop {
     mailbox: MailboxId,
     listing: Arc<Listing>,
     deleted: BTreeSet<Uid>,
+    _seat: Seat,
 }
 
 /// Machine and handler of a new session.
@@ -46,6 +50,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         stls: !accepted.service.implicit_tls(),
         plaintext_auth: shared.settings.plaintext_auth,
         sasl: offered(&shared),
+        login_delay_secs: shared.settings.pop3_login_delay.as_secs(),
     };
     let machine = Session::new(offer, security(accepted.tls.as_ref()));
     let logins = Logins::default();
@@ -72,7 +77,7 @@ impl Handler<Session> for Context {
                     Err(error) => refused(&error),
                 }
             }
-            Question::Command(command) => self.command(command, out).await,
+            Question::Command(command, mode) => self.command(command, mode, out).await,
             Question::Update => self.update().await,
         }
     }
@@ -98,6 +103,10 @@ fn no(text: &str) -> Answer {
     Answer::No(text.to_owned())
 }
 
+fn yes(text: &str) -> Answer {
+    Answer::Yes(text.to_owned())
+}
+
 fn line(out: &mut Output<'_>, text: std::fmt::Arguments<'_>) {
     // Writing to memory does not fail.
     let _ = out.buffer().write_fmt(text);
@@ -107,6 +116,16 @@ impl Context {
     /// PASS, AUTH: opens the maildrop.
     async fn open(&mut self, who: Authenticated) -> Answer {
         let peer = self.accepted.peer;
+        let now = self.shared.world.clock.monotonic();
+        let seat = match self.shared.maildrops.open(who.account, now) {
+            Ok(seat) => seat,
+            // RFC 2449 §8.1.1, §8.1.2.
+            Err(Closed::InUse) => return no("[IN-USE] The maildrop is in use by another session"),
+            Err(Closed::TooSoon(wait)) => {
+                let seconds = wait.as_secs().max(1);
+                return Answer::No(format!("[LOGIN-DELAY] Log in again in {seconds} seconds"));
+            }
+        };
         let inbox = self.shared.store.mailbox(who.account, &MailboxName::inbox());
         let selected = match inbox {
             Ok(Some(row)) => self.shared.store.select(row.id).await,
@@ -118,7 +137,8 @@ impl Context {
                 let listing = selected.listing;
                 let (count, octets) = totals(listing.iter());
                 let mailbox = selected.row.id;
-                self.drop = Some(Maildrop { mailbox, listing, deleted: BTreeSet::new() });
+                self.drop =
+                    Some(Maildrop { mailbox, listing, deleted: BTreeSet::new(), _seat: seat });
                 Answer::Welcome(format!("{count} messages ({octets} octets)"))
             }
             Err(error) => {
@@ -128,7 +148,7 @@ impl Context {
         }
     }
 
-    async fn command(&mut self, command: Command, out: &mut Output<'_>) -> Answer {
+    async fn command(&mut self, command: Command, mode: Mode, out: &mut Output<'_>) -> Answer {
         let Some(maildrop) = &mut self.drop else { return no("Log in first") };
         match command {
             Command::Stat => {
@@ -138,27 +158,31 @@ impl Context {
             }
             Command::List(which) => maildrop.list(which, out, |_, entry| entry.size.to_string()),
             Command::Uidl(which) => maildrop.list(which, out, unique_id),
-            Command::Retr(n) => self.send(n, None, out).await,
-            Command::Top(n, lines) => self.send(n, Some(lines), out).await,
+            Command::Retr(n) => self.send(n, None, mode, out).await,
+            Command::Top(n, lines) => self.send(n, Some(lines), mode, out).await,
             Command::Dele(n) => match maildrop.entry(n) {
                 Some(entry) => {
                     maildrop.deleted.insert(entry.uid);
-                    line(out, format_args!("+OK Message {n} goes at QUIT\r\n"));
-                    Answer::Done
+                    Answer::Yes(format!("Message {n} goes at QUIT"))
                 }
                 None => no("No such message"),
             },
             Command::Rset => {
                 maildrop.deleted.clear();
-                line(out, format_args!("+OK Nothing is marked any more\r\n"));
-                Answer::Done
+                yes("Nothing is marked any more")
             }
             _ => no("Not now"),
         }
     }
 
     /// RETR and TOP, piece by piece.
-    async fn send(&mut self, n: u32, lines: Option<u64>, out: &mut Output<'_>) -> Answer {
+    async fn send(
+        &mut self,
+        n: u32,
+        lines: Option<u64>,
+        mode: Mode,
+        out: &mut Output<'_>,
+    ) -> Answer {
         let Some(entry) = self.drop.as_ref().and_then(|maildrop| maildrop.entry(n)) else {
             return no("No such message");
         };
@@ -184,6 +208,11 @@ impl Context {
                 }
             }
             if at == 0 {
+                let before = piece.len() as u64;
+                if mode == Mode::Ascii && !make_ascii(&mut piece) {
+                    return no(UTF8_ONLY);
+                }
+                let size = size + piece.len() as u64 - before.min(size);
                 line(out, format_args!("+OK {size} octets\r\n"));
             }
             at += PIECE;
@@ -258,6 +287,25 @@ fn unique_id(listing: &Listing, entry: &Entry) -> String {
 
 fn totals<'a>(entries: impl Iterator<Item = &'a Entry>) -> (u32, u64) {
     entries.fold((0, 0), |(n, octets), entry| (n + 1, octets + u64::from(entry.size)))
+}
+
+const UTF8_ONLY: &str = "[UTF8] The message has a header in UTF-8: say UTF8 before the login";
+
+/// A client that did not say UTF8 gets a header in ASCII (RFC 6856 §2.1, RFC 6858 §4). `piece` is
+/// the start of the message; not when its header goes on behind it.
+fn make_ascii(piece: &mut Vec<u8>) -> bool {
+    let header = mail::header::octets(piece);
+    let (head, rest) = piece.split_at(header.min(piece.len()));
+    if head.is_ascii() {
+        return true;
+    }
+    if rest.is_empty() && piece.len() as u64 >= PIECE {
+        return false;
+    }
+    let mut made = mail::header::surrogate(head);
+    made.extend_from_slice(rest);
+    *piece = made;
+    true
 }
 
 /// How much of a message TOP shows: the header, the empty line and some lines.
