@@ -1,6 +1,6 @@
 //! App passwords: one for each device, good for sending, reading or both, taken back one by one.
 
-use crate::secret::{Scope, Secret, app_password};
+use crate::secret::{AppPassword, Scope, Secret, app_password};
 use crate::{Directory, Unavailable};
 use mail::Address;
 
@@ -67,9 +67,12 @@ impl Directory {
         Ok(true)
     }
 
-    /// Names and scopes of an account's app passwords.
-    pub fn app_passwords(&self, address: &Address) -> Result<Vec<(String, Scope)>, AppError> {
-        let secret = self.secret_of(address)?;
-        Ok(secret.apps.into_iter().map(|app| (app.name, app.scope)).collect())
+    /// An account's app passwords, with their last use.
+    pub fn app_passwords(&self, address: &Address) -> Result<Vec<AppPassword>, AppError> {
+        let mut secret = self.secret_of(address)?;
+        for app in &mut secret.apps {
+            app.used = self.fresh_use(address, &app.name).or(app.used);
+        }
+        Ok(secret.apps)
     }
 }

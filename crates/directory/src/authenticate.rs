@@ -1,7 +1,7 @@
 //! Passwords are proven here.
 
 use crate::limits::HASH_QUEUE_MAX;
-use crate::secret::{Secret, Use};
+use crate::secret::{ProvenBy, Secret, Use};
 use crate::{Directory, Unavailable, imported, password};
 use mail::{AccountId, Address};
 use std::fmt;
@@ -25,6 +25,8 @@ pub struct Authenticated {
     pub account: AccountId,
     /// Its address.
     pub address: Address,
+    /// What proved it.
+    pub by: ProvenBy,
 }
 
 /// Why a login fails.
@@ -75,7 +77,11 @@ impl Directory {
             return match row.disabled {
                 true => Err(AuthError::Disabled),
                 false if !app.scope.covers(wanted) => Err(AuthError::Invalid),
-                false => Ok(Authenticated { account: row.id, address: row.address.clone() }),
+                false => Ok(Authenticated {
+                    account: row.id,
+                    address: row.address.clone(),
+                    by: app.proof(),
+                }),
             };
         }
         let whole = secret.clone();
@@ -89,10 +95,11 @@ impl Directory {
             None => Err(AuthError::Invalid),
             Some(row) if row.disabled => Err(AuthError::Disabled),
             Some(row) => {
+                let by = whole.as_ref().map_or(ProvenBy::Elsewhere, Secret::proof);
                 if let Some(whole) = whole.filter(|_| is_imported) {
                     self.rehash(&row, whole, password).await;
                 }
-                Ok(Authenticated { account: row.id, address: row.address })
+                Ok(Authenticated { account: row.id, address: row.address, by })
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::authenticate::{AuthError, Authenticated, Credentials};
 use crate::issuer::TokenError;
 use crate::limits::SCRAM_ITERATIONS;
 use crate::scram::Verifier;
-use crate::secret::{Secret, Use};
+use crate::secret::{ProvenBy, Secret, Use};
 use crate::{Directory, Unavailable};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -174,7 +174,7 @@ impl Directory {
         match self.named(&holder) {
             Err(error) => Err((error.into(), None)),
             Ok(Some(row)) if own && row.disabled => no(AuthError::Disabled, Refusal::InvalidToken),
-            Ok(Some(row)) if own => Ok(Authenticated { account: row.id, address: row.address }),
+            Ok(Some(row)) if own => Ok(elsewhere(row)),
             Ok(_) => no(AuthError::Invalid, Refusal::InvalidToken),
         }
     }
@@ -199,7 +199,7 @@ impl Directory {
             }
             match self.store.lookup(&address).map_err(Unavailable::from)?.account {
                 Some(row) if row.disabled => return Err(AuthError::Disabled),
-                Some(row) => return Ok(Authenticated { account: row.id, address: row.address }),
+                Some(row) => return Ok(elsewhere(row)),
                 None => {}
             }
         }
@@ -271,10 +271,15 @@ fn check(
         (Some(_), _) if last.binding != bound => Err(AuthError::Invalid),
         (Some(_), Some(row)) if row.disabled => Err(AuthError::Disabled),
         (Some(signature), Some(row)) => {
-            Ok((signature, Authenticated { account: row.id, address: row.address }))
+            let by = Secret::parse(&row.secret).proof();
+            Ok((signature, Authenticated { account: row.id, address: row.address, by }))
         }
         _ => Err(AuthError::Invalid),
     }
+}
+
+fn elsewhere(row: AccountRow) -> Authenticated {
+    Authenticated { account: row.id, address: row.address, by: ProvenBy::Elsewhere }
 }
 
 fn utf8(octets: Vec<u8>) -> Result<String, AuthError> {

@@ -8,6 +8,7 @@ pub mod authenticate;
 pub mod exchange;
 pub mod imported;
 pub mod issuer;
+pub mod lease;
 pub mod limits;
 pub mod password;
 pub mod proven;
@@ -18,8 +19,8 @@ pub mod secret;
 use mail::Domain;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex};
 use store::Store;
 use sys::random::Random;
 use tokio::sync::Semaphore;
@@ -27,8 +28,9 @@ use tokio::sync::Semaphore;
 pub use app::AppError;
 pub use authenticate::{AuthError, Authenticated, Credentials};
 pub use exchange::{Channel, Exchange, Progress};
+pub use lease::Lease;
 pub use resolve::{Destination, Resolution};
-pub use secret::{Scope, Use};
+pub use secret::{LastUse, ProvenBy, Scope, Use};
 
 /// The directory cannot answer now; it may later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +79,8 @@ struct Inner {
     decoy: String,
     /// Salts the SCRAM verifiers of users who are not there.
     decoy_key: [u8; 32],
+    /// Uses of app passwords that are not written down yet.
+    uses: Mutex<HashMap<(String, String), LastUse>>,
     random: Arc<dyn Random>,
 }
 
@@ -94,6 +98,7 @@ impl Directory {
             waiting: AtomicUsize::new(0),
             decoy,
             decoy_key,
+            uses: Mutex::default(),
             random,
         };
         Directory { store, inner: Arc::new(inner) }

@@ -32,3 +32,5 @@ pub const ISSUER_ASK_AGAIN: Duration = Duration::from_secs(10);
 pub const ISSUER_KEYS_MAX: usize = 64;
 /// How long an introspected token need not be asked for again, if it lasts so long.
 pub const INTROSPECTION_KEPT: Duration = Duration::from_secs(60);
+/// App passwords whose last use waits to be written down.
+pub const USES_MAX: usize = 10_000;

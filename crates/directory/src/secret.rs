@@ -1,8 +1,9 @@
 //! What an account's row holds to prove it: one text of lines, made and read only here.
 //!
 //! The first line is the password's hash (a PHC string); `scram HASH ITERATIONS SALT STORED SERVER`
-//! are its SCRAM verifiers; `app NAME USE SALT HASH` are app passwords. A text of one line, as an
-//! import gives it, is fine.
+//! are its SCRAM verifiers; `app NAME USE SALT HASH [TIME ADDRESS]` are app passwords with their
+//! last use; `was DIGEST` tells which imported hash the first line has replaced. A text of one
+//! line, as an import gives it, is fine.
 
 use crate::limits::{APP_PASSWORDS_MAX, SCRAM_ITERATIONS};
 use crate::scram::Verifier;
@@ -11,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use protocol::sasl::scram::Hash;
 use std::fmt;
+use std::net::IpAddr;
 
 /// What somebody logs in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,26 @@ impl fmt::Display for Scope {
     }
 }
 
+/// What a login was proven by, so that it ends when that is taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProvenBy {
+    /// The password: a digest of what is stored of it.
+    Password(Vec<u8>),
+    /// An app password, by its name and a digest.
+    App(String, Vec<u8>),
+    /// Somebody else's word: a token, a certificate, another directory.
+    Elsewhere,
+}
+
+/// When and from where an app password was used last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastUse {
+    /// Seconds since 1970.
+    pub at: i64,
+    /// The client's address.
+    pub from: IpAddr,
+}
+
 /// An app password: made by us, so that it is long enough for a fast hash.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AppPassword {
@@ -69,6 +91,8 @@ pub struct AppPassword {
     pub name: String,
     /// What it is good for.
     pub scope: Scope,
+    /// When it was used last, as far as that is written down.
+    pub used: Option<LastUse>,
     salt: Vec<u8>,
     hash: Vec<u8>,
 }
@@ -81,6 +105,8 @@ pub struct Secret {
     scram: Vec<(Hash, Verifier)>,
     /// App passwords.
     pub apps: Vec<AppPassword>,
+    /// Digest of the imported hash that the present one has replaced: the same password.
+    was: Option<Vec<u8>>,
 }
 
 fn name_of(hash: Hash) -> &'static str {
@@ -97,6 +123,13 @@ fn digest_of(salt: &[u8], password: &str) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
+impl AppPassword {
+    /// What a login by it is proven by.
+    pub fn proof(&self) -> ProvenBy {
+        ProvenBy::App(self.name.clone(), self.hash.clone())
+    }
+}
+
 impl Secret {
     /// Reads the stored text. Lines that are not understood are passed over.
     pub fn parse(text: &str) -> Secret {
@@ -108,6 +141,7 @@ impl Secret {
             match words.as_slice() {
                 ["scram", hash, rest @ ..] => secret.scram.extend(verifier(hash, rest)),
                 ["app", rest @ ..] => secret.apps.extend(app(rest)),
+                ["was", digest] => secret.was = STANDARD.decode(digest).ok(),
                 _ => {}
             }
         }
@@ -121,9 +155,29 @@ impl Secret {
         self.scram = [Hash::Sha256, Hash::Sha1].map(make).into();
     }
 
-    /// Takes over the password of `other`; app passwords stay.
+    /// Takes over the hash of `other`, which is of the same password; app passwords stay, and so
+    /// do logins.
     pub fn adopt(&mut self, other: Secret) {
+        self.was = Some(digest_of(b"was", &self.password));
         (self.password, self.scram) = (other.password, other.scram);
+    }
+
+    /// What a login by the password is proven by.
+    pub fn proof(&self) -> ProvenBy {
+        ProvenBy::Password(digest_of(b"was", &self.password))
+    }
+
+    /// A login that was proven by this still holds.
+    pub fn holds(&self, by: &ProvenBy) -> bool {
+        match by {
+            ProvenBy::Password(digest) => {
+                digest_of(b"was", &self.password) == *digest || self.was.as_ref() == Some(digest)
+            }
+            ProvenBy::App(name, hash) => {
+                self.apps.iter().any(|app| app.name == *name && app.hash == *hash)
+            }
+            ProvenBy::Elsewhere => true,
+        }
     }
 
     /// The verifier for a mechanism.
@@ -159,7 +213,13 @@ impl Secret {
             return Err(format!("an account has at most {APP_PASSWORDS_MAX} app passwords"));
         }
         let hash = digest_of(salt, password);
-        self.apps.push(AppPassword { name: name.to_owned(), scope, salt: salt.to_vec(), hash });
+        self.apps.push(AppPassword {
+            name: name.to_owned(),
+            scope,
+            used: None,
+            salt: salt.to_vec(),
+            hash,
+        });
         Ok(())
     }
 
@@ -184,6 +244,12 @@ impl fmt::Display for Secret {
         for app in &self.apps {
             let (salt, hash) = (b64(&app.salt), b64(&app.hash));
             write!(f, "\napp {} {} {salt} {hash}", app.name, app.scope)?;
+            if let Some(LastUse { at, from }) = app.used {
+                write!(f, " {at} {from}")?;
+            }
+        }
+        if let Some(was) = &self.was {
+            write!(f, "\nwas {}", b64(was))?;
         }
         Ok(())
     }
@@ -202,10 +268,15 @@ fn verifier(hash: &str, words: &[&str]) -> Option<(Hash, Verifier)> {
 }
 
 fn app(words: &[&str]) -> Option<AppPassword> {
-    let [name, scope, salt, hash] = words else { return None };
+    let ([name, scope, salt, hash], used) = words.split_first_chunk()?;
+    let used = match used {
+        [at, from] => Some(LastUse { at: at.parse().ok()?, from: from.parse().ok()? }),
+        _ => None,
+    };
     Some(AppPassword {
         name: (*name).to_owned(),
         scope: Scope::parse(scope)?,
+        used,
         salt: STANDARD.decode(salt).ok()?,
         hash: STANDARD.decode(hash).ok()?,
     })

@@ -1,6 +1,7 @@
 //! `ban`, `account release` and `account app-password`: who may get in, and how often.
 
 use crate::admin::{Failure, Request, Response, exit};
+use directory::secret::AppPassword;
 use directory::{AppError, Directory, Scope};
 use mail::Address;
 use policy::guard::Guard;
@@ -114,11 +115,17 @@ pub async fn app_password(directory: &Directory, request: Request) -> Outcome {
         }
         Request::AppPasswordList { address: text } => {
             let apps = directory.app_passwords(&address(&text)?).map_err(trouble)?;
-            let value = apps
-                .iter()
-                .map(|(name, scope)| json!({ "name": name, "scope": scope.to_string() }));
-            let lines: Vec<String> =
-                apps.iter().map(|(name, scope)| format!("{name}  {scope}")).collect();
+            let value = apps.iter().map(|app| {
+                let (at, from) = (app.used.map(|used| used.at), app.used.map(|used| used.from));
+                json!({ "name": app.name, "scope": app.scope.to_string(), "used": at, "from": from })
+            });
+            let line = |app: &AppPassword| {
+                let used = app.used.map_or("never used".to_owned(), |used| {
+                    format!("used {} from {}", mail::date::format_rfc5322(used.at), used.from)
+                });
+                format!("{}  {}  {used}", app.name, app.scope)
+            };
+            let lines: Vec<String> = apps.iter().map(line).collect();
             Ok(Response { value: value.collect(), text: lines.join("\n") })
         }
         _ => Err(fail(exit::SOFTWARE, "not an app password command")),

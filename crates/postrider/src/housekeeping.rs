@@ -1,6 +1,7 @@
 //! Work that is done while the server runs: space of deleted messages comes back, and everything
 //! stored is checked against its checksum in turn.
 
+use directory::Directory;
 use std::time::Duration;
 use store::Store;
 use tokio::sync::watch;
@@ -11,6 +12,20 @@ const HOUSE_OCTETS: u64 = 4 << 20;
 const HOUSE_PAUSE: Duration = Duration::from_secs(10);
 /// Between two rounds, when there is much to do: 20 MB a second are moved at most.
 const HOUSE_PAUSE_BUSY: Duration = Duration::from_millis(200);
+
+/// Between two times that last uses of app passwords are written down.
+const USES_PAUSE: Duration = Duration::from_secs(60);
+
+/// Writes down when app passwords were used last, now and then and at the end.
+pub async fn write_uses(directory: Directory, mut shutdown: watch::Receiver<bool>) {
+    loop {
+        let ended = tokio::time::timeout(USES_PAUSE, shutdown.wait_for(|down| *down)).await.is_ok();
+        directory.write_uses().await;
+        if ended {
+            return;
+        }
+    }
+}
 
 /// Housekeeping of the store: often while there is much to do, else now and then.
 pub async fn keep(store: Store, mut shutdown: watch::Receiver<bool>) {

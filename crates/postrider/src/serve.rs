@@ -114,6 +114,7 @@ pub async fn serve(
     let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
+    let uses = tokio::spawn(housekeeping::write_uses(directory.clone(), shutdown.clone()));
     let settings = session_settings(&config, hostname)?;
     let maildrops = Maildrops::new(settings.pop3_exclusive, settings.pop3_login_delay);
     let shared = Arc::new(Shared {
@@ -130,6 +131,7 @@ pub async fn serve(
     ready(&addresses);
     listen::run(shared, listeners, tls, shutdown, DRAIN).await;
     let _ = scheduler.await;
+    let _ = uses.await;
     let _ = control.await;
     let health = store.health();
     let _ = tokio::task::spawn_blocking(move || store.close()).await;

@@ -85,6 +85,8 @@ pub trait Machine: Send {
     fn expire(&mut self);
     /// The server shuts down: say so and close, if the machine is between two commands.
     fn shutdown(&mut self);
+    /// The login does not hold any more: say so and close, whatever is going on.
+    fn revoke(&mut self);
     /// The shell's own failure (a panic in a handler): say so and close.
     fn fail(&mut self);
 }

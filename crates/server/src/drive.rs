@@ -32,13 +32,21 @@ pub trait Handler<M: Machine>: Send {
     fn body(&mut self, octets: Vec<u8>) -> impl Future<Output = ()> + Send;
 
     /// Resolves when the machine should hear of something (new mail while idling). Must be safe
-    /// to drop at any await. The answer is given to the machine as if it had asked.
-    fn changed(&mut self) -> impl Future<Output = M::Answer> + Send {
+    /// to drop at any await.
+    fn changed(&mut self) -> impl Future<Output = News<M::Answer>> + Send {
         std::future::pending()
     }
 
     /// The connection is now under TLS.
     fn tls_started(&mut self, facts: TlsFacts);
+}
+
+/// What a session hears of while it waits for its client.
+pub enum News<A> {
+    /// Given to the machine as if it had asked.
+    Answer(A),
+    /// The login does not hold any more.
+    Revoked,
 }
 
 /// A writer for long answers: buffers, and writes to the peer when there is enough.
@@ -168,10 +176,7 @@ where
                         told = true;
                         machine.shutdown();
                     }
-                    news = survive(handler.changed()) => match news {
-                        Some(news) => machine.answer(news),
-                        None => failed = true,
-                    },
+                    news = survive(handler.changed()) => failed = !hear(machine, news),
                     got = read(&mut stream, machine) => match got {
                         Ok(0) | Err(_) => return Ending::PeerGone,
                         Ok(_) => {}
@@ -184,6 +189,16 @@ where
             machine.fail();
         }
     }
+}
+
+/// Tells the machine the news; `false` when the handler panicked instead.
+fn hear<M: Machine>(machine: &mut M, news: Option<News<M::Answer>>) -> bool {
+    match news {
+        Some(News::Answer(news)) => machine.answer(news),
+        Some(News::Revoked) => machine.revoke(),
+        None => return false,
+    }
+    true
 }
 
 /// Reads once and gives the machine what came. The buffer is the thread's, not the session's, so

@@ -2,7 +2,7 @@
 
 use crate::Shared;
 use crate::listen::{Accepted, Service};
-use directory::{AuthError, Authenticated, Channel, Credentials, Exchange, Progress, Use};
+use directory::{AuthError, Authenticated, Channel, Credentials, Exchange, Lease, Progress, Use};
 use policy::guard;
 use protocol::machine::Security;
 use protocol::sasl::{Client, Login, Offered};
@@ -12,6 +12,7 @@ use sys::tls::TlsFacts;
 #[derive(Default)]
 pub(crate) struct Logins {
     exchange: Option<Exchange>,
+    lease: Option<Lease>,
 }
 
 /// How far a login is.
@@ -73,8 +74,9 @@ impl Logins {
                 Ok(Step::Challenge(text))
             }
             Ok(Progress::Done(who)) => {
-                tell(shared, accepted, Ok(&who));
-                Ok(Step::Done(who))
+                let done = self.enter(shared, accepted, Ok(who));
+                tell(shared, accepted, done.as_ref());
+                done.map(Step::Done)
             }
             Err(error) => {
                 if !told {
@@ -96,8 +98,36 @@ impl Logins {
         let Login { user, password } = login;
         let credentials = Credentials { user, password, wanted: wanted(accepted.service) };
         let done = shared.directory.authenticate(credentials).await;
+        let done = self.enter(shared, accepted, done);
         tell(shared, accepted, done.as_ref());
         done
+    }
+
+    /// From now on the login is watched.
+    fn enter(
+        &mut self,
+        shared: &Shared,
+        accepted: &Accepted,
+        done: Result<Authenticated, AuthError>,
+    ) -> Result<Authenticated, AuthError> {
+        let who = done?;
+        self.lease = Some(shared.directory.lease(&who)?.ok_or(AuthError::Invalid)?);
+        let at = shared.world.clock.unix_seconds();
+        shared.directory.note_use(&who, at, accepted.peer.ip());
+        Ok(who)
+    }
+
+    /// Nobody is logged in any more.
+    pub fn leave(&mut self) {
+        self.lease = None;
+    }
+
+    /// Resolves when the login does not hold any more. Safe to drop.
+    pub async fn revoked(&mut self) {
+        match &mut self.lease {
+            Some(lease) => lease.revoked().await,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -228,6 +228,23 @@ impl House {
         self.shared.store.account_add(new).await.unwrap();
     }
 
+    /// Switches an account off or on, sets its password, or takes it away.
+    pub async fn change_account(&self, name: &str, change: &[&str]) -> Result<(), String> {
+        let (store, address) = (&self.shared.store, address(name));
+        let done = match change {
+            ["off"] => store.account_set_disabled(address, true).await,
+            ["on"] => store.account_set_disabled(address, false).await,
+            ["password", new] => {
+                let secret = self.shared.directory.hash((*new).to_owned()).await;
+                let secret = secret.map_err(|error| error.to_string())?;
+                store.account_set_secret(address, secret).await
+            }
+            ["gone"] => store.account_remove(address).await,
+            _ => return Err("off, on, password WORD, gone".to_owned()),
+        };
+        done.map_err(|error| error.to_string())
+    }
+
     /// Limits what an account may hold; `None` when there is no such resource or account.
     pub async fn limit(&self, resource: &str, name: &str, most: &str) -> Option<()> {
         let store = &self.shared.store;

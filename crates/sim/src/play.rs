@@ -522,6 +522,7 @@ impl Player {
             }
             ["deliver", name] => self.house.add_message(name, "INBOX").await,
             ["deliver", name, mailbox] => self.house.add_message(name, mailbox).await,
+            ["account", name, change @ ..] => self.house.change_account(name, change).await?,
             ["mx", name, preference, exchange] => {
                 let preference = preference.parse().map_err(|_| "a preference is a number")?;
                 let exchange = exchange.trim_end_matches('.');
@@ -538,9 +539,8 @@ impl Player {
                     return Err("somebody connects".to_owned());
                 }
             }
-            ["disk", "full"] => self.house.world.disk.set_full(true),
-            ["disk", "roomy"] => self.house.world.disk.set_full(false),
             ["disk", "breaks"] => self.house.world.disk.break_down(),
+            ["disk", how @ ("full" | "roomy")] => self.house.world.disk.set_full(*how == "full"),
             ["remote", who, at] => {
                 let at = at.parse().map_err(|_| "ADDRESS:PORT is missing")?;
                 self.talks.remove(*who);

@@ -31,8 +31,8 @@ pub struct Script {
 }
 
 /// The verbs of stage directions; any other `--` line is a comment.
-const VERBS: [&str; 12] = [
-    "clock", "closed", "cut", "deliver", "disk", "dns", "mx", "open", "quiet", "remote",
+const VERBS: [&str; 13] = [
+    "account", "clock", "closed", "cut", "deliver", "disk", "dns", "mx", "open", "quiet", "remote",
     "shutdown", "tls",
 ];
 

@@ -296,3 +296,92 @@ async fn an_imported_hash_is_our_own_after_the_first_login() {
     assert!(login("secret").await.is_ok() && login(&phone).await.is_ok());
     assert!(login("wrong").await.is_err());
 }
+
+/// security.md AU-5: what is taken back ends the sessions that it opened, and no others. In real
+/// time: where it is paused, waiting for the store lets idle sessions run out of time.
+#[tokio::test]
+async fn au_5_sessions_end_with_what_opened_them() {
+    let house = house().await;
+    let (directory, store) = (&house.shared.directory, &house.shared.store);
+    let who = address("alice");
+    let phone = directory.app_password_add(&who, "phone", Scope::Both).await.unwrap();
+    for service in CLEAR {
+        let tablet = directory.app_password_add(&who, "tablet", Scope::Both).await.unwrap();
+        let mut open = Vec::new();
+        for password in [&tablet, &phone, "secret"] {
+            let mut client = ready(&house, service).await;
+            let plain = STANDARD.encode(format!("\0alice\0{password}"));
+            assert!(is_success(&client.ask(&format!("{} {plain}", auth(service, "PLAIN"))).await));
+            open.push(client);
+        }
+        let mut by_scram = ready(&house, service).await;
+        let (_, reply) =
+            alice("secret", "n,,", vec![]).login(&mut by_scram, service, "SCRAM-SHA-256").await;
+        assert!(is_success(&reply));
+        open.push(by_scram);
+        assert_eq!(directory.app_password_remove(&who, "tablet").await, Ok(true));
+        let goodbye = match service {
+            Service::Imap => "* BYE [EXPIRED] ",
+            Service::Pop3 => "-ERR [AUTH] ",
+            _ => "421 4.7.0 ",
+        };
+        let mut open = open.into_iter();
+        let mut gone = open.next().unwrap();
+        assert!(gone.reply().await.starts_with(goodbye) && gone.line().await.is_empty());
+        for mut client in open {
+            let reply = client.ask("a NOOP").await;
+            assert!(!reply.is_empty() && !reply.starts_with(goodbye), "{reply}");
+        }
+    }
+    // An imported hash gives way to one of ours: that is the same password.
+    let hash = "{SSHA256}lXT7qF+fT7OVoVlwD0tMd02E1ak2dLDbk993wZxIM65zYWx0MTIzNA==";
+    store.account_set_secret(who.clone(), hash.to_owned()).await.unwrap();
+    let row = store.lookup(&who).unwrap().account.unwrap();
+    let by = directory::secret::Secret::parse(&row.secret).proof();
+    let early = directory::Authenticated { account: row.id, address: row.address, by };
+    let mut lease = directory.lease(&early).unwrap().unwrap();
+    let mut client = ready(&house, Service::Imap).await;
+    assert!(is_success(&client.ask("a LOGIN alice secret").await));
+    assert!(store.lookup(&who).unwrap().account.unwrap().secret.starts_with("$argon2id$"));
+    house.quiesce().await;
+    let now = tokio::time::timeout(std::time::Duration::ZERO, lease.revoked()).await;
+    assert!(now.is_err(), "the login before the change has ended");
+    assert!(client.ask("b NOOP").await.starts_with("b OK"));
+    let new = directory.hash("other".to_owned()).await.unwrap();
+    store.account_set_secret(who, new).await.unwrap();
+    lease.revoked().await;
+    assert!(client.line().await.starts_with("* BYE "));
+}
+
+/// A login costs no write; uses are told at once, and written down together.
+#[tokio::test(start_paused = true)]
+async fn app_passwords_tell_their_last_use() {
+    let house = house().await;
+    let (directory, store) = (&house.shared.directory, &house.shared.store);
+    let who = address("alice");
+    let phone = directory.app_password_add(&who, "phone", Scope::Both).await.unwrap();
+    directory.app_password_add(&who, "tablet", Scope::Both).await.unwrap();
+    let secret = || store.lookup(&who).unwrap().account.unwrap().secret;
+    let before = secret();
+    for password in [phone.as_str(), "secret", "wrong"] {
+        let mut client = ready(&house, Service::Imap).await;
+        client.ask(&format!("a LOGIN alice {password}")).await;
+    }
+    let used = || {
+        let apps = directory.app_passwords(&who).unwrap();
+        let used = apps.iter().map(|app| app.used.map(|used| (used.at, used.from.to_string())));
+        used.collect::<Vec<_>>()
+    };
+    let now = house.shared.world.clock.unix_seconds();
+    let expected = [Some((now, "192.0.2.1".to_owned())), None];
+    assert_eq!(used(), expected);
+    assert_eq!(secret(), before, "no write for a login");
+    directory.write_uses().await;
+    assert_eq!(used(), expected);
+    assert!(secret() != before && secret().contains(" 192.0.2.1\n"));
+    let written = secret();
+    directory.write_uses().await;
+    assert_eq!(secret(), written);
+    let mut client = ready(&house, Service::Imap).await;
+    assert!(is_success(&client.ask(&format!("a LOGIN alice {phone}")).await));
+}

@@ -73,6 +73,7 @@ pub(crate) fn update(
     let row = w.unit.rows().account(&address.key())?;
     let mut row = row.ok_or_else(|| not_found("account", address))?;
     change(&mut row);
+    w.changes.accounts.push(row.id);
     w.names()?.put_account(&row)
 }
 
@@ -80,6 +81,7 @@ pub(crate) fn update(
 pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
     let row = w.unit.rows().account(&address.key())?;
     let row = row.ok_or_else(|| not_found("account", address))?;
+    w.changes.accounts.push(row.id);
     for mailbox in w.unit.mailboxes(row.id)? {
         names::remove(w, &mailbox)?;
     }

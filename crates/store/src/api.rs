@@ -12,6 +12,7 @@ use crate::rows::*;
 use crate::txn::Due;
 use crate::unit::{content_page, contents, each_summary, entries, page_number};
 use crate::view::Watch;
+use crate::watch::AccountWatch;
 use mail::{
     AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, ModSeq,
     Rights, SpecialUse, Uid,
@@ -120,6 +121,10 @@ impl Store {
             }
         };
         self.write(move |w| account::update(w, &address, change)).await
+    }
+    /// Tells of changes of an account from now on.
+    pub fn watch_account(&self, id: AccountId) -> AccountWatch {
+        self.inner.views.accounts.watch(id)
     }
     /// Switches logging in off or on.
     pub async fn account_set_disabled(&self, address: Address, disabled: bool) -> Result<()> {

@@ -32,6 +32,7 @@ mod terms;
 pub mod txn;
 mod unit;
 mod view;
+mod watch;
 mod write;
 mod writer;
 
@@ -52,5 +53,6 @@ pub use search::Answers;
 pub use spool::{Sealed, Spool};
 pub use terms::{ByMode, DeliverBy, Terms};
 pub use view::Watch;
+pub use watch::AccountWatch;
 pub use write::Writing;
 pub use writer::Health;

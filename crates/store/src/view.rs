@@ -7,6 +7,7 @@
 use crate::error::{Result, StoreError};
 use crate::gate::Gate;
 use crate::rows::MailboxRow;
+use crate::watch::AccountWatches;
 use crate::write::{Changes, MailboxChange};
 use mail::{Entry, Listing, MailboxId};
 use std::collections::HashMap;
@@ -19,6 +20,8 @@ use tokio::sync::{OnceCell, watch};
 pub(crate) struct Views {
     /// Passed by whoever looks.
     pub gate: Arc<Gate>,
+    /// Who watches accounts.
+    pub accounts: Arc<AccountWatches>,
     map: Mutex<HashMap<MailboxId, Weak<View>>>,
 }
 
@@ -74,6 +77,7 @@ impl Views {
 
     /// Tells the watchers what a commit changed.
     pub fn publish(&self, changes: Changes) {
+        changes.accounts.into_iter().for_each(|id| self.accounts.ring(id));
         for (id, mut change) in changes.mailboxes {
             let map = self.map.lock().unwrap_or_else(PoisonError::into_inner);
             let view = map.get(&id).and_then(Weak::upgrade);

@@ -4,7 +4,7 @@ use crate::error::{Result, StoreError};
 use crate::rows::MailboxRow;
 use crate::txn::Txn;
 use crate::unit::Unit;
-use mail::{ContentId, Entry, KeywordTable, MailboxId, MessageId, ModSeq, Uid};
+use mail::{AccountId, ContentId, Entry, KeywordTable, MailboxId, MessageId, ModSeq, Uid};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub(crate) struct Changes {
     pub queue: bool,
     /// Domains, accounts, aliases, limits or names of mailboxes.
     pub names: bool,
+    /// Accounts that watchers are told of.
+    pub accounts: Vec<AccountId>,
 }
 
 /// What a commit changed in one mailbox.
@@ -45,6 +47,7 @@ impl Changes {
     pub fn absorb(&mut self, later: Changes) {
         self.queue |= later.queue;
         self.names |= later.names;
+        self.accounts.extend(later.accounts);
         for (id, change) in later.mailboxes {
             match self.mailboxes.entry(id) {
                 std::collections::btree_map::Entry::Vacant(slot) => {

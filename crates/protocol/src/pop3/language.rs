@@ -138,6 +138,7 @@ const GERMAN: &[(&str, &str)] = &[
     ("Unknown mechanism; AUTH alone lists them", "Unbekanntes Verfahren; AUTH zählt sie auf"),
     ("Wrong user name or password", "Falscher Name oder falsches Passwort"),
     ("You are logged in already", "Schon angemeldet"),
+    ("Your login does not hold any more", "Die Anmeldung gilt nicht mehr"),
     ("a message number is expected", "hier gehört die Nummer einer Nachricht hin"),
     ("an argument is missing", "ein Argument fehlt"),
     ("no argument expected", "hier gehört kein Argument hin"),

@@ -422,6 +422,12 @@ impl Machine for Session {
         self.going_down = true;
     }
 
+    fn revoke(&mut self) {
+        // RFC 1939 §6: without QUIT nothing is deleted.
+        self.err("[AUTH] Your login does not hold any more");
+        self.phase = Phase::Closing;
+    }
+
     fn fail(&mut self) {
         self.err("[SYS/TEMP] Something went wrong here");
         self.phase = Phase::Closing;

@@ -81,6 +81,8 @@ replies! {
 
     /// The server goes down. RFC 5321 §3.8.
     SHUTTING_DOWN = 421, "4.3.2", "Shutting down, come back soon";
+    /// The account was switched off, or what it was proven by was taken back. RFC 5321 §3.8.
+    LOGIN_REVOKED = 421, "4.7.0", "Your login does not hold any more";
     /// Nothing came for too long. RFC 5321 §4.5.3.2.
     TIMED_OUT = 421, "4.4.2", "Timed out waiting for you";
     /// Our own failure.

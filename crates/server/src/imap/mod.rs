@@ -15,7 +15,7 @@ mod store;
 mod view;
 
 use crate::Shared;
-use crate::drive::{Handler, Output};
+use crate::drive::{Handler, News, Output};
 use crate::listen::Accepted;
 use crate::login::{Logins, Step, offered, security};
 use ::store::StoreError;
@@ -145,10 +145,11 @@ impl Handler<Session> for Context {
         }
     }
 
-    /// Resolves with what has changed while the client idles. RFC 2177.
-    async fn changed(&mut self) -> Answer {
+    /// Resolves with what has changed while the client idles (RFC 2177), or when it is logged out.
+    async fn changed(&mut self) -> News<Answer> {
         if !self.idling {
-            std::future::pending::<()>().await;
+            self.logins.revoked().await;
+            return News::Revoked;
         }
         let still_here = tokio::time::sleep(IDLE_KEEP_ALIVE);
         let news = async {
@@ -159,12 +160,15 @@ impl Handler<Session> for Context {
         };
         tokio::select! {
             biased;
+            () = self.logins.revoked() => return News::Revoked,
             () = news => {}
-            () = still_here => return Answer::Go(b"* OK Still here\r\n".to_vec()),
+            () = still_here => {
+                return News::Answer(Answer::Go(b"* OK Still here\r\n".to_vec()));
+            }
         }
         let mut data = Vec::new();
         self.sync(Expunges::Told, &mut data);
-        Answer::Go(data)
+        News::Answer(Answer::Go(data))
     }
 
     fn tls_started(&mut self, facts: TlsFacts) {
@@ -250,6 +254,7 @@ impl Context {
             Command::Namespace => self.namespace(out),
             Command::Unauthenticate => {
                 (self.view, self.account, self.enabled) = (None, None, Enabled::default());
+                self.logins.leave();
                 Ok(Answer::OkIn(State::NotAuthenticated, "UNAUTHENTICATE completed".to_owned()))
             }
             Command::Fetch(fetch) => self.fetch(fetch, out).await,

@@ -6,7 +6,7 @@
 pub mod maildrops;
 
 use crate::Shared;
-use crate::drive::{Handler, Output};
+use crate::drive::{Handler, News, Output};
 use crate::listen::Accepted;
 use crate::login::{Logins, Step, offered, security};
 use directory::{AuthError, Authenticated};
@@ -83,6 +83,11 @@ impl Handler<Session> for Context {
     }
 
     async fn body(&mut self, _: Vec<u8>) {}
+
+    async fn changed(&mut self) -> News<Answer> {
+        self.logins.revoked().await;
+        News::Revoked
+    }
 
     fn tls_started(&mut self, facts: TlsFacts) {
         self.accepted.tls = Some(facts);

@@ -4,7 +4,7 @@ mod accept;
 mod rcpt;
 
 use crate::Shared;
-use crate::drive::{Handler, Output};
+use crate::drive::{Handler, News, Output};
 use crate::listen::{Accepted, Service};
 use crate::login::{Logins, Step, offered, security};
 use delivery::Receiving;
@@ -77,6 +77,11 @@ impl Handler<Session> for Context {
         if let Some(receiving) = &mut self.receiving {
             receiving.write(&octets).await;
         }
+    }
+
+    async fn changed(&mut self) -> News<Answer> {
+        self.logins.revoked().await;
+        News::Revoked
     }
 
     fn tls_started(&mut self, facts: TlsFacts) {

@@ -406,6 +406,11 @@ impl Machine for Session {
         self.going_down = true;
     }
 
+    fn revoke(&mut self) {
+        // RFC 5530 §3: EXPIRED, access by that password is no longer permitted.
+        self.bye("[EXPIRED] Your login does not hold any more");
+    }
+
     fn fail(&mut self) {
         self.bye("Something went wrong here");
     }

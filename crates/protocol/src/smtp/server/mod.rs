@@ -542,6 +542,10 @@ impl Machine for Session {
         self.going_down = true;
     }
 
+    fn revoke(&mut self) {
+        self.close_with(&reply::LOGIN_REVOKED);
+    }
+
     fn fail(&mut self) {
         self.close_with(&reply::SESSION_FAILED);
     }
