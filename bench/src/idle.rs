@@ -7,8 +7,10 @@ use crate::smtp::Smtp;
 use crate::target::{Target, user};
 use crate::usage;
 use crate::wire::Wire;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// The account they all look at.
@@ -37,13 +39,14 @@ pub fn idle(target: &Target, count: usize) -> io::Result<Vec<Figure>> {
     let grown = usage::memory(&target.pids).saturating_sub(before);
     let (mut firsts, mut alls) = (Vec::new(), Vec::new());
     let mut smtp = Smtp::connect(target.at(25), target.tls)?;
+    let mut ears = Ears::new(&sessions)?;
     let mut body = message::message(1, 2048);
     body.extend_from_slice(b".\r\n");
     let envelope = format!("MAIL FROM:<s@sender.test>\r\nRCPT TO:<{}>\r\nDATA\r\n", user(ACCOUNT));
     for _ in 0..DELIVERIES {
         let began = Instant::now();
         smtp.deliver(&envelope, 3, &body)?;
-        let mut heard = hear(&mut sessions, began)?;
+        let mut heard = ears.hear(&mut sessions, began)?;
         heard.sort_by(f64::total_cmp);
         firsts.extend(heard.first());
         alls.extend(heard.get(heard.len() * 95 / 100));
@@ -60,32 +63,41 @@ pub fn idle(target: &Target, count: usize) -> io::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Waits until each session has said EXISTS; the ms since `began` of each.
-fn hear(sessions: &mut [Wire], began: Instant) -> io::Result<Vec<f64>> {
-    let mut waiting: Vec<&mut Wire> = sessions.iter_mut().collect();
-    let mut heard = Vec::with_capacity(waiting.len());
-    while !waiting.is_empty() {
-        if began.elapsed() > PATIENCE {
-            return Err(io::Error::other(format!("{} sessions heard nothing", waiting.len())));
+/// Tells which sessions have something to read.
+struct Ears {
+    epoll: OwnedFd,
+    ready: Vec<epoll::Event>,
+}
+
+impl Ears {
+    fn new(sessions: &[Wire]) -> io::Result<Ears> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for (n, wire) in (0..).zip(sessions) {
+            epoll::add(&epoll, wire.fd(), epoll::EventData::new_u64(n), epoll::EventFlags::IN)?;
         }
-        let ready = {
-            let mut polled: Vec<PollFd<'_>> =
-                waiting.iter().map(|w| PollFd::from_borrowed_fd(w.fd(), PollFlags::IN)).collect();
+        Ok(Ears { epoll, ready: Vec::with_capacity(sessions.len()) })
+    }
+
+    /// Waits until each session has said EXISTS; the ms since `began` of each.
+    fn hear(&mut self, sessions: &mut [Wire], began: Instant) -> io::Result<Vec<f64>> {
+        let mut heard = Vec::with_capacity(sessions.len());
+        while heard.len() < sessions.len() {
+            if began.elapsed() > PATIENCE {
+                let missing = sessions.len() - heard.len();
+                return Err(io::Error::other(format!("{missing} sessions heard nothing")));
+            }
+            self.ready.clear();
             let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-            poll(&mut polled, Some(&second))?;
-            polled.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>()
-        };
-        let mut still = Vec::with_capacity(waiting.len());
-        for (wire, ready) in waiting.into_iter().zip(ready) {
-            if ready && says_exists(wire)? {
-                heard.push(began.elapsed().as_secs_f64() * 1000.0);
-            } else {
-                still.push(wire);
+            epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&second))?;
+            for event in &self.ready {
+                let wire = sessions.get_mut(event.data.u64() as usize);
+                if wire.map_or(Ok(false), says_exists)? {
+                    heard.push(began.elapsed().as_secs_f64() * 1000.0);
+                }
             }
         }
-        waiting = still;
+        Ok(heard)
     }
-    Ok(heard)
 }
 
 fn says_exists(wire: &mut Wire) -> io::Result<bool> {

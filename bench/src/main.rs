@@ -192,7 +192,11 @@ impl Plan {
         if self.wants(Group::Deliver) {
             keep(&mut figures, target, smtp::deliver(target, scale));
             let peak = usage::peak(&target.pids) as f64 / 1e6;
-            figures.push(Figure::new("memory, peak of all processes after delivery", peak, "MB"));
+            figures.push(Figure::new(
+                "memory, peak of all processes after all delivery",
+                peak,
+                "MB",
+            ));
         }
         if self.wants(Group::Submit) {
             keep(&mut figures, target, smtp::submit(target, sink, scale));

@@ -5,6 +5,7 @@ use crate::imap::Imap;
 use crate::message::{self, Size};
 use crate::sink::Sink;
 use crate::target::{PASSWORD, SINK_DOMAIN, Target, user};
+use crate::usage;
 use crate::wire::Wire;
 use base64::Engine as _;
 use std::io;
@@ -105,7 +106,15 @@ pub fn works(scale: usize) -> Vec<Work> {
 
 /// The rows of local delivery.
 pub fn deliver(target: &Target, scale: usize) -> io::Result<Vec<Figure>> {
-    works(scale).iter().map(|work| deliver_one(target, work)).collect()
+    let mut figures = Vec::new();
+    for (n, work) in works(scale).iter().enumerate() {
+        figures.push(deliver_one(target, work)?);
+        if n == 0 {
+            let peak = usage::peak(&target.pids) as f64 / 1e6;
+            figures.push(Figure::new("memory, peak of all processes until then", peak, "MB"));
+        }
+    }
+    Ok(figures)
 }
 
 /// A row of local delivery. Every message that was answered with 250 must be in its mailbox.

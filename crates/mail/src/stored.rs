@@ -27,7 +27,7 @@ impl Summary {
 
     /// Reads all but the structure from the stored form, which is quicker.
     pub fn decode_envelope(stored: &[u8]) -> Option<Summary> {
-        let Behind { sent, references, mut from } = behind_structure(stored)?;
+        let StoredOrder { sent, references, mut from } = order(stored)?;
         let envelope = Envelope::from(&from.envelope()?);
         let references = references.map(<[u8]>::to_vec);
         let summary = Summary { sent, references, envelope, root: Part::default() };
@@ -55,26 +55,43 @@ pub fn structure(stored: &[u8]) -> Option<Reader<'_>> {
 
 /// The envelope of a stored summary. `None` when it is of another version or damaged.
 pub fn envelope(stored: &[u8]) -> Option<StoredEnvelope<'_>> {
-    behind_structure(stored)?.from.envelope()
+    order(stored)?.from.envelope()
 }
 
-/// What stands behind the structure.
-struct Behind<'a> {
-    sent: Option<i64>,
-    references: Option<&'a [u8]>,
+/// What SORT and THREAD go by, where it is stored: what stands behind the structure.
+pub struct StoredOrder<'a> {
+    /// As in [`Summary`].
+    pub sent: Option<i64>,
+    /// As in [`Summary`].
+    pub references: Option<&'a [u8]>,
     /// At the envelope.
     from: Reader<'a>,
 }
 
-fn behind_structure(stored: &[u8]) -> Option<Behind<'_>> {
+impl<'a> StoredOrder<'a> {
+    /// The subject, and the fields In-Reply-To and Message-ID; the rest is not looked at.
+    pub fn heads(mut self) -> [Option<&'a [u8]>; 3] {
+        self.from
+            .heads()
+            .map(|[_, subject, in_reply_to, id]| [subject, in_reply_to, id])
+            .unwrap_or_default()
+    }
+    /// The envelope; an empty one when it is damaged.
+    pub fn envelope(mut self) -> StoredEnvelope<'a> {
+        self.from.envelope().unwrap_or_default()
+    }
+}
+
+/// What SORT and THREAD go by. `None` when the summary is of another version or damaged.
+pub fn order(stored: &[u8]) -> Option<StoredOrder<'_>> {
     let mut from = Reader(stored.strip_prefix(&[VERSION])?);
     from.slice()?;
     let sent = from.option(|from| from.number())?.map(|n| n as i64);
-    Some(Behind { sent, references: from.maybe()?, from })
+    Some(StoredOrder { sent, references: from.maybe()?, from })
 }
 
 /// An [`Envelope`] where it is stored.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct StoredEnvelope<'a> {
     /// Date.
     pub date: Option<&'a [u8]>,
@@ -368,9 +385,11 @@ impl<'a> Reader<'a> {
         let items = start.get(..start.len() - self.0.len())?;
         Some(StoredList { count, items })
     }
+    fn heads(&mut self) -> Option<[Option<&'a [u8]>; 4]> {
+        Some([self.maybe()?, self.maybe()?, self.maybe()?, self.maybe()?])
+    }
     fn envelope(&mut self) -> Option<StoredEnvelope<'a>> {
-        let (date, subject) = (self.maybe()?, self.maybe()?);
-        let (in_reply_to, message_id) = (self.maybe()?, self.maybe()?);
+        let [date, subject, in_reply_to, message_id] = self.heads()?;
         let mut lists = [StoredList::default(); 6];
         for list in &mut lists {
             *list = self.list(Self::address)?;

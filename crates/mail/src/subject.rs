@@ -1,23 +1,36 @@
 //! The base subject of a message: what SORT and THREAD go by. RFC 5256 §2.1.
 
 use crate::header::decode_words;
+use std::borrow::Cow;
 
 /// A subject without what replies and forwards put around it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BaseSubject {
+pub struct BaseSubject<'a> {
     /// What is left.
-    pub text: String,
+    pub text: Cow<'a, str>,
     /// Something that marks a reply or a forward was taken off.
     pub is_reply: bool,
 }
 
 /// The base subject of the raw value of a Subject field.
-pub fn base_subject(raw: &[u8]) -> BaseSubject {
+pub fn base_subject(raw: &[u8]) -> BaseSubject<'_> {
     // (1) Decoded, tabs and line breaks as blanks, one blank for several.
-    let decoded = decode_words(raw);
-    let words = decoded.split([' ', '\t', '\r', '\n']).filter(|word| !word.is_empty());
-    let text = words.collect::<Vec<_>>().join(" ");
-    let mut rest = text.as_str();
+    match plain(raw) {
+        Some(text) => {
+            let (rest, is_reply) = strip(text);
+            BaseSubject { text: Cow::Borrowed(rest), is_reply }
+        }
+        None => {
+            let text = decoded(raw);
+            let (rest, is_reply) = strip(&text);
+            BaseSubject { text: Cow::Owned(rest.to_owned()), is_reply }
+        }
+    }
+}
+
+/// Steps (2) to (6).
+fn strip(text: &str) -> (&str, bool) {
+    let mut rest = text;
     let mut is_reply = false;
     loop {
         // (2)
@@ -46,9 +59,30 @@ pub fn base_subject(raw: &[u8]) -> BaseSubject {
         let inner = strip_prefix(rest, "[fwd:").and_then(|rest| rest.strip_suffix(']'));
         match inner {
             Some(inner) => (rest, is_reply) = (inner, true),
-            None => return BaseSubject { text: rest.to_owned(), is_reply },
+            None => return (rest, is_reply),
         }
     }
+}
+
+/// A subject that step (1) would leave as it is, as most are.
+fn plain(raw: &[u8]) -> Option<&str> {
+    let mut blank = true;
+    for (n, byte) in raw.iter().enumerate() {
+        match byte {
+            b' ' if blank => return None,
+            b'=' if raw.get(n + 1) == Some(&b'?') => return None,
+            b' '..=b'~' => blank = *byte == b' ',
+            _ => return None,
+        }
+    }
+    if blank && !raw.is_empty() { None } else { std::str::from_utf8(raw).ok() }
+}
+
+/// Step (1).
+fn decoded(raw: &[u8]) -> String {
+    let decoded = decode_words(raw);
+    let words = decoded.split([' ', '\t', '\r', '\n']).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -116,10 +150,13 @@ mod tests {
             ("=?utf-8?Q?Re=3A_caf=C3=A9?=", "caf\u{e9}", true),
             ("a\r\n\t b", "a b", false),
             ("", "", false),
+            (" ", "", false),
+            ("a  b ", "a b", false),
+            ("a = ? b", "a = ? b", false),
             ("Re:", "", true),
         ] {
             let base = base_subject(raw.as_bytes());
-            assert_eq!((base.text.as_str(), base.is_reply), (text, is_reply), "{raw}");
+            assert_eq!((&*base.text, base.is_reply), (text, is_reply), "{raw}");
         }
         for hostile in ["[", "re:", "[a]", "[a] re:", "[fwd:", "(fwd)", "[fwd: x]"] {
             base_subject(hostile.repeat(50_000).as_bytes());

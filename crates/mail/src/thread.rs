@@ -4,6 +4,8 @@
 //! bounded whatever the references say.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
 
 /// Steps up the tree that one call may take while it looks for loops. Real mail needs a few for
 /// each link; beyond the limit a link that would need a long search is not made.
@@ -11,52 +13,86 @@ const ANCESTRY_STEPS_MAX: usize = 20_000_000;
 /// References of one message that are followed: the last ones.
 const REFERENCES_MAX: usize = 1000;
 
+/// A Message-ID or a base subject: 64 bits of it under a key, so that nobody outside can make two
+/// of them equal, and with a million messages they are equal by chance once in 30 million THREADs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark(u64);
+
+/// The key of a THREAD.
+#[derive(Clone, Debug, Default)]
+pub struct Marks(RandomState);
+
+impl Marks {
+    /// The mark of a text.
+    pub fn of(&self, text: &[u8]) -> Mark {
+        Mark(self.0.hash_one(text))
+    }
+}
+
 /// What threading goes by.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
-    /// Its Message-ID, as [`message_ids`] gives it.
-    pub id: Option<Vec<u8>>,
+    /// Its Message-ID, as [`each_message_id`] gives it.
+    pub id: Option<Mark>,
     /// What it refers to, oldest first.
-    pub references: Vec<Vec<u8>>,
+    pub references: Vec<Mark>,
     /// Its sent date.
     pub sent: i64,
-    /// Its base subject, folded.
-    pub subject: String,
+    /// Its base subject, folded, unless that is empty.
+    pub subject: Option<Mark>,
     /// It is a reply or a forward by its subject.
     pub is_reply: bool,
 }
 
-/// The message ids in a References, In-Reply-To or Message-ID field: without angles and quoting.
-pub fn message_ids(field: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
+/// Gives the message ids in a References, In-Reply-To or Message-ID field: without angles and
+/// quoting.
+pub fn each_message_id(field: &[u8], mut each: impl FnMut(&[u8])) {
+    let mut quoted_id = Vec::new();
     let mut rest = field;
     while let Some(open) = memchr::memchr(b'<', rest) {
         rest = rest.get(open + 1..).unwrap_or_default();
-        let (mut id, mut quoted, mut closed) = (Vec::new(), false, false);
-        while let Some((&byte, after)) = rest.split_first() {
-            rest = after;
-            match byte {
-                b'"' => quoted = !quoted,
-                b'\\' if quoted => {
-                    if let Some((&escaped, after)) = rest.split_first() {
-                        rest = after;
-                        id.push(escaped);
-                    }
+        let odd =
+            |byte: &u8| matches!(byte, b'>' | b'"' | b'\\' | b'<' | b' ' | b'\t' | b'\r' | b'\n');
+        match rest.iter().position(odd).and_then(|at| rest.split_at_checked(at)) {
+            Some((id, after)) if after.starts_with(b">") => {
+                rest = after;
+                if !id.is_empty() {
+                    each(id);
                 }
-                b'>' if !quoted => {
-                    closed = true;
-                    break;
+            }
+            _ => {
+                rest = unquoted(rest, &mut quoted_id);
+                if !quoted_id.is_empty() {
+                    each(&quoted_id);
                 }
-                b'<' if !quoted => id.clear(),
-                b' ' | b'\t' | b'\r' | b'\n' => {}
-                byte => id.push(byte),
             }
         }
-        if closed && !id.is_empty() {
-            found.push(id);
+    }
+}
+
+/// An id with blanks or quoting in it, put into `id`, which is left empty if it does not end; gives
+/// what follows.
+fn unquoted<'a>(mut rest: &'a [u8], id: &mut Vec<u8>) -> &'a [u8] {
+    id.clear();
+    let mut quoted = false;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => {
+                if let Some((&escaped, after)) = rest.split_first() {
+                    rest = after;
+                    id.push(escaped);
+                }
+            }
+            b'>' if !quoted => return rest,
+            b'<' if !quoted => id.clear(),
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            byte => id.push(byte),
         }
     }
-    found
+    id.clear();
+    rest
 }
 
 /// A forest over messages, which are numbered as they were given.
@@ -75,7 +111,7 @@ impl Threads {
             Node(usize),
             Text(&'static str),
         }
-        let mut out = String::new();
+        let mut out = String::with_capacity(self.messages * 8);
         let mut open: Vec<Next> = Vec::new();
         let enclosed = |open: &mut Vec<Next>, nodes: &[usize]| {
             for node in nodes.iter().rev() {
@@ -94,7 +130,7 @@ impl Threads {
             let children = self.children.get(node).map(Vec::as_slice).unwrap_or_default();
             let real = node < self.messages;
             if real {
-                out.push_str(&number(node).to_string());
+                let _ = write!(out, "{}", number(node));
             }
             match children {
                 [] => {}
@@ -115,14 +151,13 @@ impl Threads {
 /// Threads by subject alone: the first of a subject, the others below it.
 pub fn ordered_subject(messages: &[Message]) -> Threads {
     let mut order: Vec<usize> = (0..messages.len()).collect();
-    let key = |n: &usize| messages.get(*n).map(|m| (m.subject.as_str(), m.sent, *n));
-    order.sort_by_key(|n| key(n));
+    order.sort_by_key(|n| messages.get(*n).map(|m| (m.subject, m.sent, *n)));
     let mut threads = Threads {
         children: vec![Vec::new(); messages.len()],
         messages: messages.len(),
         ..Threads::default()
     };
-    let subject = |n: &usize| messages.get(*n).map(|m| m.subject.as_str());
+    let subject = |n: &usize| messages.get(*n).map(|m| m.subject);
     for group in order.chunk_by(|a, b| subject(a) == subject(b)) {
         let Some((first, others)) = group.split_first() else { continue };
         threads.roots.push(*first);
@@ -145,28 +180,48 @@ pub fn references(messages: &[Message]) -> Threads {
     forest.finish()
 }
 
+/// A mark is a hash already.
+type Hashed = std::hash::BuildHasherDefault<MarkHasher>;
+
+#[derive(Default)]
+struct MarkHasher(u64);
+
+impl std::hash::Hasher for MarkHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.write_u64(self.0.rotate_left(8) ^ u64::from(*octet));
+        }
+    }
+    fn write_u64(&mut self, mark: u64) {
+        self.0 = mark;
+    }
+}
+
 /// Who is whose parent: step 1.
-struct Links<'a> {
+struct Links {
     parent: Vec<Option<usize>>,
     has_children: Vec<bool>,
-    by_id: HashMap<&'a [u8], usize>,
+    by_id: HashMap<Mark, usize, Hashed>,
     steps: usize,
 }
 
-impl<'a> Links<'a> {
-    fn new(messages: &'a [Message]) -> Links<'a> {
-        let mut by_id = HashMap::with_capacity(messages.len());
+impl Links {
+    fn new(messages: &[Message]) -> Links {
+        let mut by_id = HashMap::with_capacity_and_hasher(messages.len(), Hashed::default());
         for (n, message) in messages.iter().enumerate() {
-            if let Some(id) = &message.id {
+            if let Some(id) = message.id {
                 // The first of an id has it.
-                by_id.entry(id.as_slice()).or_insert(n);
+                by_id.entry(id).or_insert(n);
             }
         }
         let count = messages.len();
         Links { parent: vec![None; count], has_children: vec![false; count], by_id, steps: 0 }
     }
 
-    fn node(&mut self, id: &'a [u8]) -> usize {
+    fn node(&mut self, id: Mark) -> usize {
         let next = self.parent.len();
         let node = *self.by_id.entry(id).or_insert(next);
         if node == next {
@@ -176,12 +231,12 @@ impl<'a> Links<'a> {
         node
     }
 
-    fn link_all(&mut self, messages: &'a [Message]) {
+    fn link_all(&mut self, messages: &[Message]) {
         for (n, message) in messages.iter().enumerate() {
             let skip = message.references.len().saturating_sub(REFERENCES_MAX);
             let mut before = None;
             for id in message.references.iter().skip(skip) {
-                let node = self.node(id);
+                let node = self.node(*id);
                 if let Some(parent) = before
                     && self.parent_of(node).is_none()
                 {
@@ -235,7 +290,7 @@ struct Forest<'a> {
 }
 
 impl<'a> Forest<'a> {
-    fn new(messages: &'a [Message], links: &Links<'_>) -> Forest<'a> {
+    fn new(messages: &'a [Message], links: &Links) -> Forest<'a> {
         let mut children = vec![Vec::new(); links.parent.len()];
         let mut roots = Vec::new();
         for (node, parent) in links.parent.iter().enumerate() {
@@ -335,14 +390,14 @@ impl<'a> Forest<'a> {
     fn gather_subjects(&mut self) {
         let heads: Vec<(usize, Option<&'a Message>)> =
             self.roots.iter().map(|root| (*root, self.head(*root))).collect();
-        let named = |head: &Option<&'a Message>| head.filter(|m| !m.subject.is_empty());
-        let mut table: HashMap<&str, (usize, bool)> = HashMap::new();
+        let named = |head: &Option<&'a Message>| head.and_then(|m| m.subject);
+        let mut table: HashMap<Mark, (usize, bool), Hashed> = HashMap::default();
         for (root, head) in &heads {
-            let Some(head) = named(head) else { continue };
+            let Some(subject) = named(head) else { continue };
             let dummy = self.is_dummy(*root);
-            let replies = !dummy && head.is_reply;
+            let replies = !dummy && head.is_some_and(|head| head.is_reply);
             table
-                .entry(head.subject.as_str())
+                .entry(subject)
                 .and_modify(|(had, had_replies)| {
                     let better = dummy || (*had_replies && !replies);
                     if *had < self.messages.len() && better {
@@ -353,7 +408,7 @@ impl<'a> Forest<'a> {
         }
         let mut roots = Vec::with_capacity(heads.len());
         for (root, head) in &heads {
-            let place = named(head).and_then(|head| table.get_mut(head.subject.as_str()));
+            let place = named(head).and_then(|subject| table.get_mut(&subject));
             let Some((had, had_replies)) = place.filter(|(had, _)| had != root) else {
                 // In the table itself, or of no subject.
                 roots.push(*root);
@@ -406,16 +461,29 @@ impl<'a> Forest<'a> {
 mod tests {
     use super::*;
 
+    thread_local! {
+        static MARKS: Marks = Marks::default();
+    }
+
+    fn mark(text: &[u8]) -> Mark {
+        MARKS.with(|marks| marks.of(text))
+    }
+
+    fn message_ids(field: &[u8]) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        each_message_id(field, |id| found.push(id.to_vec()));
+        found
+    }
+
     fn message(id: &str, references: &str, sent: i64, subject: &str) -> Message {
+        let marks = |field: &str| -> Vec<Mark> {
+            message_ids(field.as_bytes()).iter().map(|id| mark(id)).collect()
+        };
         let is_reply = subject.starts_with("Re: ");
         let subject = subject.trim_start_matches("Re: ").to_uppercase();
-        Message {
-            id: message_ids(id.as_bytes()).pop(),
-            references: message_ids(references.as_bytes()),
-            sent,
-            subject,
-            is_reply,
-        }
+        let references = marks(references);
+        let subject = Some(subject).filter(|s| !s.is_empty()).map(|s| mark(s.as_bytes()));
+        Message { id: marks(id).pop(), references, sent, subject, is_reply }
     }
 
     fn show(threads: &Threads) -> String {
@@ -428,6 +496,8 @@ mod tests {
         let quoted = message_ids(b"<\"01KF8JCEOCBS0045PS\"@xxx.yyy.com>");
         assert_eq!(quoted, message_ids(b"junk <01KF8JCEOCBS0045PS@xxx.yyy.com> x"));
         assert_eq!(message_ids(b"<a@b> <c@d>\r\n <e@f").len(), 2);
+        let odd = message_ids(b"<a\r\n @b><><\"\\>\">< <x@y>");
+        assert_eq!(odd, [b"a@b".as_slice(), b">", b"x@y"]);
     }
 
     #[test]

@@ -337,6 +337,11 @@ impl Store {
         }
         Ok(kept)
     }
+    /// Shows what is kept beside the bytes of messages, each with its place among `ids`, in no
+    /// order; nothing of it is copied. Those that are gone are left out.
+    pub fn each_kept(&self, ids: &[ContentId], mut each: impl FnMut(usize, &[u8])) -> Result<()> {
+        self.look(|txn| each_summary(txn, ids, &mut each))
+    }
     /// Where bytes are or were lately.
     fn locate(&self, ids: &[ContentId]) -> Result<Vec<Option<ContentRow>>> {
         let mut page: Arc<[ContentRow]> = Arc::new([]);

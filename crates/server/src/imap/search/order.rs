@@ -4,13 +4,13 @@ use crate::imap::Context;
 use ::store::StoreError;
 use mail::casemap::fold;
 use mail::header::decode_words;
+use mail::stored::{self, StoredAddress, StoredEnvelope, StoredList, StoredOrder};
 use mail::subject::base_subject;
-use mail::summary::{EnvelopeAddress, Summary};
 use mail::{Entry, thread};
 use protocol::imap::command::search::Criterion;
 use std::cmp::Ordering;
 
-/// Summaries read at once.
+/// Summaries read in one look at the store.
 const BATCH: usize = 256;
 
 /// The sort value of a message for one criterion.
@@ -21,27 +21,33 @@ enum Value {
 }
 
 impl Context {
-    /// Calls `use_it` with the summary of each message, in their order.
-    async fn each_summary(
+    /// Makes something of what is kept of each message, read where it lies.
+    async fn each_order<T: Clone + Default>(
         &self,
         messages: &[(u32, Entry)],
-        mut use_it: impl FnMut(&Entry, Summary),
-    ) -> Result<(), StoreError> {
+        make: impl Fn(&Entry, StoredOrder<'_>) -> T,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut made = Vec::with_capacity(messages.len());
         for batch in messages.chunks(BATCH) {
             let ids: Vec<_> = batch.iter().map(|(_, entry)| entry.content).collect();
-            let mut kept = self.shared.store.kept(&ids, true)?.summaries;
-            kept.resize(ids.len(), None);
-            for ((_, entry), stored) in batch.iter().zip(kept) {
-                let summary = match stored.and_then(|stored| Summary::decode_envelope(&stored)) {
-                    Some(summary) => summary,
+            let mut some: Vec<Option<T>> = vec![None; batch.len()];
+            self.shared.store.each_kept(&ids, |n, octets| {
+                let place = some.get_mut(n).zip(batch.get(n)).zip(stored::order(octets));
+                if let Some(((slot, (_, entry)), order)) = place {
+                    *slot = Some(make(entry, order));
+                }
+            })?;
+            for ((_, entry), some) in batch.iter().zip(some) {
+                let anew = || {
                     // Gone meanwhile: it sorts as if it were empty.
-                    None => self.summary(entry).unwrap_or_default(),
+                    let octets = self.summary(entry).unwrap_or_default().encode();
+                    stored::order(&octets).map(|order| make(entry, order)).unwrap_or_default()
                 };
-                use_it(entry, summary);
+                made.push(some.unwrap_or_else(anew));
             }
             tokio::task::yield_now().await;
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Puts messages in order; equal ones stay in the order of the mailbox. RFC 5256 §3.
@@ -50,32 +56,28 @@ impl Context {
         messages: Vec<(u32, Entry)>,
         criteria: &[(Criterion, bool)],
     ) -> Result<Vec<(u32, Entry)>, StoreError> {
-        let mut keyed: Vec<(Vec<Value>, (u32, Entry))> = Vec::with_capacity(messages.len());
-        let simple = |c: &Criterion| matches!(c, Criterion::Arrival | Criterion::Size);
-        if criteria.iter().all(|(criterion, _)| simple(criterion)) {
-            let none = Summary::default();
-            let values = |entry: &Entry| -> Vec<Value> {
-                criteria.iter().map(|(criterion, _)| value(*criterion, entry, &none)).collect()
-            };
-            keyed.extend(messages.iter().map(|message| (values(&message.1), *message)));
-        } else {
-            let mut rest = messages.iter();
-            self.each_summary(&messages, |entry, summary| {
-                let values =
-                    criteria.iter().map(|(criterion, _)| value(*criterion, entry, &summary));
-                keyed.extend(rest.next().map(|message| (values.collect(), *message)));
-            })
-            .await?;
-        }
-        keyed.sort_by(|(a, (m, _)), (b, (n, _))| {
-            let pairs = a.iter().zip(b).zip(criteria);
-            let mut orders = pairs.map(|((a, b), (_, reverse))| match reverse {
-                true => b.cmp(a),
-                false => a.cmp(b),
-            });
-            orders.find(|order| *order != Ordering::Equal).unwrap_or_else(|| m.cmp(n))
-        });
-        Ok(keyed.into_iter().map(|(_, message)| message).collect())
+        let order = match criteria {
+            [(Criterion::Arrival, reverse)] => {
+                by_number(messages.iter().map(|(_, entry)| entry.date), *reverse)
+            }
+            [(Criterion::Size, reverse)] => {
+                by_number(messages.iter().map(|(_, entry)| i64::from(entry.size)), *reverse)
+            }
+            [(Criterion::Date, reverse)] => {
+                let dates = self.each_order(&messages, |entry, order| sent(entry, &order)).await?;
+                by_number(dates.into_iter(), *reverse)
+            }
+            several => {
+                let values = |entry: &Entry, order: StoredOrder<'_>| -> Vec<Value> {
+                    let sent = sent(entry, &order);
+                    let envelope = order.envelope();
+                    let value = |(criterion, _): &_| value(*criterion, entry, sent, &envelope);
+                    several.iter().map(value).collect()
+                };
+                by_values(&self.each_order(&messages, values).await?, several)
+            }
+        };
+        Ok(order.into_iter().filter_map(|n| messages.get(n).copied()).collect())
     }
 
     /// What threading goes by.
@@ -83,47 +85,80 @@ impl Context {
         &self,
         messages: &[(u32, Entry)],
     ) -> Result<Vec<thread::Message>, StoreError> {
-        let mut found = Vec::with_capacity(messages.len());
-        self.each_summary(messages, |entry, summary| {
-            let envelope = &summary.envelope;
-            let ids = |field: &Option<Vec<u8>>| {
-                field.as_deref().map(thread::message_ids).unwrap_or_default()
-            };
-            let mut references = ids(&summary.references);
-            if references.is_empty() {
-                references = ids(&envelope.in_reply_to);
-                references.truncate(1);
-            }
-            let base = base_subject(envelope.subject.as_deref().unwrap_or_default());
-            found.push(thread::Message {
-                id: ids(&envelope.message_id).into_iter().next(),
-                references,
-                sent: summary.sent.unwrap_or(entry.date),
-                subject: fold(&base.text),
-                is_reply: base.is_reply,
+        let marks = thread::Marks::default();
+        let first = |field: Option<&[u8]>| {
+            let mut first = None;
+            thread::each_message_id(field.unwrap_or_default(), |id| {
+                first = first.or_else(|| Some(marks.of(id)));
             });
+            first
+        };
+        self.each_order(messages, |entry, order| {
+            let sent = sent(entry, &order);
+            let mut references = Vec::new();
+            thread::each_message_id(order.references.unwrap_or_default(), |id| {
+                references.push(marks.of(id));
+            });
+            let [subject, in_reply_to, message_id] = order.heads();
+            if references.is_empty() {
+                references.extend(first(in_reply_to));
+            }
+            let base = base_subject(subject.unwrap_or_default());
+            let subject = Some(fold(&base.text)).filter(|subject| !subject.is_empty());
+            thread::Message {
+                id: first(message_id),
+                references,
+                sent,
+                subject: subject.map(|subject| marks.of(subject.as_bytes())),
+                is_reply: base.is_reply,
+            }
         })
-        .await?;
-        Ok(found)
+        .await
     }
 }
 
-fn value(criterion: Criterion, entry: &Entry, summary: &Summary) -> Value {
-    let envelope = &summary.envelope;
+/// The places of some numbers in their order.
+fn by_number(numbers: impl Iterator<Item = i64>, reverse: bool) -> Vec<usize> {
+    // The complement turns the order of all numbers round.
+    let numbers = numbers.map(|n| if reverse { !n } else { n });
+    let mut keyed: Vec<(i64, usize)> = numbers.zip(0..).collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, n)| n).collect()
+}
+
+/// The places of some values in their order.
+fn by_values(values: &[Vec<Value>], criteria: &[(Criterion, bool)]) -> Vec<usize> {
+    let mut keyed: Vec<(&Vec<Value>, usize)> = values.iter().zip(0..).collect();
+    keyed.sort_unstable_by(|(a, m), (b, n)| {
+        let pairs = a.iter().zip(*b).zip(criteria);
+        let mut orders = pairs.map(|((a, b), (_, reverse))| match reverse {
+            true => b.cmp(a),
+            false => a.cmp(b),
+        });
+        orders.find(|order| *order != Ordering::Equal).unwrap_or_else(|| m.cmp(n))
+    });
+    keyed.into_iter().map(|(_, n)| n).collect()
+}
+
+/// RFC 5256 §2.2: INTERNALDATE where there is no date.
+fn sent(entry: &Entry, order: &StoredOrder<'_>) -> i64 {
+    order.sent.unwrap_or(entry.date)
+}
+
+fn value(criterion: Criterion, entry: &Entry, sent: i64, envelope: &StoredEnvelope<'_>) -> Value {
+    let [from, _, _, to, cc, _] = envelope.lists;
     match criterion {
         Criterion::Arrival => Value::Number(entry.date),
         Criterion::Size => Value::Number(i64::from(entry.size)),
-        // RFC 5256 §2.2: INTERNALDATE where there is no date.
-        Criterion::Date => Value::Number(summary.sent.unwrap_or(entry.date)),
+        Criterion::Date => Value::Number(sent),
         Criterion::Subject => {
-            let raw = envelope.subject.as_deref().unwrap_or_default();
-            Value::Text(fold(&base_subject(raw).text))
+            Value::Text(fold(&base_subject(envelope.subject.unwrap_or_default()).text))
         }
-        Criterion::From => mailbox_of(&envelope.from),
-        Criterion::To => mailbox_of(&envelope.to),
-        Criterion::Cc => mailbox_of(&envelope.cc),
-        Criterion::DisplayFrom => display_of(&envelope.from),
-        Criterion::DisplayTo => display_of(&envelope.to),
+        Criterion::From => mailbox_of(from),
+        Criterion::To => mailbox_of(to),
+        Criterion::Cc => mailbox_of(cc),
+        Criterion::DisplayFrom => display_of(from),
+        Criterion::DisplayTo => display_of(to),
     }
 }
 
@@ -132,24 +167,22 @@ fn text(octets: &[u8]) -> Value {
 }
 
 /// `addr-mailbox` of the first address. RFC 5256 §3; of a group it is the group's name.
-fn mailbox_of(list: &[EnvelopeAddress]) -> Value {
-    match list.first() {
-        Some(EnvelopeAddress::Mailbox { local, .. }) => text(local),
-        Some(EnvelopeAddress::GroupStart(name)) => text(name),
+fn mailbox_of(list: StoredList<'_>) -> Value {
+    match list.addresses().next() {
+        Some(StoredAddress::Mailbox(_, local, _)) => text(local),
+        Some(StoredAddress::GroupStart(name)) => text(name),
         _ => text(b""),
     }
 }
 
 /// The display name of the first address, else `mailbox@host`. RFC 5957 §3.
-fn display_of(list: &[EnvelopeAddress]) -> Value {
-    match list.first() {
-        Some(EnvelopeAddress::Mailbox { name: Some(name), .. }) if !name.is_empty() => {
+fn display_of(list: StoredList<'_>) -> Value {
+    match list.addresses().next() {
+        Some(StoredAddress::Mailbox(Some(name), ..)) if !name.is_empty() => {
             Value::Text(fold(&decode_words(name)))
         }
-        Some(EnvelopeAddress::Mailbox { local, host, .. }) => {
-            text(&[local.as_slice(), b"@", host].concat())
-        }
-        Some(EnvelopeAddress::GroupStart(name)) => Value::Text(fold(&decode_words(name))),
+        Some(StoredAddress::Mailbox(_, local, host)) => text(&[local, b"@", host].concat()),
+        Some(StoredAddress::GroupStart(name)) => Value::Text(fold(&decode_words(name))),
         _ => text(b""),
     }
 }
