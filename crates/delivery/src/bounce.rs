@@ -172,7 +172,7 @@ fn original(shared: &Shared, row: &QueueRow) -> Result<Vec<u8>, DeliveryError> {
 }
 
 /// The report as a message to `to`, which is one of ours or somewhere else.
-async fn delivery(
+pub(crate) async fn delivery(
     shared: &Shared,
     message: MessageId,
     to: &Address,

@@ -8,6 +8,7 @@ pub mod accept;
 pub mod bounce;
 pub mod journey;
 pub mod limits;
+mod notice;
 pub mod remote;
 pub mod route;
 pub mod schedule;
@@ -23,6 +24,7 @@ use sys::World;
 use sys::tls::TlsClient;
 
 pub use accept::{Accepted, AcceptedRecipient, DeliveryError, Incoming, Receiving};
+pub use notice::Notice;
 pub use schedule::Scheduler;
 
 /// Settings of delivery.

@@ -1,11 +1,12 @@
 //! Rates: failed logins by address, recipients by account. security.md AU-2, users.md S-21, S-36.
 //!
 //! Judges only: a verdict says what to do, callers report what happened. Invariants: loopback and
-//! private addresses, and those that logged in lately, are never banned; memory is bounded.
+//! private addresses, and those that logged in lately, are never banned; nobody waits for what
+//! others did behind an address that hides its clients; memory is bounded.
 
 use crate::limits::*;
 use mail::AccountId;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,17 @@ impl fmt::Display for Source {
 }
 
 impl Source {
+    /// An address of it.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+
+    /// A private address that is not our own: perhaps a gateway that others are behind.
+    fn is_gateway(self) -> bool {
+        // The /64 of ::1 is the one of ::.
+        self.is_near() && !self.0.is_loopback() && !self.0.is_unspecified()
+    }
+
     /// Addresses that many people share or that are ours: never banned.
     fn is_near(self) -> bool {
         match self.0 {
@@ -101,7 +113,12 @@ pub enum Sending {
     /// Yes, and it is counted.
     Go,
     /// Not before so long.
-    Later(Duration),
+    Later {
+        /// How long.
+        wait: Duration,
+        /// The administrator has not heard of it lately.
+        news: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -143,10 +160,28 @@ impl Count {
     }
 }
 
+/// What an account sent.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    hour: Count,
+    day: Count,
+    told: Option<Duration>,
+}
+
 #[derive(Default)]
 struct State {
     peers: HashMap<Source, Peer>,
-    accounts: HashMap<AccountId, (Count, Count)>,
+    accounts: HashMap<AccountId, Sent>,
+    /// Accounts that logged in from private addresses.
+    gateways: HashMap<Source, BTreeSet<AccountId>>,
+    /// How often the bans changed.
+    changes: u64,
+}
+
+impl State {
+    fn hides_clients(&self, source: Source) -> bool {
+        self.gateways.get(&source).is_some_and(|accounts| accounts.len() >= HIDING_ACCOUNTS)
+    }
 }
 
 /// The counts.
@@ -171,7 +206,11 @@ impl Guard {
     /// Before a password is looked at. `now` is monotonic time.
     pub fn before_login(&self, ip: IpAddr, now: Duration) -> Login {
         let state = self.state();
-        let Some(peer) = state.peers.get(&Source::from(ip)) else { return Login::Go };
+        let source = Source::from(ip);
+        if state.hides_clients(source) {
+            return Login::Go;
+        }
+        let Some(peer) = state.peers.get(&source) else { return Login::Go };
         if peer.banned_until > now {
             return Login::Banned(peer.banned_until - now);
         }
@@ -189,19 +228,35 @@ impl Guard {
         matches!(self.before_login(ip, now), Login::Banned(_))
     }
 
-    /// Somebody logged in: their address is known to be good for a while.
-    pub fn login_succeeded(&self, ip: IpAddr, now: Duration) {
+    /// Somebody logged in: their address is known to be good for a while. Tells when it is found
+    /// out that clients' addresses are hidden behind this one.
+    pub fn login_succeeded(&self, ip: IpAddr, account: AccountId, now: Duration) -> bool {
         let mut state = self.state();
         make_room(&mut state.peers, now);
+        let source = Source::from(ip);
+        let known = state.gateways.contains_key(&source);
+        let mut found = false;
+        if source.is_gateway() && (known || state.gateways.len() < GATEWAYS_MAX) {
+            let accounts = state.gateways.entry(source).or_default();
+            let before = accounts.len();
+            if before < HIDING_ACCOUNTS {
+                accounts.insert(account);
+                found = accounts.len() >= HIDING_ACCOUNTS;
+            }
+        }
         let peer = state.peers.entry(ip.into()).or_default();
         peer.failures = 0;
         peer.good_until = now + KNOWN_GOOD;
+        found
     }
 
     /// Somebody failed to log in. Tells of the ban that follows, if one does.
     pub fn login_failed(&self, ip: IpAddr, now: Duration) -> Option<Ban> {
         let source = Source::from(ip);
         let mut state = self.state();
+        if state.hides_clients(source) {
+            return None;
+        }
         make_room(&mut state.peers, now);
         let peer = state.peers.entry(source).or_default();
         peer.failures = peer.failures(now).saturating_add(1);
@@ -212,7 +267,9 @@ impl Guard {
             return None;
         }
         peer.banned_until = now + ban_for;
-        Some(Ban { source, failures: peer.failures, left: ban_for })
+        let failures = peer.failures;
+        state.changes += 1;
+        Some(Ban { source, failures, left: ban_for })
     }
 
     /// Bans that last, by address.
@@ -230,16 +287,32 @@ impl Guard {
         bans
     }
 
+    /// A number that grows when a ban begins or is lifted.
+    pub fn changes(&self) -> u64 {
+        self.state().changes
+    }
+
     /// An operator bans an address.
     pub fn ban(&self, ip: IpAddr, how_long: Duration, now: Duration) {
+        self.restore(&[Ban { source: ip.into(), failures: 0, left: how_long }], now);
+    }
+
+    /// Bans of before a restart.
+    pub fn restore(&self, bans: &[Ban], now: Duration) {
         let mut state = self.state();
-        let peer = state.peers.entry(ip.into()).or_default();
-        (peer.failures, peer.banned_until) = (0, now + how_long);
+        for ban in bans {
+            make_room(&mut state.peers, now);
+            let peer = state.peers.entry(ban.source).or_default();
+            (peer.failures, peer.last, peer.banned_until) = (ban.failures, now, now + ban.left);
+        }
+        state.changes += 1;
     }
 
     /// An operator lifts a ban and forgives; whether there was one.
     pub fn lift(&self, ip: IpAddr, now: Duration) -> bool {
-        let gone = self.state().peers.remove(&ip.into());
+        let mut state = self.state();
+        state.changes += 1;
+        let gone = state.peers.remove(&ip.into());
         gone.is_some_and(|peer| peer.banned_until > now)
     }
 
@@ -248,15 +321,22 @@ impl Guard {
         let Settings { recipients_per_hour, recipients_per_day, .. } = self.settings;
         let mut state = self.state();
         let fresh = Count { since: now, n: 0 };
-        let (hour, day) = state.accounts.entry(account).or_insert((fresh, fresh));
+        let new = Sent { hour: fresh, day: fresh, told: None };
+        let sent = state.accounts.entry(account).or_insert(new);
+        let Sent { hour, day, told } = sent;
         hour.roll(HOUR, now);
         day.roll(DAY, now);
         let waits =
             [hour.wait(HOUR, recipients_per_hour, now), day.wait(DAY, recipients_per_day, now)];
         if let Some(wait) = waits.into_iter().flatten().max() {
-            return Sending::Later(wait);
+            let news = told.is_none_or(|told| now >= told + TELL_AGAIN);
+            if news {
+                *told = Some(now);
+            }
+            return Sending::Later { wait, news };
         }
-        (hour.n, day.n) = (hour.n + 1, day.n + 1);
+        hour.n += 1;
+        day.n += 1;
         Sending::Go
     }
 
@@ -322,7 +402,7 @@ mod tests {
             assert!((0..100).all(|n| guard.login_failed(ip(near), at(n)).is_none()), "{near}");
         }
         let guard = Guard::new(Settings::default());
-        guard.login_succeeded(ip("192.0.2.1"), at(0));
+        guard.login_succeeded(ip("192.0.2.1"), AccountId(1), at(0));
         assert!((0..100).all(|n| guard.login_failed(ip("192.0.2.1"), at(n)).is_none()));
         // A whole /64 is one source.
         for n in 0..20 {
@@ -330,6 +410,45 @@ mod tests {
         }
         assert!(guard.is_banned(ip("2001:db8::ffff"), at(21)));
         assert!(!guard.is_banned(ip("2001:db8:0:1::1"), at(21)));
+    }
+
+    #[test]
+    fn nobody_waits_behind_an_address_that_hides_its_clients() {
+        let guard = Guard::new(Settings::default());
+        let (gateway, user) = (ip("172.17.0.1"), AccountId);
+        for n in 0..10 {
+            guard.login_failed(gateway, at(n));
+        }
+        assert!(matches!(guard.before_login(gateway, at(10)), Login::Wait(_)));
+        assert!((1..5).all(|n| !guard.login_succeeded(gateway, user(n), at(10))));
+        assert!(!guard.login_succeeded(gateway, user(1), at(10)), "four accounts are a household");
+        assert!(guard.login_succeeded(gateway, user(5), at(10)), "five are not");
+        assert!(!guard.login_succeeded(gateway, user(6), at(10)), "that is said once");
+        for n in 0..100 {
+            assert_eq!(guard.login_failed(gateway, at(11 + n)), None);
+        }
+        assert_eq!(guard.before_login(gateway, at(111)), Login::Go);
+        // Neither loopback nor the world is a gateway.
+        for other in ["127.0.0.1", "::1", "192.0.2.1"] {
+            assert!((1..20).all(|n| !guard.login_succeeded(ip(other), user(n), at(10))), "{other}");
+        }
+    }
+
+    #[test]
+    fn bans_go_from_one_guard_to_the_next() {
+        let (old, new) = (Guard::new(Settings::default()), Guard::new(Settings::default()));
+        let begun = old.changes();
+        old.ban(ip("192.0.2.1"), at(600), at(50));
+        for n in 0..20 {
+            old.login_failed(ip("2001:db8::1"), at(n));
+        }
+        assert!(old.changes() >= begun + 2);
+        new.restore(&old.bans(at(100)), at(7));
+        let left: Vec<Duration> = new.bans(at(7)).into_iter().map(|ban| ban.left).collect();
+        assert_eq!(left, [at(550), at(3519)]);
+        assert!(new.is_banned(ip("2001:db8::2"), at(3525)));
+        let told = new.changes();
+        assert!(new.lift(ip("192.0.2.1"), at(8)) && new.changes() > told);
     }
 
     #[test]
@@ -349,10 +468,12 @@ mod tests {
         let account = AccountId(1);
         assert_eq!(guard.recipient(account, at(10)), Sending::Go);
         assert_eq!(guard.recipient(account, at(20)), Sending::Go);
-        assert_eq!(guard.recipient(account, at(30)), Sending::Later(at(3580)));
+        let later = |wait, news| Sending::Later { wait: at(wait), news };
+        assert_eq!(guard.recipient(account, at(30)), later(3580, true));
+        assert_eq!(guard.recipient(account, at(31)), later(3579, false));
         assert_eq!(guard.recipient(AccountId(2), at(30)), Sending::Go);
         assert_eq!(guard.recipient(account, at(4000)), Sending::Go);
-        assert_eq!(guard.recipient(account, at(4001)), Sending::Later(at(86_410 - 4001)));
+        assert_eq!(guard.recipient(account, at(4001)), later(86_410 - 4001, false));
         assert!(guard.release(account));
         assert_eq!(guard.recipient(account, at(4002)), Sending::Go);
     }

@@ -43,7 +43,7 @@ fn ip(text: &str) -> Result<IpAddr, Failure> {
 /// Bans and counts, of the running server.
 pub fn counts(live: Option<&Live>, store: &Store, request: Request) -> Outcome {
     let Some(Live { guard, clock }) = live else {
-        let text = "the server does not run, and bans live in its memory: there are none";
+        let text = "the server does not run; start it to see and change bans";
         return Err(fail(exit::UNAVAILABLE, text));
     };
     let now = clock.monotonic();

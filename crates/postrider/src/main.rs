@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod bans;
 mod certificate;
 mod cli;
 mod config;

@@ -2,6 +2,7 @@
 
 use crate::access::Live;
 use crate::admin::{Failure, exit};
+use crate::bans::Bans;
 use crate::config::Config;
 use crate::port_owner::port_owner;
 use crate::privilege;
@@ -110,6 +111,9 @@ pub async fn serve(
         recipients_per_hour: config.limits.recipients_per_hour,
         recipients_per_day: config.limits.recipients_per_day,
     }));
+    let folder = root.join(&config.store.folder);
+    let bans = Bans::restore(guard.clone(), world.clock.clone(), &folder);
+    let bans = tokio::spawn(bans.keep(shutdown.clone()));
     let live = Live { guard: guard.clone(), clock: world.clock.clone() };
     let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), shutdown.clone()));
@@ -133,6 +137,7 @@ pub async fn serve(
     let _ = scheduler.await;
     let _ = uses.await;
     let _ = control.await;
+    let _ = bans.await;
     let health = store.health();
     let _ = tokio::task::spawn_blocking(move || store.close()).await;
     match health {

@@ -290,3 +290,29 @@ fn the_status_tells_who_runs_and_how_it_is() {
         .unwrap();
     assert_eq!(output.status.code(), Some(69), "EX_UNAVAILABLE when it is down");
 }
+
+#[test]
+fn bans_outlive_the_server_whatever_ends_it() {
+    let mut server = Server::new("bans", "here.test", &[]);
+    server.run(&["ban", "add", "192.0.2.1", "--minutes", "600"], "");
+    server.run(&["ban", "add", "2001:db8::5", "--minutes", "600"], "");
+    let kept = || std::fs::read_to_string(server.root.join("data/bans.json")).unwrap_or_default();
+    assert!(
+        wait(10, || kept().contains("192.0.2.1") && kept().contains("2001:db8::")),
+        "{}",
+        kept()
+    );
+    server.kill();
+    server.start();
+    let list = server.run(&["ban", "list"], "");
+    assert!(list.contains("192.0.2.1") && list.contains("2001:db8::/64"), "{list}");
+    assert!(list.contains("600 minutes left") || list.contains("599 minutes left"), "{list}");
+    server.run(&["ban", "rm", "192.0.2.1"], "");
+    assert!(wait(10, || !std::fs::read_to_string(server.root.join("data/bans.json"))
+        .unwrap_or_default()
+        .contains("192.0.2.1")));
+    server.kill();
+    std::fs::write(server.root.join("data/bans.json"), "{broken").unwrap();
+    server.start();
+    assert_eq!(server.run(&["ban", "list"], "").trim(), "");
+}

@@ -153,7 +153,12 @@ fn tell(shared: &Shared, accepted: &Accepted, done: Result<&Authenticated, &Auth
     let error = match done {
         Ok(who) => {
             tracing::info!(%peer, service, user = %who.address, "login");
-            return shared.guard.login_succeeded(peer.ip(), now);
+            if shared.guard.login_succeeded(peer.ip(), who.account, now) {
+                let gateway = peer.ip();
+                let hint = "name it in trusted.proxies if it can say PROXY, or give clients a way around it";
+                tracing::warn!(%gateway, hint, "clients' addresses are hidden behind this one: no delays and no bans for it");
+            }
+            return;
         }
         Err(error) => error,
     };

@@ -13,7 +13,7 @@ impl Context {
         let Some(address) = self.address_of(&rcpt) else {
             return Answer::Reply(reply::NO_SUCH_USER);
         };
-        if let Some(refusal) = self.over_rate() {
+        if let Some(refusal) = self.over_rate().await {
             return refusal;
         }
         let message = self.message.map(|id| id.to_string()).unwrap_or_default();
@@ -44,16 +44,43 @@ impl Context {
     }
 
     /// Who logged in may send to so many recipients only (users.md S-36).
-    fn over_rate(&self) -> Option<Answer> {
+    async fn over_rate(&self) -> Option<Answer> {
         let who = self.authenticated.as_ref()?;
         let now = self.shared.world.clock.monotonic();
-        let Sending::Later(wait) = self.shared.guard.recipient(who.account, now) else {
+        let Sending::Later { wait, news } = self.shared.guard.recipient(who.account, now) else {
             return None;
         };
         let minutes = wait.as_secs().div_ceil(60);
         tracing::warn!(user = %who.address, minutes, "too many recipients");
+        if news {
+            self.tell_administrator(&who.address, minutes).await;
+        }
         let text = format!("You sent to too many recipients; go on in {minutes} minutes");
         Some(Answer::Reply(reply::OVER_RATE.saying(text)))
+    }
+
+    /// Somebody broke in perhaps, or somebody has much to say: a person must look.
+    async fn tell_administrator(&self, user: &Address, minutes: u64) {
+        let domain = self.shared.settings.default_domain.clone();
+        let Some(to) = domain.and_then(|domain| Address::new("postmaster", domain).ok()) else {
+            return;
+        };
+        let text = format!(
+            "{user} sent to as many recipients as it may (limits.recipients_per_hour,\r\n\
+             limits.recipients_per_day). It is refused more for {minutes} minutes.\r\n\r\n\
+             If that is right, let it send again at once:\r\n\r\n    \
+             postrider account release {user}\r\n\r\n\
+             If somebody else got its password, take it away:\r\n\r\n    \
+             postrider account disable {user}\r\n    \
+             postrider account password {user}\r\n"
+        );
+        let notice =
+            delivery::Notice { to: &to, subject: "An account reached its limit", text: &text };
+        match self.shared.delivery.notice(notice).await {
+            Ok(Some(id)) => tracing::info!(%id, %to, "administrator told"),
+            Ok(None) => tracing::warn!(%to, "nobody to tell"),
+            Err(error) => tracing::error!(%error, "cannot tell the administrator"),
+        }
     }
 
     /// `<postmaster>` is the default domain's. RFC 5321 §4.5.1.
