@@ -18,7 +18,7 @@ pub fn session(data: &[u8]) {
     let offer = Offer {
         starttls: kind & 1 == 1,
         plaintext_auth: kind & 2 == 2,
-        sasl: Offered { bearer: kind & 16 == 16 },
+        sasl: Offered { bearer: kind & 16 == 16, scram: true },
         message_octets_max: 2000,
         hidden: Vec::new(),
     };

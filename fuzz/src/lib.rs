@@ -95,7 +95,7 @@ pub fn smtp_session(data: &[u8]) {
         starttls: kind & 1 == 1,
         login: kind & 2 == 2,
         plaintext_auth: kind & 4 == 4,
-        sasl: Offered { bearer: kind & 16 == 16 },
+        sasl: Offered { bearer: kind & 16 == 16, scram: true },
         lmtp: kind & 8 == 8,
     };
     same_in_any_split(octets, |split| {
@@ -113,7 +113,7 @@ pub fn smtp_session(data: &[u8]) {
 
 /// A whole POP3 session.
 pub fn pop3_session(octets: &[u8]) {
-    let sasl = Offered { bearer: true };
+    let sasl = Offered { bearer: true, scram: true };
     let offer = pop3::Offer { stls: true, plaintext_auth: true, login_delay_secs: 0, sasl };
     same_in_any_split(octets, |split| {
         let session = pop3::Session::new(offer.clone(), Security::Clear);

@@ -122,6 +122,7 @@ check "mutt sends" bash -c "echo body | mutt -n -F $work/muttrc -s 'by mutt' bob
 
 . "$here/readers.sh"
 . "$here/logins.sh"
+. "$here/ldap.sh"
 
 # Debian's Postfix as a peer in both directions, with STARTTLS.
 if [ "$(id -u)" -eq 0 ]; then

@@ -84,6 +84,9 @@ impl Directory {
                 }),
             };
         }
+        if let Some(external) = self.external_for(account.as_ref()) {
+            return self.prove_externally(external, self.user_address(user), password).await;
+        }
         let whole = secret.clone();
         let secret = secret.map_or_else(|| self.inner.decoy.clone(), |secret| secret.password);
         let is_imported = imported::is_hash(&secret) && !secret.starts_with("$argon2id$");

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod authenticate;
 pub mod exchange;
+pub mod external;
 pub mod imported;
 pub mod issuer;
 pub mod lease;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub hash_cost: password::Cost,
     /// Whose tokens log in.
     pub issuer: Option<issuer::Issuer>,
+    /// Another directory, which knows people that are not here.
+    pub external: Option<external::External>,
     /// Client certificates by their SHA-256, and whose they are.
     pub certificates: HashMap<[u8; 32], String>,
 }

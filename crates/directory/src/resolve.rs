@@ -2,6 +2,7 @@
 //!
 //! The one place for aliases, plus-addressing (RFC 5233), catch-alls and loops among them.
 
+use crate::external::Found;
 use crate::limits::{ALIAS_DEPTH_MAX, ALIAS_MEMBERS_MAX};
 use crate::{Directory, Unavailable};
 use mail::{AccountId, Address};
@@ -36,15 +37,36 @@ impl Directory {
     pub async fn resolve(&self, address: &Address) -> Result<Resolution, Unavailable> {
         let found = self.store.lookup(address)?;
         let Some(domain) = found.domain.clone() else { return Ok(Resolution::NotLocal) };
-        if let Some(resolution) = direct(found) {
+        if let Some(resolution) = self.direct(address, found).await? {
             return Ok(resolution);
         }
         if let Some(plain) = without_tag(address)
-            && let Some(resolution) = direct(self.store.lookup(&plain)?)
+            && let Some(resolution) = self.direct(&plain, self.store.lookup(&plain)?).await?
         {
             return Ok(resolution);
         }
         Ok(domain.catch_all.map_or(Resolution::NoSuchUser, |to| Resolution::Members(vec![to])))
+    }
+
+    /// What the address itself is, here or in the other directory.
+    async fn direct(
+        &self,
+        address: &Address,
+        found: Lookup,
+    ) -> Result<Option<Resolution>, Unavailable> {
+        if let Some(alias) = found.alias {
+            return Ok(Some(Resolution::Members(alias.targets)));
+        }
+        let Some(external) = self.external_for(found.account.as_ref()) else {
+            return Ok(found.account.map(|row| Resolution::Account(row.id)));
+        };
+        match self.resolve_externally(external, address, found.account).await? {
+            Some(Found::Members(members)) => Ok(Some(Resolution::Members(members))),
+            Some(Found::Account(own)) => {
+                Ok(self.settled(&own).await?.map(|row| Resolution::Account(row.id)))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Every place a message to `address` goes, each once: aliases taken apart to the end. Empty
@@ -82,13 +104,6 @@ impl Directory {
     ) -> Result<bool, Unavailable> {
         Ok(self.expand(address).await?.contains(&Destination::Account(account)))
     }
-}
-
-fn direct(found: Lookup) -> Option<Resolution> {
-    if let Some(account) = found.account {
-        return Some(Resolution::Account(account.id));
-    }
-    found.alias.map(|alias| Resolution::Members(alias.targets))
 }
 
 /// `bob+tag@x` without `+tag`.

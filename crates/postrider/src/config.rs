@@ -46,6 +46,9 @@ pub struct Config {
     /// Whose tokens log in.
     #[serde(default)]
     pub oauth: Oauth,
+    /// People in LDAP.
+    #[serde(default)]
+    pub ldap: LdapConfig,
     /// How messages are kept.
     #[serde(default)]
     pub store: StoreConfig,
@@ -263,6 +266,52 @@ impl Default for Oauth {
     }
 }
 
+/// `[ldap]`: people who are not among the accounts here are looked for there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LdapConfig {
+    /// Servers: `ldaps://host`, `ldap://host`, `ldapi://%2fpath`; none for no LDAP.
+    pub urls: Vec<String>,
+    /// STARTTLS on `ldap://`.
+    pub starttls: bool,
+    /// PEM file of the authorities that the server's certificate is proven by.
+    pub authorities: PathBuf,
+    /// Who looks people up; empty for anybody.
+    pub bind_dn: String,
+    /// File with their password.
+    pub bind_password: PathBuf,
+    /// Where the search begins.
+    pub base: String,
+    /// Finds who logs in, by `{address}`, `{local}` or `{domain}`.
+    pub login_filter: String,
+    /// Finds who gets mail for an address; empty for the same.
+    pub address_filter: String,
+    /// The attribute with the account's own address.
+    pub address: String,
+    /// The attribute with the addresses that an entry stands for, if it is no account.
+    pub members: String,
+    /// The attribute with a hash of the password; empty to log in there as the entry.
+    pub password: String,
+}
+
+impl Default for LdapConfig {
+    fn default() -> LdapConfig {
+        LdapConfig {
+            urls: Vec::new(),
+            starttls: false,
+            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+            bind_dn: String::new(),
+            bind_password: PathBuf::new(),
+            base: String::new(),
+            login_filter: "(mail={address})".to_owned(),
+            address_filter: String::new(),
+            address: "mail".to_owned(),
+            members: String::new(),
+            password: String::new(),
+        }
+    }
+}
+
 /// `[store]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -304,6 +353,7 @@ impl Config {
             dns: Dns::default(),
             auth: Auth::default(),
             oauth: Oauth::default(),
+            ldap: LdapConfig::default(),
             store: StoreConfig::default(),
         }
     }

@@ -2,6 +2,8 @@
 
 use crate::admin::{Failure, exit};
 use crate::config::{Auth, Config};
+use directory::external::External;
+use directory::external::ldap::{Ldap, LdapPlan};
 use directory::issuer::{Issuer, IssuerSettings};
 use directory::password::Cost;
 use mail::{Address, Domain};
@@ -9,6 +11,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use sys::World;
 use sys::http::HttpClient;
+use sys::ldap::{LdapClient, LdapSettings};
 use sys::tls::{ClientTrust, TlsClient, Trust};
 
 fn wrong(key: &str, why: impl std::fmt::Display) -> Failure {
@@ -30,6 +33,7 @@ pub fn settings(
         default_domain: Domain::parse(&config.domain).ok(),
         hash_cost: Cost { memory_kib: auth.hash_memory_kib, passes: auth.hash_passes },
         issuer,
+        external: external(root, config, world)?,
         certificates: certificates(auth)?,
     })
 }
@@ -79,10 +83,7 @@ fn issuer(root: &Path, config: &Config, world: &World) -> Result<Option<Issuer>,
         "" => None,
         client => {
             let path = root.join(&oauth.introspection_secret);
-            let secret = std::fs::read_to_string(&path).map_err(|error| {
-                wrong("oauth.introspection_secret", format!("{}: {error}", path.display()))
-            })?;
-            Some((client.to_owned(), secret.trim().to_owned()))
+            Some((client.to_owned(), secret_in("oauth.introspection_secret", &path)?))
         }
     };
     let settings = IssuerSettings {
@@ -104,6 +105,58 @@ fn issuer(root: &Path, config: &Config, world: &World) -> Result<Option<Issuer>,
     })?;
     let issuer = Issuer::new(settings, world, HttpClient::new(world, tls));
     issuer.map(Some).map_err(|why| wrong("oauth", why))
+}
+
+/// The text of a file with a secret.
+fn secret_in(key: &str, path: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| wrong(key, format!("{}: {error}", path.display())))?;
+    Ok(text.trim().to_owned())
+}
+
+/// People in LDAP. Passwords travel to it, so they do under TLS unless it is on this machine.
+fn external(
+    root: &Path,
+    config: &Config,
+    world: Option<&World>,
+) -> Result<Option<External>, Failure> {
+    let ldap = &config.ldap;
+    let (Some(world), false) = (world, ldap.urls.is_empty()) else { return Ok(None) };
+    let mut encrypted = false;
+    for url in &ldap.urls {
+        let host = url.strip_prefix("ldap://").unwrap_or_default();
+        let here = ["127.", "localhost", "[::1]"].iter().any(|own| host.starts_with(own));
+        let tls = url.starts_with("ldaps://") || (!host.is_empty() && ldap.starttls);
+        if !(tls || here || url.starts_with("ldapi://")) {
+            let why = "passwords would travel in clear; use ldaps:// or starttls = true";
+            return Err(wrong("ldap.urls", format!("'{url}': {why}")));
+        }
+        encrypted |= tls;
+    }
+    let authorities = root.join(&ldap.authorities);
+    let trust = match encrypted {
+        true => Trust::Authorities(authorities.clone()),
+        false => Trust::Nobody,
+    };
+    let tls = TlsClient::new(&trust).map_err(|error| {
+        wrong("ldap.authorities", format!("{}: {error}", authorities.display()))
+    })?;
+    let bind_password = match ldap.bind_dn.as_str() {
+        "" => String::new(),
+        _ => secret_in("ldap.bind_password", &root.join(&ldap.bind_password))?,
+    };
+    let (urls, bind_dn) = (ldap.urls.clone(), ldap.bind_dn.clone());
+    let settings = LdapSettings { urls, starttls: ldap.starttls, bind_dn, bind_password };
+    let plan = LdapPlan {
+        base: ldap.base.clone(),
+        login_filter: ldap.login_filter.clone(),
+        address_filter: ldap.address_filter.clone(),
+        address: ldap.address.clone(),
+        members: ldap.members.clone(),
+        password: ldap.password.clone(),
+    };
+    let ldap = Ldap::new(LdapClient::new(settings, tls), plan).map_err(|why| wrong("ldap", why))?;
+    Ok(Some(External::new(ldap, world.clock.clone())))
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ pub(crate) enum Step {
 
 /// What logins there are besides passwords.
 pub(crate) fn offered(shared: &Shared) -> Offered {
-    Offered { bearer: shared.directory.takes_tokens() }
+    let directory = &shared.directory;
+    Offered { bearer: directory.takes_tokens(), scram: !directory.is_external() }
 }
 
 /// How a connection is protected.

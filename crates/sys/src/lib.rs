@@ -8,6 +8,7 @@ mod client_certificate;
 pub mod clock;
 pub mod disk;
 pub mod http;
+pub mod ldap;
 pub mod net;
 pub mod random;
 pub mod resolver;

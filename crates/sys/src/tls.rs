@@ -258,6 +258,11 @@ impl TlsClient {
         Ok(TlsClient { connector: TlsConnector::from(Arc::new(config)), verifies })
     }
 
+    /// For a library that shakes hands itself.
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        self.connector.config().clone()
+    }
+
     /// Shakes hands as the client, asking for `name`.
     pub async fn connect(
         &self,

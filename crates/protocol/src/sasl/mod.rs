@@ -63,17 +63,27 @@ const NAMES: [(&str, Mechanism); 9] = [
 ];
 
 /// What a port offers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offered {
+    /// Passwords can be proven without being told. Not where another server checks them.
+    pub scram: bool,
     /// There is an issuer of tokens.
     pub bearer: bool,
+}
+
+impl Default for Offered {
+    /// Passwords, in every way.
+    fn default() -> Offered {
+        Offered { scram: true, bearer: false }
+    }
 }
 
 /// The names to announce: -PLUS only where there is a channel to bind to (RFC 5802 §6), EXTERNAL
 /// only to who has shown a certificate.
 pub fn names(security: Security, offered: Offered) -> impl Iterator<Item = &'static str> {
     let there = move |mechanism: &Mechanism| match mechanism {
-        Mechanism::Scram(_, Variant::Plus) => security.is_bound(),
+        Mechanism::Scram(_, Variant::Plus) => offered.scram && security.is_bound(),
+        Mechanism::Scram(_, Variant::Bare) => offered.scram,
         Mechanism::External => security.is_certified(),
         Mechanism::Bearer(_) => offered.bearer,
         _ => true,
@@ -154,11 +164,13 @@ mod tests {
         assert_eq!(names(Security::Tls, none), "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN");
         let bound = names(Security::BoundTls, none);
         assert!(bound.starts_with("SCRAM-SHA-256-PLUS SCRAM-SHA-256 "));
-        let all = names(Security::CertifiedTls, Offered { bearer: true });
+        let all = names(Security::CertifiedTls, Offered { bearer: true, scram: true });
         assert!(
             all.ends_with(" PLAIN LOGIN EXTERNAL OAUTHBEARER XOAUTH2") && !all.contains("PLUS")
         );
         assert!(names(Security::CertifiedBoundTls, none).contains("PLUS"));
+        let no_scram = Offered { bearer: false, scram: false };
+        assert_eq!(names(Security::BoundTls, no_scram), "PLAIN LOGIN");
         let parse = |name| Mechanism::parse(name, Security::Tls, none);
         assert_eq!(parse("login"), Some(Mechanism::Login));
         for absent in ["SCRAM-SHA-256-PLUS", "CRAM-MD5", "EXTERNAL", "OAUTHBEARER"] {

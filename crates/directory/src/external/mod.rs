@@ -1,0 +1,151 @@
+//! Another directory that knows people: LDAP. Its accounts come into being here when mail for them
+//! arrives or they log in, and hold no password here.
+//!
+//! Invariants: an address of ours goes first; a directory that is down is *unavailable*, never *no
+//! such user*, and takes nobody away who is known; domains are never made from outside.
+
+mod filter;
+pub mod ldap;
+
+use crate::limits::{EXTERNAL_FOUND_MAX, EXTERNAL_KEPT};
+use crate::secret::Secret;
+use crate::{AuthError, Authenticated, Directory, ProvenBy, Unavailable};
+use ldap::Ldap;
+use mail::Address;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::{AccountRow, NewAccount, StoreError};
+use sys::clock::Clock;
+
+/// What stands in the place of a password hash.
+const MARK: &str = "external";
+
+/// What another directory says of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is this account's, whose own address is this.
+    Account(Address),
+    /// It stands for these.
+    Members(Vec<Address>),
+}
+
+/// Another directory. Cloning is cheap.
+#[derive(Clone)]
+pub struct External {
+    inner: Arc<Inner>,
+}
+
+/// What was found, and until when that is taken for true.
+type Kept = HashMap<String, (Option<Found>, Duration)>;
+
+struct Inner {
+    ldap: Ldap,
+    clock: Arc<dyn Clock>,
+    found: Mutex<Kept>,
+}
+
+impl fmt::Debug for External {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("External")
+    }
+}
+
+impl External {
+    /// People in LDAP.
+    pub fn new(ldap: Ldap, clock: Arc<dyn Clock>) -> External {
+        External { inner: Arc::new(Inner { ldap, clock, found: Mutex::default() }) }
+    }
+
+    /// What the address is there. Remembered for a while.
+    async fn find(&self, address: &Address) -> Result<Option<Found>, Unavailable> {
+        let Inner { ldap, clock, found } = &*self.inner;
+        let now = clock.monotonic();
+        let kept =
+            found.lock().unwrap_or_else(PoisonError::into_inner).get(&address.key()).cloned();
+        if let Some((found, _)) = kept.filter(|(_, until)| now < *until) {
+            return Ok(found);
+        }
+        let fresh = ldap.find(address).await?;
+        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() >= EXTERNAL_FOUND_MAX {
+            found.clear();
+        }
+        found.insert(address.key(), (fresh.clone(), now + EXTERNAL_KEPT));
+        Ok(fresh)
+    }
+}
+
+impl Directory {
+    /// There is another directory, which wants passwords as they are.
+    pub fn is_external(&self) -> bool {
+        self.inner.settings.external.is_some()
+    }
+
+    /// The other directory has the last word on this account; `None` stands for an account that is
+    /// not here.
+    pub(crate) fn external_for(&self, row: Option<&AccountRow>) -> Option<&External> {
+        let external = self.inner.settings.external.as_ref()?;
+        row.is_none_or(|row| Secret::parse(&row.secret).password == MARK).then_some(external)
+    }
+
+    /// Proves a password there. Whoever is not there costs the same questions.
+    pub(crate) async fn prove_externally(
+        &self,
+        external: &External,
+        address: Option<Address>,
+        password: &str,
+    ) -> Result<Authenticated, AuthError> {
+        let proven = external.inner.ldap.prove(address.as_ref(), password).await?;
+        let address = proven.ok_or(AuthError::Invalid)?;
+        match self.settled(&address).await? {
+            Some(row) if row.disabled => Err(AuthError::Disabled),
+            Some(row) => {
+                Ok(Authenticated { account: row.id, address: row.address, by: ProvenBy::Elsewhere })
+            }
+            None => Err(AuthError::Invalid),
+        }
+    }
+
+    /// What the address is there; `row` is the account that it came to be here, if it did.
+    pub(crate) async fn resolve_externally(
+        &self,
+        external: &External,
+        address: &Address,
+        row: Option<AccountRow>,
+    ) -> Result<Option<Found>, Unavailable> {
+        match (external.find(address).await, row) {
+            (Ok(found), _) => Ok(found),
+            (Err(error), Some(row)) => {
+                tracing::warn!(%address, %error, "known already, so mail is taken");
+                Ok(Some(Found::Account(row.address)))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// The account of somebody who is there, made now if need be; `None` when its domain is not
+    /// ours.
+    pub(crate) async fn settled(
+        &self,
+        address: &Address,
+    ) -> Result<Option<AccountRow>, Unavailable> {
+        let found = self.store.lookup(address)?;
+        if found.domain.is_none() {
+            tracing::warn!(%address, "is in the other directory, but its domain is not ours");
+            return Ok(None);
+        }
+        if found.account.is_some() {
+            return Ok(found.account);
+        }
+        let new = NewAccount { address: address.clone(), secret: MARK.to_owned() };
+        match self.store.account_add(new).await {
+            Ok(_) => tracing::info!(%address, "account made, as the other directory has it"),
+            // An alias, or somebody was faster.
+            Err(StoreError::AlreadyExists(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.store.lookup(address)?.account)
+    }
+}
