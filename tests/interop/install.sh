@@ -20,6 +20,17 @@ if [ ! -x "$libraries/venv/bin/python" ]; then
   python3 -m venv "$libraries/venv"
   "$libraries/venv/bin/pip" install -q imapclient==4.1.0 imap-tools==1.16.0 aioimaplib==2.0.3
 fi
-if command -v npm >/dev/null && [ ! -d "$libraries/node_modules/oauth2-mock-server" ]; then
-  npm install --silent --no-save --prefix "$libraries" imapflow@2.10.2 oauth2-mock-server@8.1.0 >/dev/null
+if command -v npm >/dev/null && [ ! -d "$libraries/node_modules/smtp-server" ]; then
+  npm install --silent --no-save --prefix "$libraries" imapflow@2.10.2 oauth2-mock-server@8.1.0 nodemailer@10.6.1 smtp-server@3.21.6 >/dev/null
+fi
+
+# Servers whose packages exclude Postfix's are unpacked, not installed.
+if [ ! -x "$libraries/peers/usr/sbin/smtpd" ]; then
+  mkdir -p "$libraries/peers/deb"
+  as_root=(); [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends libdb5.3 libevent-2.1-7 libgnutls-dane0 \
+    libidn12 libnsl2 libpcre2-8-0 </dev/null >/dev/null || true
+  (cd "$libraries/peers/deb" && apt-get download -qq exim4-daemon-light opensmtpd 2>/dev/null)
+  for package in "$libraries"/peers/deb/*.deb; do dpkg -x "$package" "$libraries/peers"; done
+  rm -r "$libraries/peers/deb"
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Drives the real binary with real programs: curl, swaks, IMAP libraries of Python, JavaScript and
-# Perl, mbsync, offlineimap, fetchmail, mutt, Postfix.
+# Perl, mbsync, offlineimap, fetchmail, mutt, nodemailer, Postfix, Exim, OpenSMTPD.
 # Usage: run.sh PATH-TO-POSTRIDER. Everything stays on 127.0.0.0/8. Prints 'N passed, M failed'.
 set -uo pipefail
 postrider=$(realpath "$1")
@@ -123,6 +123,7 @@ check "mutt sends" bash -c "echo body | mutt -n -F $work/muttrc -s 'by mutt' bob
 . "$here/readers.sh"
 . "$here/logins.sh"
 . "$here/ldap.sh"
+. "$here/peers.sh"
 
 # Debian's Postfix as a peer in both directions, with STARTTLS.
 if [ "$(id -u)" -eq 0 ]; then

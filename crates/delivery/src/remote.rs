@@ -80,6 +80,8 @@ pub(crate) struct Connection {
     can: Extensions,
     host: Host,
     tls: Option<TlsFacts>,
+    /// Why it is without TLS, which was offered.
+    tls_failed: Option<String>,
     sent: usize,
     dialogue: Dialogue,
 }
@@ -223,7 +225,9 @@ async fn connect(
         Ok(connection) => Ok(connection),
         Err((Broken::Connection(why), true)) => {
             dialogue.note('C', format!("(TLS failed: {why}; once more without)").as_bytes());
-            open(shared, host, Cover::No).await.map_err(|(broken, _)| broken)
+            let mut plain = open(shared, host, Cover::No).await.map_err(|(broken, _)| broken)?;
+            plain.tls_failed = Some(why);
+            Ok(plain)
         }
         Err((broken, _)) => Err(broken),
     }
@@ -245,6 +249,7 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
         can: Extensions::default(),
         host: host.clone(),
         tls: None,
+        tls_failed: None,
         sent: 0,
         dialogue: Dialogue::default(),
     };
@@ -281,6 +286,7 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
         can: Extensions::default(),
         host: host.clone(),
         tls: None,
+        tls_failed: None,
         sent: 0,
         dialogue,
     };
@@ -449,7 +455,13 @@ impl Connection {
         let mut accepted = 0;
         let sender = self.reply(REPLY_WAIT).await?;
         if !sender.is_positive() {
-            settle_open(fates, &fate_of(&sender, &host));
+            let mut fate = fate_of(&sender, &host);
+            if let Some(why) = self.tls_failed.as_ref().filter(|_| sender.code == 530) {
+                // RFC 3207 §4: it insists on TLS, which may work the next time.
+                let text = format!("{host}: TLS failed ({why}), and without: {}", sender.text());
+                fate = deferred("4.7.5", Some(host.clone()), &text);
+            }
+            settle_open(fates, &fate);
         }
         for ((_, fate), line) in fates.iter_mut().zip(lines.iter().skip(1)) {
             if !self.can.pipelining {
