@@ -1,6 +1,8 @@
 //! The benchmark: drives any server over SMTP, IMAP and POP3, and compares Postrider with Debian's
 //! Postfix and Dovecot, both started by itself with fresh folders and the same accounts.
 
+mod big;
+mod count;
 mod crash;
 mod figure;
 mod flushes;
@@ -51,6 +53,9 @@ enum Command {
     /// Kill Postrider under load, again and again; compare with a ledger of what it acknowledged
     #[command(after_help = "Example:\n  bench crash --kills 2000 --seed 7")]
     Crash(crash::Crash),
+    /// Count the instructions of Postrider for one operation, with valgrind
+    #[command(after_help = "Example:\n  bench count --check bench/counts.tsv")]
+    Count(count::Count),
 }
 
 /// Rows that belong together.
@@ -74,6 +79,8 @@ enum Group {
     Mix,
     /// Syncs for each message, counted by strace
     Flushes,
+    /// A mailbox of --big messages; only when it is named
+    Big,
 }
 
 #[derive(Args)]
@@ -90,6 +97,9 @@ struct Plan {
     /// Messages in the large mailbox
     #[arg(long, default_value_t = 10_000)]
     messages: usize,
+    /// Messages in the mailbox of the group `big`
+    #[arg(long, default_value_t = 1_000_000)]
+    big: usize,
     /// IDLE sessions
     #[arg(long, default_value_t = 2000)]
     sessions: usize,
@@ -148,6 +158,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run(&args),
         Command::Drive(args) => drive(&args),
         Command::Crash(args) => crash::crash(&args),
+        Command::Count(args) => count::count(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -163,13 +174,17 @@ impl Plan {
         self.groups.is_empty() || self.groups.contains(&group)
     }
 
+    fn wants_big(&self) -> bool {
+        self.groups.contains(&Group::Big)
+    }
+
     fn wants_large(&self) -> bool {
         self.wants(Group::Imap) || self.wants(Group::Pop3)
     }
 
     /// Fills what the rows on a large mailbox need.
     fn prepare(&self, target: &Target) -> io::Result<()> {
-        if self.wants_large() {
+        if self.wants_large() || self.wants_big() {
             imap_rows::fill(target, imap_rows::LARGE, self.messages, 4096)?;
         }
         Ok(())
@@ -237,6 +252,10 @@ fn drive(args: &Drive) -> io::Result<()> {
     args.plan.prepare(&target)?;
     let mut figures = args.plan.small(&target, &sink);
     figures.extend(args.plan.large(&target));
+    if args.plan.wants_big() {
+        keep(&mut figures, &target, big::fill(&target, args.plan.big));
+        keep(&mut figures, &target, big::rows(&target, args.plan.big));
+    }
     let rounds = Rounds { name: "server", version: String::new(), rounds: vec![figures] };
     println!("{}", report::markdown(&[rounds]));
     Ok(())
@@ -314,6 +333,14 @@ fn one_round(server: &mut dyn Server, plan: &Plan, sink: &Sink) -> io::Result<Ve
         let name = format!("start to first banners, {} messages stored", plan.messages);
         figures.push(Figure::new(name, again.as_secs_f64() * 1000.0, "ms"));
         figures.extend(plan.large(&server.target()));
+    }
+    if plan.wants_big() {
+        keep(&mut figures, &server.target(), big::fill(&server.target(), plan.big));
+        server.stop()?;
+        let again = server.start()?;
+        let name = format!("start to first banners, {} messages in one mailbox", plan.big);
+        figures.push(Figure::new(name, again.as_secs_f64() * 1000.0, "ms"));
+        keep(&mut figures, &server.target(), big::rows(&server.target(), plan.big));
     }
     server.stop()?;
     Ok(figures)

@@ -23,13 +23,25 @@ pub struct Postrider {
     pub sink: SocketAddr,
     /// Further settings, `KEY=VALUE`.
     pub settings: Vec<String>,
+    /// Run it under callgrind, whose dumps are called like this file.
+    pub counted: Option<PathBuf>,
     child: Option<Child>,
 }
 
 impl Postrider {
     /// A server that is not set up yet.
     pub fn new(binary: PathBuf, root: PathBuf, port_base: u16, sink: SocketAddr) -> Postrider {
-        Postrider { binary, root, port_base, tls: false, sink, settings: Vec::new(), child: None }
+        let settings = Vec::new();
+        Postrider {
+            binary,
+            root,
+            port_base,
+            tls: false,
+            sink,
+            settings,
+            counted: None,
+            child: None,
+        }
     }
 
     fn command(&self) -> Command {
@@ -37,9 +49,20 @@ impl Postrider {
         command.arg("--root").arg(&self.root);
         command
     }
-}
 
-impl Postrider {
+    /// What serves, under callgrind where that is asked for.
+    fn serve(&self) -> Command {
+        let mut command = self.command();
+        if let Some(dumps) = &self.counted {
+            command = Command::new("valgrind");
+            command.arg("--tool=callgrind");
+            command.arg(format!("--callgrind-out-file={}", dumps.display()));
+            command.arg(&self.binary).arg("--root").arg(&self.root);
+        }
+        command.arg("serve");
+        command
+    }
+
     /// Ends it as a power cut would, but for what the kernel keeps: SIGKILL.
     pub fn kill(&mut self) -> io::Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
@@ -77,7 +100,7 @@ impl Server for Postrider {
         TcpListener::bind(address)
             .map_err(|error| io::Error::other(format!("{address} is taken: {error}")))?;
         let began = Instant::now();
-        let child = self.command().arg("serve").stdout(Stdio::null()).stderr(log).spawn()?;
+        let child = self.serve().stdout(Stdio::null()).stderr(log).spawn()?;
         self.child = Some(child);
         let target = self.target();
         banner(target.at(25))?;
