@@ -1,7 +1,9 @@
 //! A chapter of a listing: up to 64 pages of up to 128 entries, each page shared by itself.
 
 use super::Entry;
-use crate::id::Uid;
+use crate::flags::FlagBits;
+use crate::id::{ModSeq, Uid};
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Entries in a full page.
@@ -9,13 +11,59 @@ pub(super) const PAGE: usize = 128;
 /// Pages in a full chapter.
 pub(super) const PAGES: usize = 64;
 
+/// Entries in UID order, and what is known of them without a look at each. Cloning shares them.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    entries: Arc<[Entry]>,
+    /// The highest MODSEQ.
+    modseq: ModSeq,
+    /// One of them is not `\Seen`.
+    unseen: bool,
+}
+
+impl From<Arc<[Entry]>> for Page {
+    fn from(entries: Arc<[Entry]>) -> Page {
+        let modseq = entries.iter().map(|entry| entry.modseq).max().unwrap_or(ModSeq(0));
+        let unseen = entries.iter().any(Entry::is_unseen);
+        Page { entries, modseq, unseen }
+    }
+}
+
+impl FromIterator<Entry> for Page {
+    fn from_iter<T: IntoIterator<Item = Entry>>(entries: T) -> Page {
+        entries.into_iter().collect::<Arc<[Entry]>>().into()
+    }
+}
+
+impl Deref for Page {
+    type Target = [Entry];
+    fn deref(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+impl Page {
+    /// Both are the very same.
+    pub fn is(&self, other: &Page) -> bool {
+        Arc::ptr_eq(&self.entries, &other.entries)
+    }
+}
+
+impl Entry {
+    fn is_unseen(&self) -> bool {
+        !self.flags.contains(FlagBits::SEEN)
+    }
+}
+
 /// Never changed once made; none of its pages is empty.
 #[derive(Debug)]
 pub(super) struct Chapter {
-    pages: Vec<Arc<[Entry]>>,
+    pages: Vec<Page>,
     /// Place of each page's first entry in the chapter.
     starts: Vec<u32>,
     len: u32,
+    /// The highest MODSEQ.
+    modseq: ModSeq,
 }
 
 /// Where each of several neighbours starts, and where the last one ends.
@@ -30,14 +78,16 @@ pub(super) fn starts(lengths: impl ExactSizeIterator<Item = u32>) -> (Vec<u32>, 
 }
 
 impl Chapter {
-    fn new(pages: Vec<Arc<[Entry]>>) -> Chapter {
+    fn new(pages: Vec<Page>) -> Chapter {
         let (starts, len) = starts(pages.iter().map(|page| page.len() as u32));
-        Chapter { pages, starts, len }
+        let modseq = pages.iter().map(|page| page.modseq).max().unwrap_or(ModSeq(0));
+        Chapter { pages, starts, len, modseq }
     }
 
     /// Full chapters of entries, but for the last.
     pub fn all_of(entries: &[Entry]) -> Vec<Arc<Chapter>> {
-        let pages = |entries: &[Entry]| entries.chunks(PAGE).map(Arc::from).collect();
+        let page = |entries: &[Entry]| Page::from(Arc::from(entries));
+        let pages = |entries: &[Entry]| entries.chunks(PAGE).map(page).collect();
         entries.chunks(PAGE * PAGES).map(|part| Arc::new(Chapter::new(pages(part)))).collect()
     }
 
@@ -46,12 +96,24 @@ impl Chapter {
         self.len
     }
     /// Its pages, in order.
-    pub fn pages(&self) -> &[Arc<[Entry]>] {
+    pub fn pages(&self) -> &[Page] {
         &self.pages
     }
     /// All entries in UID order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.pages.iter().flat_map(|page| page.iter())
+    }
+    /// The places and entries whose MODSEQ is above `since`.
+    pub fn changed(&self, since: ModSeq) -> impl Iterator<Item = (u32, &Entry)> {
+        let pages = if self.modseq > since { self.pages.as_slice() } else { &[] };
+        let pages = pages.iter().zip(&self.starts).filter(move |(page, _)| page.modseq > since);
+        let entries = pages.flat_map(|(page, start)| (*start..).zip(page.iter()));
+        entries.filter(move |(_, entry)| entry.modseq > since)
+    }
+    /// The place of the first entry that is not `\Seen`.
+    pub fn first_unseen(&self) -> Option<u32> {
+        let (page, start) = self.pages.iter().zip(&self.starts).find(|(page, _)| page.unseen)?;
+        (*start..).zip(page.iter()).find(|(_, entry)| entry.is_unseen()).map(|(at, _)| at)
     }
     /// The entries from a place on, counted from 0.
     pub fn iter_from(&self, index: u32) -> impl Iterator<Item = &Entry> {
@@ -92,7 +154,7 @@ impl Chapter {
     /// Without some UIDs, which are sorted. Neighbours that together fit one page are joined, so
     /// that scattered expunges leave no dust.
     pub fn without(&self, mut gone: &[Uid]) -> Chapter {
-        let mut pages: Vec<Arc<[Entry]>> = Vec::with_capacity(self.pages.len());
+        let mut pages: Vec<Page> = Vec::with_capacity(self.pages.len());
         for page in &self.pages {
             let last = page.last().map(|entry| entry.uid);
             let (now, later) = gone.split_at(gone.partition_point(|uid| Some(*uid) <= last));
@@ -128,7 +190,7 @@ impl Chapter {
                     *slot = *entry;
                 }
             }
-            *page = entries.into();
+            *page = entries.into_iter().collect();
             replaced = later;
         }
         Chapter::new(pages)
@@ -148,7 +210,7 @@ impl Chapter {
             *last = last.iter().chain(fill).copied().collect();
             added = rest;
         }
-        pages.extend(added.chunks(PAGE).map(Arc::<[Entry]>::from));
+        pages.extend(added.chunks(PAGE).map(|entries| Page::from(Arc::from(entries))));
         Chapter::new(pages)
     }
 

@@ -1,7 +1,7 @@
 //! What differs between two listings of one mailbox.
 
 use super::Entry;
-use super::chapter::Chapter;
+use super::chapter::{Chapter, Page};
 use crate::id::Uid;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ impl<'a> Cursor<'a> {
     fn new(chapters: &'a [Arc<Chapter>]) -> Cursor<'a> {
         Cursor { chapters, page: 0, at: 0 }
     }
-    fn page(&self) -> Option<&'a Arc<[Entry]>> {
+    fn page(&self) -> Option<&'a Page> {
         self.chapters.first().and_then(|chapter| chapter.pages().get(self.page))
     }
     fn peek(&self) -> Option<&'a Entry> {
@@ -96,7 +96,7 @@ impl<'a> Cursor<'a> {
             return true;
         }
         let (Some(a), Some(b)) = (self.page(), other.page()) else { return false };
-        let shared = Arc::ptr_eq(a, b);
+        let shared = a.is(b);
         if shared {
             self.next_page();
             other.next_page();

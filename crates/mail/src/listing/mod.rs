@@ -125,6 +125,20 @@ impl Listing {
         here.chain(behind).take(to.saturating_sub(from) as usize)
     }
 
+    /// The places and entries whose MODSEQ is above `since`, in UID order. Pages and chapters
+    /// without such cost one comparison. RFC 7162.
+    pub fn changed(&self, since: ModSeq) -> impl Iterator<Item = (u32, &Entry)> {
+        let chapters = self.chapters.iter().zip(&self.starts);
+        chapters.flat_map(move |(chapter, start)| {
+            chapter.changed(since).map(move |(at, entry)| (start + at, entry))
+        })
+    }
+    /// The place of the first message that is not `\Seen`, counted from 0.
+    pub fn first_unseen(&self) -> Option<u32> {
+        let mut chapters = self.chapters.iter().zip(&self.starts);
+        chapters.find_map(|(chapter, start)| Some(start + chapter.first_unseen()?))
+    }
+
     /// This listing with `changed` entries put in (replaced or, above the last UID, added) and
     /// `expunged` taken out; both sorted by UID. Pages and chapters without a change are shared.
     pub fn apply(&self, changed: &[Entry], expunged: &[Uid]) -> Listing {

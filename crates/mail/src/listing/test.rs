@@ -1,6 +1,6 @@
 //! Listings against plain lists.
 
-use super::chapter::{PAGE, PAGES};
+use super::chapter::{PAGE, PAGES, Page};
 use super::*;
 use std::num::NonZeroU32;
 
@@ -63,12 +63,12 @@ fn differences_rebuild_the_new_listing() {
 
 /// Pages that `new` has of its own, and its chapters.
 fn own(new: &Listing, old: &Listing) -> (usize, usize) {
-    let pages = |listing: &Listing| -> Vec<Arc<[Entry]>> {
+    let pages = |listing: &Listing| -> Vec<Page> {
         listing.chapters.iter().flat_map(|chapter| chapter.pages().to_vec()).collect()
     };
     let had = pages(old);
     let new_pages = pages(new);
-    let fresh = new_pages.iter().filter(|page| !had.iter().any(|old| Arc::ptr_eq(page, old)));
+    let fresh = new_pages.iter().filter(|page| !had.iter().any(|old| page.is(old)));
     let fresh = fresh.count();
     let is_new = |chapter: &&Arc<Chapter>| !old.chapters.iter().any(|c| Arc::ptr_eq(chapter, c));
     (fresh, new.chapters.iter().filter(is_new).count())
@@ -186,4 +186,27 @@ fn same_differences(differences: &[Difference], old: &[Entry], new: &[Entry]) {
         }
     }
     assert_eq!(differences, expected);
+}
+
+#[test]
+fn what_changed_and_what_is_unseen_is_found_as_by_a_look_at_each() {
+    let mut list = listing(1..=20_000);
+    let mut seen: Vec<Entry> = list.iter().copied().collect();
+    for entry in &mut seen {
+        entry.flags = FlagBits::SEEN;
+    }
+    let unseen: Vec<Entry> = [777, 9000, 19_999].map(|uid| entry(uid, 7)).to_vec();
+    let later: Vec<Entry> = [1, 128, 129, 8192, 8193, 20_000, 20_001].map(|u| entry(u, 9)).to_vec();
+    let gone: Vec<Uid> = [5, 777, 8000].into_iter().filter_map(Uid::new).collect();
+    for (changed, gone) in [(&seen, &[][..]), (&unseen, &[]), (&later, &gone), (&Vec::new(), &gone)]
+    {
+        list = list.apply(changed, gone);
+        for since in [0, 1, 6, 7, 8, 9, 10] {
+            let since = ModSeq(since);
+            let each = (0..).zip(list.iter()).filter(|(_, entry)| entry.modseq > since);
+            assert!(list.changed(since).eq(each), "{since:?}");
+        }
+        let first = list.iter().position(|entry| !entry.flags.contains(FlagBits::SEEN));
+        assert_eq!(list.first_unseen().map(|at| at as usize), first);
+    }
 }

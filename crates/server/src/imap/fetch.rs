@@ -1,17 +1,46 @@
 //! FETCH. RFC 3501 §6.4.5, §7.4.2. Streams: a large message is never whole in memory.
 
 use super::content::UNKNOWN_ENCODING;
+use super::view::at_places;
 use super::{Context, Done, email_id, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, ContentRow, StoreError};
 use mail::mime::{Part, PartBody, header_of};
 use mail::stored;
 use mail::summary::{Parser, Summary};
-use mail::{ContentId, Entry, Flag, FlagBits, ModSeq, Rights, Uid, header};
+use mail::{ContentId, Entry, Flag, FlagBits, Listing, ModSeq, Rights, Uid, header};
 use protocol::imap::command::{Fetch, Item, Section, SectionText};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
 use std::ops::Range;
+
+/// The messages that CHANGEDSINCE (RFC 7162 §3.1.4.1) and PARTIAL (RFC 9394 §3.2) leave of those at
+/// `places` of what the client was told; `None` when neither is there.
+fn choose(
+    fetch: &Fetch,
+    told: &Listing,
+    latest: &Listing,
+    places: &[(u32, u32)],
+) -> Option<Vec<(u32, Entry)>> {
+    let found: Vec<(u32, Entry)> = match (fetch.changed_since, &fetch.partial) {
+        (None, None) => return None,
+        (None, Some(_)) => at_places(told, places).collect(),
+        (Some(since), _) => {
+            let number = |entry: &Entry| Some(told.find(entry.uid).ok()? + 1);
+            let wanted = |number: &u32| {
+                let at = places.partition_point(|(_, end)| end < number);
+                places.get(at).is_some_and(|(from, _)| from < number)
+            };
+            let changed = latest.changed(ModSeq(since));
+            let numbered = changed.filter_map(|(_, entry)| Some((number(entry)?, *entry)));
+            numbered.filter(|(number, _)| wanted(number)).collect()
+        }
+    };
+    Some(match &fetch.partial {
+        Some(partial) => partial.window(&found).to_vec(),
+        None => found,
+    })
+}
 
 /// Octets of a message that are read at once.
 const PIECE: u64 = 256 * 1024;
@@ -26,25 +55,32 @@ impl Context {
             self.enable_condstore(out);
         }
         let Some(view) = &mut self.view else { return Ok(Answer::Bad("Not now".to_owned())) };
-        let Some(mut found) = view.resolve(&fetch.set, fetch.uid) else {
+        let Some(places) = view.places_of(&fetch.set, fetch.uid) else {
             return Ok(Answer::Bad("There is no message of that number".to_owned()));
         };
         let latest = view.watch.current();
-        if let Some(since) = fetch.changed_since {
-            found.retain(|(_, entry)| latest.get(entry.uid).is_some_and(|e| e.modseq.0 > since));
-        }
-        if let Some(partial) = fetch.partial {
-            found = partial.window(&found).to_vec();
-        }
+        let told = view.told.clone();
+        let chosen = choose(&fetch, &told, &latest, &places);
         if let (true, Some(since), Some(view)) = (fetch.vanished, fetch.changed_since, &self.view) {
             let known = fetch.set.ranges(u32::MAX);
             self.vanished_earlier(view, ModSeq(since), &known, 0, out)?;
         }
-        let seen = self.mark_seen(&fetch, &found).await?;
+        let each = || -> Box<dyn Iterator<Item = (u32, Entry)> + Send> {
+            match &chosen {
+                Some(chosen) => Box::new(chosen.iter().copied()),
+                None => Box::new(at_places(&told, &places)),
+            }
+        };
+        let seen = self.mark_seen(&fetch, each()).await?;
         let needs = Needs::of(&fetch.items);
         let mut trouble = Trouble::default();
-        for chunk in found.chunks(CHUNK) {
-            let mut ahead = self.look_ahead(chunk, needs)?;
+        let mut rest = each();
+        loop {
+            let chunk: Vec<(u32, Entry)> = rest.by_ref().take(CHUNK).collect();
+            if chunk.is_empty() {
+                return Ok(trouble.answer());
+            }
+            let mut ahead = self.look_ahead(&chunk, needs)?;
             for ((number, entry), message) in chunk.iter().zip(&mut ahead) {
                 let marked = seen.binary_search_by_key(&entry.uid, |changed| changed.uid);
                 let marked = marked.ok().and_then(|at| seen.get(at)).copied();
@@ -70,14 +106,13 @@ impl Context {
                 }
             }
         }
-        Ok(trouble.answer())
     }
 
     /// Sections without PEEK set `\Seen`; the messages that were changed by it.
     async fn mark_seen(
         &mut self,
         fetch: &Fetch,
-        found: &[(u32, Entry)],
+        found: impl Iterator<Item = (u32, Entry)>,
     ) -> Result<Vec<Entry>, StoreError> {
         let reads = |item: &Item| matches!(item, Item::Section(s) | Item::Binary(s) if !s.peek);
         let Some(view) = &mut self.view else { return Ok(Vec::new()) };
@@ -85,8 +120,8 @@ impl Context {
         if !may || !fetch.items.iter().any(reads) {
             return Ok(Vec::new());
         }
-        let unseen = |(_, e): &&(u32, Entry)| !e.flags.contains(FlagBits::SEEN);
-        let uids: Vec<Uid> = found.iter().filter(unseen).map(|(_, e)| e.uid).collect();
+        let unseen = |(_, e): &(u32, Entry)| !e.flags.contains(FlagBits::SEEN);
+        let uids: Vec<Uid> = found.filter(unseen).map(|(_, e)| e.uid).collect();
         if uids.is_empty() {
             return Ok(Vec::new());
         }

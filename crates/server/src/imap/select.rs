@@ -4,7 +4,7 @@ use super::view::{View, flag_names, flags_line};
 use super::{Context, Done, mailbox_id, refusal};
 use crate::drive::Output;
 use ::store::{StoreError, Which};
-use mail::{FlagBits, ModSeq, Rights, Uid};
+use mail::{ModSeq, Rights, Uid};
 use protocol::imap::command::{Resync, Select};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
@@ -84,8 +84,7 @@ impl Context {
             out.extend_from_slice(b"\r\n");
         } else {
             out.extend_from_slice(format!("* {} RECENT\r\n", view.recent_count()).as_bytes());
-            let unseen = |entry: &mail::Entry| !entry.flags.contains(FlagBits::SEEN);
-            if let Some(at) = listing.iter().position(unseen) {
+            if let Some(at) = listing.first_unseen() {
                 let line = format!("* OK [UNSEEN {}] First unseen\r\n", at + 1);
                 out.extend_from_slice(line.as_bytes());
             }
@@ -126,9 +125,9 @@ impl Context {
             resync.matches.as_ref().map_or(0, |(numbers, uids)| agreed(view, numbers, uids));
         let since = ModSeq(resync.modseq);
         self.vanished_earlier(view, since, &known, floor, out)?;
-        for (number, entry) in view.in_ranges(&known) {
-            if entry.modseq > since {
-                view.fetch_flags(number, &entry, true, self.enabled, out.buffer());
+        for (at, entry) in view.told.changed(since) {
+            if is_within(&known, entry.uid.get()) {
+                view.fetch_flags(at + 1, entry, true, self.enabled, out.buffer());
                 if out.relieve().await.is_err() {
                     return Ok(());
                 }
@@ -184,6 +183,12 @@ fn agreed(view: &View, numbers: &SequenceSet, uids: &SequenceSet) -> u32 {
     };
     let within = |(number, _): &(u32, u32)| *number <= view.told.len();
     pairs.take_while(within).filter(same).map(|(_, uid)| uid).last().unwrap_or(0)
+}
+
+/// A number is in one of some ascending ranges.
+fn is_within(ranges: &[(u32, u32)], n: u32) -> bool {
+    let at = ranges.partition_point(|(_, to)| *to < n);
+    ranges.get(at).is_some_and(|(from, _)| *from <= n)
 }
 
 /// What is in both of two ascending lists of ranges.

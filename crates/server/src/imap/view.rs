@@ -80,20 +80,27 @@ impl View {
 
     /// The messages a set names: numbers and UIDs of what the client was told.
     pub fn resolve(&self, set: &SequenceSet, by_uid: bool) -> Option<Vec<(u32, Entry)>> {
+        let places = self.places_of(set, by_uid)?;
+        Some(at_places(&self.told, &places).collect())
+    }
+
+    /// Where those are: ranges of places counted from 0, first and behind the last. `None` when a
+    /// number is no message.
+    pub fn places_of(&self, set: &SequenceSet, by_uid: bool) -> Option<Vec<(u32, u32)>> {
         let told = &self.told;
         if *set == SequenceSet::Saved {
             // What is gone by now is no error. RFC 5182 §2.1.
             let found = self.saved.iter().filter_map(|uid| told.find(*uid).ok());
-            return Some(found.filter_map(|at| Some((at + 1, *told.at(at)?))).collect());
+            return Some(found.map(|at| (at, at + 1)).collect());
         }
-        let mut found = Vec::new();
         let last = match by_uid {
             true => told.last().map_or(0, |entry| entry.uid.get()),
             false => told.len(),
         };
+        let mut places = Vec::new();
         for (from, to) in set.ranges(last) {
-            let (a, b) = if by_uid {
-                self.places(from, to)
+            if by_uid {
+                places.push(self.places(from, to));
             } else if from == 0 || to > told.len() {
                 // A number that is no message is an error, but `*` of nothing is nothing.
                 if told.is_empty() && from == 0 {
@@ -101,19 +108,10 @@ impl View {
                 }
                 return None;
             } else {
-                (from - 1, to)
-            };
-            found.extend((a + 1..).zip(told.range(a, b).copied()));
+                places.push((from - 1, to));
+            }
         }
-        Some(found)
-    }
-
-    /// The messages with UIDs in these ranges, with their numbers.
-    pub fn in_ranges(&self, ranges: &[(u32, u32)]) -> impl Iterator<Item = (u32, Entry)> {
-        ranges.iter().flat_map(|(from, to)| {
-            let (a, b) = self.places(*from, *to);
-            (a + 1..).zip(self.told.range(a, b).copied())
-        })
+        Some(places)
     }
 
     /// Our own change of flags: told by the command's own response, so it is no news.
@@ -247,4 +245,13 @@ pub fn flag_names(listing: &Listing) -> String {
     let mut names = vec!["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"];
     names.extend(listing.keywords.iter().map(mail::Keyword::as_str));
     names.join(" ")
+}
+
+/// The messages at ranges of places, with their numbers.
+pub fn at_places(
+    listing: &Listing,
+    places: &[(u32, u32)],
+) -> impl Iterator<Item = (u32, Entry)> + Send {
+    let each = |(from, to): &(u32, u32)| (from + 1..).zip(listing.range(*from, *to).copied());
+    places.iter().flat_map(each)
 }
