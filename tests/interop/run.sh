@@ -123,6 +123,7 @@ check "mutt sends" bash -c "echo body | mutt -n -F $work/muttrc -s 'by mutt' bob
 . "$here/readers.sh"
 . "$here/logins.sh"
 . "$here/ldap.sh"
+. "$here/sql.sh"
 . "$here/peers.sh"
 
 # Debian's Postfix as a peer in both directions, with STARTTLS.

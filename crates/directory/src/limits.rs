@@ -38,3 +38,5 @@ pub const USES_MAX: usize = 10_000;
 pub const EXTERNAL_FOUND_MAX: usize = 10_000;
 /// And for how long; so long mail is taken for somebody who left.
 pub const EXTERNAL_KEPT: Duration = Duration::from_secs(60);
+/// Hashes of one account in another directory that are compared.
+pub const EXTERNAL_HASHES_MAX: usize = 4;

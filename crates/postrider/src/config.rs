@@ -49,6 +49,9 @@ pub struct Config {
     /// People in LDAP.
     #[serde(default)]
     pub ldap: LdapConfig,
+    /// People in PostgreSQL.
+    #[serde(default)]
+    pub sql: SqlConfig,
     /// How messages are kept.
     #[serde(default)]
     pub store: StoreConfig,
@@ -312,6 +315,35 @@ impl Default for LdapConfig {
     }
 }
 
+/// `[sql]`: people who are not among the accounts here are looked for in PostgreSQL.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SqlConfig {
+    /// `postgresql://user@host/database`; empty for none.
+    pub url: String,
+    /// File with the password; empty for none.
+    pub password: PathBuf,
+    /// PEM file of the authorities that the server's certificate is proven by.
+    pub authorities: PathBuf,
+    /// Gives an account's own address and the hash of its password, by `$1` (the address), `$2`
+    /// (its local part), `$3` (its domain), all texts in lower case.
+    pub login_query: String,
+    /// Gives the addresses that an address stands for; itself for an account.
+    pub address_query: String,
+}
+
+impl Default for SqlConfig {
+    fn default() -> SqlConfig {
+        SqlConfig {
+            url: String::new(),
+            password: PathBuf::new(),
+            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+            login_query: String::new(),
+            address_query: String::new(),
+        }
+    }
+}
+
 /// `[store]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -354,6 +386,7 @@ impl Config {
             auth: Auth::default(),
             oauth: Oauth::default(),
             ldap: LdapConfig::default(),
+            sql: SqlConfig::default(),
             store: StoreConfig::default(),
         }
     }

@@ -2,8 +2,9 @@
 
 use crate::admin::{Failure, exit};
 use crate::config::{Auth, Config};
-use directory::external::External;
 use directory::external::ldap::{Ldap, LdapPlan};
+use directory::external::sql::{Sql, SqlPlan};
+use directory::external::{External, Source};
 use directory::issuer::{Issuer, IssuerSettings};
 use directory::password::Cost;
 use mail::{Address, Domain};
@@ -12,6 +13,7 @@ use std::path::Path;
 use sys::World;
 use sys::http::HttpClient;
 use sys::ldap::{LdapClient, LdapSettings};
+use sys::postgres::SqlClient;
 use sys::tls::{ClientTrust, TlsClient, Trust};
 
 fn wrong(key: &str, why: impl std::fmt::Display) -> Failure {
@@ -114,14 +116,56 @@ fn secret_in(key: &str, path: &Path) -> Result<String, Failure> {
     Ok(text.trim().to_owned())
 }
 
-/// People in LDAP. Passwords travel to it, so they do under TLS unless it is on this machine.
+/// People elsewhere.
 fn external(
     root: &Path,
     config: &Config,
     world: Option<&World>,
 ) -> Result<Option<External>, Failure> {
+    let Some(world) = world else { return Ok(None) };
+    let source = match (ldap(root, config)?, sql(root, config)?) {
+        (Some(_), Some(_)) => return Err(wrong("ldap", "there can be [ldap] or [sql], not both")),
+        (Some(ldap), None) => Source::Ldap(ldap),
+        (None, Some(sql)) => Source::Sql(sql),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(External::new(source, world.clock.clone())))
+}
+
+/// Whom a connection trusts: the authorities, if it is to be under TLS.
+fn trusting(key: &str, authorities: &Path, encrypted: bool) -> Result<TlsClient, Failure> {
+    let trust = match encrypted {
+        true => Trust::Authorities(authorities.to_owned()),
+        false => Trust::Nobody,
+    };
+    let path = authorities.display();
+    TlsClient::new(&trust).map_err(|error| wrong(key, format!("{path}: {error}")))
+}
+
+/// People in PostgreSQL.
+fn sql(root: &Path, config: &Config) -> Result<Option<Sql>, Failure> {
+    let sql = &config.sql;
+    if sql.url.is_empty() {
+        return Ok(None);
+    }
+    let encrypted = sys::postgres::wants_tls(&sql.url).map_err(|why| wrong("sql.url", why))?;
+    let tls = trusting("sql.authorities", &root.join(&sql.authorities), encrypted)?;
+    let password = match sql.password.as_os_str().is_empty() {
+        true => String::new(),
+        false => secret_in("sql.password", &root.join(&sql.password))?,
+    };
+    let client = SqlClient::new(&sql.url, &password, tls).map_err(|why| wrong("sql.url", why))?;
+    let plan =
+        SqlPlan { login_query: sql.login_query.clone(), address_query: sql.address_query.clone() };
+    Sql::new(client, plan).map(Some).map_err(|why| wrong("sql", why))
+}
+
+/// People in LDAP. Passwords travel to it, so they do under TLS unless it is on this machine.
+fn ldap(root: &Path, config: &Config) -> Result<Option<Ldap>, Failure> {
     let ldap = &config.ldap;
-    let (Some(world), false) = (world, ldap.urls.is_empty()) else { return Ok(None) };
+    if ldap.urls.is_empty() {
+        return Ok(None);
+    }
     let mut encrypted = false;
     for url in &ldap.urls {
         let host = url.strip_prefix("ldap://").unwrap_or_default();
@@ -133,14 +177,7 @@ fn external(
         }
         encrypted |= tls;
     }
-    let authorities = root.join(&ldap.authorities);
-    let trust = match encrypted {
-        true => Trust::Authorities(authorities.clone()),
-        false => Trust::Nobody,
-    };
-    let tls = TlsClient::new(&trust).map_err(|error| {
-        wrong("ldap.authorities", format!("{}: {error}", authorities.display()))
-    })?;
+    let tls = trusting("ldap.authorities", &root.join(&ldap.authorities), encrypted)?;
     let bind_password = match ldap.bind_dn.as_str() {
         "" => String::new(),
         _ => secret_in("ldap.bind_password", &root.join(&ldap.bind_password))?,
@@ -155,8 +192,7 @@ fn external(
         members: ldap.members.clone(),
         password: ldap.password.clone(),
     };
-    let ldap = Ldap::new(LdapClient::new(settings, tls), plan).map_err(|why| wrong("ldap", why))?;
-    Ok(Some(External::new(ldap, world.clock.clone())))
+    Ldap::new(LdapClient::new(settings, tls), plan).map(Some).map_err(|why| wrong("ldap", why))
 }
 
 #[cfg(test)]

@@ -385,3 +385,71 @@ async fn app_passwords_tell_their_last_use() {
     let mut client = ready(&house, Service::Imap).await;
     assert!(is_success(&client.ask(&format!("a LOGIN alice {phone}")).await));
 }
+
+/// Any mechanism, fed with pieces of good messages and with noise, in any order: it ends by itself,
+/// lets nobody in, and the session goes on (security.md AU-3).
+#[tokio::test(start_paused = true)]
+async fn au_3_exchanges_of_noise_let_nobody_in() {
+    let house = house().await;
+    let directory = &house.shared.directory;
+    let random = sim::world::SimRandom::new(11);
+    let draw = |n: u32| sys::random::Random::u32(&random) % n;
+    let pieces = [
+        "n,,",
+        "y,,",
+        "p=tls-exporter,,",
+        "n=alice",
+        "n=alice@example.org",
+        ",r=x",
+        "c=biws",
+        ",p=",
+        "AAAA",
+        "\0",
+        "alice",
+        "secre",
+        "\x01",
+        "auth=Bearer ",
+        "user=alice",
+        "=2C",
+        ",",
+        "=",
+        "v=",
+        "\u{85}",
+    ];
+    let names = protocol::sasl::names(
+        protocol::machine::Security::CertifiedBoundTls,
+        protocol::sasl::Offered { scram: true, bearer: true },
+    );
+    let names: Vec<&str> = names.collect();
+    for _ in 0..4000 {
+        let offered = protocol::sasl::Offered { scram: true, bearer: true };
+        let security = protocol::machine::Security::CertifiedBoundTls;
+        let name = names[draw(names.len() as u32) as usize];
+        let mechanism = protocol::sasl::Mechanism::parse(name, security, offered).unwrap();
+        let message = || -> Vec<u8> {
+            let parts = (0..draw(8)).map(|_| pieces[draw(pieces.len() as u32) as usize]);
+            let mut octets = parts.collect::<String>().into_bytes();
+            if draw(4) == 0 {
+                octets.push(draw(256) as u8);
+            }
+            octets
+        };
+        let first = (draw(2) == 0).then(&message);
+        let mut step = protocol::sasl::Client::Begins(mechanism, first);
+        let mut exchange = None;
+        for round in 0.. {
+            assert!(round < 6, "{name} does not end");
+            let channel = directory::Channel {
+                wanted: directory::Use::Read,
+                binding: Some(vec![1; 32]),
+                certificate: None,
+            };
+            match directory.sasl(exchange.take(), step, channel).await {
+                Ok(directory::Progress::Challenge(_, next)) => exchange = Some(next),
+                Ok(directory::Progress::Done(who)) => panic!("{name} lets {who:?} in"),
+                Err(_) => break,
+            }
+            step = protocol::sasl::Client::Responds(message());
+        }
+    }
+}

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod http;
 pub mod ldap;
 pub mod net;
+pub mod postgres;
 pub mod random;
 pub mod resolver;
 pub mod tls;

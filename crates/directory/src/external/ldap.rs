@@ -1,8 +1,8 @@
 //! People in LDAP: found by a filter, proven by binding as them or by the hash in their entry.
 
-use super::Found;
 use super::filter::filled;
-use crate::{Unavailable, imported, password};
+use super::{Found, Told};
+use crate::Unavailable;
 use mail::Address;
 use sys::ldap::{LdapClient, LdapEntry, LdapTrouble};
 
@@ -89,37 +89,27 @@ impl Ldap {
         }
     }
 
-    /// The account's own address, if the password is right. `None` for a name that cannot be one.
-    pub async fn prove(
+    /// Whose name and password it is. `None` for a name that cannot be one.
+    pub(crate) async fn tell(
         &self,
         address: Option<&Address>,
         text: &str,
-    ) -> Result<Option<Address>, Unavailable> {
+    ) -> Result<Told, Unavailable> {
         let entry = match address {
             Some(address) => self.entry(&self.plan.login_filter, address).await?,
             None => None,
         };
+        let own = entry.as_ref().and_then(|entry| self.own(entry));
+        if !self.plan.password.is_empty() {
+            let hashes = entry.map(|entry| values(&entry, &self.plan.password).to_vec());
+            return Ok(match (own, hashes) {
+                (Some(own), Some(hashes)) if !hashes.is_empty() => Told::Hashes(own, hashes),
+                _ => Told::NobodyHashed,
+            });
+        }
         // A bind that must fail takes as long as one that may succeed.
-        let nobody = || LdapEntry { dn: self.plan.base.clone(), ..LdapEntry::default() };
-        let known = entry.is_some();
-        let entry = entry.unwrap_or_else(nobody);
-        let right = match self.plan.password.as_str() {
-            "" => self.client.proves(&entry.dn, text).await?,
-            name => {
-                let hashes = values(&entry, name).to_vec();
-                let text = text.to_owned();
-                let verified = move || hashes.iter().any(|hash| verify(&text, hash));
-                let done = tokio::task::spawn_blocking(verified).await;
-                done.map_err(|error| Unavailable(error.to_string()))?
-            }
-        };
-        Ok(if known && right { self.own(&entry) } else { None })
-    }
-}
-
-fn verify(text: &str, hash: &str) -> bool {
-    match hash.starts_with("$argon2id$") {
-        true => password::verify(text, hash),
-        false => imported::is_hash(hash) && imported::verify(text, hash),
+        let dn = entry.map_or_else(|| self.plan.base.clone(), |entry| entry.dn);
+        let right = self.client.proves(&dn, text).await?;
+        Ok(own.filter(|_| right).map_or(Told::Nobody, Told::Right))
     }
 }

@@ -1,17 +1,19 @@
-//! Another directory that knows people: LDAP. Its accounts come into being here when mail for them
-//! arrives or they log in, and hold no password here.
+//! Another directory that knows people: LDAP or PostgreSQL. Its accounts come into being here when
+//! mail for them arrives or they log in, and hold no password here.
 //!
 //! Invariants: an address of ours goes first; a directory that is down is *unavailable*, never *no
 //! such user*, and takes nobody away who is known; domains are never made from outside.
 
 mod filter;
 pub mod ldap;
+pub mod sql;
 
-use crate::limits::{EXTERNAL_FOUND_MAX, EXTERNAL_KEPT};
+use crate::limits::{EXTERNAL_FOUND_MAX, EXTERNAL_HASHES_MAX, EXTERNAL_KEPT};
 use crate::secret::Secret;
 use crate::{AuthError, Authenticated, Directory, ProvenBy, Unavailable};
 use ldap::Ldap;
 use mail::Address;
+use sql::Sql;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,43 @@ pub enum Found {
     Members(Vec<Address>),
 }
 
+/// What another directory says of a name and a password.
+pub(crate) enum Told {
+    /// The password is right: the account's own address.
+    Right(Address),
+    /// The account's own address, and hashes to compare the password with.
+    Hashes(Address, Vec<String>),
+    /// Nobody, or the password is wrong; it took as long as if it were right.
+    Nobody,
+    /// Nobody, which took less time than it takes to compare a hash.
+    NobodyHashed,
+}
+
+/// Which directory.
+pub enum Source {
+    /// LDAP.
+    Ldap(Ldap),
+    /// PostgreSQL.
+    Sql(Sql),
+}
+
+impl Source {
+    async fn find(&self, address: &Address) -> Result<Option<Found>, Unavailable> {
+        match self {
+            Source::Ldap(ldap) => ldap.find(address).await,
+            Source::Sql(sql) => sql.find(address).await,
+        }
+    }
+
+    async fn tell(&self, address: Option<&Address>, text: &str) -> Result<Told, Unavailable> {
+        match (self, address) {
+            (Source::Ldap(ldap), address) => ldap.tell(address, text).await,
+            (Source::Sql(sql), Some(address)) => sql.tell(address).await,
+            (Source::Sql(_), None) => Ok(Told::NobodyHashed),
+        }
+    }
+}
+
 /// Another directory. Cloning is cheap.
 #[derive(Clone)]
 pub struct External {
@@ -41,7 +80,7 @@ pub struct External {
 type Kept = HashMap<String, (Option<Found>, Duration)>;
 
 struct Inner {
-    ldap: Ldap,
+    source: Source,
     clock: Arc<dyn Clock>,
     found: Mutex<Kept>,
 }
@@ -53,21 +92,21 @@ impl fmt::Debug for External {
 }
 
 impl External {
-    /// People in LDAP.
-    pub fn new(ldap: Ldap, clock: Arc<dyn Clock>) -> External {
-        External { inner: Arc::new(Inner { ldap, clock, found: Mutex::default() }) }
+    /// People in a directory.
+    pub fn new(source: Source, clock: Arc<dyn Clock>) -> External {
+        External { inner: Arc::new(Inner { source, clock, found: Mutex::default() }) }
     }
 
     /// What the address is there. Remembered for a while.
     async fn find(&self, address: &Address) -> Result<Option<Found>, Unavailable> {
-        let Inner { ldap, clock, found } = &*self.inner;
+        let Inner { source, clock, found } = &*self.inner;
         let now = clock.monotonic();
         let kept =
             found.lock().unwrap_or_else(PoisonError::into_inner).get(&address.key()).cloned();
         if let Some((found, _)) = kept.filter(|(_, until)| now < *until) {
             return Ok(found);
         }
-        let fresh = ldap.find(address).await?;
+        let fresh = source.find(address).await?;
         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.len() >= EXTERNAL_FOUND_MAX {
             found.clear();
@@ -97,14 +136,35 @@ impl Directory {
         address: Option<Address>,
         password: &str,
     ) -> Result<Authenticated, AuthError> {
-        let proven = external.inner.ldap.prove(address.as_ref(), password).await?;
-        let address = proven.ok_or(AuthError::Invalid)?;
+        let told = external.inner.source.tell(address.as_ref(), password).await?;
+        let address = self.compared(told, password).await?.ok_or(AuthError::Invalid)?;
         match self.settled(&address).await? {
             Some(row) if row.disabled => Err(AuthError::Disabled),
             Some(row) => {
                 Ok(Authenticated { account: row.id, address: row.address, by: ProvenBy::Elsewhere })
             }
             None => Err(AuthError::Invalid),
+        }
+    }
+
+    /// Whose password it is. Hashes are compared as those of our own accounts are: so many at a
+    /// time, and one of nothing where there is none.
+    async fn compared(&self, told: Told, password: &str) -> Result<Option<Address>, AuthError> {
+        match told {
+            Told::Right(address) => Ok(Some(address)),
+            Told::Nobody => Ok(None),
+            Told::NobodyHashed => {
+                self.proves("", password, self.inner.decoy.clone()).await?;
+                Ok(None)
+            }
+            Told::Hashes(address, hashes) => {
+                for hash in hashes.into_iter().take(EXTERNAL_HASHES_MAX) {
+                    if self.proves(&address.key(), password, hash).await? {
+                        return Ok(Some(address));
+                    }
+                }
+                Ok(None)
+            }
         }
     }
 
