@@ -1,4 +1,5 @@
-//! Instructions that the server executes for one operation, counted by valgrind's callgrind: figures
+//! Instructions that the server executes for one operation, counted by valgrind's callgrind:
+//! figures
 //! that do not depend on what else the machine does. They are kept in `bench/counts.tsv`, so that a
 //! change of them is seen in review.
 
@@ -19,7 +20,8 @@ use std::process::Command;
 
 /// Messages in the mailbox that commands on all of them work on.
 const MESSAGES: usize = 2000;
-/// A count may differ so much, in percent, before it is told: housekeeping and threads meet differently each time.
+/// A count may differ so much, in percent, before it is told: housekeeping and threads meet
+/// differently each time.
 const TOLERANCE: f64 = 10.0;
 
 #[derive(Args)]

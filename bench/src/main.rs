@@ -6,6 +6,7 @@ mod count;
 mod crash;
 mod figure;
 mod flushes;
+mod hold;
 mod idle;
 mod imap;
 mod imap_rows;
@@ -81,6 +82,9 @@ enum Group {
     Flushes,
     /// A mailbox of --big messages; only when it is named
     Big,
+    /// One client among thousands that are silent or slow; only when it is named. Needs that many
+    /// open files, and limits.connections and limits.connections_per_address set
+    Hold,
 }
 
 #[derive(Args)]
@@ -103,6 +107,12 @@ struct Plan {
     /// IDLE sessions
     #[arg(long, default_value_t = 2000)]
     sessions: usize,
+    /// Silent connections of `hold`
+    #[arg(long, default_value_t = 20_000)]
+    silent: usize,
+    /// Connections of `hold` that send an octet every ten seconds
+    #[arg(long, default_value_t = 2000)]
+    slow: usize,
 }
 
 #[derive(Args)]
@@ -228,6 +238,9 @@ impl Plan {
         }
         if self.wants(Group::Idle) {
             keep(&mut figures, target, idle::idle(target, self.sessions));
+        }
+        if self.groups.contains(&Group::Hold) {
+            keep(&mut figures, target, hold::hold(target, self.silent, self.slow));
         }
         if self.wants(Group::Flushes) {
             keep(&mut figures, target, flushes::flushes(target));

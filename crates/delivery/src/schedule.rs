@@ -38,6 +38,14 @@ struct Lane {
     workers: usize,
 }
 
+impl Lane {
+    /// RFC 6710 §5: the more urgent first, and among equals who came first.
+    fn add(&mut self, job: Job) {
+        let place = self.jobs.iter().rposition(|other| other.priority >= job.priority);
+        self.jobs.insert(place.map_or(0, |at| at + 1), job);
+    }
+}
+
 /// Recipients of one message at one destination.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
@@ -102,9 +110,7 @@ impl Scheduler {
         let domain = job.domain.clone();
         let free = CONNECTIONS_MAX.saturating_sub(state.connections);
         let lane = state.lanes.entry(domain.clone()).or_default();
-        // RFC 6710 §5: the more urgent first, and among equals who came first.
-        let place = lane.jobs.iter().rposition(|other| other.priority >= job.priority);
-        lane.jobs.insert(place.map_or(0, |at| at + 1), job);
+        lane.add(job);
         // An idle worker would take the job too; one more connection is the price of not asking.
         if lane.workers < CONNECTIONS_PER_DESTINATION.min(lane.jobs.len()) && free > 0 {
             lane.workers += 1;
@@ -389,5 +395,26 @@ fn outcome(recipient: &RecipientRow, fate: &Fate, settlement: &Settlement) -> Ou
         recipient: recipient.address.to_string(),
         result: result.to_owned(),
         reply: reply.clone(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_urgent_go_first_and_equals_in_the_order_they_came() {
+        let mut lane = Lane::default();
+        for (n, priority) in [0, -3, 6, 0, 6, -9, 9].into_iter().enumerate() {
+            lane.add(Job {
+                message: MessageId::from_u64(n as u64),
+                domain: Domain::parse("example.net").unwrap(),
+                recipients: vec![0],
+                priority,
+            });
+        }
+        let order: Vec<u64> = lane.jobs.iter().map(|job| job.message.as_u64()).collect();
+        assert_eq!(order, [6, 2, 4, 0, 3, 1, 5]);
     }
 }

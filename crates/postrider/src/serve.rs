@@ -172,11 +172,16 @@ fn delivery_settings(
     addresses: &[(Service, SocketAddr)],
 ) -> delivery::Settings {
     let relay = &config.relay;
+    let verifying = TlsClient::new(&Trust::Authorities(relay.authorities.clone()));
+    if let Err(error) = &verifying {
+        let file = relay.authorities.display();
+        tracing::warn!(%file, %error, "relay.authorities: mail with REQUIRETLS cannot leave");
+    }
     let smtp = addresses.iter().filter(|(service, _)| *service == Service::Smtp);
     delivery::Settings {
         smarthost: (!relay.smarthost.is_empty()).then(|| relay.smarthost.clone()),
         relay_port: relay.port,
-        verifying: TlsClient::new(&Trust::Authorities(relay.authorities.clone())).ok(),
+        verifying: verifying.ok(),
         own_addresses: smtp.map(|(_, address)| *address).collect(),
         retry_after: relay.retry_seconds.iter().map(|s| Duration::from_secs(*s)).collect(),
         expire_after: Duration::from_secs(relay.expire_seconds),
