@@ -85,7 +85,9 @@ impl Directory {
             };
         }
         if let Some(external) = self.external_for(account.as_ref()) {
-            return self.prove_externally(external, self.user_address(user), password).await;
+            let done = self.prove_externally(external, self.user_address(user), password);
+            // Apart: a session that only waits must not hold room for it.
+            return Box::pin(done).await;
         }
         let whole = secret.clone();
         let secret = secret.map_or_else(|| self.inner.decoy.clone(), |secret| secret.password);

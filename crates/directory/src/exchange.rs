@@ -119,7 +119,7 @@ impl Directory {
             }
             (Awaits::First(Mechanism::Bearer(form)), Some(message)) => {
                 let bearer = bearer::parse(form, &message).ok_or(AuthError::Malformed)?;
-                match self.bearer(&bearer).await {
+                match Box::pin(self.bearer(&bearer)).await {
                     Ok(who) => Ok(Progress::Done(who)),
                     Err((error, None)) => Err(error),
                     Err((error, Some(told))) => ask(told.as_bytes(), Awaits::Apology(error)),

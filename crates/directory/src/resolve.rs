@@ -60,7 +60,7 @@ impl Directory {
         let Some(external) = self.external_for(found.account.as_ref()) else {
             return Ok(found.account.map(|row| Resolution::Account(row.id)));
         };
-        match self.resolve_externally(external, address, found.account).await? {
+        match Box::pin(self.resolve_externally(external, address, found.account)).await? {
             Some(Found::Members(members)) => Ok(Some(Resolution::Members(members))),
             Some(Found::Account(own)) => {
                 Ok(self.settled(&own).await?.map(|row| Resolution::Account(row.id)))

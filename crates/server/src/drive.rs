@@ -130,7 +130,8 @@ where
                 let settled = held.len();
                 let mut out =
                     Output { stream: &mut stream, buffer: &mut held, begun: false, sent: 0 };
-                let answer = survive(handler.answer(question, &mut out)).await;
+                // Apart, so that a session that waits holds no room for the work of a command.
+                let answer = survive(Box::pin(handler.answer(question, &mut out))).await;
                 let begun = out.begun;
                 if answer.is_none() {
                     // Earlier replies are still due; half of this one is not.
@@ -245,7 +246,7 @@ async fn secure<M: Machine>(
     if flush(&mut stream, machine.output()).await.is_err() {
         return Err(Ending::PeerGone);
     }
-    tls.accept(stream).await.map_err(|error| Ending::Tls(error.to_string()))
+    Box::pin(tls.accept(stream)).await.map_err(|error| Ending::Tls(error.to_string()))
 }
 
 /// The last octets, then politely the end of the connection.

@@ -281,22 +281,22 @@ async fn serve(
     let tls = if service.takes_mail() { tls } else { tls.for_logins() };
     let mut facts = None;
     if service.implicit_tls() {
-        let (secured, settled) = tls.accept(stream).await?;
+        let (secured, settled) = Box::pin(tls.accept(stream)).await?;
         (stream, facts) = (secured, Some(settled));
     }
     let accepted = Accepted { service, peer, tls: facts };
     Ok(match service {
         Service::Smtp | Service::Submission | Service::Submissions | Service::Lmtp => {
             let (mut machine, mut handler) = smtp::session(shared, accepted);
-            drive(stream, &mut machine, &mut handler, Some(tls), shutdown).await
+            Box::pin(drive(stream, &mut machine, &mut handler, Some(tls), shutdown)).await
         }
         Service::Pop3 | Service::Pop3s => {
             let (mut machine, mut handler) = pop3::session(shared, accepted);
-            drive(stream, &mut machine, &mut handler, Some(tls), shutdown).await
+            Box::pin(drive(stream, &mut machine, &mut handler, Some(tls), shutdown)).await
         }
         Service::Imap | Service::Imaps => {
             let (mut machine, mut handler) = imap::session(shared, accepted);
-            drive(stream, &mut machine, &mut handler, Some(tls), shutdown).await
+            Box::pin(drive(stream, &mut machine, &mut handler, Some(tls), shutdown)).await
         }
     })
 }
