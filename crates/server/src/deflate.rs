@@ -157,7 +157,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
-    async fn each_flush_arrives_whole() {
+    async fn i_14_each_flush_arrives_whole() {
         let (a, b) = tokio::io::duplex(1000);
         let (mut a, mut b) = (Deflate::new(Box::new(a)), Deflate::new(Box::new(b)));
         for round in 0..200usize {

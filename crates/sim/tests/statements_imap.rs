@@ -168,7 +168,7 @@ fn i_61_what_breaks_clients_is_not_announced() {
 }
 
 #[test]
-fn i_21_i_22_starttls_and_logins_are_announced_where_they_can_be() {
+fn i_21_i_22_i_26_starttls_and_logins_are_announced_where_they_can_be() {
     use protocol::machine::Security;
     use protocol::sasl::{Mechanism, Offered};
     let clear = capabilities_of(true, Security::Clear);
@@ -200,4 +200,153 @@ fn i_64_keywords_of_clients_are_kept() {
          C1: b FETCH 1 FLAGS\nS1: * 1 FETCH (FLAGS {flags})\nS1: b OK …\n"
     );
     check(SELECTED, &text);
+}
+
+#[test]
+fn i_38_what_cannot_be_selected_says_why() {
+    let text = "C1: a SETACL INBOX bob@example.org lr\nS1: a OK …\n\
+                C2: b LIST \"\" \"Other Users/%\"\n\
+                S2: * LIST (\\NonExistent \\Noselect \\HasChildren) \"/\" \"Other Users/alice@example.org\"\n\
+                S2: b OK …\nC2: c SELECT \"Other Users/alice@example.org\"\n\
+                S2: c NO [NONEXISTENT] no…\nC2: d NOOP\nS2: d OK …\n";
+    check("account alice; account bob; C1 on imap as alice; C2 on imap as bob", text);
+}
+
+#[test]
+fn i_41_one_namespace_where_nothing_is_shared() {
+    check(ALICE, "C1: a NAMESPACE\nS1: * NAMESPACE ((\"\" \"/\")) NIL NIL\nS1: a OK …\n");
+}
+
+#[test]
+fn i_50_select_of_an_empty_mailbox_says_everything() {
+    let text = "C1: a SELECT Drafts\n\
+                S1~ * FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\n\
+                S1~ * 0 EXISTS\nS1~ * 0 RECENT\n\
+                S1~ * OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] …\n\
+                S1~ * OK [UIDNEXT 1] …\nS1~ * OK [UIDVALIDITY $validity] …\n\
+                S1~ * OK [HIGHESTMODSEQ $highest] …\nS1~ * OK [MAILBOXID ($id)] …\n\
+                S1: a OK [READ-WRITE] …\n\
+                C1: b STATUS Drafts (UIDVALIDITY UIDNEXT HIGHESTMODSEQ)\n\
+                S1: * OK [HIGHESTMODSEQ $highest] …\n\
+                S1: * STATUS Drafts (UIDVALIDITY $validity UIDNEXT 1 HIGHESTMODSEQ $highest)\n\
+                S1: b OK …\n\
+                C1: c SEARCH RETURN (COUNT) MODSEQ 1\nS1: * ESEARCH (TAG \"c\") COUNT 0\n\
+                S1: c OK …\n";
+    check(ALICE, text);
+}
+
+#[test]
+fn i_58_vanished_names_no_live_message() {
+    // Everything since the first change there was: 2 is gone, 1 and 3 are not.
+    let text = "C1: a ENABLE QRESYNC\nS1: * ENABLED QRESYNC\n\
+                S1: * OK [HIGHESTMODSEQ $h]…\nS1: a OK …\n\
+                C1: b UID STORE 2 +FLAGS.SILENT (\\Deleted)\nS1: * 2 FETCH (UID 2 MODSEQ ($m))\n\
+                S1: b OK …\n\
+                C1: c EXPUNGE\nS1: * VANISHED 2\nS1: c OK …\n\
+                C1: d UID FETCH 1:* FLAGS (CHANGEDSINCE 1 VANISHED)\n\
+                S1: * VANISHED (EARLIER) 2\n\
+                S1: * 1 FETCH (UID 1 FLAGS (\\Recent) MODSEQ ($x))\n\
+                S1: * 2 FETCH (UID 3 FLAGS (\\Recent) MODSEQ ($y))\nS1: d OK …\n";
+    check(SELECTED, text);
+}
+
+#[test]
+fn i_59_qresync_brings_condstore_and_silent_stores_tell_modseq() {
+    let text = "C1: a ENABLE QRESYNC\nS1: * ENABLED QRESYNC\n\
+                S1: * OK [HIGHESTMODSEQ $h]…\nS1: a OK …\n\
+                C1: b STORE 1 +FLAGS.SILENT (\\Seen \\Deleted)\n\
+                S1: * 1 FETCH (UID 1 MODSEQ ($m))\nS1: b OK …\n\
+                C1: c FETCH 1 FLAGS\n\
+                S1: * 1 FETCH (FLAGS (\\Deleted \\Seen \\Recent) MODSEQ ($m))\nS1: c OK …\n\
+                C1: d EXPUNGE\nS1: * VANISHED 1\nS1: d OK [HIGHESTMODSEQ $n] …\n\
+                C1: e STATUS INBOX (HIGHESTMODSEQ)\nS1: * STATUS INBOX (HIGHESTMODSEQ $n)\n\
+                S1: e OK …\n";
+    check(SELECTED, text);
+}
+
+#[test]
+fn i_60_modseq_is_fetched_and_announced() {
+    let offer = capabilities_of(false, protocol::machine::Security::Tls);
+    for word in ["CONDSTORE", "LIST-EXTENDED"] {
+        assert!(offer.split(' ').any(|announced| announced == word), "{offer}");
+    }
+    let text = "C1: a FETCH 2 (MODSEQ)\nS1: * OK [HIGHESTMODSEQ $h]…\n\
+                S1: * 2 FETCH (MODSEQ ($m))\nS1: a OK …\n\
+                C1: b LIST \"\" INBOX RETURN (SUBSCRIBED)\n\
+                S1: * LIST (…\\Subscribed…) \"/\" INBOX\nS1: b OK …\n";
+    check(SELECTED, text);
+}
+
+#[test]
+fn i_63_two_sessions_append_to_one_mailbox() {
+    let (mut sent, mut told) = (String::new(), String::new());
+    for n in 0..100 {
+        for c in [1, 2] {
+            sent += &format!("C{c}> t{n} APPEND Sent {{4+}}\\r\\nA: b\\r\\n\n");
+            told += &format!("S{c}: t{n} OK [APPENDUID …] …\n");
+        }
+    }
+    let end = "C1: z STATUS Sent (MESSAGES UIDNEXT)\n\
+                S1: * STATUS Sent (MESSAGES 200 UIDNEXT 201)\nS1: z OK …\n";
+    check("account alice; C1 on imap as alice; C2 on imap as alice", &format!("{sent}{told}{end}"));
+}
+
+#[test]
+fn i_70_the_size_is_that_of_the_body() {
+    // An octet of no charset, a bare CR, no end of line: as it came.
+    let text = "C1> a APPEND Drafts {15+}\\r\\nA: \\xff b\\r\\n\\r\\nc\\r d \\r\\n\nS1: a OK …\n\
+                C1: b EXAMINE Drafts\nS1~ * FLAGS (…)\nS1~ * 1 EXISTS\nS1~ * 1 RECENT\n\
+                S1~ * OK [UNSEEN 1]…\nS1~ * OK [PERMANENTFLAGS …\nS1~ * OK [UIDNEXT …\n\
+                S1~ * OK [UIDVALIDITY …\nS1~ * OK [HIGHESTMODSEQ …\nS1~ * OK [MAILBOXID …\n\
+                S1: b OK …\nC1: c FETCH 1 RFC822.SIZE\nS1: * 1 FETCH (RFC822.SIZE 15)\nS1: c OK …\n\
+                C1: d FETCH 1 BODY.PEEK[]\nS1: * 1 FETCH (BODY[] {15}\nS1: …b\nS1:\nS1: …d )\n\
+                S1: d OK …\n";
+    check(ALICE, text);
+}
+
+#[test]
+fn i_77_two_hundred_levels_are_answered() {
+    let mut message = String::new();
+    for level in 0..200 {
+        message +=
+            &format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n");
+    }
+    message += "\r\nx\r\n";
+    let octets = message.len();
+    let message = message.replace("\r\n", "\\r\\n");
+    let text = format!(
+        "C1> a APPEND Drafts {{{octets}+}}\\r\\n{message}\\r\\n\nS1: a OK …\n\
+         C1: b EXAMINE Drafts\nS1~ * FLAGS (…)\nS1~ * 1 EXISTS\nS1~ * 1 RECENT\n\
+         S1~ * OK [UNSEEN 1]…\nS1~ * OK [PERMANENTFLAGS …\nS1~ * OK [UIDNEXT …\n\
+         S1~ * OK [UIDVALIDITY …\nS1~ * OK [HIGHESTMODSEQ …\nS1~ * OK [MAILBOXID …\n\
+         S1: b OK …\nC1: c FETCH 1 BODYSTRUCTURE\nS1: * 1 FETCH (BODYSTRUCTURE (…))\nS1: c OK …\n\
+         C1: d FETCH 1 BODY.PEEK[{}1]\nS1: * 1 FETCH (BODY[…\nS1: d OK …\n",
+        "1.".repeat(99)
+    );
+    check(ALICE, &text);
+}
+
+#[test]
+fn i_05_an_idling_client_hears_that_we_are_there() {
+    let again = "-- clock +2m\nS1: * OK …\n".repeat(15);
+    check(SELECTED, &format!("C1: a IDLE\nS1: + …\n{again}C1: DONE\nS1: a OK …\n"));
+}
+
+#[test]
+fn i_25_too_many_connections_are_no_failed_login() {
+    // They are counted before the password is asked for, so that no client takes it for wrong.
+    let given = "connections_per_address_max = 1; account alice; \
+                 C1 on imap from 192.0.2.1 as alice; C2 on imap from 192.0.2.1";
+    check(given, "S2: * BYE [UNAVAILABLE] Too many connections\n-- closed C2\n");
+}
+
+#[test]
+fn i_85_a_hundred_connections_of_one_address() {
+    let mut given = "account alice".to_owned();
+    let mut text = String::new();
+    for n in 1..=100 {
+        given += &format!("; C{n} on imap from 192.0.2.1 as alice in INBOX");
+        text += &format!("C{n}: a NOOP\nS{n}: a OK …\n");
+    }
+    check(&given, &text);
 }

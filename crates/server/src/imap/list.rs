@@ -147,7 +147,9 @@ impl Context {
             // RFC 3501 §6.3.9: not subscribed itself, something below it is.
             _ if lsub && !found.selected => words.push("\\Noselect"),
             None if lsub => words.push("\\Noselect"),
-            None => words.push("\\NonExistent"),
+            // It implies \Noselect (RFC 5258 §3), which only clients that know it can tell.
+            None if list.extended => words.push("\\NonExistent"),
+            None => words.extend(["\\NonExistent", "\\Noselect"]),
             Some(_) => {}
         }
         let children = names.parents.contains(found.name);
