@@ -19,13 +19,16 @@ pub(super) struct Page {
     modseq: ModSeq,
     /// One of them is not `\Seen`.
     unseen: bool,
+    /// One of them is `\Deleted`.
+    deleted: bool,
 }
 
 impl From<Arc<[Entry]>> for Page {
     fn from(entries: Arc<[Entry]>) -> Page {
         let modseq = entries.iter().map(|entry| entry.modseq).max().unwrap_or(ModSeq(0));
         let unseen = entries.iter().any(Entry::is_unseen);
-        Page { entries, modseq, unseen }
+        let deleted = entries.iter().any(Entry::is_deleted);
+        Page { entries, modseq, unseen, deleted }
     }
 }
 
@@ -52,6 +55,9 @@ impl Page {
 impl Entry {
     fn is_unseen(&self) -> bool {
         !self.flags.contains(FlagBits::SEEN)
+    }
+    fn is_deleted(&self) -> bool {
+        self.flags.contains(FlagBits::DELETED)
     }
 }
 
@@ -109,6 +115,11 @@ impl Chapter {
         let pages = pages.iter().zip(&self.starts).filter(move |(page, _)| page.modseq > since);
         let entries = pages.flat_map(|(page, start)| (*start..).zip(page.iter()));
         entries.filter(move |(_, entry)| entry.modseq > since)
+    }
+    /// The entries that are `\Deleted`.
+    pub fn deleted(&self) -> impl Iterator<Item = &Entry> {
+        let pages = self.pages.iter().filter(|page| page.deleted);
+        pages.flat_map(|page| page.iter()).filter(|entry| entry.is_deleted())
     }
     /// The place of the first entry that is not `\Seen`.
     pub fn first_unseen(&self) -> Option<u32> {

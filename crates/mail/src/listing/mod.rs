@@ -133,6 +133,10 @@ impl Listing {
             chapter.changed(since).map(move |(at, entry)| (start + at, entry))
         })
     }
+    /// The messages that are `\Deleted`, in UID order. Pages without such cost one comparison.
+    pub fn deleted(&self) -> impl Iterator<Item = &Entry> {
+        self.chapters.iter().flat_map(|chapter| chapter.deleted())
+    }
     /// The place of the first message that is not `\Seen`, counted from 0.
     pub fn first_unseen(&self) -> Option<u32> {
         let mut chapters = self.chapters.iter().zip(&self.starts);

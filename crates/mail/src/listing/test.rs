@@ -196,9 +196,13 @@ fn what_changed_and_what_is_unseen_is_found_as_by_a_look_at_each() {
         entry.flags = FlagBits::SEEN;
     }
     let unseen: Vec<Entry> = [777, 9000, 19_999].map(|uid| entry(uid, 7)).to_vec();
+    let marked =
+        |uid| Entry { flags: FlagBits(FlagBits::SEEN.0 | FlagBits::DELETED.0), ..entry(uid, 8) };
+    let marked: Vec<Entry> = [5, 6, 12_000].map(marked).to_vec();
     let later: Vec<Entry> = [1, 128, 129, 8192, 8193, 20_000, 20_001].map(|u| entry(u, 9)).to_vec();
     let gone: Vec<Uid> = [5, 777, 8000].into_iter().filter_map(Uid::new).collect();
-    for (changed, gone) in [(&seen, &[][..]), (&unseen, &[]), (&later, &gone), (&Vec::new(), &gone)]
+    for (changed, gone) in
+        [(&seen, &[][..]), (&unseen, &[]), (&marked, &[]), (&later, &gone), (&Vec::new(), &gone)]
     {
         list = list.apply(changed, gone);
         for since in [0, 1, 6, 7, 8, 9, 10] {
@@ -208,5 +212,7 @@ fn what_changed_and_what_is_unseen_is_found_as_by_a_look_at_each() {
         }
         let first = list.iter().position(|entry| !entry.flags.contains(FlagBits::SEEN));
         assert_eq!(list.first_unseen().map(|at| at as usize), first);
+        let marked = list.iter().filter(|entry| entry.flags.contains(FlagBits::DELETED));
+        assert!(list.deleted().eq(marked));
     }
 }

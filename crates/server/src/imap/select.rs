@@ -3,7 +3,7 @@
 use super::view::{View, flag_names, flags_line};
 use super::{Context, Done, mailbox_id, refusal};
 use crate::drive::Output;
-use ::store::{StoreError, Which};
+use ::store::StoreError;
 use mail::{ModSeq, Rights, Uid};
 use protocol::imap::command::{Resync, Select};
 use protocol::imap::grammar::SequenceSet;
@@ -163,8 +163,9 @@ impl Context {
     /// CLOSE: expunges silently unless read-only. RFC 3501 §6.4.2.
     pub(super) async fn close(&mut self) -> Done {
         let may = |view: &View| !view.read_only && view.rights.contains(Rights::EXPUNGE);
-        if let Some(view) = self.view.take().filter(may) {
-            match self.shared.store.expunge(view.mailbox, Which::Deleted).await {
+        if let Some(mut view) = self.view.take().filter(may) {
+            let marked = view.marked();
+            match self.shared.store.expunge(view.mailbox, marked).await {
                 Ok(_) | Err(StoreError::NoSuchMailbox) => {}
                 Err(error) => return Err(error),
             }

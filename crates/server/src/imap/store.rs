@@ -34,7 +34,7 @@ impl Context {
         if command.unchanged_since.is_some() {
             self.enable_condstore(out);
         }
-        let Some(view) = &self.view else { return Ok(bad_number()) };
+        let Some(view) = &mut self.view else { return Ok(bad_number()) };
         if view.read_only {
             return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
         }
@@ -133,7 +133,7 @@ impl Context {
     }
 
     pub(super) async fn expunge(&mut self, set: Option<SequenceSet>, out: &mut Output<'_>) -> Done {
-        let Some(view) = &self.view else { return Ok(bad_number()) };
+        let Some(view) = &mut self.view else { return Ok(bad_number()) };
         if view.read_only {
             return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
         }
@@ -141,7 +141,7 @@ impl Context {
             return Ok(no_expunge());
         }
         let which = match set {
-            None => Which::Deleted,
+            None => view.marked(),
             Some(set) => {
                 let found = view.resolve(&set, true).unwrap_or_default();
                 Which::DeletedAmong(found.iter().map(|(_, entry)| entry.uid).collect())
