@@ -1,8 +1,9 @@
 //! Password hashes: Argon2id in PHC strings. RFC 9106 §4.
 
 use crate::limits::PASSWORD_OCTETS_MAX;
-use argon2::password_hash::{CustomizedPasswordHasher, PasswordVerifier, phc::PasswordHash};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use aws_lc_rs::constant_time;
 
 /// What a new hash costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +26,61 @@ pub fn hash(password: &str, salt: &[u8], cost: Cost) -> Result<String, String> {
     if password.is_empty() || password.len() > PASSWORD_OCTETS_MAX {
         return Err(format!("a password has 1 to {PASSWORD_OCTETS_MAX} octets"));
     }
-    let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| e.to_string())?;
-    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
-    let hash: PasswordHash = hasher
-        .hash_password_with_params(password.as_bytes(), salt, params)
-        .map_err(|e| e.to_string())?;
-    Ok(hash.to_string())
+    let made = || -> Option<PasswordHash> {
+        let params = Params::new(cost.memory_kib, cost.passes, 1, None).ok()?;
+        let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
+        let output = derive(password, salt, algorithm, version, &params, OUTPUT_OCTETS)?;
+        Some(PasswordHash {
+            algorithm: algorithm.ident(),
+            version: Some(version.into()),
+            params: ParamsString::try_from(&params).ok()?,
+            salt: Salt::new(salt).ok(),
+            hash: Output::new(&output).ok(),
+        })
+    };
+    let made = made().ok_or("auth.hash_memory_kib and auth.hash_passes cannot be used")?;
+    Ok(made.to_string())
 }
+
+/// Octets of a new hash.
+const OUTPUT_OCTETS: usize = 32;
 
 /// The password is the one that was hashed.
 pub fn verify(password: &str, hash: &str) -> bool {
-    let Ok(hash) = PasswordHash::new(hash) else { return false };
-    Argon2::default().verify_password(password.as_bytes(), &hash).is_ok()
+    let right = || -> Option<bool> {
+        let hash = PasswordHash::new(hash).ok()?;
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version =
+            hash.version.map_or(Some(Version::default()), |v| Version::try_from(v).ok())?;
+        let (params, salt) = (Params::try_from(&hash).ok()?, hash.salt.as_ref()?);
+        let wanted = hash.hash.as_ref()?.as_bytes();
+        let output = derive(password, salt, algorithm, version, &params, wanted.len())?;
+        Some(constant_time::verify_slices_are_equal(&output, wanted).is_ok())
+    };
+    right().unwrap_or(false)
+}
+
+/// The hash itself. The memory it works in goes back to the system: a block of some 20 MB that is
+/// freed makes glibc's malloc keep such blocks from then on, one for each thread that hashes
+/// (M_MMAP_THRESHOLD in mallopt(3)); one of more than 32 MB never does. What is not used of it costs
+/// nothing but addresses.
+fn derive(
+    password: &str,
+    salt: &[u8],
+    algorithm: Algorithm,
+    version: Version,
+    params: &Params,
+    octets: usize,
+) -> Option<Vec<u8>> {
+    const NEVER_KEPT_OCTETS: usize = 40 << 20;
+    let blocks = params.block_count();
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(blocks.max(NEVER_KEPT_OCTETS / Block::SIZE)).ok()?;
+    memory.resize(blocks, Block::new());
+    let mut output = vec![0; octets];
+    let hasher = Argon2::new(algorithm, version, params.clone());
+    hasher.hash_password_into_with_memory(password.as_bytes(), salt, &mut output, memory).ok()?;
+    Some(output)
 }
 
 /// The text is a hash that [`verify`] understands.
@@ -63,5 +107,9 @@ mod tests {
         assert!(!verify("x", "not a hash") && !is_hash("secret"));
         assert!(hash("", b"0123456789abcdef", cost).is_err());
         assert!(verify("decoy", &decoy(cost)));
+        // Of the reference implementation: `echo -n password | argon2 somesalt -id -t 2 -k 256 -p 1`.
+        let known = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$\
+                     nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+        assert!(verify("password", known) && !verify("Password", known));
     }
 }
