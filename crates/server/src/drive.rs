@@ -37,6 +37,11 @@ pub trait Handler<M: Machine>: Send {
         std::future::pending()
     }
 
+    /// Writes what [`News::Due`] announced.
+    fn tell(&mut self, _out: &mut Output<'_>) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+
     /// The connection is now under TLS.
     fn tls_started(&mut self, facts: TlsFacts);
 }
@@ -45,6 +50,8 @@ pub trait Handler<M: Machine>: Send {
 pub enum News<A> {
     /// Given to the machine as if it had asked.
     Answer(A),
+    /// There is something to write, whatever the machine is at: [`Handler::tell`] does it.
+    Due,
     /// The login does not hold any more.
     Revoked,
 }
@@ -177,7 +184,9 @@ where
                         told = true;
                         machine.shutdown();
                     }
-                    news = survive(handler.changed()) => failed = !hear(machine, news),
+                    news = survive(handler.changed()) => {
+                        failed = !hear(&mut stream, machine, handler, news).await;
+                    }
                     got = read(&mut stream, machine) => match got {
                         Ok(0) | Err(_) => return Ending::PeerGone,
                         Ok(_) => {}
@@ -192,10 +201,29 @@ where
     }
 }
 
+/// Lets the handler write what is news; `false` when it panicked.
+async fn tell<M: Machine, H: Handler<M>>(
+    stream: &mut BoxStream,
+    machine: &mut M,
+    handler: &mut H,
+) -> bool {
+    let mut buffer = std::mem::take(machine.output());
+    let mut out = Output { stream, buffer: &mut buffer, begun: false, sent: 0 };
+    let told = survive(handler.tell(&mut out)).await;
+    *machine.output() = buffer;
+    told.is_some()
+}
+
 /// Tells the machine the news; `false` when the handler panicked instead.
-fn hear<M: Machine>(machine: &mut M, news: Option<News<M::Answer>>) -> bool {
+async fn hear<M: Machine, H: Handler<M>>(
+    stream: &mut BoxStream,
+    machine: &mut M,
+    handler: &mut H,
+    news: Option<News<M::Answer>>,
+) -> bool {
     match news {
         Some(News::Answer(news)) => machine.answer(news),
+        Some(News::Due) => return tell(stream, machine, handler).await,
         Some(News::Revoked) => machine.revoke(),
         None => return false,
     }

@@ -10,5 +10,7 @@ pub const OUTPUT_CHUNK_OCTETS: usize = 64 * 1024;
 pub const WRITE_WAIT: Duration = Duration::from_secs(60);
 /// How long closing politely (TLS close_notify) may take.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// Mailboxes that a session with NOTIFY may see: it keeps 200 octets for each.
+pub const NOTIFY_MAILBOXES_MAX: usize = 2_000;
 /// How long a proxy may take to say who its client is: it knows when it connects.
 pub const PROXY_WAIT: Duration = Duration::from_secs(10);

@@ -350,3 +350,22 @@ fn i_85_a_hundred_connections_of_one_address() {
     }
     check(&given, &text);
 }
+
+/// RFC 5465 §5.8: too many mailboxes are not watched, and the client hears of it.
+#[test]
+fn notify_has_an_end() {
+    const LEVELS: usize = 25;
+    let mut text = "C1: a NOTIFY SET (mailboxes INBOX (MessageNew MessageExpunge))\nS1: a OK …\n\
+                    -- deliver alice\nS1: * STATUS INBOX (UIDNEXT 2 MESSAGES 1)\n"
+        .to_owned();
+    for n in 0..server::limits::NOTIFY_MAILBOXES_MAX / LEVELS {
+        let name = vec![format!("m{n}"); LEVELS].join("/");
+        text.push_str(&format!("C2: b{n} CREATE {name}\nS2: b{n} OK …\n"));
+    }
+    text.push_str(
+        "S1: * OK [NOTIFICATIONOVERFLOW] …\n-- deliver alice\nC1: c NOOP\nS1: c OK …\n\
+         C1: d NOTIFY SET (mailboxes INBOX (MessageNew MessageExpunge))\n\
+         S1: d NO [NOTIFICATIONOVERFLOW] …\n",
+    );
+    check("account alice; C1 on imap as alice; C2 on imap as alice", &text);
+}

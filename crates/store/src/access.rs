@@ -162,7 +162,9 @@ impl Store {
         change: impl FnOnce(Rights) -> Rights + Send + 'static,
     ) -> Result<()> {
         self.write(move |w| {
-            w.unit.mailbox(id)?.ok_or(StoreError::NoSuchMailbox)?;
+            let row = w.mailbox(id)?;
+            w.renamed(row.account);
+            w.changes.heard.access = true;
             let of = Holder::Access(id);
             let old = w.unit.rows().property(of, &identifier)?;
             let rights = change(old.as_deref().map(letters).unwrap_or_default());

@@ -3,7 +3,8 @@
 //! A name begins with `/shared/`, seen by all who see the mailbox, or with `/private/`, seen by the
 //! account that set it; the row's name of a private one has the account's number in front.
 
-use crate::error::{Result, StoreError};
+use crate::error::Result;
+use crate::feed::Kinds;
 use crate::limits::ANNOTATIONS_MAX;
 use crate::open::Store;
 use crate::rows::Holder;
@@ -62,9 +63,11 @@ impl Store {
         changes: Vec<(String, Option<Vec<u8>>)>,
     ) -> Result<bool> {
         self.write(move |w| {
-            if let Holder::Mailbox(id) = of {
-                w.unit.mailbox(id)?.ok_or(StoreError::NoSuchMailbox)?;
-            }
+            let account = match of {
+                Holder::Mailbox(id) => w.mailbox(id)?.account,
+                _ => who,
+            };
+            w.changes.heard.note(account, Kinds::METADATA);
             let mut names: Vec<String> =
                 w.unit.rows().properties(of)?.into_iter().map(|(name, _)| name).collect();
             let sets = changes.iter().filter(|(_, value)| value.is_some());

@@ -2,6 +2,7 @@
 
 use crate::account::{self, NewAccount};
 use crate::error::{Result, StoreError};
+use crate::feed::Feed;
 use crate::limits::CONTENTS_OCTETS_MAX;
 use crate::mailbox::{ChangeFlags, Copied, FlagOutcome, Which, copy, expunge, flags, names};
 use crate::open::Store;
@@ -186,6 +187,14 @@ impl Store {
     pub fn mailbox(&self, account: AccountId, name: &MailboxName) -> Result<Option<MailboxRow>> {
         self.look(|txn| txn.mailbox_named(account, name))
     }
+    /// A mailbox by its number.
+    pub fn mailbox_row(&self, id: MailboxId) -> Result<Option<MailboxRow>> {
+        self.look(|txn| txn.mailbox(id))
+    }
+    /// Tells of changes in accounts, of none at first.
+    pub fn feed(&self) -> Feed {
+        self.inner.views.feeds.feed()
+    }
     /// The INBOX of an account.
     pub fn inbox(&self, account: AccountId) -> Result<Option<MailboxId>> {
         let read = || Ok(self.mailbox(account, &MailboxName::inbox())?.map(|row| row.id));
@@ -228,11 +237,19 @@ impl Store {
     }
     /// Subscribes; the mailbox need not exist. RFC 9051 §6.3.7.
     pub async fn subscribe(&self, account: AccountId, name: MailboxName) -> Result<()> {
-        self.write(move |w| w.unit.write()?.put_subscription(account, &name)).await
+        self.write(move |w| {
+            w.renamed(account);
+            w.unit.write()?.put_subscription(account, &name)
+        })
+        .await
     }
     /// Unsubscribes.
     pub async fn unsubscribe(&self, account: AccountId, name: MailboxName) -> Result<()> {
-        self.write(move |w| w.unit.write()?.remove_subscription(account, &name)).await
+        self.write(move |w| {
+            w.renamed(account);
+            w.unit.write()?.remove_subscription(account, &name)
+        })
+        .await
     }
     /// Loads a mailbox, if it is not loaded, and watches it.
     pub async fn select(&self, id: MailboxId) -> Result<Selected> {

@@ -5,6 +5,7 @@
 //! what is published meanwhile and applies what the rows it read did not know yet.
 
 use crate::error::{Result, StoreError};
+use crate::feed::Feeds;
 use crate::gate::Gate;
 use crate::rows::MailboxRow;
 use crate::watch::AccountWatches;
@@ -22,6 +23,8 @@ pub(crate) struct Views {
     pub gate: Arc<Gate>,
     /// Who watches accounts.
     pub accounts: Arc<AccountWatches>,
+    /// Who hears of changes in accounts.
+    pub feeds: Arc<Feeds>,
     map: Mutex<HashMap<MailboxId, Weak<View>>>,
 }
 
@@ -87,6 +90,7 @@ impl Views {
                 view.apply(change);
             }
         }
+        self.feeds.publish(&changes.heard);
     }
 }
 

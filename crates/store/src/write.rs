@@ -1,6 +1,7 @@
 //! One write: the rows, what it changes for those who watch, and the time.
 
 use crate::error::{Result, StoreError};
+use crate::feed::{Heard, Kinds};
 use crate::rows::MailboxRow;
 use crate::txn::Txn;
 use crate::unit::Unit;
@@ -28,6 +29,8 @@ pub(crate) struct Changes {
     pub names: bool,
     /// Accounts that watchers are told of.
     pub accounts: Vec<AccountId>,
+    /// What feeds tell of.
+    pub heard: Heard,
 }
 
 /// What a commit changed in one mailbox.
@@ -48,6 +51,7 @@ impl Changes {
         self.queue |= later.queue;
         self.names |= later.names;
         self.accounts.extend(later.accounts);
+        self.heard.absorb(later.heard);
         for (id, change) in later.mailboxes {
             match self.mailboxes.entry(id) {
                 std::collections::btree_map::Entry::Vacant(slot) => {
@@ -99,6 +103,11 @@ impl Writing<'_> {
         Ok(MailboxRow::clone(&row))
     }
 
+    /// Notes that names of mailboxes, subscriptions or rights of an account change.
+    pub(crate) fn renamed(&mut self, account: AccountId) {
+        self.changes.heard.note(account, Kinds::NAMES);
+    }
+
     /// The next value of a counter.
     pub(crate) fn next(&mut self, counter: &'static str) -> Result<u64> {
         let value = self.unit.counter(counter)? + 1;
@@ -113,6 +122,7 @@ impl Writing<'_> {
     }
 
     pub(crate) fn note(&mut self, row: &MailboxRow) -> &mut MailboxChange {
+        self.changes.heard.note(row.account, Kinds::MESSAGES);
         let change = self.changes.mailboxes.entry(row.id).or_insert_with(|| MailboxChange {
             modseq: row.modseq,
             uidnext: row.uidnext,

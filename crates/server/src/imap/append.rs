@@ -207,6 +207,9 @@ impl Context {
         let delivered = self.shared.store.append(deliveries, replaces).await?;
         let places: Vec<_> = delivered.iter().filter_map(|one| one.places.first()).collect();
         let uids: Vec<u32> = places.iter().map(|place| place.uid.get()).collect();
+        if self.view.as_ref().is_some_and(|view| view.mailbox == mailbox) {
+            self.own_new = places.iter().map(|place| place.uid).collect();
+        }
         let code = places.first().map_or(String::new(), |place| {
             format!("[APPENDUID {} {}] ", place.uidvalidity, response::set(&uids))
         });
@@ -216,7 +219,8 @@ impl Context {
         }
         // RFC 8508 §3.4: APPENDUID before the EXPUNGE.
         out.buffer().extend_from_slice(format!("* OK {code}Stored\r\n").as_bytes());
-        self.sync(Expunges::Told, out.buffer());
+        let gone: Vec<Uid> = replaces.iter().map(|(_, uid)| *uid).collect();
+        self.sync_expunged(&gone, out.buffer());
         Ok(Answer::Ok(format!("{}REPLACE completed", self.highest(true))))
     }
 

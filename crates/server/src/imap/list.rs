@@ -66,7 +66,7 @@ impl Names {
 }
 
 /// The names above a name.
-fn above(name: &MailboxName) -> impl Iterator<Item = MailboxName> + use<> {
+pub(super) fn above(name: &MailboxName) -> impl Iterator<Item = MailboxName> + use<> {
     std::iter::successors(name.parent(), MailboxName::parent)
 }
 

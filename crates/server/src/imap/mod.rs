@@ -8,6 +8,7 @@ mod content;
 mod fetch;
 mod list;
 mod mailboxes;
+mod notify;
 mod property;
 mod search;
 mod select;
@@ -40,6 +41,14 @@ pub struct Context {
     /// What the client has switched on.
     pub(crate) enabled: Enabled,
     idling: bool,
+    /// Once the client has given NOTIFY.
+    notify: Option<notify::Notifying>,
+    /// There are expunges to tell that the last command held back.
+    due: bool,
+    /// New in the selected mailbox, and to be fetched as NOTIFY says.
+    arrived: Vec<mail::Uid>,
+    /// New by the client's own command.
+    pub(crate) own_new: Vec<mail::Uid>,
 }
 
 /// Machine and handler of a new session.
@@ -61,6 +70,10 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         appending: None,
         enabled: Enabled::default(),
         idling: false,
+        notify: None,
+        due: false,
+        arrived: Vec::new(),
+        own_new: Vec::new(),
     };
     (machine, context)
 }
@@ -118,7 +131,16 @@ impl Handler<Session> for Context {
             Question::Command(command) => self.command(command, out).await,
             Question::Enable(enabled) => Ok(self.enable(enabled, out)),
             Question::Append(pieces, _) => self.append(pieces).await,
-            Question::AppendEnd(pieces) => self.append_end(pieces, out).await,
+            Question::AppendEnd(pieces) => {
+                let done = self.append_end(pieces, out).await;
+                self.fetch_arrived(out).await;
+                done
+            }
+            Question::Idle if self.notify.is_some() => {
+                self.idling = true;
+                self.tell_news(out).await;
+                Ok(Answer::Go(Vec::new()))
+            }
             Question::Idle => {
                 self.idling = true;
                 let mut data = Vec::new();
@@ -128,6 +150,7 @@ impl Handler<Session> for Context {
             Question::IdleEnd => {
                 self.idling = false;
                 self.sync(Expunges::Told, out.buffer());
+                self.fetch_arrived(out).await;
                 Ok(ok("IDLE completed"))
             }
         };
@@ -147,15 +170,23 @@ impl Handler<Session> for Context {
 
     /// Resolves with what has changed while the client idles (RFC 2177), or when it is logged out.
     async fn changed(&mut self) -> News<Answer> {
-        if !self.idling {
+        if !self.idling && self.notify.is_none() {
             self.logins.revoked().await;
             return News::Revoked;
         }
-        let still_here = tokio::time::sleep(IDLE_KEEP_ALIVE);
+        let idling = self.idling;
+        let still_here = async {
+            match idling {
+                true => tokio::time::sleep(IDLE_KEEP_ALIVE).await,
+                false => std::future::pending().await,
+            }
+        };
         let news = async {
-            match &mut self.view {
-                Some(view) => view.watch.changed().await,
-                None => std::future::pending().await,
+            match (&self.notify, &mut self.view) {
+                (Some(_), _) if self.due => {}
+                (Some(notify), view) => notify.noted(view).await,
+                (None, Some(view)) => view.watch.changed().await,
+                (None, None) => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -166,9 +197,16 @@ impl Handler<Session> for Context {
                 return News::Answer(Answer::Go(b"* OK Still here\r\n".to_vec()));
             }
         }
+        if self.notify.is_some() {
+            return News::Due;
+        }
         let mut data = Vec::new();
         self.sync(Expunges::Told, &mut data);
         News::Answer(Answer::Go(data))
+    }
+
+    async fn tell(&mut self, out: &mut Output<'_>) {
+        self.tell_news(out).await;
     }
 
     fn tls_started(&mut self, facts: TlsFacts) {
@@ -201,10 +239,29 @@ impl Context {
 
     /// Tells the client what has changed.
     pub(crate) fn sync(&mut self, expunges: Expunges, out: &mut Vec<u8>) {
-        let enabled = self.enabled;
+        let (enabled, wanted) = (self.enabled, self.wanted());
         self.renew_rights();
-        if let Some(view) = &mut self.view {
-            view.sync(&self.shared.store, enabled, expunges, out);
+        let own = std::mem::take(&mut self.own_new);
+        let Some(view) = self.view.as_mut().filter(|_| wanted.messages) else { return };
+        let told = view.sync(&self.shared.store, enabled, expunges, wanted.flags, out);
+        let Some(notify) = &self.notify else { return };
+        let selected = &notify.wish.selected;
+        self.due |= told.held && !selected.delayed;
+        if !selected.items.is_empty() {
+            let added = told.differences.iter().filter_map(|difference| match difference {
+                mail::listing::Difference::Added(entry) => Some(entry.uid),
+                _ => None,
+            });
+            self.arrived.extend(added.filter(|uid| !own.contains(uid)));
+        }
+    }
+
+    /// The client's own command has expunged messages.
+    pub(crate) fn sync_expunged(&mut self, gone: &[mail::Uid], out: &mut Vec<u8>) {
+        let (enabled, wanted) = (self.enabled, self.wanted());
+        match &mut self.view {
+            Some(view) if !wanted.messages => view.forget(gone, enabled, out),
+            _ => self.sync(Expunges::Told, out),
         }
     }
 
@@ -224,8 +281,13 @@ impl Context {
                 "[NOPERM] You may not read that mailbox any more".to_owned(),
             ));
         }
+        let own = notify::Own::of(&command);
         let done = self.carry_out(command, out).await;
+        if !matches!(own, notify::Own::Nothing) && matches!(done, Ok(Answer::Ok(_))) {
+            self.own_change(own)?;
+        }
         self.sync(if by_number { Expunges::HeldBack } else { Expunges::Told }, out.buffer());
+        self.fetch_arrived(out).await;
         done
     }
 
@@ -251,9 +313,11 @@ impl Context {
                 Ok(Answer::No("[NOPERM] Limits are the operator's to set".to_owned()))
             }
             Command::Acl(acl) => self.acl(acl, out).await,
+            Command::Notify(wish) => self.notify(wish, out).await,
             Command::Namespace => self.namespace(out),
             Command::Unauthenticate => {
                 (self.view, self.account, self.enabled) = (None, None, Enabled::default());
+                (self.notify, self.due) = (None, false);
                 self.logins.leave();
                 Ok(Answer::OkIn(State::NotAuthenticated, "UNAUTHENTICATE completed".to_owned()))
             }

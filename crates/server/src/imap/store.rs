@@ -1,7 +1,7 @@
 //! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162
 //! §3.1.3.
 
-use super::view::{Expunges, View, flags_line};
+use super::view::{View, flags_line};
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, Copied, StoreError, Which};
@@ -121,12 +121,16 @@ impl Context {
             true => self.shared.store.move_(from, uids, target.row.id, target.rights).await?,
             false => self.shared.store.copy(from, uids, target.row.id, target.rights).await?,
         };
+        if target.row.id == from {
+            self.own_new = copied.pairs.iter().map(|(_, uid)| *uid).collect();
+        }
         let code = copy_uid(&copied);
         if moves && !code.is_empty() {
             // RFC 6851 §4.3: before the EXPUNGEs.
             let line = format!("* OK {code}Moved\r\n");
             out.buffer().extend_from_slice(line.as_bytes());
-            self.sync(Expunges::Told, out.buffer());
+            let gone: Vec<Uid> = copied.pairs.iter().map(|(uid, _)| *uid).collect();
+            self.sync_expunged(&gone, out.buffer());
             return Ok(Answer::Ok(format!("{}MOVE completed", self.highest(true))));
         }
         Ok(Answer::Ok(format!("{code}{verb} completed")))
@@ -148,7 +152,7 @@ impl Context {
             }
         };
         let gone = self.shared.store.expunge(view.mailbox, which).await?;
-        self.sync(Expunges::Told, out.buffer());
+        self.sync_expunged(&gone, out.buffer());
         Ok(Answer::Ok(format!("{}EXPUNGE completed", self.highest(!gone.is_empty()))))
     }
 }

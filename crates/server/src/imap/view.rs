@@ -31,6 +31,15 @@ pub struct View {
     pub saved: Vec<Uid>,
 }
 
+/// What a client was told.
+#[derive(Default)]
+pub struct Told {
+    /// What was different.
+    pub differences: Vec<Difference>,
+    /// Expunges among it were held back.
+    pub held: bool,
+}
+
 /// What becomes of messages that are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expunges {
@@ -132,11 +141,19 @@ impl View {
         }
     }
 
-    /// Tells the client what is new, and counts by it from now on.
-    pub fn sync(&mut self, store: &Store, enabled: Enabled, expunges: Expunges, out: &mut Vec<u8>) {
+    /// Tells the client what is new, and counts by it from now on; without `flags` nothing is said
+    /// of changed flags.
+    pub fn sync(
+        &mut self,
+        store: &Store,
+        enabled: Enabled,
+        expunges: Expunges,
+        flags: bool,
+        out: &mut Vec<u8>,
+    ) -> Told {
         let mut now = self.watch.current();
         if Arc::ptr_eq(&now, &self.told) {
-            return;
+            return Told::default();
         }
         if self.watch.deleted() {
             now = Arc::new(emptied(&now));
@@ -146,6 +163,7 @@ impl View {
             flags_line(&now, out);
         }
         let gone: Vec<Uid> = differences.iter().filter_map(expunged).collect();
+        let held = expunges == Expunges::HeldBack && !gone.is_empty();
         let told = match expunges {
             Expunges::Told => {
                 self.tell_expunged(&gone, enabled, out);
@@ -170,11 +188,23 @@ impl View {
         }
         for difference in &differences {
             if let Difference::Changed(entry) = difference
+                && flags
                 && let Ok(at) = told.find(entry.uid)
             {
                 self.fetch_flags(at + 1, entry, true, enabled, out);
             }
         }
+        Told { differences, held }
+    }
+
+    /// The client expunged these itself, and wants to hear of nothing else. RFC 5465 §3.1.
+    pub fn forget(&mut self, gone: &[Uid], enabled: Enabled, out: &mut Vec<u8>) {
+        let known = |uid: &Uid| self.told.find(*uid).is_ok();
+        let gone: Vec<Uid> = gone.iter().copied().filter(known).collect();
+        self.tell_expunged(&gone, enabled, out);
+        let mut told = self.told.apply(&[], &gone);
+        told.keywords = self.told.keywords.clone();
+        self.told = Arc::new(told);
     }
 
     /// EXPUNGE, or VANISHED once QRESYNC is enabled. RFC 7162 §3.2.10.2.

@@ -74,6 +74,7 @@ fn insert(
     special_use: Option<SpecialUse>,
 ) -> Result<MailboxRow> {
     w.changes.names = true;
+    w.renamed(account);
     let id = MailboxId(w.next("mailbox")? as u32);
     let row = MailboxRow {
         id,
@@ -121,6 +122,7 @@ pub(crate) fn delete(w: &mut Writing<'_>, account: AccountId, name: &MailboxName
 /// Takes a mailbox and its messages away.
 pub(crate) fn remove(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
     w.changes.names = true;
+    w.renamed(row.account);
     for entry in w.unit.entries(row.id, Uid::FIRST, Uid::MAX)? {
         w.release(entry.content)?;
     }
@@ -173,6 +175,7 @@ pub(crate) fn rename(
             w.unit.write()?.put_subscription(account, &moved)?;
         }
         w.changes.names = true;
+        w.renamed(account);
         row.name = moved;
         w.unit.put_mailbox(&row)?;
     }

@@ -93,15 +93,7 @@ pub enum SectionText {
 pub(super) fn fetch(from: &mut Cursor<'_>, uid: bool) -> Read<Fetch> {
     let set = from.sequence_set()?;
     from.space()?;
-    let mut items = Vec::new();
-    if from.peek() == Some(b'(') {
-        from.list(|from| item(from, &mut items))?;
-    } else {
-        item(from, &mut items)?;
-    }
-    if items.is_empty() {
-        return Err(Bad("a FETCH item"));
-    }
+    let items = items(from)?;
     let mut fetch = Fetch { uid, set, items, changed_since: None, vanished: false, partial: None };
     if from.eat(b' ') {
         modifiers(from, &mut fetch)?;
@@ -112,15 +104,30 @@ pub(super) fn fetch(from: &mut Cursor<'_>, uid: bool) -> Read<Fetch> {
     if uid {
         fetch.items.insert(0, Item::Uid);
     }
-    // At most ITEMS_MAX of them, so looking through them is bounded.
+    fetch.items = once(fetch.items);
+    Ok(fetch)
+}
+
+/// An item, or several in parentheses.
+pub(super) fn items(from: &mut Cursor<'_>) -> Read<Vec<Item>> {
+    let mut items = Vec::new();
+    if from.peek() == Some(b'(') {
+        from.list(|from| item(from, &mut items))?;
+    } else {
+        item(from, &mut items)?;
+    }
+    if items.is_empty() { Err(Bad("a FETCH item")) } else { Ok(once(items)) }
+}
+
+/// Each item once. At most `ITEMS_MAX` of them, so looking through them is bounded.
+fn once(items: Vec<Item>) -> Vec<Item> {
     let mut once: Vec<Item> = Vec::new();
-    for item in std::mem::take(&mut fetch.items) {
+    for item in items {
         if !once.contains(&item) {
             once.push(item);
         }
     }
-    fetch.items = once;
-    Ok(fetch)
+    once
 }
 
 /// RFC 7162 §3.2.6: VANISHED only with UID and CHANGEDSINCE; RFC 9394 §3.3: PARTIAL only with UID.

@@ -4,6 +4,7 @@
 pub mod append;
 pub mod fetch;
 pub mod mailbox;
+pub mod notify;
 pub mod property;
 pub mod search;
 pub mod store;
@@ -13,6 +14,7 @@ use mail::MailboxName;
 
 pub use fetch::{Fetch, Item, Section, SectionText};
 pub use mailbox::{List, Resync, Select, StatusItem};
+pub use notify::Notify;
 pub use property::{Acl, GetMetadata, SetMetadata};
 pub use search::Search;
 pub use store::{Change, Store};
@@ -53,6 +55,7 @@ pub enum Command {
     Store(Store),
     Copy { uid: bool, set: SequenceSet, mailbox: Name, moves: bool },
     Compress(String),
+    Notify(Notify),
     Unauthenticate,
     GetMetadata(GetMetadata),
     SetMetadata(SetMetadata),
@@ -133,6 +136,7 @@ fn with_arguments(verb: &str, from: &mut Cursor<'_>) -> Read<Command> {
             }
             Command::Enable(names)
         }
+        "NOTIFY" => notify::notify(from)?,
         "COMPRESS" => Command::Compress(from.keyword()?),
         "SELECT" | "EXAMINE" => Command::Select(mailbox::select(from, verb == "EXAMINE")?),
         "CREATE" => mailbox::create(from)?,
