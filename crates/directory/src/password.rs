@@ -62,8 +62,8 @@ pub fn verify(password: &str, hash: &str) -> bool {
 
 /// The hash itself. The memory it works in goes back to the system: a block of some 20 MB that is
 /// freed makes glibc's malloc keep such blocks from then on, one for each thread that hashes
-/// (M_MMAP_THRESHOLD in mallopt(3)); one of more than 32 MB never does. What is not used of it costs
-/// nothing but addresses.
+/// (M_MMAP_THRESHOLD in mallopt(3)); one of more than 32 MB never does. What is not used of it
+/// costs nothing but addresses.
 fn derive(
     password: &str,
     salt: &[u8],
@@ -107,7 +107,7 @@ mod tests {
         assert!(!verify("x", "not a hash") && !is_hash("secret"));
         assert!(hash("", b"0123456789abcdef", cost).is_err());
         assert!(verify("decoy", &decoy(cost)));
-        // Of the reference implementation: `echo -n password | argon2 somesalt -id -t 2 -k 256 -p 1`.
+        // `echo -n password | argon2 somesalt -id -t 2 -k 256 -p 1`, the reference implementation.
         let known = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$\
                      nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         assert!(verify("password", known) && !verify("Password", known));

@@ -202,8 +202,8 @@ fn failing_writes_lose_nothing_that_was_acknowledged() {
         };
         attempt(&server, &mut acknowledged, "before");
         assert_eq!(acknowledged.len(), 8);
-        // The last answer may be ahead of its row, which would fail with the faults and be made anew
-        // only at the next start. Whoever looks waits for it.
+        // The last answer may be ahead of its row, which would fail with the faults and be made
+        // anew only at the next start. Whoever looks waits for it.
         compare(&server, &acknowledged);
         let Some(faults) = Faults::inject(&server, calls, "EIO") else { return };
         attempt(&server, &mut acknowledged, "during");
