@@ -16,6 +16,7 @@ pub mod proven;
 pub mod resolve;
 pub mod scram;
 pub mod secret;
+pub mod ticket;
 
 use mail::Domain;
 use std::collections::HashMap;

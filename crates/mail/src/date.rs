@@ -150,6 +150,29 @@ fn civil_rfc5322(value: &[u8]) -> Option<(Civil, i32)> {
     Some((Civil { year, month, day, hour, minute, second, weekday: 0 }, offset))
 }
 
+/// Reads `1985-04-12T23:20:50.52Z` or with `-08:00` at its end: whole seconds since 1970, UTC.
+/// RFC 3339 §5.6.
+pub fn parse_rfc3339(text: &str) -> Option<i64> {
+    let (day, time) = text.split_once(['T', 't'])?;
+    let mut day = day.splitn(3, '-').map(|word| number(word.as_bytes()));
+    let (year, month, day) = (day.next()??, day.next()??, day.next()??);
+    let at = time.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = time.split_at_checked(at)?;
+    let offset = match zone.strip_prefix(['Z', 'z']) {
+        Some(rest) => rest.is_empty().then_some(0)?,
+        None => {
+            let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+            let minutes = number(hours.as_bytes())? * 60 + number(minutes.as_bytes())?;
+            if zone.starts_with('-') { -(minutes as i32) } else { minutes as i32 }
+        }
+    };
+    // A leap second counts as the one before it; parts of a second are passed over.
+    let mut time = time.split_once('.').map_or(time, |(whole, _)| whole).splitn(3, ':');
+    let mut next = || number(time.next()?.as_bytes());
+    let (hour, minute, second) = (next()?, next()?, next()?.min(59));
+    Civil { year: i64::from(year), month, day, hour, minute, second, weekday: 0 }.to_unix(offset)
+}
+
 fn without_comments(value: &[u8]) -> Vec<u8> {
     let mut depth = 0u32;
     let mut out = Vec::with_capacity(value.len().min(64));
@@ -212,6 +235,20 @@ mod tests {
         assert_eq!(parse_rfc5322(b"garbage"), None);
         let local = parse_rfc5322_local(b"Fri, 21 Nov 1997 23:55:06 -0600");
         assert_eq!(local, parse_rfc5322(b"21 Nov 1997 23:55:06 +0000"));
+    }
+
+    #[test]
+    fn timestamps_of_rfc_3339_are_read() {
+        // RFC 3339 §5.8.
+        assert_eq!(parse_rfc3339("1985-04-12T23:20:50.52Z"), Some(482_196_050));
+        assert_eq!(
+            parse_rfc3339("1996-12-19T16:39:57-08:00"),
+            parse_rfc3339("1996-12-20T00:39:57Z")
+        );
+        assert_eq!(parse_rfc3339("1990-12-31T23:59:60Z"), Some(662_687_999));
+        for bad in ["", "1985-04-12", "1985-04-12T23:20:50", "1985-04-12T23:20Z", "x-1-1T0:0:0Z"] {
+            assert_eq!(parse_rfc3339(bad), None, "{bad}");
+        }
     }
 
     #[test]

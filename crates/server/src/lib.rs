@@ -8,6 +8,7 @@ pub mod listen;
 mod login;
 pub mod pop3;
 pub mod smtp;
+pub mod urls;
 
 use delivery::Delivery;
 use directory::Directory;

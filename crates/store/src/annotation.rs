@@ -8,6 +8,7 @@ use crate::feed::Kinds;
 use crate::limits::ANNOTATIONS_MAX;
 use crate::open::Store;
 use crate::rows::Holder;
+use crate::ticket::KEY;
 use mail::AccountId;
 
 /// The row of the capabilities that are hidden from an account; no annotation has such a name.
@@ -68,8 +69,9 @@ impl Store {
                 _ => who,
             };
             w.changes.heard.note(account, Kinds::METADATA);
-            let mut names: Vec<String> =
-                w.unit.rows().properties(of)?.into_iter().map(|(name, _)| name).collect();
+            let rows = w.unit.rows().properties(of)?;
+            let mut names: Vec<String> = rows.into_iter().map(|(name, _)| name).collect();
+            names.retain(|name| !name.starts_with(KEY));
             let sets = changes.iter().filter(|(_, value)| value.is_some());
             names.extend(sets.map(|(name, _)| row_name(who, name)));
             names.sort_unstable();

@@ -10,6 +10,7 @@ use crate::quota::Resource;
 use crate::rows::{ContentRow, Lookup};
 use mail::{AccountId, ContentId, MailboxId};
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Answers that are remembered of each kind; a full memory starts anew.
@@ -28,6 +29,8 @@ pub(crate) struct Known {
     inner: Mutex<Inner>,
     /// Pages of contents, by number.
     contents: Mutex<HashMap<u64, Arc<[ContentRow]>>>,
+    /// How many access keys have been changed: `ticket.rs`.
+    pub access_keys: AtomicU64,
 }
 
 #[derive(Default)]

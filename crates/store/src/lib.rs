@@ -30,6 +30,7 @@ mod segment;
 mod spool;
 mod sqlite;
 mod terms;
+mod ticket;
 pub mod txn;
 mod unit;
 mod view;

@@ -7,6 +7,7 @@ pub mod structure;
 #[cfg(test)]
 mod tests;
 pub mod text;
+pub mod transfer;
 
 pub use parse::{Parser, header_of, summary_of};
 pub use structure::{Disposition, Part, PartBody};

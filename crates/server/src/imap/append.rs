@@ -1,25 +1,22 @@
 //! APPEND and REPLACE. RFC 3501 §6.3.11, RFC 3502, RFC 4469, RFC 8508, APPENDUID of RFC 4315 §3.
 //! Messages stream into spools; all of a command are stored in one commit.
 
-use super::fetch::{cut, octets_of};
 use super::view::Expunges;
 use super::{Context, Done};
 use crate::drive::Output;
+use crate::urls::Redeemer;
 use ::store::{Delivery, Placement, Spool, StoreError, Visible};
 use mail::summary::Parser;
-use mail::{Flag, MailboxId, MailboxName, MessageId, Rights, Uid};
+use mail::{Flag, MailboxId, MessageId, Rights, Uid};
 use protocol::imap::command::append::Piece;
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::Answer;
-use protocol::imap::url;
 
 /// Messages of one APPEND.
 const MESSAGES_MAX: usize = 500;
 /// What it takes to put another message in the place of one.
 const REPLACES: Rights = Rights::DELETED.with(Rights::EXPUNGE);
-/// Octets of a message that are read at once.
-const PIECE: u64 = 256 * 1024;
 
 /// Messages on their way in.
 pub struct Appending {
@@ -135,29 +132,19 @@ impl Context {
                 text.chars().filter(|c| !c.is_control() && !"\"\\]".contains(*c)).collect();
             no(&format!("[BADURL \"{shown}\"] Nothing of ours is there"))
         };
-        let Some(url) = url::url(text) else { return Ok(bad()) };
-        let ours = self.shared.settings.hostname.as_str();
-        if url.host.as_deref().is_some_and(|host| !host.eq_ignore_ascii_case(ours)) {
-            return Ok(bad());
-        }
-        let row = MailboxName::new(&url.mailbox).map_err(|_| url.mailbox.clone());
-        let Ok(found) = self.mailbox(&row, Rights::READ) else { return Ok(bad()) };
-        let row = found.row;
-        if url.uidvalidity.is_some_and(|validity| validity != row.uidvalidity.0.get()) {
-            return Ok(bad());
-        }
-        let listing = self.shared.store.select(row.id).await?.listing;
-        let entry = Uid::new(url.uid).and_then(|uid| listing.get(uid)).copied();
-        let Some(entry) = entry else { return Ok(bad()) };
-        let root = self.summary(&entry)?.root;
-        let Some(range) = octets_of(&url.section, u64::from(entry.size), &root) else {
-            return Ok(bad());
-        };
-        let (mut at, to) = cut(&range, url.section.partial);
+        let actor = self.actor()?;
+        let opened = self.shared.open_url(text, Redeemer::Catenate(&actor)).await?;
+        let Some(opened) = opened else { return Ok(bad()) };
         let limit = self.message_octets();
-        while at < to {
-            let piece = self.shared.store.content(entry.content, at..to.min(at + PIECE))?;
-            at += PIECE;
+        let mut piece = Vec::new();
+        let mut at = 0;
+        while at < opened.octets() {
+            piece.clear();
+            opened.read(&self.shared, at, &mut piece)?;
+            if piece.is_empty() {
+                return Ok(bad());
+            }
+            at += piece.len() as u64;
             let Some(appending) = &mut self.appending else { return Ok(bad()) };
             appending.write(&piece);
             if appending.messages.last().is_some_and(|message| message.spool.len() > limit) {

@@ -1,44 +1,180 @@
-//! FETCH of decoded content: BINARY (RFC 3516) and PREVIEW (RFC 8970).
+//! Octets of messages as literals, and decoded content: BINARY (RFC 3516) and PREVIEW (RFC 8970).
+//! All of it streams: no part is ever whole in memory.
 
 use super::Context;
 use super::fetch::cut;
-use ::store::StoreError;
+use crate::drive::Output;
+use ::store::{ContentRow, Store, StoreError};
 use mail::Entry;
+use mail::mime::transfer::Decoder;
 use mail::mime::{Part, preview, text};
 use protocol::imap::command::Section;
 use protocol::imap::response;
+use std::ops::Range;
 
 /// Octets of a text that a preview is made of.
 const PREVIEW_OCTETS: u64 = 8 * 1024;
+/// Octets of a message that are read at once.
+const PIECE: u64 = 256 * 1024;
+/// Octets of a message that are decoded at once.
+const DECODED_PIECE: u64 = 64 * 1024;
 
 /// The transfer encoding is not one that we know: UNKNOWN-CTE. RFC 3516 §4.3.
 pub(super) const UNKNOWN_ENCODING: StoreError = StoreError::NotAllowed("unknown encoding");
 
+/// ` {n}` and the octets of a message from `at` to `to`. `false` when the client is gone, or cannot
+/// be given what it was promised.
+pub(super) async fn literal(
+    store: &Store,
+    row: &ContentRow,
+    (mut at, to): (u64, u64),
+    out: &mut Output<'_>,
+) -> Result<bool, StoreError> {
+    response::literal(to - at, out.buffer());
+    let first = at;
+    while at < to {
+        let end = to.min(at + PIECE);
+        match store.octets(row, at..end, out.buffer()) {
+            Ok(()) => {}
+            // Nothing of it is written yet: the caller takes the announced length back.
+            Err(error) if at == first => return Err(error),
+            // A promised literal cannot be taken back: the connection has to go.
+            Err(_) => return Ok(false),
+        }
+        at = end;
+        if at < to && out.relieve().await.is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Octets of a message without their transfer encoding.
+pub(super) struct Decoded<'a> {
+    store: &'a Store,
+    row: &'a ContentRow,
+    left: Range<u64>,
+    decoder: Option<Decoder>,
+    raw: Vec<u8>,
+}
+
+impl<'a> Decoded<'a> {
+    /// A part, or the whole message for `None`, which has no encoding. RFC 3516 §4.2.
+    pub fn of(
+        store: &'a Store,
+        row: &'a ContentRow,
+        part: Option<&Part>,
+    ) -> Result<Decoded<'a>, StoreError> {
+        let whole = Part { encoding: b"binary".to_vec(), ..Part::default() };
+        let decoder = Decoder::of(part.unwrap_or(&whole)).ok_or(UNKNOWN_ENCODING)?;
+        let left = part.map_or(0..row.len, |part| part.body_start..part.end.max(part.body_start));
+        Ok(Decoded { store, row, left, decoder: Some(decoder), raw: Vec::new() })
+    }
+
+    /// Puts the next piece into `out`; `false` at the end.
+    fn next(&mut self, out: &mut Vec<u8>) -> Result<bool, StoreError> {
+        out.clear();
+        let Some(decoder) = &mut self.decoder else { return Ok(false) };
+        let end = self.left.end.min(self.left.start + DECODED_PIECE);
+        if self.left.start < end {
+            self.raw.clear();
+            self.store.octets(self.row, self.left.start..end, &mut self.raw)?;
+            self.left.start = end;
+            decoder.decode(&self.raw, out);
+        } else if let Some(decoder) = self.decoder.take() {
+            decoder.finish(out);
+        }
+        Ok(true)
+    }
+
+    /// How many octets there are.
+    pub fn octets(mut self) -> Result<u64, StoreError> {
+        let (mut octets, mut piece) = (0, Vec::new());
+        while self.next(&mut piece)? {
+            octets += piece.len() as u64;
+        }
+        Ok(octets)
+    }
+
+    /// ` ~{n}` and the octets; they are decoded twice, for the length comes first. `false` when the
+    /// client is gone, or cannot be given what it was promised.
+    pub async fn literal(
+        mut self,
+        partial: Option<(u64, u64)>,
+        out: &mut Output<'_>,
+    ) -> Result<bool, StoreError> {
+        let measured = Decoded {
+            decoder: self.decoder.clone(),
+            left: self.left.clone(),
+            raw: Vec::new(),
+            ..self
+        };
+        let wanted = measured.measure(partial)?;
+        // A literal8 only where it has to be one. RFC 3516 §4.3.
+        let mark = if wanted.nul { "~" } else { "" };
+        let (mut skip, mut left) = (wanted.from, wanted.to - wanted.from);
+        out.buffer().extend_from_slice(format!(" {mark}{{{left}}}\r\n").as_bytes());
+        let mut piece = Vec::new();
+        while left > 0 {
+            // What could be read a moment ago cannot be now: the promise cannot be kept.
+            let Ok(true) = self.next(&mut piece) else { return Ok(false) };
+            let passed = skip.min(piece.len() as u64);
+            skip -= passed;
+            let rest = piece.get(passed as usize..).unwrap_or_default();
+            let take = left.min(rest.len() as u64);
+            out.buffer().extend_from_slice(rest.get(..take as usize).unwrap_or_default());
+            left -= take;
+            if left > 0 && out.relieve().await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Which octets a partial leaves, and whether a NUL is among them.
+    fn measure(mut self, partial: Option<(u64, u64)>) -> Result<Wanted, StoreError> {
+        let (first, last) = cut(&(0..u64::MAX), partial);
+        let (mut octets, mut nul, mut piece) = (0u64, false, Vec::new());
+        while self.next(&mut piece)? {
+            let within = |at: usize| (first..last).contains(&(octets + at as u64));
+            nul = nul || memchr::memchr_iter(0, &piece).any(within);
+            octets += piece.len() as u64;
+        }
+        let (from, to) = cut(&(0..octets), partial);
+        Ok(Wanted { from, to, nul })
+    }
+}
+
+struct Wanted {
+    from: u64,
+    to: u64,
+    nul: bool,
+}
+
 impl Context {
-    /// `BINARY[…] …`: the octets of a part without their transfer encoding.
-    pub(super) fn binary(
+    /// `BINARY[…] …`: the octets of a part without their transfer encoding. `false` when the client
+    /// is gone.
+    pub(super) async fn binary(
         &self,
         section: &Section,
         entry: &Entry,
+        row: Option<&ContentRow>,
         root: &Part,
-        out: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        let content = self.decoded(section, entry, root)?;
-        out.extend_from_slice(section.label.as_bytes());
+        out: &mut Output<'_>,
+    ) -> Result<bool, StoreError> {
+        let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
+        let decoded = self.decoded(section, row, root)?;
+        out.buffer().extend_from_slice(section.label.as_bytes());
         if let Some((first, _)) = section.partial {
-            out.extend_from_slice(format!("<{first}>").as_bytes());
+            out.buffer().extend_from_slice(format!("<{first}>").as_bytes());
         }
-        let Some(content) = content else {
-            out.extend_from_slice(b" NIL");
-            return Ok(());
-        };
-        let (from, to) = cut(&(0..content.len() as u64), section.partial);
-        let piece = content.get(from as usize..to as usize).unwrap_or_default();
-        // A literal8 only where it has to be one.
-        let mark = if memchr::memchr(0, piece).is_some() { "~" } else { "" };
-        out.extend_from_slice(format!(" {mark}{{{}}}\r\n", piece.len()).as_bytes());
-        out.extend_from_slice(piece);
-        Ok(())
+        match decoded {
+            Some(decoded) => decoded.literal(section.partial, out).await,
+            None => {
+                out.buffer().extend_from_slice(b" NIL");
+                Ok(true)
+            }
+        }
     }
 
     /// `BINARY.SIZE[…] n`
@@ -46,27 +182,29 @@ impl Context {
         &self,
         section: &Section,
         entry: &Entry,
+        row: Option<&ContentRow>,
         root: &Part,
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
-        let octets = self.decoded(section, entry, root)?.map_or(0, |c| c.len());
+        let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
+        let decoded = self.decoded(section, row, root)?;
+        let octets = decoded.map_or(Ok(0), Decoded::octets)?;
         out.extend_from_slice(format!("{} {octets}", section.label).as_bytes());
         Ok(())
     }
 
-    fn decoded(
-        &self,
+    fn decoded<'a>(
+        &'a self,
         section: &Section,
-        entry: &Entry,
+        row: &'a ContentRow,
         root: &Part,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<Decoded<'a>>, StoreError> {
         let store = &self.shared.store;
         if section.path.is_empty() {
-            return store.content(entry.content, 0..u64::from(entry.size)).map(Some);
+            return Decoded::of(store, row, None).map(Some);
         }
-        let Some(part) = root.section(&section.path) else { return Ok(None) };
-        let body = store.content(entry.content, part.body_start..part.end)?;
-        text::decoded(part, &body).map(Some).ok_or(UNKNOWN_ENCODING)
+        let part = root.section(&section.path);
+        part.map(|part| Decoded::of(store, row, Some(part))).transpose()
     }
 
     /// `PREVIEW "…"`

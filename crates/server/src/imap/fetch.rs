@@ -1,10 +1,10 @@
 //! FETCH. RFC 3501 §6.4.5, §7.4.2. Streams: a large message is never whole in memory.
 
-use super::content::UNKNOWN_ENCODING;
+use super::content::{UNKNOWN_ENCODING, literal};
 use super::view::at_places;
 use super::{Context, Done, email_id, ok};
 use crate::drive::Output;
-use ::store::{Change, ChangeFlags, ContentRow, StoreError};
+use ::store::{Change, ChangeFlags, ContentRow, Store, StoreError};
 use mail::mime::{Part, PartBody, header_of};
 use mail::stored;
 use mail::summary::{Parser, Summary};
@@ -175,9 +175,13 @@ impl Context {
                         return Ok(false);
                     }
                 }
-                Item::Binary(section) => self.binary(section, entry, root, out.buffer())?,
+                Item::Binary(section) => {
+                    if !self.binary(section, entry, row.as_ref(), root, out).await? {
+                        return Ok(false);
+                    }
+                }
                 Item::BinarySize(section) => {
-                    self.binary_size(section, entry, root, out.buffer())?;
+                    self.binary_size(section, entry, row.as_ref(), root, out.buffer())?;
                 }
                 Item::Preview(_) => self.preview(entry, root, out.buffer())?,
                 Item::Envelope | Item::Body | Item::BodyStructure => {
@@ -304,17 +308,7 @@ impl Context {
 
     /// Envelope and structure as kept at delivery, or made anew.
     pub(super) fn summary(&self, entry: &Entry) -> Result<Summary, StoreError> {
-        let kept = self.shared.store.summaries(&[entry.content])?.pop().flatten();
-        if let Some(summary) = kept.and_then(|stored| Summary::decode(&stored)) {
-            return Ok(summary);
-        }
-        let mut parser = Parser::new();
-        let mut at = 0;
-        while at < u64::from(entry.size) {
-            parser.feed(&self.shared.store.content(entry.content, at..at + PIECE)?);
-            at += PIECE;
-        }
-        Ok(parser.finish())
+        summary(&self.shared.store, entry)
     }
 
     /// `BODY[…] {n}` and its octets. `false` when the client is gone.
@@ -351,25 +345,23 @@ impl Context {
             whole(&chosen, section.partial, out.buffer());
             return Ok(true);
         }
-        let (mut at, to) = cut(&range, section.partial);
-        response::literal(to - at, out.buffer());
-        let first = at;
-        while at < to {
-            let end = to.min(at + PIECE);
-            match store.octets(row, at..end, out.buffer()) {
-                Ok(()) => {}
-                // Nothing of it is written yet: the caller takes the announced length back.
-                Err(error) if at == first => return Err(error),
-                // A promised literal cannot be taken back: the connection has to go.
-                Err(_) => return Ok(false),
-            }
-            at = end;
-            if at < to && out.relieve().await.is_err() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        literal(store, row, cut(&range, section.partial), out).await
     }
+}
+
+/// Envelope and structure of a message as kept at delivery, or made anew.
+pub(crate) fn summary(store: &Store, entry: &Entry) -> Result<Summary, StoreError> {
+    let kept = store.summaries(&[entry.content])?.pop().flatten();
+    if let Some(summary) = kept.and_then(|stored| Summary::decode(&stored)) {
+        return Ok(summary);
+    }
+    let mut parser = Parser::new();
+    let mut at = 0;
+    while at < u64::from(entry.size) {
+        parser.feed(&store.content(entry.content, at..at + PIECE)?);
+        at += PIECE;
+    }
+    Ok(parser.finish())
 }
 
 /// What went wrong with some messages.
@@ -464,7 +456,7 @@ fn whole(octets: &[u8], partial: Option<(u64, u64)>, out: &mut Vec<u8>) {
 }
 
 /// The octets a section stands for, without its partial.
-pub(super) fn octets_of(section: &Section, size: u64, root: &Part) -> Option<Range<u64>> {
+pub(crate) fn octets_of(section: &Section, size: u64, root: &Part) -> Option<Range<u64>> {
     if section.path.is_empty() {
         return Some(match section.text {
             SectionText::All => 0..size,
@@ -487,7 +479,7 @@ pub(super) fn octets_of(section: &Section, size: u64, root: &Part) -> Option<Ran
 }
 
 /// Applies `<first.count>`.
-pub(super) fn cut(range: &Range<u64>, partial: Option<(u64, u64)>) -> (u64, u64) {
+pub(crate) fn cut(range: &Range<u64>, partial: Option<(u64, u64)>) -> (u64, u64) {
     match partial {
         None => (range.start, range.end),
         Some((first, count)) => {
@@ -498,7 +490,7 @@ pub(super) fn cut(range: &Range<u64>, partial: Option<(u64, u64)>) -> (u64, u64)
 }
 
 /// HEADER.FIELDS, HEADER.FIELDS.NOT: the chosen fields and the empty line.
-fn chosen_fields(octets: &[u8], names: &[Vec<u8>], not: bool) -> Vec<u8> {
+pub(crate) fn chosen_fields(octets: &[u8], names: &[Vec<u8>], not: bool) -> Vec<u8> {
     let mut chosen = Vec::new();
     for field in header::fields(octets) {
         let named = names.iter().any(|name| name.eq_ignore_ascii_case(field.name));

@@ -5,7 +5,7 @@
 mod access;
 mod append;
 mod content;
-mod fetch;
+pub(crate) mod fetch;
 mod list;
 mod mailboxes;
 mod notify;
@@ -13,6 +13,7 @@ mod property;
 mod search;
 mod select;
 mod store;
+mod urlauth;
 mod view;
 
 use crate::Shared;
@@ -241,6 +242,9 @@ impl Context {
     pub(crate) fn sync(&mut self, expunges: Expunges, out: &mut Vec<u8>) {
         let (enabled, wanted) = (self.enabled, self.wanted());
         self.renew_rights();
+        if let Err(error) = self.tell_mechanisms(out) {
+            tracing::warn!(%error, "an access key cannot be read");
+        }
         let own = std::mem::take(&mut self.own_new);
         let Some(view) = self.view.as_mut().filter(|_| wanted.messages) else { return };
         let told = view.sync(&self.shared.store, enabled, expunges, wanted.flags, out);
@@ -314,6 +318,9 @@ impl Context {
             }
             Command::Acl(acl) => self.acl(acl, out).await,
             Command::Notify(wish) => self.notify(wish, out).await,
+            Command::ResetKey(mailbox) => self.reset_key(mailbox, out).await,
+            Command::GenUrlAuth(wanted) => self.generate(wanted, out).await,
+            Command::UrlFetch(wanted) => self.url_fetch(wanted, out).await,
             Command::Namespace => self.namespace(out),
             Command::Unauthenticate => {
                 (self.view, self.account, self.enabled) = (None, None, Enabled::default());

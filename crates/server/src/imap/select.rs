@@ -60,6 +60,8 @@ impl Context {
             told: selected.listing.clone(),
             recent: Vec::new(),
             saved: Vec::new(),
+            key: None,
+            key_changes: u64::MAX,
         };
         view.claim(&self.shared.store, &selected.listing);
         self.tell_selected(&view, found.name.as_str(), out.buffer());
@@ -67,6 +69,8 @@ impl Context {
             self.resync(&view, resync, out).await?;
         }
         self.view = Some(view);
+        // RFC 4467 §8: URLMECH; only for those who have given URLs of the mailbox.
+        self.tell_mechanisms(out.buffer())?;
         let verb = if select.examine { "EXAMINE" } else { "SELECT" };
         let read_only = self.view.as_ref().is_some_and(|view| view.read_only);
         let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };

@@ -29,6 +29,10 @@ pub struct View {
     pub recent: Vec<(u32, u32)>,
     /// `$`: the messages that the last SEARCH saved, in order. RFC 5182.
     pub saved: Vec<Uid>,
+    /// The user's access key for the mailbox as it was when that was looked at last, and how many
+    /// keys had been changed by then. RFC 4467 §2.2.
+    pub key: Option<Vec<u8>>,
+    pub key_changes: u64,
 }
 
 /// What a client was told.

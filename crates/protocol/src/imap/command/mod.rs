@@ -8,6 +8,7 @@ pub mod notify;
 pub mod property;
 pub mod search;
 pub mod store;
+pub mod url;
 
 use super::grammar::{Bad, Charset, Cursor, Read, SequenceSet};
 use mail::MailboxName;
@@ -18,6 +19,7 @@ pub use notify::Notify;
 pub use property::{Acl, GetMetadata, SetMetadata};
 pub use search::Search;
 pub use store::{Change, Store};
+pub use url::{UrlFetch, UrlItem};
 
 /// A mailbox name; `Err` holds a text that cannot be one.
 pub type Name = Result<MailboxName, String>;
@@ -30,30 +32,56 @@ pub enum Command {
     Noop,
     Logout,
     StartTls,
-    Authenticate { mechanism: String, initial: Option<Vec<u8>> },
-    Login { user: String, password: String },
+    Authenticate {
+        mechanism: String,
+        initial: Option<Vec<u8>>,
+    },
+    Login {
+        user: String,
+        password: String,
+    },
     Id,
     Namespace,
     Enable(Vec<String>),
     Idle,
     Select(Select),
-    Create { mailbox: Name, special_use: Vec<String> },
+    Create {
+        mailbox: Name,
+        special_use: Vec<String>,
+    },
     Delete(Name),
     Rename(Name, Name),
     Subscribe(Name),
     Unsubscribe(Name),
     List(List),
-    Status { mailbox: Name, items: Vec<StatusItem> },
+    Status {
+        mailbox: Name,
+        items: Vec<StatusItem>,
+    },
     Check,
     Close,
     Unselect,
     Expunge(Option<SequenceSet>),
-    Search { uid: bool, search: Search },
-    Sort { uid: bool, sort: search::Sort },
-    Thread { uid: bool, thread: search::Thread },
+    Search {
+        uid: bool,
+        search: Search,
+    },
+    Sort {
+        uid: bool,
+        sort: search::Sort,
+    },
+    Thread {
+        uid: bool,
+        thread: search::Thread,
+    },
     Fetch(Fetch),
     Store(Store),
-    Copy { uid: bool, set: SequenceSet, mailbox: Name, moves: bool },
+    Copy {
+        uid: bool,
+        set: SequenceSet,
+        mailbox: Name,
+        moves: bool,
+    },
     Compress(String),
     Notify(Notify),
     Unauthenticate,
@@ -63,6 +91,10 @@ pub enum Command {
     GetQuotaRoot(Name),
     SetQuota(String),
     Acl(Acl),
+    ResetKey(Option<Name>),
+    /// URLs and mechanisms.
+    GenUrlAuth(Vec<(String, String)>),
+    UrlFetch(Vec<UrlFetch>),
 }
 
 /// A whole command behind its tag.
@@ -90,6 +122,7 @@ pub fn command(text: &[u8], charset: Charset) -> Read<Command> {
         "UNSELECT" => Command::Unselect,
         "UNAUTHENTICATE" => Command::Unauthenticate,
         "EXPUNGE" => Command::Expunge(None),
+        "RESETKEY" => url::reset_key(&mut from)?,
         _ => {
             from.space()?;
             with_arguments(&verb, &mut from)?
@@ -137,6 +170,8 @@ fn with_arguments(verb: &str, from: &mut Cursor<'_>) -> Read<Command> {
             Command::Enable(names)
         }
         "NOTIFY" => notify::notify(from)?,
+        "GENURLAUTH" => url::generate(from)?,
+        "URLFETCH" => url::fetch(from)?,
         "COMPRESS" => Command::Compress(from.keyword()?),
         "SELECT" | "EXAMINE" => Command::Select(mailbox::select(from, verb == "EXAMINE")?),
         "CREATE" => mailbox::create(from)?,
