@@ -14,3 +14,9 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
 pub const NOTIFY_MAILBOXES_MAX: usize = 2_000;
 /// How long a proxy may take to say who its client is: it knows when it connects.
 pub const PROXY_WAIT: Duration = Duration::from_secs(10);
+/// Mailboxes of one ESEARCH (RFC 7377 §2.4).
+pub const SEARCHED_MAILBOXES_MAX: usize = 2_000;
+/// Searches of a session that are kept up to date (RFC 5267 §4.3.1): each is tried on each change.
+pub const CONTEXTS_MAX: usize = 8;
+/// Results in all of them but the first: four octets each.
+pub const CONTEXT_RESULTS_MAX: usize = 1_000_000;

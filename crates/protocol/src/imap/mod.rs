@@ -4,6 +4,7 @@
 
 pub mod command;
 pub mod grammar;
+pub mod language;
 pub mod response;
 pub mod session;
 pub mod url;

@@ -205,7 +205,8 @@ impl Context {
             return Ok(Answer::Ok(format!("{code}APPEND completed")));
         }
         // RFC 8508 §3.4: APPENDUID before the EXPUNGE.
-        out.buffer().extend_from_slice(format!("* OK {code}Stored\r\n").as_bytes());
+        let line = format!("* OK {code}{}\r\n", self.language.text("Stored"));
+        out.buffer().extend_from_slice(line.as_bytes());
         let gone: Vec<Uid> = replaces.iter().map(|(_, uid)| *uid).collect();
         self.sync_expunged(&gone, out.buffer());
         Ok(Answer::Ok(format!("{}REPLACE completed", self.highest(true))))

@@ -7,6 +7,7 @@ use mail::mailbox_name::OTHER_USERS;
 use mail::{Rights, SpecialUse};
 use protocol::imap::command::{Command, Name, StatusItem};
 use protocol::imap::session::Answer;
+use protocol::imap::utf7;
 
 impl Context {
     pub(super) async fn mailbox_command(&mut self, command: Command, out: &mut Output<'_>) -> Done {
@@ -67,7 +68,13 @@ impl Context {
     pub(super) fn namespace(&mut self, out: &mut Output<'_>) -> Done {
         let others = match self.shared.store.shared_with(&self.actor()?)?.is_empty() {
             true => "NIL".to_owned(),
-            false => format!("((\"{OTHER_USERS}/\" \"/\"))"),
+            false => {
+                // RFC 5255 §3.4: always in modified UTF-7.
+                let translated = self.language.other_users().map_or(String::new(), |name| {
+                    format!(" \"TRANSLATION\" (\"{}/\")", utf7::encode(name))
+                });
+                format!("((\"{OTHER_USERS}/\" \"/\"{translated}))")
+            }
         };
         let line = format!("* NAMESPACE ((\"\" \"/\")) {others} NIL\r\n");
         out.buffer().extend_from_slice(line.as_bytes());

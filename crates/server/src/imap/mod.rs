@@ -23,6 +23,7 @@ use crate::login::{Logins, Step, offered, security};
 use ::store::StoreError;
 use directory::{AuthError, Authenticated};
 use protocol::imap::command::Command;
+use protocol::imap::language::Language;
 use protocol::imap::session::{Answer, Enabled, Offer, Question, Session, State};
 use std::sync::Arc;
 use sys::tls::TlsFacts;
@@ -41,6 +42,8 @@ pub struct Context {
     pub(crate) appending: Option<append::Appending>,
     /// What the client has switched on.
     pub(crate) enabled: Enabled,
+    /// The language of texts.
+    pub(crate) language: Language,
     idling: bool,
     /// Once the client has given NOTIFY.
     notify: Option<notify::Notifying>,
@@ -70,6 +73,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         view: None,
         appending: None,
         enabled: Enabled::default(),
+        language: Language::default(),
         idling: false,
         notify: None,
         due: false,
@@ -131,13 +135,14 @@ impl Handler<Session> for Context {
             }
             Question::Command(command) => self.command(command, out).await,
             Question::Enable(enabled) => Ok(self.enable(enabled, out)),
+            Question::Language(language) => self.speak(language, out),
             Question::Append(pieces, _) => self.append(pieces).await,
             Question::AppendEnd(pieces) => {
                 let done = self.append_end(pieces, out).await;
-                self.fetch_arrived(out).await;
+                self.follow_up(out).await;
                 done
             }
-            Question::Idle if self.notify.is_some() => {
+            Question::Idle if self.notify.is_some() || self.has_live() => {
                 self.idling = true;
                 self.tell_news(out).await;
                 Ok(Answer::Go(Vec::new()))
@@ -151,7 +156,7 @@ impl Handler<Session> for Context {
             Question::IdleEnd => {
                 self.idling = false;
                 self.sync(Expunges::Told, out.buffer());
-                self.fetch_arrived(out).await;
+                self.follow_up(out).await;
                 Ok(ok("IDLE completed"))
             }
         };
@@ -195,10 +200,11 @@ impl Handler<Session> for Context {
             () = self.logins.revoked() => return News::Revoked,
             () = news => {}
             () = still_here => {
-                return News::Answer(Answer::Go(b"* OK Still here\r\n".to_vec()));
+                let line = format!("* OK {}\r\n", self.language.text("Still here"));
+                return News::Answer(Answer::Go(line.into_bytes()));
             }
         }
-        if self.notify.is_some() {
+        if self.notify.is_some() || self.has_live() {
             return News::Due;
         }
         let mut data = Vec::new();
@@ -212,6 +218,7 @@ impl Handler<Session> for Context {
 
     fn tls_started(&mut self, facts: TlsFacts) {
         self.accepted.tls = Some(facts);
+        self.language = Language::default();
     }
 }
 
@@ -291,8 +298,15 @@ impl Context {
             self.own_change(own)?;
         }
         self.sync(if by_number { Expunges::HeldBack } else { Expunges::Told }, out.buffer());
-        self.fetch_arrived(out).await;
+        self.follow_up(out).await;
         done
+    }
+
+    /// What is to be said behind what was just told: what NOTIFY fetches of new messages, and what
+    /// searches with UPDATE find now.
+    pub(crate) async fn follow_up(&mut self, out: &mut Output<'_>) {
+        self.fetch_arrived(out).await;
+        self.update_live(out).await;
     }
 
     async fn carry_out(&mut self, command: Command, out: &mut Output<'_>) -> Done {
@@ -309,6 +323,11 @@ impl Context {
             Command::Search { uid, search } => self.search(uid, search, out).await,
             Command::Sort { uid, sort } => self.sort(uid, sort, out).await,
             Command::Thread { uid, thread } => self.thread(uid, thread, out).await,
+            Command::MultiSearch(search) => self.multi_search(search, out).await,
+            Command::CancelUpdate(tags) => {
+                self.cancel_update(&tags);
+                Ok(ok("CANCELUPDATE completed"))
+            }
             Command::GetMetadata(get) => self.get_metadata(&get, out),
             Command::SetMetadata(set) => self.set_metadata(set).await,
             Command::GetQuota(root) => self.get_quota(&root, out),
@@ -325,6 +344,7 @@ impl Context {
             Command::Unauthenticate => {
                 (self.view, self.account, self.enabled) = (None, None, Enabled::default());
                 (self.notify, self.due) = (None, false);
+                self.language = Language::default();
                 self.logins.leave();
                 Ok(Answer::OkIn(State::NotAuthenticated, "UNAUTHENTICATE completed".to_owned()))
             }
@@ -346,14 +366,29 @@ impl Context {
         ok("ENABLE completed")
     }
 
+    /// `* OK [code] text`, in the client's language.
+    pub(crate) fn untagged(&self, verdict: &str, code: &str, text: &str, out: &mut Vec<u8>) {
+        let text = self.language.text(text);
+        out.extend_from_slice(format!("* {verdict} [{code}] {text}\r\n").as_bytes());
+    }
+
+    /// LANGUAGE. RFC 5255 §3.2: what the namespaces are called now.
+    fn speak(&mut self, language: Language, out: &mut Output<'_>) -> Done {
+        self.language = language;
+        if self.account.is_some() {
+            self.namespace(out)?;
+        }
+        Ok(ok("LANGUAGE completed"))
+    }
+
     /// The command enables CONDSTORE; the first one in a mailbox tells HIGHESTMODSEQ. RFC 7162 §3.1.
     pub(crate) fn enable_condstore(&mut self, out: &mut Output<'_>) {
         if std::mem::replace(&mut self.enabled.condstore, true) {
             return;
         }
         if let Some(view) = &self.view {
-            let line = format!("* OK [HIGHESTMODSEQ {}] Highest\r\n", view.told.modseq);
-            out.buffer().extend_from_slice(line.as_bytes());
+            let code = format!("HIGHESTMODSEQ {}", view.told.modseq);
+            self.untagged("OK", &code, "Highest", out.buffer());
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::view::{View, flag_names, flags_line};
 use super::{Context, Done, mailbox_id, refusal};
 use crate::drive::Output;
-use ::store::StoreError;
+use ::store::{StoreError, Visible};
 use mail::{ModSeq, Rights, Uid};
 use protocol::imap::command::{Resync, Select};
 use protocol::imap::grammar::SequenceSet;
@@ -33,17 +33,15 @@ impl Context {
     pub(super) async fn select(&mut self, select: Select, out: &mut Output<'_>) -> Done {
         if self.view.take().is_some() {
             // RFC 7162 §3.2.11: what follows is about the other mailbox.
-            out.buffer().extend_from_slice(b"* OK [CLOSED] The mailbox before is closed\r\n");
+            self.untagged("OK", "CLOSED", "The mailbox before is closed", out.buffer());
         }
         self.enabled.condstore |= select.condstore;
         let selected = match self.mailbox(&select.mailbox, Rights::READ) {
-            Ok(found) => {
-                self.shared.store.select(found.row.id).await.map(|selected| (found, selected))
-            }
+            Ok(found) => self.open(&found, select.examine).await,
             Err(error) => Err(error),
         };
-        let (found, selected) = match selected {
-            Ok(selected) => selected,
+        let view = match selected {
+            Ok(view) => view,
             Err(error) => {
                 return Ok(match refusal(&error) {
                     Answer::No(text) => Answer::NoDeselected(text),
@@ -51,20 +49,7 @@ impl Context {
                 });
             }
         };
-        let mut view = View {
-            mailbox: selected.row.id,
-            read_only: select.examine || !found.rights.intersects(CHANGES),
-            owned: selected.row.account == self.actor()?.account,
-            rights: found.rights,
-            watch: selected.watch,
-            told: selected.listing.clone(),
-            recent: Vec::new(),
-            saved: Vec::new(),
-            key: None,
-            key_changes: u64::MAX,
-        };
-        view.claim(&self.shared.store, &selected.listing);
-        self.tell_selected(&view, found.name.as_str(), out.buffer());
+        self.tell_selected(&view, out.buffer());
         if let Some(resync) = &select.resync {
             self.resync(&view, resync, out).await?;
         }
@@ -77,38 +62,58 @@ impl Context {
         Ok(Answer::OkIn(State::Selected, format!("[{code}] {verb} completed")))
     }
 
+    /// Opens a mailbox that may be read, as it is now.
+    pub(super) async fn open(&self, found: &Visible, examine: bool) -> Result<View, StoreError> {
+        let selected = self.shared.store.select(found.row.id).await?;
+        let mut view = View {
+            mailbox: selected.row.id,
+            name: found.name.clone(),
+            read_only: examine || !found.rights.intersects(CHANGES),
+            owned: selected.row.account == self.actor()?.account,
+            rights: found.rights,
+            watch: selected.watch,
+            told: selected.listing.clone(),
+            recent: Vec::new(),
+            saved: Vec::new(),
+            live: Vec::new(),
+            touched: Vec::new(),
+            key: None,
+            key_changes: u64::MAX,
+        };
+        view.claim(&self.shared.store, &selected.listing);
+        Ok(view)
+    }
+
     /// What a mailbox is when it is selected. RFC 3501 §6.3.1, RFC 9051 §6.3.2.
-    fn tell_selected(&self, view: &View, name: &str, out: &mut Vec<u8>) {
+    fn tell_selected(&self, view: &View, out: &mut Vec<u8>) {
         let listing = &view.told;
         flags_line(listing, out);
         out.extend_from_slice(format!("* {} EXISTS\r\n", listing.len()).as_bytes());
         if self.enabled.rev2 {
             out.extend_from_slice(b"* LIST () \"/\" ");
-            response::mailbox(name, self.enabled.charset(), out);
+            response::mailbox(view.name.as_str(), self.enabled.charset(), out);
             out.extend_from_slice(b"\r\n");
         } else {
             out.extend_from_slice(format!("* {} RECENT\r\n", view.recent_count()).as_bytes());
             if let Some(at) = listing.first_unseen() {
-                let line = format!("* OK [UNSEEN {}] First unseen\r\n", at + 1);
-                out.extend_from_slice(line.as_bytes());
+                self.untagged("OK", &format!("UNSEEN {}", at + 1), "First unseen", out);
             }
         }
         let permanent = match view.read_only {
             true => String::new(),
             false => permanent_flags(view),
         };
-        let lines = format!(
-            "* OK [PERMANENTFLAGS ({permanent})] Flags that stay\r\n\
-             * OK [UIDVALIDITY {}] UIDs valid\r\n\
-             * OK [UIDNEXT {}] Next UID\r\n\
-             * OK [HIGHESTMODSEQ {}] Highest\r\n\
-             * OK [MAILBOXID ({})] Its id\r\n",
-            listing.uidvalidity,
-            listing.uidnext.map_or(u32::MAX, Uid::get),
-            listing.modseq,
-            mailbox_id(view.mailbox),
-        );
-        out.extend_from_slice(lines.as_bytes());
+        let next = listing.uidnext.map_or(u32::MAX, Uid::get);
+        let id = mailbox_id(view.mailbox);
+        for (code, text) in [
+            (format!("PERMANENTFLAGS ({permanent})"), "Flags that stay"),
+            (format!("UIDVALIDITY {}", listing.uidvalidity), "UIDs valid"),
+            (format!("UIDNEXT {next}"), "Next UID"),
+            (format!("HIGHESTMODSEQ {}", listing.modseq), "Highest"),
+            (format!("MAILBOXID ({id})"), "Its id"),
+        ] {
+            self.untagged("OK", &code, text, out);
+        }
     }
 
     /// What has changed since a client was last here. RFC 7162 §3.2.5.1.

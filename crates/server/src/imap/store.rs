@@ -127,7 +127,7 @@ impl Context {
         let code = copy_uid(&copied);
         if moves && !code.is_empty() {
             // RFC 6851 §4.3: before the EXPUNGEs.
-            let line = format!("* OK {code}Moved\r\n");
+            let line = format!("* OK {code}{}\r\n", self.language.text("Moved"));
             out.buffer().extend_from_slice(line.as_bytes());
             let gone: Vec<Uid> = copied.pairs.iter().map(|(uid, _)| *uid).collect();
             self.sync_expunged(&gone, out.buffer());

@@ -221,7 +221,7 @@ impl Context {
         let Some(who) = &self.account else { return Ok(()) };
         let key = store.access_key(who.account, view.mailbox)?;
         if std::mem::replace(&mut view.key, key.clone()) != key {
-            out.extend_from_slice(b"* OK [URLMECH INTERNAL] How URLs are vouched for\r\n");
+            self.untagged("OK", "URLMECH INTERNAL", "How URLs are vouched for", out);
         }
         Ok(())
     }

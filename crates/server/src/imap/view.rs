@@ -3,9 +3,10 @@
 //! Invariant: sequence numbers mean `told`, whatever the store holds by now; only [`View::sync`]
 //! changes the numbering, and says so.
 
+use super::search::live::{self, Live};
 use ::store::{Store, Watch, Which};
 use mail::listing::Difference;
-use mail::{Entry, Listing, MailboxId, Rights, Uid};
+use mail::{Entry, Listing, MailboxId, MailboxName, Rights, Uid};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::Enabled;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub struct View {
     /// The mailbox.
     pub mailbox: MailboxId,
+    /// What the session calls it.
+    pub name: MailboxName,
     /// EXAMINE, or no right to change anything: nothing may be changed.
     pub read_only: bool,
     /// It is the session's own account's.
@@ -33,6 +36,10 @@ pub struct View {
     /// keys had been changed by then. RFC 4467 §2.2.
     pub key: Option<Vec<u8>>,
     pub key_changes: u64,
+    /// Searches that are kept up to date. RFC 5267 §4.3.
+    pub live: Vec<Live>,
+    /// What was told of as new or changed, and is to be looked at for those.
+    pub touched: Vec<Uid>,
 }
 
 /// What a client was told.
@@ -142,6 +149,13 @@ impl View {
             let mut told = self.told.apply(known, &[]);
             told.keywords = self.watch.current().keywords.clone();
             self.told = Arc::new(told);
+            self.touch(known.iter().map(|entry| entry.uid));
+        }
+    }
+
+    fn touch(&mut self, uids: impl Iterator<Item = Uid>) {
+        if !self.live.is_empty() {
+            self.touched.extend(uids);
         }
     }
 
@@ -167,6 +181,7 @@ impl View {
             flags_line(&now, out);
         }
         let gone: Vec<Uid> = differences.iter().filter_map(expunged).collect();
+        live::expunged(&mut self.live, &gone, &self.told, out);
         let held = expunges == Expunges::HeldBack && !gone.is_empty();
         let told = match expunges {
             Expunges::Told => {
@@ -181,6 +196,9 @@ impl View {
                 Arc::new(told)
             }
         };
+        self.touch(differences.iter().filter_map(present).map(|entry| entry.uid));
+        // `*` may be another message now.
+        self.touch(told.last().filter(|_| !gone.is_empty()).map(|entry| entry.uid).into_iter());
         let arrived = differences.iter().any(|d| matches!(d, Difference::Added(_)));
         self.told = told.clone();
         if arrived {
@@ -205,6 +223,7 @@ impl View {
     pub fn forget(&mut self, gone: &[Uid], enabled: Enabled, out: &mut Vec<u8>) {
         let known = |uid: &Uid| self.told.find(*uid).is_ok();
         let gone: Vec<Uid> = gone.iter().copied().filter(known).collect();
+        live::expunged(&mut self.live, &gone, &self.told, out);
         self.tell_expunged(&gone, enabled, out);
         let mut told = self.told.apply(&[], &gone);
         told.keywords = self.told.keywords.clone();

@@ -1,7 +1,7 @@
 //! FETCH. RFC 3501 §6.4.5; CHANGEDSINCE and VANISHED of RFC 7162, PARTIAL of RFC 9394, BINARY of
 //! RFC 3516, PREVIEW of RFC 8970, EMAILID and THREADID of RFC 8474.
 
-use super::search::Partial;
+use super::returns::Partial;
 use crate::imap::grammar::{Bad, Cursor, Read, SequenceSet};
 
 /// Items of one FETCH.

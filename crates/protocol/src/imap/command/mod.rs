@@ -4,8 +4,10 @@
 pub mod append;
 pub mod fetch;
 pub mod mailbox;
+pub mod multisearch;
 pub mod notify;
 pub mod property;
+pub mod returns;
 pub mod search;
 pub mod store;
 pub mod url;
@@ -17,9 +19,13 @@ pub use fetch::{Fetch, Item, Section, SectionText};
 pub use mailbox::{List, Resync, Select, StatusItem};
 pub use notify::Notify;
 pub use property::{Acl, GetMetadata, SetMetadata};
+pub use returns::Returns;
 pub use search::Search;
 pub use store::{Change, Store};
 pub use url::{UrlFetch, UrlItem};
+
+/// Arguments of one CANCELUPDATE or LANGUAGE.
+const TEXTS_MAX: usize = 100;
 
 /// A mailbox name; `Err` holds a text that cannot be one.
 pub type Name = Result<MailboxName, String>;
@@ -44,6 +50,8 @@ pub enum Command {
     Namespace,
     Enable(Vec<String>),
     Idle,
+    /// Ranges of languages. RFC 5255 §3.2.
+    Language(Vec<String>),
     Select(Select),
     Create {
         mailbox: Name,
@@ -74,6 +82,9 @@ pub enum Command {
         uid: bool,
         thread: search::Thread,
     },
+    MultiSearch(multisearch::MultiSearch),
+    /// Tags. RFC 5267 §4.3.5.
+    CancelUpdate(Vec<String>),
     Fetch(Fetch),
     Store(Store),
     Copy {
@@ -121,6 +132,7 @@ pub fn command(text: &[u8], charset: Charset) -> Read<Command> {
         "CLOSE" => Command::Close,
         "UNSELECT" => Command::Unselect,
         "UNAUTHENTICATE" => Command::Unauthenticate,
+        "LANGUAGE" if from.at_end() => Command::Language(Vec::new()),
         "EXPUNGE" => Command::Expunge(None),
         "RESETKEY" => url::reset_key(&mut from)?,
         _ => {
@@ -139,6 +151,7 @@ fn with_set(verb: &str, uid: bool, from: &mut Cursor<'_>) -> Read<Command> {
     Ok(match verb {
         "EXPUNGE" if uid => Command::Expunge(Some(from.sequence_set()?)),
         "SEARCH" => Command::Search { uid, search: search::search(from)? },
+        "ESEARCH" => Command::MultiSearch(multisearch::multi_search(from)?),
         "SORT" => Command::Sort { uid, sort: search::sort(from)? },
         "THREAD" => Command::Thread { uid, thread: search::thread(from)? },
         "FETCH" => Command::Fetch(fetch::fetch(from, uid)?),
@@ -172,6 +185,8 @@ fn with_arguments(verb: &str, from: &mut Cursor<'_>) -> Read<Command> {
         "NOTIFY" => notify::notify(from)?,
         "GENURLAUTH" => url::generate(from)?,
         "URLFETCH" => url::fetch(from)?,
+        "CANCELUPDATE" => Command::CancelUpdate(texts(from)?),
+        "LANGUAGE" => Command::Language(texts(from)?),
         "COMPRESS" => Command::Compress(from.keyword()?),
         "SELECT" | "EXAMINE" => Command::Select(mailbox::select(from, verb == "EXAMINE")?),
         "CREATE" => mailbox::create(from)?,
@@ -196,6 +211,18 @@ fn with_arguments(verb: &str, from: &mut Cursor<'_>) -> Read<Command> {
             None => with_set(verb, false, from)?,
         },
     })
+}
+
+/// The tags of CANCELUPDATE, the ranges of LANGUAGE: quoted, or as they stand.
+fn texts(from: &mut Cursor<'_>) -> Read<Vec<String>> {
+    let mut texts = vec![from.text()?];
+    while from.eat(b' ') && !from.at_end() {
+        texts.push(from.text()?);
+        if texts.len() > TEXTS_MAX {
+            return Err(Bad("fewer of them"));
+        }
+    }
+    Ok(texts)
 }
 
 fn authenticate(from: &mut Cursor<'_>) -> Read<Command> {
@@ -272,6 +299,9 @@ mod tests {
             "SETQUOTA \"\" (STORAGE 512)",
             "SETACL INBOX/Drafts Fred -pw",
             "LIST \"\" % RETURN (METADATA (/shared/comment) MYRIGHTS)",
+            "SEARCH RETURN (CONTEXT COUNT) UNDELETED UNKEYWORD $Junk",
+            "UID SORT RETURN (UPDATE PARTIAL 1:500) (REVERSE DATE) UTF-8 UNSEEN UNDELETED",
+            "CANCELUPDATE \"B01\" \"B02\"",
         ] {
             assert!(command(text.as_bytes()).is_ok(), "{text}: {:?}", command(text.as_bytes()));
         }

@@ -172,7 +172,8 @@ fn group(
     Ok(())
 }
 
-fn mailboxes(from: &mut Cursor<'_>, count: &mut usize) -> Read<Vec<Name>> {
+/// `one-or-more-mailbox`
+pub(super) fn mailboxes(from: &mut Cursor<'_>, count: &mut usize) -> Read<Vec<Name>> {
     from.space()?;
     let mut names = Vec::new();
     if from.peek() == Some(b'(') {

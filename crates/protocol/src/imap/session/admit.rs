@@ -1,7 +1,9 @@
 //! Which commands go in which state, and what is announced. RFC 3501 §6, RFC 5161.
 
 use super::{Asked, Phase, Question, Session, State};
+use crate::imap::command::multisearch::MultiSearch;
 use crate::imap::command::{self, Command, Fetch, Select, search};
+use crate::imap::language::{self, Language};
 use crate::machine::Step;
 use crate::sasl::{self, Client, Login, Mechanism, NoResponse};
 
@@ -11,8 +13,11 @@ const CAPABILITIES: &[&str] = &[
  "LITERAL+", "SASL-IR", "ID", "ENABLE", "IDLE", "NAMESPACE", "UIDPLUS", "MOVE", "UNSELECT", "CHILDREN",
  "SPECIAL-USE", "CREATE-SPECIAL-USE", "LIST-EXTENDED", "LIST-STATUS", "STATUS=SIZE", "ESEARCH", "SEARCHRES",
  "CONDSTORE", "QRESYNC", "XLIST", "UTF8=ACCEPT", "OBJECTID", "SAVEDATE", "WITHIN", "PARTIAL", "I18NLEVEL=1",
- "SORT", "SORT=DISPLAY", "ESORT", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "MULTIAPPEND", "CATENATE",
- "URLAUTH", "URLAUTH=BINARY", "URL-PARTIAL", "REPLACE", "BINARY", "PREVIEW", "UNAUTHENTICATE", "COMPRESS=DEFLATE", "INPROGRESS", "NOTIFY", "SEARCH=FUZZY", "FILTERS", "METADATA", "LIST-METADATA", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE",
+ "SORT", "SORT=DISPLAY", "ESORT", "CONTEXT=SEARCH", "CONTEXT=SORT", "MULTISEARCH", "SEARCH=FUZZY", "FILTERS",
+ "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES",
+ "MULTIAPPEND", "CATENATE", "URLAUTH", "URLAUTH=BINARY", "URL-PARTIAL", "REPLACE", "BINARY", "PREVIEW",
+ "UNAUTHENTICATE", "LANGUAGE", "COMPRESS=DEFLATE", "INPROGRESS", "NOTIFY",
+ "METADATA", "LIST-METADATA", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE",
  "QUOTA=RES-MAILBOX", "ACL", "RIGHTS=kxte", "LIST-MYRIGHTS",
 ];
 
@@ -84,9 +89,8 @@ impl Session {
                 self.tagged("OK", "That is what there is");
             }
             C::Logout => {
-                self.output.extend_from_slice(b"* BYE Goodbye\r\n");
+                self.bye("Goodbye");
                 self.tagged("OK", "Logged out");
-                self.phase = Phase::Closing;
             }
             C::StartTls if !self.offer.starttls || self.security.is_tls() || logged_in => {
                 self.tagged("BAD", "TLS is not to be had here");
@@ -112,6 +116,7 @@ impl Session {
                 self.output.extend_from_slice(b"* ID (\"name\" \"Postrider\")\r\n");
                 self.tagged("OK", "ID completed");
             }
+            C::Language(ranges) => return self.speak(&ranges),
             C::Noop if !logged_in => self.tagged("OK", "NOOP completed"),
             _ if !logged_in => self.tagged("BAD", "Log in first"),
             C::Idle => return Some(self.ask(Asked::Idle, Question::Idle)),
@@ -137,6 +142,8 @@ impl Session {
             }
             mut command => {
                 if let C::Search { search, .. }
+                | C::MultiSearch(MultiSearch { search, .. })
+                | C::Thread { thread: search::Thread { search, .. }, .. }
                 | C::Sort { sort: search::Sort { search, .. }, .. } = &mut command
                 {
                     search.tag.clone_from(&self.tag);
@@ -145,6 +152,24 @@ impl Session {
             }
         }
         None
+    }
+
+    /// LANGUAGE. RFC 5255 §3.2, §3.3.
+    fn speak(&mut self, ranges: &[String]) -> Option<Step<Question>> {
+        if ranges.is_empty() {
+            let line = format!("* LANGUAGE ({})\r\n", language::ALL);
+            self.output.extend_from_slice(line.as_bytes());
+            self.tagged("OK", "These are the languages");
+            return None;
+        }
+        let Some(language) = Language::find(ranges) else {
+            self.tagged("NO", "That language is not known");
+            return None;
+        };
+        self.language = language;
+        let line = format!("* LANGUAGE ({})\r\n", language.tag());
+        self.output.extend_from_slice(line.as_bytes());
+        Some(self.ask(Asked::Command, Question::Language(language)))
     }
 
     /// ENABLE. RFC 5161 §3.1; QRESYNC brings CONDSTORE along (RFC 7162 §3.2.3).
@@ -208,6 +233,7 @@ fn needs_mailbox(command: &Command) -> bool {
             | C::Search { .. }
             | C::Sort { .. }
             | C::Thread { .. }
+            | C::CancelUpdate(_)
             | C::Fetch(_)
             | C::Store(_)
             | C::Copy { .. }

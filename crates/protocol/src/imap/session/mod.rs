@@ -12,6 +12,7 @@ mod framing;
 use super::command::Command;
 use super::command::append::{Piece, Reader};
 use super::grammar::Charset;
+use super::language::Language;
 use crate::machine::{Machine, Security, Step};
 use crate::sasl::{self, Client, Login, RESPONSE_OCTETS_MAX};
 use std::time::Duration;
@@ -87,6 +88,8 @@ pub enum Question {
     Idle,
     /// The client said DONE.
     IdleEnd,
+    /// Texts are in that language now. RFC 5255 §3.2.
+    Language(Language),
 }
 
 /// The shell's answer.
@@ -172,6 +175,7 @@ pub struct Session {
     security: Security,
     deflate: bool,
     enabled: Enabled,
+    language: Language,
     errors: usize,
     progress: u64,
     going_down: bool,
@@ -193,6 +197,7 @@ impl Session {
             security,
             deflate: false,
             enabled: Enabled::default(),
+            language: Language::default(),
             errors: 0,
             progress: 0,
             going_down: false,
@@ -203,7 +208,7 @@ impl Session {
     }
 
     fn tagged(&mut self, verdict: &str, text: &str) {
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        let text: String = self.language.text(text).chars().filter(|c| !c.is_control()).collect();
         let tag = if self.tag.is_empty() { "*" } else { &self.tag };
         self.output.extend_from_slice(format!("{tag} {verdict} {text}\r\n").as_bytes());
         self.progress += 1;
@@ -224,6 +229,7 @@ impl Session {
     }
 
     fn bye(&mut self, text: &str) {
+        let text = self.language.text(text);
         self.output.extend_from_slice(format!("* BYE {text}\r\n").as_bytes());
         self.phase = Phase::Closing;
     }
@@ -341,6 +347,7 @@ impl Machine for Session {
                 if state == State::NotAuthenticated {
                     // RFC 8437 §3: as after the greeting.
                     self.enabled = Enabled::default();
+                    self.language = Language::default();
                     self.offer.hidden.clear();
                 }
                 self.tagged("OK", &text);
@@ -381,6 +388,8 @@ impl Machine for Session {
     fn tls_started(&mut self, security: Security) {
         self.consume(self.input.len());
         self.security = security;
+        // RFC 5255 §3.1: who could have spoken before TLS is not to choose the language.
+        self.language = Language::default();
         self.errors = 0;
         self.phase = Phase::Command;
         self.progress += 1;

@@ -148,7 +148,7 @@ impl Context {
         // RFC 5465 §6.1.2.
         let held = delayed && !self.idling;
         self.sync(if held { Expunges::HeldBack } else { Expunges::Told }, out.buffer());
-        self.fetch_arrived(out).await;
+        self.follow_up(out).await;
         let Some(mut notify) = self.notify.take() else { return };
         let kinds = notify.feed.take();
         if !kinds.is_empty() {
@@ -156,8 +156,8 @@ impl Context {
                 Ok(true) => {}
                 Ok(false) => {
                     // RFC 5465 §5.8.
-                    let line = "* OK [NOTIFICATIONOVERFLOW] Too many mailboxes: watching none\r\n";
-                    out.buffer().extend_from_slice(line.as_bytes());
+                    let text = "Too many mailboxes: watching none";
+                    self.untagged("OK", "NOTIFICATIONOVERFLOW", text, out.buffer());
                     let feed = self.shared.store.feed();
                     notify = Notifying { wish: Notify::default(), feed, known: Known::default() };
                 }

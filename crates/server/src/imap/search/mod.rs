@@ -1,17 +1,21 @@
 //! SEARCH, SORT, THREAD. RFC 3501 §6.4.4, RFC 5256; results as RFC 4731, RFC 5182, RFC 5267 §3 and
 //! RFC 9394 want them.
 
+pub(super) mod live;
 mod order;
+mod several;
 mod test;
 
 use super::view::View;
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Holder, StoreError};
+use live::Live;
 use mail::summary::Summary;
 use mail::{AccountId, ContentId, Entry, thread};
-use protocol::imap::command::Search;
-use protocol::imap::command::search::{self, Algorithm, Key, Returns, Sort, Thread};
+use protocol::imap::command::search::{self, Algorithm, Criterion, Key, Sort, Thread};
+use protocol::imap::command::{Returns, Search};
+use protocol::imap::grammar::Charset;
 use protocol::imap::response;
 use protocol::imap::session::Answer;
 use std::time::Duration;
@@ -70,7 +74,7 @@ impl Context {
         thread: Thread,
         out: &mut Output<'_>,
     ) -> Result<Answer, Stopped> {
-        let found = self.find(&thread.search.tag, &thread.search, out).await?;
+        let (_, found) = self.find_selected(&thread.search, out).await?;
         let messages = self.thread_messages(&found).await?;
         let threads = match thread.algorithm {
             Algorithm::OrderedSubject => thread::ordered_subject(&messages),
@@ -87,25 +91,26 @@ impl Context {
         &mut self,
         uid: bool,
         search: Search,
-        criteria: Option<&[(protocol::imap::command::search::Criterion, bool)]>,
+        criteria: Option<&[(Criterion, bool)]>,
         out: &mut Output<'_>,
     ) -> Result<Answer, Stopped> {
         if mentions_modseq(&search.key) {
             self.enable_condstore(out);
         }
-        let saves = search.returns.is_some_and(|returns| returns.save);
-        let found = self.find(&search.tag, &search, out).await;
-        if let (true, Err(_), Some(view)) = (saves, &found, &mut self.view) {
+        let asked = search.returns.unwrap_or_default();
+        if asked.update && self.is_updated(&search.tag) {
+            // RFC 5267 §4.3: it has no effect.
+            return Ok(Answer::Bad("Tag reuse".to_owned()));
+        }
+        let found = self.find_selected(&search, out).await;
+        if let (true, Err(_), Some(view)) = (asked.save, &found, &mut self.view) {
             // RFC 5182 §2.1: empty after a search that fails.
             view.saved = Vec::new();
         }
-        let mut found = found?;
+        let (key, mut found) = found?;
         let verb = if criteria.is_some() { "SORT" } else { "SEARCH" };
         if let Some(criteria) = criteria {
             found = self.sort_messages(found, criteria).await?;
-        }
-        if let (true, Some(returns), Some(view)) = (saves, &search.returns, &mut self.view) {
-            view.saved = saved(&found, returns);
         }
         let returns = match search.returns {
             // RFC 9051 §6.4.4: with IMAP4rev2 there is no SEARCH response.
@@ -117,28 +122,58 @@ impl Context {
         let modseq = mentions_modseq(&search.key);
         match returns {
             None => plain(verb, uid, &found, modseq, out.buffer()),
-            Some(returns) => extended(uid, &search.tag, &found, returns, modseq, out.buffer()),
+            Some(returns) => {
+                let told = Told { uid, tag: &search.tag, of: None, modseq };
+                extended(&told, &found, returns, out.buffer());
+            }
+        }
+        if asked.update {
+            let (tag, criteria) = (search.tag.clone(), criteria.map(<[_]>::to_vec));
+            let of = String::new();
+            let live = Live { tag, of, uid, key, criteria, results: Vec::new() };
+            self.keep_live(&found, live, out.buffer());
+        }
+        if let (true, Some(view)) = (asked.save, &mut self.view) {
+            view.saved = saved(&found, &asked);
         }
         Ok(Answer::Ok(format!("{verb} completed")))
     }
 
-    /// The messages of the selected mailbox that meet the key.
-    async fn find(
+    /// The messages of the selected mailbox that a search finds, and its key without filters.
+    async fn find_selected(
         &self,
-        tag: &str,
         search: &Search,
         out: &mut Output<'_>,
-    ) -> Result<Found, Stopped> {
+    ) -> Result<(Key, Found), Stopped> {
+        let key = self.key_of(search)?;
+        let Some(view) = &self.view else {
+            return Err(Stopped::Answer(Answer::Bad("Select a mailbox first".to_owned())));
+        };
+        let mut next_word = Instant::now() + PROGRESS_EVERY;
+        let found = self.find(view, &search.tag, key.clone(), &mut next_word, out).await?;
+        Ok((key, found))
+    }
+
+    /// What a search looks for, with filters in place.
+    fn key_of(&self, search: &Search) -> Result<Key, Stopped> {
         if !search.charset_known {
             let text = "[BADCHARSET (UTF-8)] That charset is not known";
             return Err(Stopped::Answer(Answer::No(text.to_owned())));
         }
-        let Some(view) = &self.view else {
-            return Err(Stopped::Answer(Answer::Bad("Select a mailbox first".to_owned())));
-        };
-        let now = self.shared.world.clock.unix_seconds();
         let mut left = FILTERS_MAX;
-        let key = self.with_filters(search.key.clone(), &mut left)?;
+        self.with_filters(search.key.clone(), &mut left)
+    }
+
+    /// The messages of a mailbox that meet the key.
+    async fn find(
+        &self,
+        view: &View,
+        tag: &str,
+        key: Key,
+        next_word: &mut Instant,
+        out: &mut Output<'_>,
+    ) -> Result<Found, Stopped> {
+        let now = self.shared.world.clock.unix_seconds();
         let mut test = Test::new(key, view, now);
         let indexed = self.ask_index(&mut test, view)?;
         let mut found = Vec::new();
@@ -156,16 +191,15 @@ impl Context {
         if let Some(owner) = indexed.filter(|_| open.len() >= INDEX_MESSAGES_MIN) {
             self.shared.store.want_search_index(owner);
         }
-        let mut next_word = Instant::now() + PROGRESS_EVERY;
         for batch in open.chunks(BATCH) {
             found.extend(self.find_in(&test, view, batch)?);
             // Reading is slow: let others have their turn.
             tokio::task::yield_now().await;
-            if Instant::now() >= next_word {
-                next_word = Instant::now() + PROGRESS_EVERY;
+            if Instant::now() >= *next_word {
+                *next_word = Instant::now() + PROGRESS_EVERY;
                 let (at, all) = (batch.last().map_or(0, |(number, _)| *number), view.told.len());
-                let line = format!("* OK [INPROGRESS (\"{tag}\" {at} {all})] Still searching\r\n");
-                out.buffer().extend_from_slice(line.as_bytes());
+                let code = format!("INPROGRESS (\"{tag}\" {at} {all})");
+                self.untagged("OK", &code, "Still searching", out.buffer());
                 if out.flush().await.is_err() {
                     break;
                 }
@@ -287,22 +321,35 @@ fn plain(verb: &str, uid: bool, found: &Found, modseq: bool, out: &mut Vec<u8>) 
     out.extend_from_slice(line.as_bytes());
 }
 
-/// `* ESEARCH (TAG "a") …`. RFC 4731 §3.1, RFC 5267 §3.1.
-fn extended(
+/// A mailbox name as it is told.
+fn shown_mailbox(name: &str, charset: Charset) -> String {
+    let mut text = Vec::new();
+    response::mailbox(name, charset, &mut text);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// What an ESEARCH response says beside its results.
+struct Told<'a> {
+    /// It tells UIDs.
     uid: bool,
-    tag: &str,
-    found: &Found,
-    returns: Returns,
+    /// The command's tag.
+    tag: &'a str,
+    /// Which mailbox, as it goes behind the tag. RFC 7377 §2.1.
+    of: Option<String>,
+    /// MODSEQ is told too.
     modseq: bool,
-    out: &mut Vec<u8>,
-) {
+}
+
+/// `* ESEARCH (TAG "a") …`. RFC 4731 §3.1, RFC 5267 §3.1.
+fn extended(told: &Told<'_>, found: &Found, returns: Returns, out: &mut Vec<u8>) {
     if returns == (Returns { save: true, ..Returns::default() }) {
         // RFC 5182 §2.1: nothing to tell.
         return;
     }
-    let numbers: Vec<u32> = found.iter().map(|message| shown(uid, message)).collect();
-    let mut line = format!("* ESEARCH (TAG \"{tag}\")");
-    if uid {
+    let numbers: Vec<u32> = found.iter().map(|message| shown(told.uid, message)).collect();
+    let of = told.of.as_deref().unwrap_or_default();
+    let mut line = format!("* ESEARCH (TAG \"{}\"{of})", told.tag);
+    if told.uid {
         line.push_str(" UID");
     }
     if let (true, Some(n)) = (returns.min, numbers.first()) {
@@ -322,7 +369,7 @@ fn extended(
     if returns.count {
         line.push_str(&format!(" COUNT {}", numbers.len()));
     }
-    if let Some(highest) = highest_of(found, returns).filter(|_| modseq) {
+    if let Some(highest) = highest_of(found, returns).filter(|_| told.modseq) {
         line.push_str(&format!(" MODSEQ {highest}"));
     }
     line.push_str("\r\n");

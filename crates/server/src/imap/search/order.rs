@@ -6,7 +6,7 @@ use mail::casemap::fold;
 use mail::header::decode_words;
 use mail::stored::{self, StoredAddress, StoredEnvelope, StoredList, StoredOrder};
 use mail::subject::base_subject;
-use mail::{Entry, thread};
+use mail::{Entry, Listing, Uid, thread};
 use protocol::imap::command::search::Criterion;
 use std::cmp::Ordering;
 
@@ -68,16 +68,36 @@ impl Context {
                 by_number(dates.into_iter(), *reverse)
             }
             several => {
-                let values = |entry: &Entry, order: StoredOrder<'_>| -> Vec<Value> {
-                    let sent = sent(entry, &order);
-                    let envelope = order.envelope();
-                    let value = |(criterion, _): &_| value(*criterion, entry, sent, &envelope);
-                    several.iter().map(value).collect()
-                };
+                let values = |entry: &Entry, order: StoredOrder<'_>| values(entry, order, several);
                 by_values(&self.each_order(&messages, values).await?, several)
             }
         };
         Ok(order.into_iter().filter_map(|n| messages.get(n).copied()).collect())
+    }
+
+    /// The place among messages in that order where another belongs; of equal ones the later UID
+    /// comes later. Looks at a few of them only.
+    pub(super) async fn place_in_order(
+        &self,
+        message: &Entry,
+        ordered: &[Uid],
+        listing: &Listing,
+        criteria: &[(Criterion, bool)],
+    ) -> Result<usize, StoreError> {
+        let values = |entry: &Entry, order: StoredOrder<'_>| values(entry, order, criteria);
+        let one = self.each_order(&[(0, *message)], values).await?.pop().unwrap_or_default();
+        let (mut from, mut to) = (0, ordered.len());
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let probe = ordered.get(middle).and_then(|uid| listing.get(*uid)).copied();
+            let Some(probe) = probe else { return Ok(middle) };
+            let other = self.each_order(&[(0, probe)], values).await?.pop().unwrap_or_default();
+            match compare(&other, &one, criteria).then(probe.uid.cmp(&message.uid)) {
+                Ordering::Less => from = middle + 1,
+                _ => to = middle,
+            }
+        }
+        Ok(from)
     }
 
     /// What threading goes by.
@@ -129,20 +149,28 @@ fn by_number(numbers: impl Iterator<Item = i64>, reverse: bool) -> Vec<usize> {
 /// The places of some values in their order.
 fn by_values(values: &[Vec<Value>], criteria: &[(Criterion, bool)]) -> Vec<usize> {
     let mut keyed: Vec<(&Vec<Value>, usize)> = values.iter().zip(0..).collect();
-    keyed.sort_unstable_by(|(a, m), (b, n)| {
-        let pairs = a.iter().zip(*b).zip(criteria);
-        let mut orders = pairs.map(|((a, b), (_, reverse))| match reverse {
-            true => b.cmp(a),
-            false => a.cmp(b),
-        });
-        orders.find(|order| *order != Ordering::Equal).unwrap_or_else(|| m.cmp(n))
-    });
+    keyed.sort_unstable_by(|(a, m), (b, n)| compare(a, b, criteria).then(m.cmp(n)));
     keyed.into_iter().map(|(_, n)| n).collect()
+}
+
+fn compare(a: &[Value], b: &[Value], criteria: &[(Criterion, bool)]) -> Ordering {
+    let pairs = a.iter().zip(b).zip(criteria);
+    let mut orders = pairs.map(|((a, b), (_, reverse))| match reverse {
+        true => b.cmp(a),
+        false => a.cmp(b),
+    });
+    orders.find(|order| *order != Ordering::Equal).unwrap_or(Ordering::Equal)
 }
 
 /// RFC 5256 §2.2: INTERNALDATE where there is no date.
 fn sent(entry: &Entry, order: &StoredOrder<'_>) -> i64 {
     order.sent.unwrap_or(entry.date)
+}
+
+fn values(entry: &Entry, order: StoredOrder<'_>, criteria: &[(Criterion, bool)]) -> Vec<Value> {
+    let sent = sent(entry, &order);
+    let envelope = order.envelope();
+    criteria.iter().map(|(criterion, _)| value(*criterion, entry, sent, &envelope)).collect()
 }
 
 fn value(criterion: Criterion, entry: &Entry, sent: i64, envelope: &StoredEnvelope<'_>) -> Value {

@@ -1,0 +1,223 @@
+//! ESEARCH: one search of several mailboxes. RFC 7377.
+//!
+//! A mailbox that may not be read is passed over like one that is not there.
+
+use super::live::Live;
+use super::{
+    Found, PROGRESS_EVERY, Stopped, Told, done, extended, mentions_modseq, saved, shown_mailbox,
+};
+use crate::drive::Output;
+use crate::imap::{Context, Done};
+use crate::limits::SEARCHED_MAILBOXES_MAX;
+use ::store::{StoreError, Visible};
+use mail::{MailboxName, Rights};
+use protocol::imap::command::multisearch::{MultiSearch, Source};
+use protocol::imap::command::search::Key;
+use protocol::imap::command::{Name, Returns, Search};
+use protocol::imap::session::Answer;
+use std::collections::{BTreeMap, BTreeSet};
+use tokio::time::Instant;
+
+/// The mailboxes of a search.
+type Places = BTreeMap<MailboxName, Visible>;
+
+fn bad(text: &str) -> Result<Answer, Stopped> {
+    Ok(Answer::Bad(text.to_owned()))
+}
+
+impl Context {
+    /// ESEARCH. RFC 7377 §2.
+    pub(in crate::imap) async fn multi_search(
+        &mut self,
+        command: MultiSearch,
+        out: &mut Output<'_>,
+    ) -> Done {
+        done(self.search_sources(command, out).await)
+    }
+
+    async fn search_sources(
+        &mut self,
+        command: MultiSearch,
+        out: &mut Output<'_>,
+    ) -> Result<Answer, Stopped> {
+        let MultiSearch { sources, search } = command;
+        let all = Returns { all: true, ..Returns::default() };
+        let returns = search.returns.unwrap_or(all);
+        let selected = self.view.as_ref().map(|view| view.mailbox);
+        let needs_selected = returns.update || sources.contains(&Source::Selected);
+        if needs_selected && selected.is_none() {
+            return bad("Select a mailbox first");
+        }
+        if returns.save && sources.iter().any(|source| *source != Source::Selected) {
+            return bad("SAVE goes with the selected mailbox only");
+        }
+        if returns.update && self.is_updated(&search.tag) {
+            return bad("Tag reuse");
+        }
+        if mentions_modseq(&search.key) {
+            self.enable_condstore(out);
+        }
+        let found = self.search_places(&sources, &search, returns, out).await;
+        if returns.save
+            && let Some(view) = &mut self.view
+        {
+            // RFC 5182 §2.1: empty after a search that fails.
+            let kept = found.as_ref().ok().and_then(|(_, found)| found.as_ref());
+            view.saved = kept.map(|found| saved(found, &returns)).unwrap_or_default();
+        }
+        let (key, found) = found?;
+        if returns.update {
+            // Without the selected mailbox there is nothing to keep up to date: RFC 7377 §2.2.
+            let of = self.selected_place()?.map(|place| self.correlators(&place));
+            let (tag, found) = (search.tag, found.unwrap_or_default());
+            let of = of.unwrap_or_default();
+            let live = Live { tag, of, uid: true, key, criteria: None, results: Vec::new() };
+            self.keep_live(&found, live, out.buffer());
+        }
+        Ok(Answer::Ok("ESEARCH completed".to_owned()))
+    }
+
+    /// Searches each place and tells what it finds; returns the key, and what it found in the
+    /// selected mailbox if that is among them.
+    async fn search_places(
+        &self,
+        sources: &[Source],
+        search: &Search,
+        returns: Returns,
+        out: &mut Output<'_>,
+    ) -> Result<(Key, Option<Found>), Stopped> {
+        let key = self.key_of(search)?;
+        let modseq = mentions_modseq(&key);
+        let places = self.places(sources)?;
+        if places.len() > SEARCHED_MAILBOXES_MAX {
+            let text = "[LIMIT] So many mailboxes at once are too many";
+            return Err(Stopped::Answer(Answer::No(text.to_owned())));
+        }
+        let mut selected = None;
+        let mut next_word = Instant::now() + PROGRESS_EVERY;
+        for (n, place) in places.values().enumerate() {
+            let found = match self.view.as_ref().filter(|view| view.mailbox == place.row.id) {
+                Some(view) => {
+                    let found =
+                        self.find(view, &search.tag, key.clone(), &mut next_word, out).await?;
+                    selected.insert(found).clone()
+                }
+                None => self.find_elsewhere(place, search, &key, &mut next_word, out).await?,
+            };
+            if !found.is_empty() {
+                let of = Some(self.correlators(place));
+                let told = Told { uid: true, tag: &search.tag, of, modseq };
+                extended(&told, &found, returns, out.buffer());
+            }
+            let lost = match Instant::now() >= next_word {
+                true => {
+                    next_word = Instant::now() + PROGRESS_EVERY;
+                    let (tag, all) = (&search.tag, places.len());
+                    let code = format!("INPROGRESS (\"{tag}\" {} {all})", n + 1);
+                    self.untagged("OK", &code, "Still searching", out.buffer());
+                    out.flush().await.is_err()
+                }
+                false => out.relieve().await.is_err(),
+            };
+            if lost {
+                break;
+            }
+        }
+        Ok((key, selected))
+    }
+
+    /// Searches a mailbox that is not selected.
+    async fn find_elsewhere(
+        &self,
+        place: &Visible,
+        search: &Search,
+        key: &Key,
+        next_word: &mut Instant,
+        out: &mut Output<'_>,
+    ) -> Result<Found, Stopped> {
+        // It may have been deleted, or taken from us, since we looked.
+        let opened = match self.shared.store.allowed(&self.actor()?, place.row.id, Rights::READ) {
+            Ok(_) => self.open(place, true).await,
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(view) => self.find(&view, &search.tag, key.clone(), next_word, out).await,
+            Err(StoreError::NoSuchMailbox | StoreError::NotPermitted) => Ok(Found::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// ` MAILBOX name UIDVALIDITY n`. RFC 7377 §2.1.
+    fn correlators(&self, place: &Visible) -> String {
+        let name = shown_mailbox(place.name.as_str(), self.enabled.charset());
+        format!(" MAILBOX {name} UIDVALIDITY {}", place.row.uidvalidity)
+    }
+
+    /// The selected mailbox; `None` when it is deleted.
+    fn selected_place(&self) -> Result<Option<Visible>, StoreError> {
+        let Some(view) = &self.view else { return Ok(None) };
+        let row = self.shared.store.mailbox_row(view.mailbox)?;
+        Ok(row.map(|row| {
+            let name = if view.owned { row.name.clone() } else { view.name.clone() };
+            Visible { row, name, rights: view.rights }
+        }))
+    }
+
+    /// The mailboxes of some sources that may be read: those that are named, and of others those
+    /// that may be seen too. RFC 7377 §2.2.
+    fn places(&self, sources: &[Source]) -> Result<Places, StoreError> {
+        let (actor, store) = (self.actor()?, &self.shared.store);
+        let named = |source: &Source| matches!(source, Source::Selected | Source::Mailboxes(_));
+        let mut own = Places::new();
+        let mut others = Places::new();
+        if !sources.iter().all(named) {
+            for row in store.mailboxes(actor.account)? {
+                let (name, rights) = (row.name.clone(), Rights::ALL);
+                own.insert(name.clone(), Visible { row, name, rights });
+            }
+            let shared = store.shared_with(&actor)?;
+            let readable = shared.into_iter().filter(|found| found.rights.contains(Rights::READ));
+            others.extend(readable.map(|found| (found.name.clone(), found)));
+        }
+        let mut places = Places::new();
+        let mut take = |wanted: &dyn Fn(&MailboxName) -> bool| {
+            let fitting = own.iter().chain(&others).filter(|(name, _)| wanted(name));
+            places.extend(fitting.map(|(name, found)| (name.clone(), found.clone())));
+        };
+        let mut explicit: Vec<&Name> = Vec::new();
+        let mut selected = false;
+        for source in sources {
+            match source {
+                Source::Selected => selected = true,
+                // Filters may deliver anywhere: RFC 5465 §6.3.
+                Source::Inboxes | Source::Personal => take(&|name| own.contains_key(name)),
+                Source::Subscribed => {
+                    let subscribed: BTreeSet<MailboxName> =
+                        store.subscriptions(actor.account)?.into_iter().collect();
+                    take(&|name| subscribed.contains(name));
+                }
+                Source::Subtree(names) => {
+                    explicit.extend(names);
+                    take(&|name| names.iter().flatten().any(|above| name.is_below(above)));
+                }
+                Source::SubtreeOne(names) => {
+                    explicit.extend(names);
+                    let parents: Vec<&MailboxName> = names.iter().flatten().collect();
+                    take(&|name| name.parent().is_some_and(|above| parents.contains(&&above)));
+                }
+                Source::Mailboxes(names) => explicit.extend(names),
+            }
+        }
+        for name in explicit {
+            match self.mailbox(name, Rights::READ) {
+                Ok(found) => drop(places.insert(found.name.clone(), found)),
+                Err(StoreError::NoSuchMailbox | StoreError::NotPermitted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if selected && let Some(place) = self.selected_place()? {
+            places.insert(place.name.clone(), place);
+        }
+        Ok(places)
+    }
+}
