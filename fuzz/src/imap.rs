@@ -2,6 +2,8 @@
 
 use super::{run, same_in_any_split};
 use mail::header::decode_words;
+use mail::mime::encode::{Carries, Plan, Rewrite};
+use mail::mime::transfer::Decoder;
 use mail::mime::{Parser, Part, PartBody, preview, summary_of, text};
 use mail::stored;
 use mail::summary::{Envelope, EnvelopeAddress as Address, Summary};
@@ -122,6 +124,58 @@ pub fn message(octets: &[u8]) {
         preview::preview(&text, text.len() % 2 == 1);
     }
     response_of(&summary);
+    encoded(octets, &summary.root);
+}
+
+/// The message as lines: the same in any split, and each part decodes to what it was.
+fn encoded(octets: &[u8], root: &Part) {
+    let read = |range: std::ops::Range<u64>| {
+        let range = range.start as usize..range.end as usize;
+        octets.get(range).map(<[u8]>::to_vec).ok_or(())
+    };
+    for carries in [Carries::SevenBit, Carries::EightBit] {
+        let Ok(plan) = Plan::make(root, carries, read).unwrap_or_else(|()| panic!("a range"))
+        else {
+            continue;
+        };
+        let made = [1, 7, 100_000].map(|split| {
+            let (mut rewrite, mut out) = (Rewrite::new(plan.clone()), Vec::new());
+            while let Some(range) = rewrite.wants() {
+                let to = range.end.min(range.start + split);
+                rewrite.give(&read(range.start..to).unwrap_or_default(), &mut out);
+            }
+            out
+        });
+        assert!(made.iter().all(|other| *other == made[0]), "{}", octets.escape_ascii());
+        let (before, after) = (leaves(octets, root), leaves(&made[0], &summary_of(&made[0]).root));
+        if carries == Carries::EightBit {
+            assert_eq!(before, after, "{}", octets.escape_ascii());
+        }
+    }
+}
+
+/// The octets of each leaf, decoded.
+fn leaves(octets: &[u8], root: &Part) -> Vec<Vec<u8>> {
+    let (mut found, mut parts) = (Vec::new(), vec![root]);
+    while let Some(part) = parts.pop() {
+        match &part.body {
+            PartBody::Multipart(inner) => parts.extend(inner),
+            PartBody::Message(_, inner) => parts.push(inner),
+            PartBody::Leaf => {
+                let body = octets.get(part.body_start as usize..part.end as usize);
+                let (mut out, body) = (Vec::new(), body.unwrap_or_default());
+                match Decoder::of(part) {
+                    Some(mut decoder) => {
+                        decoder.decode(body, &mut out);
+                        decoder.finish(&mut out);
+                    }
+                    None => out.extend_from_slice(body),
+                }
+                found.push(out);
+            }
+        }
+    }
+    found
 }
 
 /// What a client reads of a response: the grammar of RFC 3501 §9, written here once more.

@@ -97,6 +97,8 @@ pub fn smtp_session(data: &[u8]) {
         plaintext_auth: kind & 4 == 4,
         sasl: Offered { bearer: kind & 16 == 16, scram: true },
         lmtp: kind & 8 == 8,
+        future_release: Some(smtp::FutureRelease { seconds: 3600, until: 1_800_000_000 }),
+        xclient: kind & 32 == 32,
     };
     same_in_any_split(octets, |split| {
         let session = smtp::Session::new(offer.clone(), Security::Clear);

@@ -7,7 +7,7 @@ use crate::bounce;
 use crate::journey::{self, Step};
 use crate::limits::{HOPS_MAX, RETURNED_OCTETS_MAX};
 use crate::trace::{self, Claims, HopCounter, Mender, NewFields};
-use crate::{Delivery, Shared};
+use crate::{Delivery, Shared, convert};
 use directory::{Authenticated, Destination};
 use mail::summary::Parser;
 use mail::{AccountId, Address, Domain, MessageId, ReversePath};
@@ -50,6 +50,8 @@ pub struct Incoming {
     pub tls: Option<TlsFacts>,
     /// What else the sender asked for.
     pub terms: Terms,
+    /// BODY=BINARYMIME was said: it is made lines of. RFC 3030 §3.
+    pub binary: bool,
     /// SMTPUTF8 was said.
     pub smtputf8: bool,
     /// RET. RFC 3461 §4.3.
@@ -89,6 +91,8 @@ pub enum DeliveryError {
     NotTheirs(Box<(Address, Address)>),
     /// The header of a submitted message is longer than what is looked at.
     HeaderTooLong,
+    /// It is said to be binary, and cannot be made lines of: why.
+    NotBinaryMime(&'static str),
     /// Something of ours does not work now.
     Unavailable(String),
 }
@@ -101,6 +105,7 @@ impl fmt::Display for DeliveryError {
             DeliveryError::NotTheirs(both) => {
                 write!(f, "{} may not send as <{}>, and the message is from there", both.0, both.1)
             }
+            DeliveryError::NotBinaryMime(why) => write!(f, "the message is not binary MIME: {why}"),
             DeliveryError::HeaderTooLong => f.write_str("the header is too long"),
             DeliveryError::Unavailable(why) => write!(f, "unavailable: {why}"),
         }
@@ -133,6 +138,8 @@ pub struct Receiving {
     /// Octets of the `Return-Path` line.
     skip: u32,
     failed: Option<DeliveryError>,
+    /// Octets above 127 were seen.
+    eight_bit: bool,
     /// The start of the message, if somebody wants a report that it arrived.
     head: Option<Vec<u8>>,
 }
@@ -158,6 +165,7 @@ impl Delivery {
             mender,
             skip: return_path.len() as u32,
             failed: None,
+            eight_bit: false,
             head: None,
         };
         let told = |r: &AcceptedRecipient| r.notify.contains(Notify::SUCCESS);
@@ -186,6 +194,7 @@ impl Receiving {
             return;
         }
         self.parser.feed(octets);
+        self.eight_bit |= !octets.is_ascii();
         if let Some(head) = &mut self.head {
             let room = (RETURNED_OCTETS_MAX as usize).saturating_sub(head.len());
             head.extend_from_slice(octets.get(..room.min(octets.len())).unwrap_or_default());
@@ -212,28 +221,39 @@ impl Receiving {
         }
         let shared = self.shared;
         let now = shared.world.clock.unix_seconds();
-        let fate = decide(&shared, &self.incoming).await?;
+        let fate = match self.incoming.terms.hold {
+            Some(hold) if hold.at > now => held(&self.incoming.recipients),
+            _ => decide(&shared, &self.incoming.recipients).await?,
+        };
         let placements = placements(&shared, &fate.accounts)?;
-        let content = self.spool.seal()?;
+        let (mut content, mut summary) = (self.spool.seal()?, self.parser.finish());
+        if self.incoming.binary {
+            (content, summary) = convert::as_lines(&shared, &content, &summary)?;
+        }
         let octets = content.len();
         let queued = fate.remote.len();
         let step = accepted_step(&shared, &self.incoming, octets, placements.len(), queued);
+        let expire_after = shared.settings.expire_after.as_secs() as i64;
         let queue = (queued > 0).then(|| NewQueued {
             sender: self.incoming.sender.clone(),
             recipients: fate.remote,
             ret: self.incoming.ret,
             envid: self.incoming.envid.clone(),
-            terms: self.incoming.terms,
+            // Whatever was said: other servers hear what there is.
+            terms: Terms {
+                body8: self.incoming.terms.body8 || self.eight_bit,
+                ..self.incoming.terms
+            },
             smtputf8: self.incoming.smtputf8,
             skip: self.skip,
             arrived: now,
-            expires: now + shared.settings.expire_after.as_secs() as i64,
+            expires: self.incoming.terms.release(now) + expire_after,
             submitted_by: self.incoming.authenticated.as_ref().map(|who| who.account),
         });
         let delivery = store::Delivery {
             message: self.incoming.message,
             content,
-            summary: self.parser.finish().encode(),
+            summary: summary.encode(),
             date: now,
             placements,
             queue,
@@ -243,7 +263,9 @@ impl Receiving {
             Some(head) => {
                 let head = head.get(self.skip as usize..).unwrap_or_default();
                 let has_it = |n: &usize| self.incoming.recipients.get(*n);
-                let told: Vec<&AcceptedRecipient> = fate.told.iter().filter_map(has_it).collect();
+                let told = |r: &&AcceptedRecipient| r.notify.contains(Notify::SUCCESS);
+                let told: Vec<&AcceptedRecipient> =
+                    fate.here.iter().filter_map(has_it).filter(told).collect();
                 bounce::delivered(&shared, &self.incoming, &told, head).await?
             }
             None => None,
@@ -316,17 +338,37 @@ fn accepted_step(
 }
 
 /// Where the copies of a message go.
-struct Fate {
-    accounts: Vec<AccountId>,
-    remote: Vec<NewRecipient>,
-    /// Recipients whose mailbox gets it and whose sender wants to hear so.
-    told: Vec<usize>,
+pub(crate) struct Fate {
+    pub accounts: Vec<AccountId>,
+    pub remote: Vec<NewRecipient>,
+    /// Recipients whose mailbox gets it.
+    pub here: Vec<usize>,
+}
+
+/// Everybody waits in the queue, ours too, as their addresses stand. RFC 4865 §4.2.
+fn held(recipients: &[AcceptedRecipient]) -> Fate {
+    let mut remote: Vec<NewRecipient> = Vec::new();
+    let mut known = HashSet::new();
+    for AcceptedRecipient { address, notify, orcpt, .. } in recipients {
+        if known.insert(address) {
+            remote.push(NewRecipient {
+                domain: routing_domain(address),
+                address: address.clone(),
+                notify: *notify,
+                orcpt: orcpt.clone(),
+            });
+        }
+    }
+    Fate { accounts: Vec::new(), remote, here: Vec::new() }
 }
 
 /// Takes aliases apart; each account and each remote address gets the message once.
-async fn decide(shared: &Shared, incoming: &Incoming) -> Result<Fate, DeliveryError> {
-    let mut fate = Fate { accounts: Vec::new(), remote: Vec::new(), told: Vec::new() };
-    for (n, recipient) in incoming.recipients.iter().enumerate() {
+pub(crate) async fn decide(
+    shared: &Shared,
+    recipients: &[AcceptedRecipient],
+) -> Result<Fate, DeliveryError> {
+    let mut fate = Fate { accounts: Vec::new(), remote: Vec::new(), here: Vec::new() };
+    for (n, recipient) in recipients.iter().enumerate() {
         let mut here = false;
         let destinations = match recipient.account {
             Some(id) => vec![Destination::Account(id)],
@@ -349,8 +391,8 @@ async fn decide(shared: &Shared, incoming: &Incoming) -> Result<Fate, DeliveryEr
                 _ => {}
             }
         }
-        if here && recipient.notify.contains(Notify::SUCCESS) {
-            fate.told.push(n);
+        if here {
+            fate.here.push(n);
         }
     }
     if fate.accounts.is_empty() && fate.remote.is_empty() {

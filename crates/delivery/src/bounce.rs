@@ -8,7 +8,7 @@ use crate::journey::Step;
 use crate::limits::RETURNED_OCTETS_MAX;
 use crate::{DeliveryError, Shared, accept};
 use directory::Destination;
-use mail::report::dsn::{Action, Original, Report, ReportedRecipient};
+use mail::report::dsn::{Action, FutureRelease, Original, Report, ReportedRecipient};
 use mail::{Address, MessageId, ReversePath};
 use store::{NewQueued, NewRecipient, Notify, QueueRow, RecipientRow, Ret, Terms};
 
@@ -122,6 +122,10 @@ async fn make(
         envelope_id: about.envid,
         arrival: about.arrived,
         deliver_by: about.terms.by.map(|by| by.at),
+        future_release: about.terms.hold.map(|hold| match hold.until {
+            true => FutureRelease::Until(hold.at),
+            false => FutureRelease::For(hold.at - about.arrived),
+        }),
         recipients,
         original: about.original,
     };
@@ -209,7 +213,7 @@ pub(crate) async fn delivery(
         ret: None,
         envid: None,
         // A report is as urgent (RFC 6710 §4.6) and as secret (RFC 8689 §5) as what it is about.
-        terms: Terms { body8: !octets.is_ascii(), by: None, ..about },
+        terms: Terms { body8: !octets.is_ascii(), by: None, hold: None, ..about },
         smtputf8: to.needs_utf8(),
         skip: return_path.len() as u32,
         arrived: now,

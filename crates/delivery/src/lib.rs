@@ -6,9 +6,11 @@
 
 pub mod accept;
 pub mod bounce;
+mod convert;
 pub mod journey;
 pub mod limits;
 mod notice;
+mod release;
 pub mod remote;
 pub mod route;
 pub mod schedule;

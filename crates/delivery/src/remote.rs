@@ -5,12 +5,14 @@
 //! the message; whatever else happens it is deferred or failed, never lost.
 
 use crate::Shared;
+use crate::convert::{self, Fitted};
 use crate::journey::{Dialogue, describe_tls};
 use crate::limits::{
     CONNECT_WAIT, MESSAGES_PER_CONNECTION, PIECE_OCTETS, RECIPIENTS_PER_TRANSACTION,
 };
 use crate::route::{self, Host, RouteProblem};
 use mail::Domain;
+use mail::mime::encode::Rewrite;
 use protocol::smtp::body::DataWriter;
 use protocol::smtp::client::{Extensions, MailLine, RemoteReply, ReplyReader, rcpt_line};
 use protocol::smtp::params;
@@ -25,6 +27,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub(crate) enum Fate {
     /// The other server has it.
     Delivered { host: String, reply: String, dsn: bool, deliver_by: bool },
+    /// It is in mailboxes here, or on its way to where an address here leads.
+    Here { in_mailbox: bool },
     /// Not now.
     Deferred { status: String, host: Option<String>, reply: String },
     /// Never.
@@ -32,7 +36,7 @@ pub(crate) enum Fate {
 }
 
 /// An attempt, as it ended.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Attempt {
     /// Recipient numbers and their fates.
     pub fates: Vec<(u32, Fate)>,
@@ -42,6 +46,8 @@ pub(crate) struct Attempt {
     pub dialogue: Dialogue,
     /// No server of the destination could be spoken to at all.
     pub unreachable: bool,
+    /// What is delivered here in the same commit.
+    pub here: Option<store::Delivery>,
 }
 
 /// Why a conversation ended before its time.
@@ -387,7 +393,15 @@ impl Connection {
     ) -> Result<(), Broken> {
         let host = self.host.name.clone();
         let now = shared.world.clock.unix_seconds();
-        let accepted = self.envelope(row, now, recipients, fates).await?;
+        let fitted = match self.fit(shared, row)? {
+            Ok(fitted) => fitted,
+            Err(fate) => {
+                settle_open(fates, &fate);
+                return Ok(());
+            }
+        };
+        let octets = fitted.as_ref().map_or(row.size - u64::from(row.skip), |fit| fit.octets);
+        let accepted = self.envelope((row, octets), now, recipients, fates).await?;
         if accepted == 0 {
             return self.reset().await;
         }
@@ -400,7 +414,7 @@ impl Connection {
                 self.reset().await
             };
         }
-        self.message(shared, row).await?;
+        self.message(shared, row, fitted).await?;
         let end = self.reply(FINAL_WAIT).await?;
         let fate = if end.is_positive() {
             let (dsn, deliver_by) = (self.can.dsn, self.can.deliver_by.is_some());
@@ -412,10 +426,26 @@ impl Connection {
         Ok(())
     }
 
+    /// The message for a server that takes 7 bits only, when it has more. RFC 6152 §3: it is
+    /// encoded, or fails.
+    fn fit(&self, shared: &Shared, row: &QueueRow) -> Result<Result<Option<Fitted>, Fate>, Broken> {
+        if self.can.eight_bit || !row.terms.body8 {
+            return Ok(Ok(None));
+        }
+        let fitted = convert::in_seven_bits(shared, row);
+        let fitted = fitted.map_err(|error| Broken::Connection(error.to_string()))?;
+        let host = &self.host.name;
+        Ok(fitted.map(Some).map_err(|why| Fate::Failed {
+            status: "5.6.3".to_owned(),
+            host: Some(host.clone()),
+            reply: format!("{host} takes 7-bit messages only (no 8BITMIME), and {}", why.0),
+        }))
+    }
+
     /// MAIL and RCPTs, pipelined where the server can (RFC 2920); how many were accepted.
     async fn envelope(
         &mut self,
-        row: &QueueRow,
+        (row, octets): (&QueueRow, u64),
         now: i64,
         recipients: &[&RecipientRow],
         fates: &mut [(u32, Option<Fate>)],
@@ -435,7 +465,7 @@ impl Connection {
             settle_open(fates, &Fate::Failed { status, host: Some(host), reply });
             return Ok(0);
         }
-        let mut lines = vec![self.mail_line(row, now)];
+        let mut lines = vec![self.mail_line(row, octets, now)];
         let reports_delay = row.terms.by.is_some_and(|by| by.mode == ByMode::Notify && now < by.at)
             && self.can.deliver_by.is_none();
         for r in recipients {
@@ -495,10 +525,10 @@ impl Connection {
         }
     }
 
-    fn mail_line(&self, row: &QueueRow, now: i64) -> String {
+    fn mail_line(&self, row: &QueueRow, octets: u64, now: i64) -> String {
         let line = MailLine {
             sender: &row.sender,
-            size: row.size.saturating_sub(u64::from(row.skip)),
+            size: octets,
             body8: row.terms.body8,
             smtputf8: row.smtputf8,
             ret: row.ret.map(|ret| match ret {
@@ -518,21 +548,35 @@ impl Connection {
     }
 
     /// The message, piece by piece, dots stuffed.
-    async fn message(&mut self, shared: &Shared, row: &QueueRow) -> Result<(), Broken> {
+    async fn message(
+        &mut self,
+        shared: &Shared,
+        row: &QueueRow,
+        fitted: Option<Fitted>,
+    ) -> Result<(), Broken> {
+        let skip = u64::from(row.skip);
+        let octets = fitted.as_ref().map_or(row.size - skip, |fit| fit.octets);
+        let mut rewrite = fitted.map(|fit| Rewrite::new(fit.plan));
         let mut writer = DataWriter::default();
-        let mut at = u64::from(row.skip);
+        let mut at = skip;
         let mut out = Vec::new();
-        while at < row.size {
-            let to = row.size.min(at + PIECE_OCTETS);
-            let piece = shared.store.content(row.content, at..to);
+        loop {
+            let piece = match &mut rewrite {
+                Some(rewrite) => convert::next_piece(shared, row, rewrite),
+                None if at >= row.size => Ok(None),
+                None => {
+                    let from = at;
+                    at = row.size.min(at + PIECE_OCTETS);
+                    shared.store.content(row.content, from..at).map(Some)
+                }
+            };
             let piece = piece.map_err(|error| Broken::Connection(error.to_string()))?;
-            at = to;
+            let Some(piece) = piece else { break };
             writer.write(&piece, &mut out);
             self.write(&out).await?;
             out.clear();
         }
         writer.finish(&mut out);
-        let octets = row.size - u64::from(row.skip);
         self.dialogue.note('C', format!("({octets} octets of message)\n.").as_bytes());
         self.write(&out).await
     }

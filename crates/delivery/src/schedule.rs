@@ -8,7 +8,7 @@ use crate::bounce::{self, Finding};
 use crate::journey::{Outcome, Step};
 use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_DESTINATION, DUE_AT_ONCE, IDLE_CONNECTION};
 use crate::remote::{Attempt, Connection, Fate, attempt};
-use crate::{Delivery, Shared};
+use crate::{Delivery, Shared, release};
 use mail::report::dsn::Action;
 use mail::{Domain, MessageId};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -172,6 +172,10 @@ impl Scheduler {
             let tried = Attempt { fates: too_late(&recipients), ..Attempt::default() };
             return settle(&self.shared, &row, &job.domain, start, tried).await;
         }
+        if release::is_ours(&self.shared, &row, &recipients)? {
+            let tried = release::release(&self.shared, &row, &recipients).await;
+            return settle(&self.shared, &row, &job.domain, start, tried).await;
+        }
         let tried = attempt(&self.shared, &job.domain, &row, &recipients, connection).await;
         if tried.unreachable {
             self.defer_lane(&job.domain, &tried).await?;
@@ -286,12 +290,12 @@ async fn settle(
         Ok(made) => made,
         Err(error) => return Err(StoreError::Engine(format!("cannot write a report: {error}"))),
     };
-    let deliveries = made.into_iter().map(|made| {
+    let mut deliveries: Vec<store::Delivery> = tried.here.into_iter().collect();
+    if let Some(made) = made {
         tracing::info!(id = %row.message, report = %made.delivery.message, "report");
         steps.push(made.step.encode());
-        made.delivery
-    });
-    let deliveries = deliveries.collect();
+        deliveries.push(made.delivery);
+    }
     let message = row.message;
     let write = move |w: &mut store::Writing<'_>| {
         for (n, settlement) in &verdicts {
@@ -344,6 +348,10 @@ fn judge<'a>(
             let finding = (!dsn || always).then_some(relayed);
             Verdict { settlement: Settlement::Done, finding }
         }
+        Fate::Here { in_mailbox } => Verdict {
+            settlement: Settlement::Done,
+            finding: in_mailbox.then(|| finding(Action::Delivered, "2.1.5", &None, "", None)),
+        },
         Fate::Failed { status, host, reply } => Verdict {
             settlement: Settlement::Done,
             finding: Some(finding(Action::Failed, status, host, reply, None)),
@@ -359,7 +367,8 @@ fn judge<'a>(
             let waits = &shared.settings.retry_after;
             let wait = waits.get(recipient.attempts as usize).or(waits.last());
             let wait = wait.map_or(3600, |wait| wait.as_secs() as i64).max(1);
-            let notice = row.arrived + shared.settings.delay_notice_after.as_secs() as i64;
+            let notice = row.terms.release(row.arrived)
+                + shared.settings.delay_notice_after.as_secs() as i64;
             // RFC 2852 §4.1.3: who named a time hears at that time, and of that.
             let notify_by = row.terms.by.filter(|by| by.mode == ByMode::Notify).map(|by| by.at);
             let tell = !recipient.delay_told && now >= notify_by.unwrap_or(notice);
@@ -386,7 +395,9 @@ fn tells_of_relay(row: &QueueRow, deliver_by: bool, now: i64) -> bool {
 }
 
 fn outcome(recipient: &RecipientRow, fate: &Fate, settlement: &Settlement) -> Outcome {
+    let here = "in a mailbox here".to_owned();
     let (result, reply) = match (fate, settlement) {
+        (Fate::Here { .. }, _) => ("delivered", &here),
         (Fate::Delivered { reply, .. }, _) => ("delivered", reply),
         (Fate::Deferred { reply, .. }, Settlement::Retry { .. }) => ("deferred", reply),
         (Fate::Deferred { reply, .. } | Fate::Failed { reply, .. }, _) => ("failed", reply),

@@ -106,6 +106,13 @@ pub fn format_rfc5322(unix_seconds: i64) -> String {
     )
 }
 
+/// `2026-11-23T00:10:22Z`. RFC 3339 §5.6.
+pub fn format_rfc3339(unix_seconds: i64) -> String {
+    let c = Civil::from_unix(unix_seconds, 0);
+    let (hour, minute, second) = (c.hour, c.minute, c.second);
+    format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", c.year, c.month, c.day)
+}
+
 /// The month of an English name or its first three letters, 1 to 12.
 pub fn month_number(name: &[u8]) -> Option<u32> {
     let start = name.get(..3)?;
@@ -222,6 +229,11 @@ fn named_zone(word: &[u8]) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn internet_times_are_written() {
+        assert_eq!(format_rfc3339(482_196_050), "1985-04-12T23:20:50Z");
+    }
 
     #[test]
     fn dates_of_the_rfc_are_read() {

@@ -26,3 +26,5 @@ pub const ADDRESSES_MAX: usize = 10_000;
 pub const COMMENT_DEPTH_MAX: usize = 64;
 /// Octets of a References field that are kept beside a message; the last ones count most.
 pub const REFERENCES_OCTETS_MAX: usize = 16 * 1024;
+/// Octets of a line of text without its line break. RFC 5322 §2.1.1.
+pub const LINE_OCTETS_MAX: usize = 998;

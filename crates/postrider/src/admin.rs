@@ -475,6 +475,7 @@ fn as_json(row: &QueueRow) -> Value {
     };
     json!({ "id": row.message.to_string(), "sender": row.sender.to_string(), "size": row.size,
             "arrived": row.arrived, "expires": row.expires,
+            "hold_until": row.terms.hold.map(|hold| hold.at),
             "recipients": row.recipients.iter().map(recipient).collect::<Vec<_>>() })
 }
 
@@ -486,6 +487,10 @@ fn summary(row: &QueueRow) -> String {
         row.sender,
         mail::date::format_rfc5322(row.arrived)
     );
+    if let Some(hold) = row.terms.hold {
+        let until = mail::date::format_rfc5322(hold.at);
+        text.push_str(&format!("\n    not before {until}, as its sender wants"));
+    }
     for r in &row.recipients {
         let state = if r.held { "held" } else { "waiting" };
         text.push_str(&format!("\n    <{}>  {state}, {} attempts", r.address, r.attempts));

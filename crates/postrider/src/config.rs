@@ -109,6 +109,8 @@ pub struct Trusted {
     /// Networks of proxies. Their connections must begin with a PROXY header (version 1 or 2), and
     /// the client that it names is taken for the peer. Nobody else's header is.
     pub proxies: Vec<String>,
+    /// Networks of SMTP proxies that may tell by XCLIENT who the client is (as Postfix has it).
+    pub xclients: Vec<String>,
 }
 
 /// `[limits]`
@@ -127,6 +129,10 @@ pub struct Limits {
     pub recipients_per_hour: u32,
     /// Recipients an account may send to in a day; 0 is any number.
     pub recipients_per_day: u32,
+    /// How long a message may be held for its sender (FUTURERELEASE), in seconds; 0 is not at all.
+    pub hold_seconds: u64,
+    /// Messages of an account that may wait for their time; 0 is any number.
+    pub held_messages: usize,
     /// Failed logins before an address is banned; 0 bans nobody.
     pub failed_logins: u32,
     /// How long a ban lasts.
@@ -142,6 +148,8 @@ impl Default for Limits {
             connections_per_address: 500,
             recipients_per_hour: 300,
             recipients_per_day: 1000,
+            hold_seconds: 30 * 86_400,
+            held_messages: 100,
             failed_logins: 20,
             ban_minutes: 60,
         }

@@ -11,6 +11,7 @@ use delivery::{Delivery, Scheduler};
 use directory::Directory;
 use mail::Domain;
 use policy::guard::Guard;
+use policy::network::Network;
 use server::listen::{self, Service};
 use server::pop3::maildrops::Maildrops;
 use server::{Settings, Shared};
@@ -146,12 +147,16 @@ pub async fn serve(
     }
 }
 
+fn networks(key: &str, texts: &[String]) -> Result<Vec<Network>, Failure> {
+    let networks: Result<_, String> = texts.iter().map(|text| text.parse()).collect();
+    networks.map_err(|why| fail(exit::CONFIG, format!("{key}: {why}")))
+}
+
 /// What sessions go by.
 fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failure> {
     let limits = &config.limits;
-    let proxies: Result<_, _> = config.trusted.proxies.iter().map(|text| text.parse()).collect();
-    let proxies =
-        proxies.map_err(|why: String| fail(exit::CONFIG, format!("trusted.proxies: {why}")))?;
+    let proxies = networks("trusted.proxies", &config.trusted.proxies)?;
+    let xclients = networks("trusted.xclients", &config.trusted.xclients)?;
     Ok(Settings {
         hostname,
         default_domain: Domain::parse(&config.domain).ok(),
@@ -159,6 +164,9 @@ fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failu
         recipients_max: limits.recipients,
         plaintext_auth: config.auth.plaintext,
         proxies,
+        xclients,
+        hold_max: Duration::from_secs(limits.hold_seconds),
+        held_messages_max: limits.held_messages,
         connections_max: limits.connections,
         connections_per_address_max: limits.connections_per_address,
         pop3_exclusive: config.pop3.exclusive,

@@ -73,6 +73,8 @@ fn session() -> Session {
         plaintext_auth: false,
         sasl: protocol::sasl::Offered::default(),
         lmtp: false,
+        future_release: None,
+        xclient: false,
     };
     Session::new(offer, Security::Clear)
 }

@@ -36,6 +36,12 @@ pub struct Settings {
     pub plaintext_auth: bool,
     /// Proxies, whose connections begin with a PROXY header that tells who the client is.
     pub proxies: Vec<Network>,
+    /// Proxies that may tell by XCLIENT who the client is.
+    pub xclients: Vec<Network>,
+    /// How long messages are held for their senders; nothing is not at all. RFC 4865.
+    pub hold_max: Duration,
+    /// Messages of an account that may wait for their time; 0 is any number. RFC 4865 §6.
+    pub held_messages_max: usize,
     /// Connections at a time.
     pub connections_max: usize,
     /// Connections at a time from one address.

@@ -12,6 +12,8 @@ pub const WRITE_WAIT: Duration = Duration::from_secs(60);
 pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Mailboxes that a session with NOTIFY may see: it keeps 200 octets for each.
 pub const NOTIFY_MAILBOXES_MAX: usize = 2_000;
+/// The longest that a message can be held: nine digits of seconds. RFC 4865 §3.
+pub const HOLD_SECONDS_MAX: i64 = 999_999_999;
 /// How long a proxy may take to say who its client is: it knows when it connects.
 pub const PROXY_WAIT: Duration = Duration::from_secs(10);
 /// Mailboxes of one ESEARCH (RFC 7377 §2.4).

@@ -53,6 +53,9 @@ impl Default for Plan {
                 recipients_max: 1000,
                 plaintext_auth: true,
                 proxies: Vec::new(),
+                xclients: Vec::new(),
+                hold_max: Duration::from_secs(30 * 86_400),
+                held_messages_max: 100,
                 connections_max: 1000,
                 connections_per_address_max: 500,
                 pop3_exclusive: false,
@@ -89,6 +92,8 @@ impl Plan {
                 self.rates.recipients_per_hour = value.parse().map_err(wrong)?
             }
             "proxies" => self.sessions.proxies.push(value.parse().map_err(|why: String| why)?),
+            "xclients" => self.sessions.xclients.push(value.parse().map_err(|why: String| why)?),
+            "held_messages_max" => sessions.held_messages_max = value.parse().map_err(wrong)?,
             "smarthost" => self.delivery.smarthost = Some(value.to_owned()),
             _ => return Err(format!("given: no such setting: {key}")),
         }

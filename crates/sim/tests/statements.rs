@@ -68,8 +68,9 @@ fn s_04_odd_names_in_hello_are_fine() {
 fn s_09_what_is_offered_holds_to_the_mailbox_and_beyond() {
     let text = "-- dns example.net 192.0.2.10\n-- remote R1 192.0.2.10:25\n\
         S1: 220 …\nC1: EHLO x\nS1: 250-mail.example.org\nS1~ 250-SIZE 50000000\n\
-        S1~ 250-PIPELINING\nS1~ 250-8BITMIME\nS1~ 250-SMTPUTF8\nS1~ 250-CHUNKING\n\
-        S1~ 250-ENHANCEDSTATUSCODES\nS1~ 250-DSN\nS1~ 250-MT-PRIORITY\nS1~ 250-DELIVERBY\n\
+        S1~ 250-PIPELINING\nS1~ 250-8BITMIME\nS1~ 250-BINARYMIME\nS1~ 250-SMTPUTF8\n\
+        S1~ 250-CHUNKING\nS1~ 250-ENHANCEDSTATUSCODES\nS1~ 250-DSN\n\
+        S1~ 250-MT-PRIORITY\nS1~ 250-DELIVERBY\n\
         S1~ 250-LIMITS RCPTMAX=1000\nS1~ 250-STARTTLS\nS1: 250 HELP\n\
         C1: MAIL FROM:<jörg@example.com> SMTPUTF8 BODY=8BITMIME SIZE=100\n\
         C1: RCPT TO:<team@example.org>\nC1: DATA\nS1: 250 …\nS1: 250 …\nS1: 354 …\n\
@@ -100,7 +101,7 @@ fn s_10_an_emoji_in_the_subject_needs_no_smtputf8_further_on() {
 fn s_11_bdat_without_mail_and_a_size_of_nothing() {
     check(Service::Smtp, "account alice", &format!("{HELLO}C1: BDAT 0 LAST\nS1: 503 5.5.1 …\n"));
     let free = "S1: 220 …\nC1: EHLO x\nS1: 250-…\nS1: 250-SIZE 0\nS1: 250-PIPELINING\n\
-                S1: 250-8BITMIME\nS1: 250-SMTPUTF8\nS1: 250-CHUNKING\n\
+                S1: 250-8BITMIME\nS1: 250-BINARYMIME\nS1: 250-SMTPUTF8\nS1: 250-CHUNKING\n\
                 S1: 250-ENHANCEDSTATUSCODES\nS1: 250-DSN\nS1: 250-MT-PRIORITY\nS1: 250-DELIVERBY\n\
                 S1: 250-LIMITS RCPTMAX=1000\nS1: 250-STARTTLS\nS1: 250 HELP\n";
     let body = "C1: Subject: {{x*900}}\nC1:\nC1: {{y*900}}\n";

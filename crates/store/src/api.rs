@@ -480,13 +480,13 @@ impl Store {
     pub async fn queue_release(&self, message: MessageId) -> Result<bool> {
         self.write(move |w| queue::change_all(w, message, |row| row.held = false)).await
     }
-    /// Makes a message due now.
+    /// Makes a message due now, or when its sender lets it go.
     pub async fn queue_retry(&self, message: MessageId) -> Result<bool> {
-        let change = move |w: &mut crate::Writing<'_>| {
-            let now = w.now;
-            queue::change_all(w, message, |row| row.next_attempt = now)
-        };
-        self.write(change).await
+        self.write(move |w| queue::retry(w, message)).await
+    }
+    /// How many messages of an account wait until they may go; `most` at most.
+    pub fn queue_held_by(&self, account: AccountId, now: i64, most: usize) -> Result<usize> {
+        self.look(|txn| queue::held_by(txn, account, now, most))
     }
     /// Takes a message out of the queue without a report.
     pub async fn queue_drop(&self, message: MessageId) -> Result<bool> {

@@ -54,7 +54,7 @@ pub use recover::Recovered;
 pub use rows::*;
 pub use search::Answers;
 pub use spool::{Sealed, Spool};
-pub use terms::{ByMode, DeliverBy, Terms};
+pub use terms::{ByMode, DeliverBy, Hold, Terms};
 pub use view::Watch;
 pub use watch::AccountWatch;
 pub use write::Writing;

@@ -94,7 +94,7 @@ pub(crate) fn add(
                 domain: recipient.domain.clone(),
                 held: false,
                 attempts: 0,
-                next_attempt: new.arrived,
+                next_attempt: new.terms.release(new.arrived),
                 last_reply: None,
                 last_host: None,
                 delay_told: false,
@@ -141,6 +141,33 @@ pub fn settle(
         }
     }
     Ok(())
+}
+
+/// Makes a message due now, or when its sender lets it go. RFC 4865 §4.2.
+pub(crate) fn retry(w: &mut Writing<'_>, message: MessageId) -> Result<bool> {
+    let Some(queued) = w.unit.rows().queued(message)? else { return Ok(false) };
+    let due = queued.terms.release(w.now);
+    change_all(w, message, |row| row.next_attempt = due)
+}
+
+/// How many messages of an account wait for the time that their sender named; `most` at most.
+pub(crate) fn held_by(
+    txn: &dyn ReadTxn,
+    account: AccountId,
+    now: i64,
+    most: usize,
+) -> Result<usize> {
+    let (mut found, mut after) = (0, None);
+    while found < most {
+        let page = txn.queue(after, 500)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.message);
+        let held = |row: &&QueuedRow| {
+            row.submitted_by == Some(account) && row.terms.hold.is_some_and(|hold| hold.at > now)
+        };
+        found += page.iter().filter(held).count();
+    }
+    Ok(found.min(most))
 }
 
 /// Takes a message out of the queue, whatever has become of it.

@@ -189,11 +189,14 @@ impl Writer {
         self.maybe(queue.envid.as_deref());
         let terms = queue.terms.pack();
         let plain = terms == i64::from(queue.terms.body8);
-        self.u32(
-            u32::from(queue.terms.body8) | u32::from(queue.smtputf8) << 1 | u32::from(!plain) << 2,
-        );
+        let hold = queue.terms.pack_hold();
+        let bits = [queue.terms.body8, queue.smtputf8, !plain, hold != 0];
+        self.u32((0..).zip(bits).map(|(n, on)| u32::from(on) << n).sum());
         if !plain {
             self.u64(terms as u64);
+        }
+        if hold != 0 {
+            self.u64(hold as u64);
         }
         self.u32(queue.skip);
         self.u64(queue.arrived as u64);
@@ -266,8 +269,9 @@ impl<'a> Reader<'a> {
         };
         let envid = self.maybe()?;
         let bits = self.u32()?;
-        // Bit 2: more terms follow. Records of before have none.
+        // Bits 2 and 3: more terms follow. Records of before have none.
         let packed = if bits & 4 != 0 { self.u64()? as i64 } else { i64::from(bits & 1) };
+        let hold = if bits & 8 != 0 { self.u64()? as i64 } else { 0 };
         let skip = self.u32()?;
         let (arrived, expires) = (self.u64()? as i64, self.u64()? as i64);
         let submitted_by = u32::try_from(self.u64()?).ok().map(AccountId);
@@ -278,7 +282,7 @@ impl<'a> Reader<'a> {
             recipients,
             ret,
             envid,
-            terms: Terms::unpack(packed),
+            terms: Terms::unpack(packed).with_hold(hold),
             smtputf8: bits & 2 != 0,
             skip,
             arrived,
@@ -291,6 +295,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::Hold;
 
     fn header() -> Header {
         let keyword = Flag::Keyword(Keyword::new("$Junk").unwrap());
@@ -316,7 +321,12 @@ mod tests {
                 }],
                 ret: Some(Ret::Headers),
                 envid: None,
-                terms: Terms { body8: true, priority: -3, ..Terms::default() },
+                terms: Terms {
+                    body8: true,
+                    priority: -3,
+                    hold: Some(Hold { at: 1_900_000_000, until: false }),
+                    ..Terms::default()
+                },
                 smtputf8: false,
                 skip: 18,
                 arrived: 1,

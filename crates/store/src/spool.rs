@@ -112,6 +112,21 @@ impl Sealed {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+    /// The octets of a range, or what there is of it.
+    pub fn read(&self, range: std::ops::Range<u64>) -> Result<Vec<u8>> {
+        let range = range.start.min(self.len)..range.end.min(self.len);
+        match &self.body {
+            Body::Memory(octets) => {
+                let range = range.start as usize..range.end as usize;
+                Ok(octets.get(range).unwrap_or_default().to_vec())
+            }
+            Body::File(file) => {
+                let mut out = vec![0; range.end.saturating_sub(range.start) as usize];
+                file.file.read_at(&mut out, range.start).map_err(spool_error)?;
+                Ok(out)
+            }
+        }
+    }
     /// CRC32C of the octets.
     pub(crate) fn crc(&self) -> u32 {
         self.crc

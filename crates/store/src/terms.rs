@@ -1,7 +1,7 @@
-//! What a sender asked for beyond delivery itself, packed into one number.
+//! What a sender asked for beyond delivery itself, packed into two numbers.
 //!
-//! The number stands where layouts up to now had BODY=8BITMIME alone: bit 0 is that, and rows
-//! without further terms are the same as ever.
+//! They stand where the first layouts had BODY=8BITMIME and SMTPUTF8 alone: bit 0 is still that,
+//! and rows without further terms are the same as ever.
 
 /// What happens when a message is late. RFC 2852 §4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,15 @@ pub struct DeliverBy {
     pub trace: bool,
 }
 
+/// HOLDFOR, HOLDUNTIL. RFC 4865 §3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Not before then, seconds since 1970.
+    pub at: i64,
+    /// The sender named this time (HOLDUNTIL), not a span.
+    pub until: bool,
+}
+
 /// The terms of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
@@ -34,6 +43,8 @@ pub struct Terms {
     pub priority: i8,
     /// BY. RFC 2852.
     pub by: Option<DeliverBy>,
+    /// HOLDFOR, HOLDUNTIL. RFC 4865. In a number of its own: [`Terms::pack_hold`].
+    pub hold: Option<Hold>,
 }
 
 const BODY8: i64 = 1;
@@ -58,6 +69,23 @@ impl Terms {
         flag(self.body8, BODY8) | flag(self.require_tls, REQUIRE_TLS) | priority | by
     }
 
+    /// The number of [`Terms::hold`]; 0 for none. It leaves the highest two bits free.
+    pub fn pack_hold(&self) -> i64 {
+        let form = |hold: Hold| if hold.until { 3 } else { 2 };
+        self.hold.map_or(0, |hold| hold.at.clamp(0, i64::MAX >> 4) << 2 | form(hold))
+    }
+
+    /// These terms with what [`Terms::pack_hold`] made.
+    pub fn with_hold(self, packed: i64) -> Terms {
+        let hold = Hold { at: packed >> 2, until: packed & 1 != 0 };
+        Terms { hold: (packed & 2 != 0).then_some(hold), ..self }
+    }
+
+    /// When a message that came at `arrived` may go.
+    pub fn release(&self, arrived: i64) -> i64 {
+        self.hold.map_or(arrived, |hold| hold.at.max(arrived))
+    }
+
     /// Reads the number.
     pub fn unpack(packed: i64) -> Terms {
         let on = |bit| packed & bit != 0;
@@ -72,6 +100,7 @@ impl Terms {
             require_tls: on(REQUIRE_TLS),
             priority: if priority >= 0x20 { priority - 0x40 } else { priority }.clamp(-9, 9),
             by: on(BY).then_some(by),
+            hold: None,
         }
     }
 }
@@ -88,8 +117,12 @@ mod tests {
         for priority in -9..=9 {
             let told = DeliverBy { mode: ByMode::Notify, trace: false, ..by };
             for by in [None, Some(by), Some(told)] {
-                let terms = Terms { body8: false, require_tls: priority > 0, priority, by };
-                assert_eq!(Terms::unpack(terms.pack()), terms);
+                let until = by.is_some();
+                let hold = (priority > 3).then_some(Hold { at: 1_900_000_000, until });
+                let terms = Terms { body8: false, require_tls: priority > 0, priority, by, hold };
+                let read = Terms::unpack(terms.pack()).with_hold(terms.pack_hold());
+                assert_eq!(read, terms);
+                assert_eq!(read.release(7), if hold.is_some() { 1_900_000_000 } else { 7 });
             }
         }
     }

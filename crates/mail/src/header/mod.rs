@@ -9,7 +9,7 @@ pub mod surrogate;
 
 pub use address_list::address_list;
 pub use encoded_word::decode_words;
-pub use surrogate::surrogate;
+pub use surrogate::{in_ascii, surrogate};
 
 /// One header field of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,6 +44,30 @@ pub fn surrogate(header: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A header in ASCII for a way that carries nothing else: what has no surrogate stays as encoded
+/// text, so that nothing is lost but addresses that cannot be written so.
+pub fn in_ascii(header: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(header.len() + 128);
+    let mut used = 0;
+    for field in fields(header) {
+        used += field.raw.len();
+        if field.raw.is_ascii() {
+            out.extend_from_slice(field.raw);
+            continue;
+        }
+        let made = replaced(&field);
+        out.extend_from_slice(made.as_bytes());
+        // Names are ASCII, or empty when the line is no field.
+        if made.is_empty() && !field.name.is_empty() {
+            out.extend_from_slice(field.name);
+            let text = encoded(unfolded(field.value).trim_ascii());
+            out.extend_from_slice(format!(": {text}\r\n").as_bytes());
+        }
+    }
+    out.extend_from_slice(header.get(used..).unwrap_or_default());
+    out
+}
+
 /// A field with UTF-8 in it, as it can be shown; empty when it cannot. RFC 6858 §2.4.
 fn replaced(field: &Field<'_>) -> String {
     let Ok(name) = std::str::from_utf8(field.name) else { return String::new() };

@@ -1,5 +1,6 @@
 //! MIME structure: a message's tree of parts with byte offsets. RFC 2045, RFC 2046, RFC 9051 §7.5.2.
 
+pub mod encode;
 mod fields;
 pub mod parse;
 pub mod preview;

@@ -4,7 +4,7 @@
 //! Every text from outside passes [`one_line`], so that nothing can add a header line of its own.
 
 use crate::address::{Address, Domain};
-use crate::date::format_rfc5322;
+use crate::date::{format_rfc3339, format_rfc5322};
 use std::fmt::Write as _;
 
 /// What became of a recipient. RFC 3464 §2.3.3.
@@ -72,10 +72,21 @@ pub struct Report<'a> {
     pub arrival: i64,
     /// The deliver-by-time of the original, seconds since 1970. RFC 2852 §5.
     pub deliver_by: Option<i64>,
+    /// Until when the original was to be held.
+    pub future_release: Option<FutureRelease>,
     /// Whom it is about; not empty.
     pub recipients: &'a [ReportedRecipient],
     /// The original message, or its header only.
     pub original: Original<'a>,
+}
+
+/// What the sender said of when a message may go. RFC 4865 §5.1.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FutureRelease {
+    /// HOLDFOR: seconds.
+    For(i64),
+    /// HOLDUNTIL: seconds since 1970.
+    Until(i64),
 }
 
 /// How much of the original goes back. RFC 3461 §4.3.
@@ -198,6 +209,13 @@ impl Report<'_> {
         if let Some(at) = self.deliver_by {
             let _ = write!(out, "Deliver-By-Date: {}\r\n", format_rfc5322(at));
         }
+        if let Some(hold) = self.future_release {
+            let value = match hold {
+                FutureRelease::For(seconds) => format!("for;{seconds}"),
+                FutureRelease::Until(at) => format!("until;{}", format_rfc3339(at)),
+            };
+            let _ = write!(out, "Future-Release-Request: {value}\r\n");
+        }
         for recipient in self.recipients {
             out.push_str("\r\n");
             if let Some(original) = &recipient.original {
@@ -278,6 +296,7 @@ mod tests {
             envelope_id: Some("QQ314159"),
             arrival: 880_127_000,
             deliver_by: None,
+            future_release: None,
             recipients: &recipients,
             original: Original::Header(b"Subject: hi\r\n"),
         };

@@ -1,6 +1,6 @@
 //! Command lines into values. RFC 5321 §4.1.
 
-use super::params::{self, By, Notify, Ret, words, xtext_decode};
+use super::params::{self, Body, By, Hold, Notify, Ret, words, xtext_decode};
 use super::path;
 use super::reply::{self, Reply};
 use mail::{Address, ReversePath};
@@ -36,6 +36,8 @@ pub enum Command {
     StartTls,
     /// AUTH: mechanism and initial response.
     Auth(String, Option<String>),
+    /// XCLIENT: attributes in upper case and their values, decoded.
+    Xclient(Vec<(String, String)>),
     /// What no mail client says: GET, POST, CONNECT, a TLS handshake.
     NotSmtp,
 }
@@ -47,8 +49,8 @@ pub struct Mail {
     pub sender: ReversePath,
     /// SIZE. RFC 1870 §3.
     pub size: Option<u64>,
-    /// BODY=8BITMIME. RFC 6152.
-    pub body8: bool,
+    /// BODY. RFC 6152, RFC 3030.
+    pub body: Body,
     /// SMTPUTF8. RFC 6531.
     pub smtputf8: bool,
     /// RET
@@ -61,6 +63,8 @@ pub struct Mail {
     pub priority: Option<i8>,
     /// BY. RFC 2852.
     pub by: Option<By>,
+    /// HOLDFOR, HOLDUNTIL. RFC 4865.
+    pub hold: Option<Hold>,
 }
 
 /// RCPT. RFC 5321 §4.1.1.3.
@@ -102,6 +106,7 @@ impl Command {
             "HELP" => Ok(Command::Help),
             "STARTTLS" => alone(rest, Command::StartTls),
             "AUTH" => auth(rest),
+            "XCLIENT" => xclient(rest),
             "GET" | "POST" | "PUT" | "CONNECT" | "OPTIONS" | "HEAD" => Ok(Command::NotSmtp),
             _ if text.starts_with('\u{16}') => Ok(Command::NotSmtp),
             _ => Err(reply::UNKNOWN_COMMAND),
@@ -134,51 +139,60 @@ fn mail(rest: &str) -> Result<Mail, Reply> {
     let mut mail = Mail {
         sender,
         size: None,
-        body8: false,
+        body: Body::SevenBit,
         smtputf8: false,
         ret: None,
         envid: None,
         require_tls: false,
         priority: None,
         by: None,
+        hold: None,
     };
     for (keyword, value) in words(found.rest) {
-        match (keyword.as_str(), value) {
-            ("SIZE", Some(value)) => mail.size = Some(value.parse().map_err(|_| reply::SYNTAX)?),
-            ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => mail.body8 = true,
-            ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => {}
-            ("SMTPUTF8", None) => mail.smtputf8 = true,
-            ("RET", Some(value)) if value.eq_ignore_ascii_case("FULL") => {
-                mail.ret = Some(Ret::Full);
-            }
-            ("RET", Some(value)) if value.eq_ignore_ascii_case("HDRS") => {
-                mail.ret = Some(Ret::Headers);
-            }
-            ("ENVID", Some(value)) if value.len() <= 100 => {
-                mail.envid = Some(xtext_decode(value).ok_or(reply::SYNTAX)?);
-            }
-            ("REQUIRETLS", None) => mail.require_tls = true,
-            // RFC 6710 §4.1: once only.
-            ("MT-PRIORITY", Some(value)) if mail.priority.is_none() => {
-                mail.priority = Some(params::priority(value).ok_or(reply::SYNTAX)?);
-            }
-            ("BY", Some(value)) if mail.by.is_none() => {
-                mail.by = Some(By::parse(value).ok_or(reply::SYNTAX)?);
-            }
-            // RFC 4954 §5: who submitted it first; we trust nobody's word on it.
-            ("AUTH", Some(_)) => {}
-            (
-                "SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID" | "REQUIRETLS" | "MT-PRIORITY"
-                | "BY",
-                _,
-            ) => return Err(reply::SYNTAX),
-            _ => {
-                return Err(reply::UNKNOWN_PARAMETER.saying(format!("Unknown parameter {keyword}")));
-            }
-        }
+        mail_parameter(&mut mail, &keyword, value)?;
     }
     let utf8 = mail.sender.address().is_some_and(Address::needs_utf8);
     if utf8 && !mail.smtputf8 { Err(reply::UTF8_NEEDED) } else { Ok(mail) }
+}
+
+/// One parameter of MAIL.
+fn mail_parameter(mail: &mut Mail, keyword: &str, value: Option<&str>) -> Result<(), Reply> {
+    match (keyword, value) {
+        ("SIZE", Some(value)) => mail.size = Some(value.parse().map_err(|_| reply::SYNTAX)?),
+        ("BODY", Some(value)) => mail.body = Body::parse(value).ok_or(reply::SYNTAX)?,
+        ("SMTPUTF8", None) => mail.smtputf8 = true,
+        ("RET", Some(value)) if value.eq_ignore_ascii_case("FULL") => mail.ret = Some(Ret::Full),
+        ("RET", Some(value)) if value.eq_ignore_ascii_case("HDRS") => mail.ret = Some(Ret::Headers),
+        ("ENVID", Some(value)) if value.len() <= 100 => {
+            mail.envid = Some(xtext_decode(value).ok_or(reply::SYNTAX)?);
+        }
+        ("REQUIRETLS", None) => mail.require_tls = true,
+        // RFC 6710 §4.1: once only.
+        ("MT-PRIORITY", Some(value)) if mail.priority.is_none() => {
+            mail.priority = Some(params::priority(value).ok_or(reply::SYNTAX)?);
+        }
+        ("BY", Some(value)) if mail.by.is_none() => {
+            mail.by = Some(By::parse(value).ok_or(reply::SYNTAX)?);
+        }
+        // RFC 4865 §4.2: one of them, once.
+        ("HOLDFOR", Some(value)) if mail.hold.is_none() => {
+            mail.hold = Some(Hold::parse_for(value).ok_or(reply::SYNTAX)?);
+        }
+        ("HOLDUNTIL", Some(value)) if mail.hold.is_none() => {
+            mail.hold = Some(Hold::parse_until(value).ok_or(reply::SYNTAX)?);
+        }
+        // RFC 4954 §5: who submitted it first; we trust nobody's word on it.
+        ("AUTH", Some(_)) => {}
+        (
+            "SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID" | "REQUIRETLS" | "MT-PRIORITY" | "BY"
+            | "HOLDFOR" | "HOLDUNTIL",
+            _,
+        ) => return Err(reply::SYNTAX),
+        _ => {
+            return Err(reply::UNKNOWN_PARAMETER.saying(format!("Unknown parameter {keyword}")));
+        }
+    }
+    Ok(())
 }
 
 fn rcpt(rest: &str) -> Result<Rcpt, Reply> {
@@ -226,6 +240,13 @@ fn auth(rest: &str) -> Result<Command, Reply> {
     if words.next().is_some() { Err(reply::SYNTAX) } else { Ok(Command::Auth(mechanism, initial)) }
 }
 
+/// `XCLIENT name=value …`, values in xtext, by Postfix's XCLIENT_README.
+fn xclient(rest: &str) -> Result<Command, Reply> {
+    let pair = |(name, value): (String, Option<&str>)| Some((name, xtext_decode(value?)?));
+    let pairs: Option<Vec<(String, String)>> = words(rest).map(pair).collect();
+    pairs.filter(|pairs| !pairs.is_empty()).map(Command::Xclient).ok_or(reply::SYNTAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,8 +271,15 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!((mail.size, mail.body8, mail.ret), (Some(5), true, Some(Ret::Headers)));
+        assert_eq!((mail.size, mail.body, mail.ret), (Some(5), Body::EightBit, Some(Ret::Headers)));
         assert_eq!(mail.envid.as_deref(), Some("x+y"));
+        let Ok(Command::Mail(mail)) = parse("MAIL FROM:<a@b.c> BODY=BINARYMIME HOLDFOR=60") else {
+            panic!()
+        };
+        assert_eq!((mail.body, mail.hold), (Body::Binary, Some(Hold::For(60))));
+        for twice in ["HOLDFOR=1 HOLDFOR=1", "HOLDFOR=1 HOLDUNTIL=2030-01-01T00:00:00Z"] {
+            assert_eq!(parse(&format!("MAIL FROM:<a@b.c> {twice}")), Err(reply::SYNTAX));
+        }
         assert_eq!(parse("MAIL FROM:<jörg@b.c>"), Err(reply::UTF8_NEEDED));
         assert!(parse("MAIL FROM:<jörg@b.c> SMTPUTF8").is_ok());
         assert_eq!(parse("MAIL FROM:<a@b.c> FOO=1").unwrap_err().code, 555);

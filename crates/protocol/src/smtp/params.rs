@@ -9,6 +9,57 @@ pub enum Ret {
     Headers,
 }
 
+/// BODY. RFC 6152 §3, RFC 3030 §3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Body {
+    /// BODY=7BIT, or none.
+    #[default]
+    SevenBit,
+    /// BODY=8BITMIME
+    EightBit,
+    /// BODY=BINARYMIME
+    Binary,
+}
+
+impl Body {
+    /// Reads the value.
+    pub fn parse(value: &str) -> Option<Body> {
+        match value.to_ascii_uppercase().as_str() {
+            "7BIT" => Some(Body::SevenBit),
+            "8BITMIME" => Some(Body::EightBit),
+            "BINARYMIME" => Some(Body::Binary),
+            _ => None,
+        }
+    }
+}
+
+/// HOLDFOR, HOLDUNTIL. RFC 4865 §3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Seconds from now, 1 to 999999999.
+    For(i64),
+    /// Seconds since 1970.
+    Until(i64),
+}
+
+impl Hold {
+    /// Reads the value of HOLDFOR.
+    pub fn parse_for(value: &str) -> Option<Hold> {
+        let fine = (1..=9).contains(&value.len())
+            && value.bytes().all(|b| b.is_ascii_digit())
+            && !value.starts_with('0');
+        value.parse().ok().filter(|_| fine).map(Hold::For)
+    }
+
+    /// Reads the value of HOLDUNTIL, a time of RFC 3339 in UTC.
+    pub fn parse_until(value: &str) -> Option<Hold> {
+        let utc = value.ends_with(['Z', 'z']);
+        // Not before: what is behind the point counts as a whole second.
+        let more = i64::from(value.contains('.'));
+        mail::date::parse_rfc3339(value).filter(|_| utc).map(|at| Hold::Until(at + more))
+    }
+}
+
 /// NOTIFY. RFC 3461 §4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Notify {
@@ -149,6 +200,16 @@ mod tests {
         for bad in ["", "-", "10", "+1", "1 ", "--1", "x"] {
             assert_eq!(priority(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn hold_parameters() {
+        assert_eq!(Hold::parse_for("86400"), Some(Hold::For(86_400)));
+        for bad in ["", "0", "01", "1000000000", "-1", "+1", "1s"] {
+            assert_eq!(Hold::parse_for(bad), None, "{bad}");
+        }
+        assert_eq!(Hold::parse_until("1970-01-02T00:00:00Z"), Some(Hold::Until(86_400)));
+        assert_eq!(Hold::parse_until("1970-01-02T00:00:00+01:00"), None);
     }
 
     #[test]

@@ -113,6 +113,10 @@ replies! {
     LINE_TOO_LONG = 500, "5.5.2", "Line too long";
     /// A bare CR or LF in a command. RFC 5321 §2.3.8.
     BARE_LINE_BREAK = 500, "5.5.2", "Lines end with CR LF, nothing else";
+    /// HOLDFOR or HOLDUNTIL beyond what EHLO said. RFC 4865 §4.2.
+    HELD_TOO_LONG = 501, "5.5.4", "Messages are not held so long; EHLO says how long";
+    /// To be held longer than it may take. RFC 4865 §5.2.2.
+    HELD_TOO_LATE = 501, "5.5.4", "It would be late (BY) before it may go";
     /// Wrong arguments.
     SYNTAX = 501, "5.5.4", "Syntax error in the arguments";
     /// A path that is none.
@@ -160,6 +164,10 @@ replies! {
     RELAY_DENIED = 550, "5.7.1", "Not a domain of ours; to send mail, log in on port 465 or 587";
     /// Bare CR or LF, or NUL, in a message. RFC 5321 §2.3.8.
     BARE_IN_MESSAGE = 550, "5.6.11", "The message has a bare CR, bare LF or NUL in it, refused";
+    /// BODY=BINARYMIME, and no MIME that could be made lines of. RFC 3463 §3.7.
+    NOT_BINARY_MIME = 554, "5.6.5", "The message cannot be stored as lines";
+    /// The account has as many messages that wait for their time as it may. RFC 4865 §6.
+    HELD_TOO_MANY = 552, "5.7.16", "Too many of your messages wait for their time already";
     /// Received too often. RFC 5321 §6.3.
     LOOP = 554, "5.4.6", "The message goes in circles";
     /// The header of a submitted message cannot be looked at. RFC 3463 §3.7.
@@ -175,5 +183,11 @@ replies! {
 }
 
 /// Those that are only ever said in other words.
-pub const REWORDED: [Reply; 5] =
-    [OVER_RATE, MESSAGE_ACCEPTED, UNKNOWN_PARAMETER, UNKNOWN_MECHANISM, NOT_YOUR_ADDRESS];
+pub const REWORDED: [Reply; 6] = [
+    NOT_BINARY_MIME,
+    OVER_RATE,
+    MESSAGE_ACCEPTED,
+    UNKNOWN_PARAMETER,
+    UNKNOWN_MECHANISM,
+    NOT_YOUR_ADDRESS,
+];

@@ -4,10 +4,10 @@ use super::Context;
 use delivery::{Accepted, AcceptedRecipient, DeliveryError, Incoming};
 use mail::MessageId;
 use protocol::smtp::command::Mail;
-use protocol::smtp::params;
+use protocol::smtp::params::{self, Body};
 use protocol::smtp::reply::{self, Reply};
 use protocol::smtp::server::{Answer, Envelope, Hello};
-use store::{ByMode, DeliverBy, Notify, Ret, Terms};
+use store::{ByMode, DeliverBy, Hold, Notify, Ret, Terms};
 
 impl Context {
     /// A message begins: its trace lines are written.
@@ -28,6 +28,7 @@ impl Context {
         let world = &self.shared.world;
         let fresh = || MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
         let terms = self.terms(&envelope.mail);
+        let binary = envelope.mail.body == Body::Binary;
         let incoming = Incoming {
             message: self.message.take().unwrap_or_else(fresh),
             sender: envelope.mail.sender,
@@ -37,6 +38,7 @@ impl Context {
             protocol: self.protocol(hello.extended, envelope.mail.smtputf8),
             tls: self.accepted.tls.clone(),
             terms,
+            binary,
             smtputf8: envelope.mail.smtputf8,
             ret: envelope.mail.ret.map(|ret| match ret {
                 params::Ret::Full => Ret::Full,
@@ -58,7 +60,12 @@ impl Context {
             trace: by.trace,
         });
         let priority = mail.priority.unwrap_or(0);
-        Terms { body8: mail.body8, require_tls: mail.require_tls, priority, by }
+        let hold = mail.hold.map(|hold| match hold {
+            params::Hold::For(seconds) => Hold { at: now + seconds, until: false },
+            params::Hold::Until(at) => Hold { at, until: true },
+        });
+        let body8 = mail.body != Body::SevenBit;
+        Terms { body8, require_tls: mail.require_tls, priority, by, hold }
     }
 
     /// The protocol's name in `Received`. RFC 3848, RFC 6531 §4.3.
@@ -110,6 +117,7 @@ fn refusal(error: &DeliveryError) -> Reply {
         DeliveryError::Full => reply::DISK_FULL,
         DeliveryError::TooManyHops => reply::LOOP,
         DeliveryError::NotTheirs(_) => reply::NOT_YOUR_ADDRESS.saying(error.to_string()),
+        DeliveryError::NotBinaryMime(_) => reply::NOT_BINARY_MIME.saying(error.to_string()),
         DeliveryError::HeaderTooLong => reply::HEADER_TOO_LONG,
         DeliveryError::Unavailable(_) => reply::TRY_LATER,
     }

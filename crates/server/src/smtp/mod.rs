@@ -5,6 +5,7 @@ mod rcpt;
 
 use crate::Shared;
 use crate::drive::{Handler, News, Output};
+use crate::limits::HOLD_SECONDS_MAX;
 use crate::listen::{Accepted, Service};
 use crate::login::{Logins, Step, offered, security};
 use delivery::Receiving;
@@ -12,8 +13,9 @@ use directory::{AuthError, Authenticated};
 use mail::{AccountId, Address, MessageId};
 use protocol::sasl::Client;
 use protocol::smtp::command::Mail;
-use protocol::smtp::reply;
-use protocol::smtp::server::{Answer, Offer, Question, Session};
+use protocol::smtp::params::{By, Hold};
+use protocol::smtp::reply::{self, Reply};
+use protocol::smtp::server::{Answer, FutureRelease, Offer, Question, Session};
 use std::collections::HashMap;
 use std::sync::Arc;
 use sys::tls::TlsFacts;
@@ -43,6 +45,8 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         plaintext_auth: settings.plaintext_auth,
         sasl: offered(&shared),
         lmtp: accepted.service == Service::Lmtp,
+        future_release: future_release(&shared, accepted.service),
+        xclient: settings.xclients.iter().any(|proxy| proxy.contains(accepted.peer.ip())),
     };
     let machine = Session::new(offer, security(accepted.tls.as_ref()));
     let context = Context {
@@ -57,10 +61,19 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
     (machine, context)
 }
 
+/// How long messages are held for those who log in. RFC 4865 §4.2.
+fn future_release(shared: &Shared, service: Service) -> Option<FutureRelease> {
+    let seconds = i64::try_from(shared.settings.hold_max.as_secs()).unwrap_or(HOLD_SECONDS_MAX);
+    let seconds = seconds.min(HOLD_SECONDS_MAX);
+    let until = shared.world.clock.unix_seconds() + seconds;
+    (seconds > 0 && !service.takes_mail()).then_some(FutureRelease { seconds, until })
+}
+
 impl Handler<Session> for Context {
     async fn answer(&mut self, question: Question, _: &mut Output<'_>) -> Answer {
         match question {
             Question::Sasl(client) => self.login(client).await,
+            Question::Client(told) => self.client(told),
             Question::Sender(mail) => self.sender(mail).await,
             Question::Recipient(rcpt) => self.recipient(rcpt).await,
             Question::Verify(_) => Answer::Reply(reply::CANNOT_VERIFY),
@@ -106,12 +119,62 @@ impl Context {
         }
     }
 
+    /// XCLIENT, from a proxy that is trusted: attributes that we have no use for are passed over.
+    fn client(&mut self, told: Vec<(String, String)>) -> Answer {
+        let mut peer = self.accepted.peer;
+        for (name, value) in told {
+            let known = !value.starts_with('[');
+            match name.as_str() {
+                "ADDR" if known => {
+                    let ipv6 = value.get(..5).is_some_and(|v| v.eq_ignore_ascii_case("ipv6:"));
+                    let text = if ipv6 { value.get(5..).unwrap_or_default() } else { &value };
+                    let Ok(ip) = text.parse() else { return Answer::Reply(reply::SYNTAX) };
+                    peer.set_ip(ip);
+                }
+                "PORT" if known => match value.parse() {
+                    Ok(port) => peer.set_port(port),
+                    Err(_) => return Answer::Reply(reply::SYNTAX),
+                },
+                "NAME" | "ADDR" | "PORT" | "PROTO" | "HELO" => {}
+                _ => return Answer::Reply(reply::SYNTAX),
+            }
+        }
+        tracing::debug!(proxy = %self.accepted.peer, %peer, "XCLIENT");
+        self.accepted.peer = peer;
+        Answer::Yes
+    }
+
+    /// Why a message may not wait for that time. RFC 4865 §5.2.2, §6.
+    fn hold_refusal(&self, hold: Hold, by: Option<By>) -> Option<Reply> {
+        let now = self.shared.world.clock.unix_seconds();
+        let seconds = match hold {
+            Hold::For(seconds) => seconds,
+            Hold::Until(at) => at - now,
+        };
+        if by.is_some_and(|by| by.seconds < seconds) {
+            return Some(reply::HELD_TOO_LATE);
+        }
+        let most = self.shared.settings.held_messages_max;
+        let account = self.authenticated.as_ref()?.account;
+        match self.shared.store.queue_held_by(account, now, most) {
+            Ok(n) if n >= most && most > 0 => Some(reply::HELD_TOO_MANY),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::error!(%error, "messages that wait for their time");
+                Some(reply::TRY_LATER)
+            }
+        }
+    }
+
     /// MAIL: who logged in may use only addresses that are theirs. RFC 6409 §6.1.
     async fn sender(&mut self, mail: Mail) -> Answer {
         let world = &self.shared.world;
         let message = MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
         self.message = Some(message);
         self.accounts.clear();
+        if let Some(refusal) = mail.hold.and_then(|hold| self.hold_refusal(hold, mail.by)) {
+            return Answer::Reply(refusal);
+        }
         let (Some(who), Some(address)) = (&self.authenticated, mail.sender.address()) else {
             return Answer::Yes;
         };

@@ -7,6 +7,7 @@ use super::{Envelope, Hello, Pending, Phase, Question, Session};
 use crate::machine::Step;
 use crate::smtp::body::{Bare, BareCheck};
 use crate::smtp::limits::{PIECE_OCTETS, PROGRESS_OCTETS};
+use crate::smtp::params::Body;
 use crate::smtp::reply::{self, Reply};
 
 impl Session {
@@ -20,7 +21,8 @@ impl Session {
     }
 
     pub(super) fn data(&mut self) -> Option<Step<Question>> {
-        if self.chunks.is_some() {
+        // RFC 3030 §3: binary octets have no end that DATA could see.
+        if self.chunks.is_some() || self.is_binary() {
             self.say(&reply::BAD_SEQUENCE);
             return None;
         }
@@ -33,6 +35,10 @@ impl Session {
                 None
             }
         }
+    }
+
+    fn is_binary(&self) -> bool {
+        self.envelope.as_ref().is_some_and(|envelope| envelope.mail.body == Body::Binary)
     }
 
     pub(super) fn bdat(&mut self, size: u64, last: bool) -> Option<Step<Question>> {
@@ -155,7 +161,8 @@ impl Session {
             self.say(&reply::CHUNK_OK);
             return None;
         }
-        let strict = self.bare() == Bare::Refuse;
+        // What is said to be binary is made lines of when all of it is here.
+        let strict = self.bare() == Bare::Refuse && !self.is_binary();
         let tainted = self.chunks.as_mut().is_some_and(|check| {
             check.finish();
             check.tainted

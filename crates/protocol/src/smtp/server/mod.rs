@@ -4,6 +4,7 @@
 //! was accepted; after STARTTLS nothing of before is remembered; a message with a bare CR, LF or
 //! NUL from a stranger is read to its true end, refused, and the connection closed.
 
+mod greet;
 mod message;
 
 use crate::line::{Input, Line};
@@ -34,6 +35,19 @@ pub struct Offer {
     pub sasl: sasl::Offered,
     /// LMTP is spoken: LHLO, and a reply for each recipient. RFC 2033.
     pub lmtp: bool,
+    /// Messages are held until a time. RFC 4865.
+    pub future_release: Option<FutureRelease>,
+    /// The client may say who its own client is.
+    pub xclient: bool,
+}
+
+/// How long messages are held at most. RFC 4865 §3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FutureRelease {
+    /// Seconds.
+    pub seconds: i64,
+    /// Seconds since 1970.
+    pub until: i64,
 }
 
 /// The envelope of a message. RFC 5321 §2.3.1.
@@ -59,6 +73,8 @@ pub struct Hello {
 pub enum Question {
     /// A step of a login.
     Sasl(Client),
+    /// The client is this one: attributes of XCLIENT and their values.
+    Client(Vec<(String, String)>),
     /// May this sender send?
     Sender(Mail),
     /// Will you take mail for this recipient?
@@ -110,6 +126,7 @@ enum Phase {
 #[derive(Debug)]
 enum Pending {
     Login,
+    Client,
     /// And whether its priority was lowered.
     Sender(Mail, bool),
     Recipient(Rcpt),
@@ -163,9 +180,7 @@ impl Session {
             going_down: false,
             offer,
         };
-        let spoken = if session.offer.lmtp { "LMTP" } else { "ESMTP" };
-        let text = format!("220 {} {spoken} Postrider\r\n", session.offer.hostname);
-        session.output.extend_from_slice(text.as_bytes());
+        session.first_line();
         session
     }
 
@@ -255,6 +270,7 @@ impl Session {
             Command::Vrfy(text) => return Some(self.ask(Pending::Verify, Question::Verify(text))),
             Command::StartTls => self.starttls(),
             Command::Auth(mechanism, initial) => return self.auth(&mechanism, initial),
+            Command::Xclient(told) => return self.xclient(told),
             Command::NotSmtp => self.close_with(&reply::NOT_SMTP),
         }
         None
@@ -263,38 +279,6 @@ impl Session {
     fn ask(&mut self, pending: Pending, question: Question) -> Step<Question> {
         self.phase = Phase::Asking(pending);
         Step::Ask(question)
-    }
-
-    /// EHLO, HELO. RFC 5321 §4.1.1.1: also ends a transaction.
-    fn greet(&mut self, name: String, extended: bool) {
-        self.envelope = None;
-        let hostname = self.offer.hostname.clone();
-        let text = if extended { self.extensions().join("\n") } else { hostname };
-        self.hello = Some(Hello { name, extended });
-        self.say(&Reply { code: 250, enhanced: "", text: text.into() });
-    }
-
-    fn extensions(&self) -> Vec<String> {
-        let mut lines = vec![self.offer.hostname.clone()];
-        let fixed =
-            ["PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "ENHANCEDSTATUSCODES", "DSN"];
-        lines.push(format!("SIZE {}", self.offer.size_max));
-        lines.extend(fixed.map(str::to_owned));
-        lines.extend(["MT-PRIORITY", "DELIVERBY"].map(str::to_owned));
-        if self.security.is_tls() {
-            lines.push("REQUIRETLS".to_owned());
-        }
-        // RFC 9422.
-        lines.push(format!("LIMITS RCPTMAX={}", self.offer.recipients_max));
-        if self.offer.starttls && !self.security.is_tls() {
-            lines.push("STARTTLS".to_owned());
-        }
-        if self.may_login() && !self.authenticated {
-            let names: Vec<&str> = sasl::names(self.security, self.offer.sasl).collect();
-            lines.push(format!("AUTH {}", names.join(" ")));
-        }
-        lines.push("HELP".to_owned());
-        lines
     }
 
     fn starttls(&mut self) {
@@ -365,7 +349,7 @@ impl Session {
             () if self.envelope.is_some() || self.chunks.is_some() => Some(reply::BAD_SEQUENCE),
             () if mail.require_tls && !self.security.is_tls() => Some(reply::ENCRYPTION_NEEDED),
             () if mail.size.is_some_and(|size| size > self.most()) => Some(reply::TOO_BIG),
-            () => None,
+            () => mail.hold.and_then(|hold| self.hold_refusal(hold)),
         };
         if let Some(refusal) = refusal {
             self.say(&refusal);
@@ -411,6 +395,7 @@ fn leads_nowhere(command: &Command) -> bool {
             | Command::Rset
             | Command::Vrfy(_)
             | Command::Help
+            | Command::Xclient(_)
     )
 }
 
@@ -503,6 +488,7 @@ impl Machine for Session {
                 self.idle = 0;
                 self.say_times(&reply.unwrap_or(reply::TRY_LATER), replies);
             }
+            (Pending::Client, None) => self.begin_anew(),
             (Pending::Verify, None) => self.say(&reply::CANNOT_VERIFY),
             (_, Some(reply)) => self.say(&reply),
         }
@@ -567,6 +553,8 @@ mod tests {
             plaintext_auth: true,
             sasl: sasl::Offered::default(),
             lmtp: false,
+            future_release: None,
+            xclient: false,
         };
         let mut session = Session::new(offer, Security::Clear);
         session.receive(b"HELO x\r\nAUTH PLAIN AHgAeQ==\r\nNOOP\r\n");

@@ -1,0 +1,97 @@
+//! Messages made to fit: binary ones when they come in, since what is stored goes out as lines by
+//! every protocol, and 8-bit ones for servers that take 7 bits. RFC 3030 §3, RFC 6152 §3.
+
+use crate::limits::PIECE_OCTETS;
+use crate::{DeliveryError, Shared};
+use mail::mime::encode::{Carries, Plan, Rewrite, Unconvertible};
+use mail::summary::{Parser, Summary};
+use protocol::smtp::body::BareCheck;
+use store::{QueueRow, Sealed, StoreError};
+
+/// A message with `BODY=BINARYMIME`, whose structure is `summary`, as lines of any octets but NUL.
+pub(crate) fn as_lines(
+    shared: &Shared,
+    binary: &Sealed,
+    summary: &Summary,
+) -> Result<(Sealed, Summary), DeliveryError> {
+    let plan = Plan::make(&summary.root, Carries::EightBit, |range| binary.read(range))?;
+    let mut rewrite = Rewrite::new(plan.map_err(|why| DeliveryError::NotBinaryMime(why.0))?);
+    let (mut spool, mut parser) = (shared.store.spool(), Parser::new());
+    let mut check = BareCheck::default();
+    let mut out = Vec::new();
+    while let Some(range) = rewrite.wants() {
+        rewrite.give(&binary.read(range)?, &mut out);
+        check.feed(&out);
+        parser.feed(&out);
+        spool.write(&out)?;
+        out.clear();
+    }
+    check.finish();
+    if check.tainted {
+        let why = "there is a bare CR, bare LF or NUL outside of its parts";
+        return Err(DeliveryError::NotBinaryMime(why));
+    }
+    Ok((spool.seal()?, parser.finish()))
+}
+
+/// A queued message for a server that takes 7 bits.
+#[derive(Debug)]
+pub(crate) struct Fitted {
+    /// What changes.
+    pub plan: Plan,
+    /// Octets of what is sent.
+    pub octets: u64,
+}
+
+/// The octets of a range of what is sent.
+fn piece(
+    shared: &Shared,
+    row: &QueueRow,
+    range: std::ops::Range<u64>,
+) -> Result<Vec<u8>, StoreError> {
+    let skip = u64::from(row.skip);
+    shared.store.content(row.content, range.start + skip..range.end + skip)
+}
+
+/// How the message fits.
+pub(crate) fn in_seven_bits(
+    shared: &Shared,
+    row: &QueueRow,
+) -> Result<Result<Fitted, Unconvertible>, StoreError> {
+    let read = |range| piece(shared, row, range);
+    let end = row.size.saturating_sub(u64::from(row.skip));
+    let mut parser = Parser::new();
+    let mut at = 0;
+    while at < end {
+        let to = end.min(at + PIECE_OCTETS);
+        parser.feed(&read(at..to)?);
+        at = to;
+    }
+    let plan = match Plan::make(&parser.finish().root, Carries::SevenBit, read)? {
+        Ok(plan) => plan,
+        Err(why) => return Ok(Err(why)),
+    };
+    let mut rewrite = Rewrite::new(plan.clone());
+    let (mut octets, mut out) = (0, Vec::new());
+    while let Some(range) = rewrite.wants() {
+        rewrite.give(&read(range)?, &mut out);
+        if !out.is_ascii() {
+            return Ok(Err(Unconvertible("there are 8-bit octets outside of its parts")));
+        }
+        octets += out.len() as u64;
+        out.clear();
+    }
+    Ok(Ok(Fitted { plan, octets }))
+}
+
+/// The next octets of the message that fits; `None` at its end.
+pub(crate) fn next_piece(
+    shared: &Shared,
+    row: &QueueRow,
+    rewrite: &mut Rewrite,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(range) = rewrite.wants() else { return Ok(None) };
+    let mut out = Vec::new();
+    rewrite.give(&piece(shared, row, range)?, &mut out);
+    Ok(Some(out))
+}

@@ -1,0 +1,127 @@
+//! A message that was held until its time, for recipients here: it goes from the queue into their
+//! mailboxes, or on to where their addresses lead now. RFC 4865 §4.2.
+//!
+//! Invariant: what is delivered here and the recipients who leave the queue are one commit.
+
+use crate::accept::{self, AcceptedRecipient};
+use crate::limits::PIECE_OCTETS;
+use crate::remote::{Attempt, Fate};
+use crate::{DeliveryError, Shared};
+use directory::Resolution;
+use mail::MessageId;
+use mail::summary::Parser;
+use store::{NewQueued, QueueRow, RecipientRow, StoreError, Terms};
+
+/// The message waited for its time, and these recipients are ours.
+pub(crate) fn is_ours(
+    shared: &Shared,
+    row: &QueueRow,
+    recipients: &[&RecipientRow],
+) -> Result<bool, StoreError> {
+    let (Some(_), Some(first)) = (row.terms.hold, recipients.first()) else { return Ok(false) };
+    Ok(shared.store.lookup(&first.address)?.domain.is_some())
+}
+
+/// Delivers to those who are still there.
+pub(crate) async fn release(
+    shared: &Shared,
+    row: &QueueRow,
+    recipients: &[&RecipientRow],
+) -> Attempt {
+    let mut tried = Attempt::default();
+    let mut taken: Vec<(u32, AcceptedRecipient)> = Vec::new();
+    for recipient in recipients {
+        match refusal(shared, recipient).await {
+            Some(fate) => tried.fates.push((recipient.n, fate)),
+            None => taken.push((
+                recipient.n,
+                AcceptedRecipient {
+                    address: recipient.address.clone(),
+                    notify: recipient.notify,
+                    orcpt: recipient.orcpt.clone(),
+                    account: None,
+                },
+            )),
+        }
+    }
+    if taken.is_empty() {
+        return tried;
+    }
+    let (numbers, accepted): (Vec<u32>, Vec<AcceptedRecipient>) = taken.into_iter().unzip();
+    match delivery(shared, row, &accepted).await {
+        Ok((delivery, here)) => {
+            tried.here = Some(delivery);
+            let fate = |at: usize| Fate::Here { in_mailbox: here.contains(&at) };
+            tried.fates.extend(numbers.into_iter().enumerate().map(|(at, n)| (n, fate(at))));
+        }
+        Err(error) => {
+            let later = deferred("4.3.0", error.to_string());
+            tried.fates.extend(numbers.into_iter().map(|n| (n, later.clone())));
+        }
+    }
+    tried
+}
+
+fn deferred(status: &str, reply: String) -> Fate {
+    Fate::Deferred { status: status.to_owned(), host: None, reply }
+}
+
+/// Why a recipient does not get it now.
+async fn refusal(shared: &Shared, recipient: &RecipientRow) -> Option<Fate> {
+    match shared.directory.resolve(&recipient.address).await {
+        Ok(Resolution::Account(account)) => match shared.store.is_over_quota(account) {
+            Ok(false) => None,
+            Ok(true) => Some(deferred("4.2.2", "the mailbox is full".to_owned())),
+            Err(error) => Some(deferred("4.3.0", error.to_string())),
+        },
+        Ok(Resolution::Members(_)) => None,
+        Ok(Resolution::NoSuchUser | Resolution::NotLocal) => Some(Fate::Failed {
+            status: "5.1.1".to_owned(),
+            host: None,
+            reply: "nobody here has this address any more".to_owned(),
+        }),
+        Err(error) => Some(deferred("4.3.0", error.to_string())),
+    }
+}
+
+/// The delivery, and which recipients get it into a mailbox here.
+async fn delivery(
+    shared: &Shared,
+    row: &QueueRow,
+    recipients: &[AcceptedRecipient],
+) -> Result<(store::Delivery, Vec<usize>), DeliveryError> {
+    let fate = accept::decide(shared, recipients).await?;
+    let (mut spool, mut parser) = (shared.store.spool(), Parser::new());
+    let mut at = 0;
+    while at < row.size {
+        let to = row.size.min(at + PIECE_OCTETS);
+        let octets = shared.store.content(row.content, at..to)?;
+        parser.feed(&octets);
+        spool.write(&octets)?;
+        at = to;
+    }
+    let now = shared.world.clock.unix_seconds();
+    let queue = (!fate.remote.is_empty()).then(|| NewQueued {
+        sender: row.sender.clone(),
+        recipients: fate.remote,
+        ret: row.ret,
+        envid: row.envid.clone(),
+        terms: Terms { hold: None, ..row.terms },
+        smtputf8: row.smtputf8,
+        skip: row.skip,
+        arrived: row.arrived,
+        expires: row.expires,
+        submitted_by: row.submitted_by,
+    });
+    let at = shared.world.clock.unix_millis();
+    let delivery = store::Delivery {
+        message: MessageId::new(at as u64, shared.world.random.u32()),
+        content: spool.seal()?,
+        summary: parser.finish().encode(),
+        date: now,
+        placements: accept::placements(shared, &fate.accounts)?,
+        queue,
+        journey: Vec::new(),
+    };
+    Ok((delivery, fate.here))
+}
