@@ -23,11 +23,13 @@ pub const NEW_YEAR: i64 = 1_767_225_600_000;
 /// A clock that moves by [`SimClock::advance`] only.
 pub struct SimClock {
     millis: AtomicI64,
+    /// Time since the world began, whatever the clock was set to.
+    steady: AtomicU64,
 }
 
 impl Default for SimClock {
     fn default() -> SimClock {
-        SimClock { millis: AtomicI64::new(NEW_YEAR) }
+        SimClock { millis: AtomicI64::new(NEW_YEAR), steady: AtomicU64::new(0) }
     }
 }
 
@@ -35,7 +37,13 @@ impl SimClock {
     /// Jumps ahead, and tokio's paused time with it. Needs a runtime whose time is paused.
     pub async fn advance(&self, by: Duration) {
         self.millis.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+        self.steady.fetch_add(by.as_millis() as u64, Ordering::SeqCst);
         tokio::time::advance(by).await;
+    }
+
+    /// Somebody sets the clock forward by some seconds, or back; no time goes by.
+    pub fn set(&self, seconds: i64) {
+        self.millis.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 }
 
@@ -44,7 +52,7 @@ impl Clock for SimClock {
         self.millis.load(Ordering::SeqCst)
     }
     fn monotonic(&self) -> Duration {
-        Duration::from_millis((self.unix_millis() - NEW_YEAR) as u64)
+        Duration::from_millis(self.steady.load(Ordering::SeqCst))
     }
 }
 
