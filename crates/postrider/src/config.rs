@@ -360,7 +360,7 @@ pub struct StoreConfig {
     pub folder: PathBuf,
     /// Octets that stay free on its disk.
     pub min_free_octets: u64,
-    /// Octets of all caches of the database together.
+    /// Octets of all caches together.
     pub memory_limit: u64,
     /// Sync segments and rows on every commit.
     pub two_sync: bool,
@@ -482,7 +482,7 @@ const COMMENTS: [(&str, &str); 19] = [
     ("client_certificates =", "Or single certificates: [\"SHA256-FINGERPRINT ADDRESS\"]."),
     ("issuer =", "An OpenID Connect issuer, for OAUTHBEARER and XOAUTH2; docs/logins.md."),
     ("min_free_octets =", "With less room on the disk new mail is refused; deleting works."),
-    ("memory_limit =", "Octets of all caches of the database together."),
+    ("memory_limit =", "Octets of all caches together."),
     ("retry_seconds =", "Waits between attempts; the last one repeats."),
 ];
 

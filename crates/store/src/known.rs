@@ -6,6 +6,7 @@
 //! mailbox name, before that commit is answered. What was read before such a commit is not kept
 //! after it.
 
+use crate::caches::Caches;
 use crate::quota::Resource;
 use crate::rows::{ContentRow, Lookup};
 use mail::{AccountId, ContentId, MailboxId};
@@ -13,19 +14,16 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Answers that are remembered of each kind; a full memory starts anew.
-const KNOWN_MAX: usize = 10_000;
-
-/// Pages of contents that are remembered, of 2.5 KB at most.
-const CONTENT_PAGES_MAX: usize = 1024;
-
 fn holds(page: &[ContentRow], wanted: ContentId) -> bool {
     page.binary_search_by_key(&wanted, |row| row.id).is_ok()
 }
 
-/// The memory.
-#[derive(Default)]
+/// The memory. A part of it that is full starts anew.
 pub(crate) struct Known {
+    /// Answers that are remembered of each kind.
+    answers_max: usize,
+    /// Pages of contents that are remembered.
+    content_pages_max: usize,
     inner: Mutex<Inner>,
     /// Pages of contents, by number.
     contents: Mutex<HashMap<u64, Arc<[ContentRow]>>>,
@@ -46,6 +44,16 @@ struct Inner {
 pub(crate) type Limits = Arc<[(Resource, u64)]>;
 
 impl Known {
+    /// Remembers as much as the caches allow.
+    pub fn new(caches: Caches) -> Known {
+        Known {
+            answers_max: caches.known,
+            content_pages_max: caches.content_pages,
+            inner: Mutex::default(),
+            contents: Mutex::default(),
+        }
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +78,7 @@ impl Known {
         }
         let page: Arc<[ContentRow]> = read()?.into();
         let mut contents = contents();
-        if contents.len() >= CONTENT_PAGES_MAX {
+        if contents.len() >= self.content_pages_max {
             contents.clear();
         }
         contents.insert(number, page.clone());
@@ -93,7 +101,7 @@ impl Known {
         let mut inner = self.inner();
         // Strangers choose what is looked up: what is not ours is not worth remembering.
         if inner.generation == generation && found.domain.is_some() {
-            if inner.addresses.len() >= KNOWN_MAX {
+            if inner.addresses.len() >= self.answers_max {
                 inner.addresses.clear();
             }
             inner.addresses.insert(key.to_owned(), found.clone());
@@ -116,7 +124,7 @@ impl Known {
         let found = read()?;
         let mut inner = self.inner();
         if inner.generation == generation {
-            if inner.limits.len() >= KNOWN_MAX {
+            if inner.limits.len() >= self.answers_max {
                 inner.limits.clear();
             }
             inner.limits.insert(account, found.clone());
@@ -139,7 +147,7 @@ impl Known {
         let found = read()?;
         let mut inner = self.inner();
         if let (Some(found), true) = (found, inner.generation == generation) {
-            if inner.inboxes.len() >= KNOWN_MAX {
+            if inner.inboxes.len() >= self.answers_max {
                 inner.inboxes.clear();
             }
             inner.inboxes.insert(account, found);

@@ -9,6 +9,7 @@ mod access;
 mod account;
 mod annotation;
 mod api;
+mod caches;
 mod delivery;
 mod error;
 mod feed;

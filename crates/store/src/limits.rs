@@ -20,7 +20,7 @@ pub const RECORD_HEADER_OCTETS_MAX: usize = 64 << 20;
 pub const CONTENTS_OCTETS_MAX: u64 = 4 << 20;
 /// Readers kept for the next read; more are made while many read at once.
 pub const READERS_KEPT: usize = 4;
-/// Octets of all caches of the engine, unless another limit is set.
+/// Octets of all caches, unless another limit is set.
 pub const MEMORY_LIMIT: u64 = 32 << 20;
 /// Octets of messages that housekeeping moves in one commit.
 pub const MOVE_OCTETS_MAX: u64 = 4 << 20;

@@ -1,5 +1,6 @@
 //! Opening and closing a store, and the two ways in: `read` and `write`.
 
+use crate::caches::Caches;
 use crate::delivery::{Delivered, Delivery, Moving};
 use crate::error::{Result, StoreError};
 use crate::house::Rounds;
@@ -33,7 +34,7 @@ pub struct Options {
     pub min_free_octets: u64,
     /// Octets of a segment at which the next one is begun.
     pub segment_octets: u64,
-    /// Octets of all caches of the engine together: half of it the writer's, half the readers'.
+    /// Octets of all caches together.
     pub memory_limit: u64,
     /// Sync segment and rows on every commit, so that nothing ever needs to be repeated.
     pub two_sync: bool,
@@ -89,7 +90,7 @@ impl Store {
         disk.create_folders(&folder).map_err(|e| io_error(&folder, &e))?;
         let lock = lock(&folder)?;
         let path = folder.join("meta.db");
-        let engine = Sqlite::open(&path, options.memory_limit)?;
+        let engine = Sqlite::open(&path, Caches::of(options.memory_limit).engine)?;
         Store::assemble(Box::new(engine), Some(lock), options, disk, clock)
     }
 
@@ -118,13 +119,14 @@ impl Store {
             disk.remove(&left).map_err(|e| io_error(&left, &e))?;
         }
         disk.sync_folder(&options.folder).map_err(|e| io_error(&options.folder, &e))?;
+        let caches = Caches::of(options.memory_limit);
         let segments = Segments::new(&folder, disk.clone());
         let search = Search::new(&options.folder, disk.clone(), options.min_free_octets);
-        let mut unit = Unit::new(engine);
+        let mut unit = Unit::new(engine, caches);
         let (tail, recovered) = recover::recover(&mut unit, &segments, clock.unix_seconds())?;
         let shared = Arc::new(Mutex::new(Health::Fine));
         let views = Arc::new(Views::default());
-        let known = Arc::new(Known::default());
+        let known = Arc::new(Known::new(caches));
         let (queue_sender, queue) = watch::channel(0);
         let (jobs, receiver) = mpsc::sync_channel(JOBS_MAX);
         let make_reader = unit.readers()?;

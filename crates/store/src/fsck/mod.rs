@@ -10,6 +10,7 @@
 mod mailboxes;
 mod scan;
 
+use crate::caches::Caches;
 use crate::error::Result;
 use crate::limits::MEMORY_LIMIT;
 use crate::open::{io_error, lock};
@@ -82,7 +83,8 @@ pub fn fsck(folder: &Path, repair: bool, disk: Arc<dyn Disk>, now: i64) -> Resul
         search::clear(folder, &*disk);
     }
     let segments = Segments::new(&folder.join("segments"), disk);
-    let mut unit = Unit::new(Box::new(Sqlite::open(&path, MEMORY_LIMIT)?));
+    let caches = Caches::of(MEMORY_LIMIT);
+    let mut unit = Unit::new(Box::new(Sqlite::open(&path, caches.engine)?), caches);
     unit.begin(Durability::Synced)?;
     let scan = scan::scan(&segments)?;
     let mut check = Check {

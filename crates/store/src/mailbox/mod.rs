@@ -25,7 +25,11 @@ pub(crate) fn entries_of(unit: &mut Unit, mailbox: MailboxId, uids: &[Uid]) -> R
     for run in uids.chunk_by(|a, b| b.get().saturating_sub(a.get()) <= GAP) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
         let read = unit.entries(mailbox, *first, *last)?;
-        found.extend(read.into_iter().filter(|entry| run.binary_search(&entry.uid).is_ok()));
+        let mut wanted = run.iter().peekable();
+        found.extend(read.into_iter().filter(|entry| {
+            while wanted.next_if(|uid| **uid < entry.uid).is_some() {}
+            wanted.peek() == Some(&&entry.uid)
+        }));
     }
     Ok(found)
 }

@@ -15,6 +15,7 @@ use crate::error::{Result, StoreError};
 use crate::limits::READERS_KEPT;
 use crate::txn::{Durability, Engine, ReadTxn, Reader, ReaderMaker, Txn};
 use checkpoint::Checkpointer;
+use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
 use std::path::{Path, PathBuf};
 
@@ -49,9 +50,9 @@ pub(crate) struct Handle {
 }
 
 impl Sqlite {
-    /// Opens the database, making it when there is none. Its caches hold `memory_limit` octets
-    /// together.
-    pub fn open(path: &Path, memory_limit: u64) -> Result<Sqlite> {
+    /// Opens the database, making it when there is none. Its caches hold `cache` octets
+    /// together: half the writer's, half the readers'.
+    pub fn open(path: &Path, cache: u64) -> Result<Sqlite> {
         let db = Connection::open(path).map_err(engine)?;
         let fresh = version(&db)? == 0;
         if fresh {
@@ -65,7 +66,7 @@ impl Sqlite {
              PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
         )
         .map_err(engine)?;
-        set_cache(&db, memory_limit / 2)?;
+        tune(&db, cache / 2)?;
         db.set_prepared_statement_cache_capacity(128);
         match version(&db)? {
             0 => {
@@ -84,7 +85,7 @@ impl Sqlite {
         let writer = Handle { db };
         let checkpointer = Checkpointer::start(path)?;
         let durability = Durability::Synced;
-        let reader_cache = memory_limit / 2 / READERS_KEPT as u64;
+        let reader_cache = cache / 2 / READERS_KEPT as u64;
         let path = path.to_owned();
         Ok(Sqlite { path, writer, durability, checkpointer, reader_cache })
     }
@@ -153,8 +154,10 @@ impl Engine for Sqlite {
     }
 }
 
-/// Sets how many octets of pages a connection keeps.
-fn set_cache(db: &Connection, octets: u64) -> Result<()> {
+/// Sets how many octets of pages a connection keeps, and that its plans are kept too: a statement
+/// with `LIMIT ?` is planned anew each time otherwise.
+fn tune(db: &Connection, octets: u64) -> Result<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(engine)?;
     let kib = (octets / 1024).max(64);
     db.execute_batch(&format!("PRAGMA cache_size=-{kib}")).map_err(engine)
 }
@@ -166,7 +169,7 @@ fn reader(path: &Path, cache: u64) -> Result<Handle> {
          PRAGMA mmap_size=0; PRAGMA busy_timeout=5000; PRAGMA trusted_schema=OFF;",
     )
     .map_err(engine)?;
-    set_cache(&db, cache)?;
+    tune(&db, cache)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(Handle { db })
 }

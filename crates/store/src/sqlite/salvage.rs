@@ -62,7 +62,7 @@ fn tables(db: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
 
 /// Makes a database at `new` of what can be read of the one at `old`; returns how many rows.
 pub(crate) fn salvage(old: &Path, new: &Path) -> Result<u64> {
-    drop(Sqlite::open(new, MEMORY_LIMIT)?);
+    drop(Sqlite::open(new, MEMORY_LIMIT / 2)?);
     let to = Connection::open(new).map_err(engine)?;
     let Ok(from) = Connection::open_with_flags(old, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
         return Ok(0);

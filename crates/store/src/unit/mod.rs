@@ -9,6 +9,7 @@ mod contents;
 mod pages;
 mod table;
 
+use crate::caches::Caches;
 use crate::error::Result;
 use crate::packed::seal;
 use crate::rows::{ContentRow, MailboxRow};
@@ -20,14 +21,11 @@ use table::Table;
 pub(crate) use contents::{content_page, contents, each_summary, page_number};
 pub(crate) use pages::entries;
 
-/// Rows that stay in memory between commits, by table.
-const MAILBOXES_KEPT: usize = 4096;
-const PAGES_KEPT: usize = 512;
-const CONTENT_PAGES_KEPT: usize = 512;
-
 /// The rows of one commit.
 pub(crate) struct Unit {
     engine: Box<dyn Engine>,
+    /// Rows that stay in memory between commits.
+    caches: Caches,
     counters: Table<&'static str, u64>,
     mailboxes: Table<MailboxId, MailboxRow>,
     pages: Table<(MailboxId, Uid), Vec<Entry>>,
@@ -47,9 +45,10 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    pub fn new(engine: Box<dyn Engine>) -> Unit {
+    pub fn new(engine: Box<dyn Engine>, caches: Caches) -> Unit {
         Unit {
             engine,
+            caches,
             counters: Table::new(),
             mailboxes: Table::new(),
             pages: Table::new(),
@@ -136,12 +135,12 @@ impl Unit {
     pub fn commit(&mut self) -> Result<()> {
         self.engine.commit()?;
         self.counters.written(usize::MAX);
-        self.mailboxes.written(MAILBOXES_KEPT);
-        if self.pages.written(PAGES_KEPT) == 0 {
+        self.mailboxes.written(self.caches.mailboxes);
+        if self.pages.written(self.caches.pages) == 0 {
             self.last_pages.clear();
         }
-        self.last_pages.written(PAGES_KEPT);
-        self.contents.written(CONTENT_PAGES_KEPT);
+        self.last_pages.written(self.caches.pages);
+        self.contents.written(self.caches.content_pages);
         self.forget_lists();
         Ok(())
     }
