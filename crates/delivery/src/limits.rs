@@ -23,6 +23,9 @@ pub const IDLE_CONNECTION: Duration = Duration::from_secs(2);
 pub const CONNECT_WAIT: Duration = Duration::from_secs(30);
 /// Due rows that are looked at beyond those in flight.
 pub const DUE_AT_ONCE: usize = 1000;
+/// How long the schedule waits before it looks for due rows again while it has enough to do: one
+/// look finds several.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Octets of the original that go back in a report; beyond that only its header does.
 pub const RETURNED_OCTETS_MAX: u64 = 256 * 1024;
 /// Octets of one piece of a message on its way out.

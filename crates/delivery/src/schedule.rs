@@ -6,7 +6,9 @@
 
 use crate::bounce::{self, Finding};
 use crate::journey::{Outcome, Step};
-use crate::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_DESTINATION, DUE_AT_ONCE, IDLE_CONNECTION};
+use crate::limits::{
+    CONNECTIONS_MAX, CONNECTIONS_PER_DESTINATION, DUE_AT_ONCE, IDLE_CONNECTION, LOOK_AGAIN,
+};
 use crate::remote::{Attempt, Connection, Fate, attempt};
 use crate::{Delivery, Shared, release};
 use mail::report::dsn::Action;
@@ -69,7 +71,12 @@ impl Scheduler {
     /// Runs until `shutdown`; attempts under way are then cut short, their rows stay queued.
     pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let mut queue = self.shared.store.queue_watch();
+        let mut again = tokio::time::Instant::now();
         loop {
+            if self.state().in_flight.len() >= CONNECTIONS_PER_DESTINATION {
+                tokio::time::sleep_until(again).await;
+            }
+            again = tokio::time::Instant::now() + LOOK_AGAIN;
             queue.borrow_and_update();
             let wait = match self.dispatch() {
                 Ok(wait) => wait,
