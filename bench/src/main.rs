@@ -7,6 +7,7 @@ mod crash;
 mod figure;
 mod flushes;
 mod hold;
+mod huge;
 mod idle;
 mod imap;
 mod imap_rows;
@@ -82,6 +83,8 @@ enum Group {
     Flushes,
     /// A mailbox of --big messages; only when it is named
     Big,
+    /// Memory for one message of 49 MB; needs the rights of the server's user
+    Huge,
     /// One client among thousands that are silent or slow; only when it is named. Needs that many
     /// open files, and limits.connections and limits.connections_per_address set
     Hold,
@@ -238,6 +241,9 @@ impl Plan {
         }
         if self.wants(Group::Idle) {
             keep(&mut figures, target, idle::idle(target, self.sessions));
+        }
+        if self.wants(Group::Huge) {
+            keep(&mut figures, target, huge::huge(target, sink));
         }
         if self.groups.contains(&Group::Hold) {
             keep(&mut figures, target, hold::hold(target, self.silent, self.slow));

@@ -66,6 +66,12 @@ pub fn peak(roots: &[u32]) -> u64 {
     tree(roots).into_iter().map(one).sum()
 }
 
+/// From now on [`peak`] counts anew.
+pub fn forget_peak(roots: &[u32]) -> std::io::Result<()> {
+    // "5" is for that, by proc(5).
+    tree(roots).into_iter().try_for_each(|pid| fs::write(format!("/proc/{pid}/clear_refs"), "5"))
+}
+
 fn line_of(file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix(name));
