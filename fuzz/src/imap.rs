@@ -9,7 +9,7 @@ use mail::stored;
 use mail::summary::{Envelope, EnvelopeAddress as Address, Summary};
 use protocol::imap::command::{self, Command};
 use protocol::imap::grammar::{Charset, Cursor};
-use protocol::imap::session::{Answer, Offer, Question, Session, State};
+use protocol::imap::session::{Answer, Offer, Options, Question, Session, State};
 use protocol::imap::{response, utf7};
 use protocol::machine::Security;
 use protocol::sasl::{Client, Offered};
@@ -23,6 +23,7 @@ pub fn session(data: &[u8]) {
         sasl: Offered { bearer: kind & 16 == 16, scram: true },
         message_octets_max: 2000,
         hidden: Vec::new(),
+        options: Options { uid_only: kind & 32 == 32, ..Options::default() },
     };
     let before: &[u8] = match kind & 12 {
         0 => b"",

@@ -31,6 +31,9 @@ pub struct Config {
     /// What is limited.
     #[serde(default)]
     pub limits: Limits,
+    /// What IMAP offers.
+    #[serde(default)]
+    pub imap: Imap,
     /// How POP3 behaves.
     #[serde(default)]
     pub pop3: Pop3,
@@ -154,6 +157,18 @@ impl Default for Limits {
             ban_minutes: 60,
         }
     }
+}
+
+/// `[imap]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Imap {
+    /// UIDONLY (RFC 9586): off, since some clients use it that cannot cope with it.
+    pub uid_only: bool,
+    /// Messages that one command works on (MESSAGELIMIT, RFC 9738); 0 is no limit.
+    pub message_limit: u32,
+    /// Messages that one COPY or APPEND stores (SAVELIMIT, RFC 9738); 0 is no limit.
+    pub save_limit: u32,
 }
 
 /// `[pop3]`
@@ -388,6 +403,7 @@ impl Config {
             tls: Tls::default(),
             trusted: Trusted::default(),
             limits: Limits::default(),
+            imap: Imap::default(),
             pop3: Pop3::default(),
             relay: Relay::default(),
             dns: Dns::default(),

@@ -169,6 +169,11 @@ fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failu
         held_messages_max: limits.held_messages,
         connections_max: limits.connections,
         connections_per_address_max: limits.connections_per_address,
+        imap: protocol::imap::session::Options {
+            uid_only: config.imap.uid_only,
+            message_limit: config.imap.message_limit,
+            save_limit: config.imap.save_limit,
+        },
         pop3_exclusive: config.pop3.exclusive,
         pop3_login_delay: Duration::from_secs(config.pop3.login_delay_seconds),
     })

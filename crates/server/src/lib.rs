@@ -48,6 +48,8 @@ pub struct Settings {
     pub connections_per_address_max: usize,
     /// A maildrop is one POP3 session's at a time; otherwise each has its own view of it.
     pub pop3_exclusive: bool,
+    /// What IMAP does only if the operator wants it.
+    pub imap: protocol::imap::session::Options,
     /// Time between two POP3 logins of an account. RFC 2449 §6.5.
     pub pop3_login_delay: Duration,
 }

@@ -72,6 +72,7 @@ async fn a_panic_ends_one_session_and_is_told() {
         sasl: Offered::default(),
         message_octets_max: 1000,
         hidden: Vec::new(),
+        options: Default::default(),
     };
     let machine = imap::session::Session::new(offer, Security::Clear);
     let said = said_after(machine, b"a LOGIN x y\r\nb NOOP\r\n").await;

@@ -58,6 +58,7 @@ impl Default for Plan {
                 held_messages_max: 100,
                 connections_max: 1000,
                 connections_per_address_max: 500,
+                imap: protocol::imap::session::Options::default(),
                 pop3_exclusive: false,
                 pop3_login_delay: Duration::ZERO,
             },
@@ -83,6 +84,9 @@ impl Plan {
             "connections_per_address_max" => {
                 self.sessions.connections_per_address_max = value.parse().map_err(wrong)?;
             }
+            "uid_only" => sessions.imap.uid_only = value == "true",
+            "message_limit" => sessions.imap.message_limit = value.parse().map_err(wrong)?,
+            "save_limit" => sessions.imap.save_limit = value.parse().map_err(wrong)?,
             "pop3_exclusive" => sessions.pop3_exclusive = value == "true",
             "pop3_login_delay" => {
                 sessions.pop3_login_delay = Duration::from_secs(value.parse().map_err(wrong)?);

@@ -187,7 +187,8 @@ fn capabilities_of(starttls: bool, security: protocol::machine::Security) -> Str
     use protocol::imap::session::{Offer, Session};
     let (plaintext_auth, message_octets_max, hidden) = (false, 1000, Vec::new());
     let sasl = protocol::sasl::Offered::default();
-    let offer = Offer { starttls, plaintext_auth, sasl, message_octets_max, hidden };
+    let options = protocol::imap::session::Options::default();
+    let offer = Offer { starttls, plaintext_auth, sasl, message_octets_max, hidden, options };
     Session::new(offer, security).capabilities()
 }
 

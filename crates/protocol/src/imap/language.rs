@@ -163,6 +163,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("There is no such right", "Dieses Recht gibt es nicht"),
     ("the list is as long as it can be", "Die Liste kann nicht länger werden"),
     // Messages.
+    ("Only the newest messages", "Nur die neuesten Nachrichten"),
+    ("Message numbers are switched off", "Nachrichtennummern sind abgeschaltet"),
+    ("Batches have at least {} messages", "Ein Stapel hat mindestens {} Nachrichten"),
+    ("The first batch comes before the last", "Der erste Stapel kommt vor dem letzten"),
     ("There is no message of that number", "Eine Nachricht mit dieser Nummer gibt es nicht"),
     ("There is not exactly one such message", "Es gibt nicht genau eine solche Nachricht"),
     ("No message came", "Es kam keine Nachricht"),

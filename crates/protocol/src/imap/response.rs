@@ -105,11 +105,11 @@ pub fn flags(table: &KeywordTable, bits: FlagBits, recent: bool, out: &mut Vec<u
     out.extend_from_slice(if before == b'(' { b"()" } else { b")" });
 }
 
-/// `* n FETCH (`
-pub fn fetch(n: u32, out: &mut Vec<u8>) {
+/// `* n FETCH (`, or with UIDONLY `* uid UIDFETCH (`. RFC 9586.
+pub fn fetch(n: u32, uid: u32, uid_only: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(b"* ");
-    number(u64::from(n), out);
-    out.extend_from_slice(b" FETCH (");
+    number(u64::from(if uid_only { uid } else { n }), out);
+    out.extend_from_slice(if uid_only { b" UIDFETCH (".as_slice() } else { b" FETCH (" });
 }
 
 /// ` {n}` and a line break: a literal follows.

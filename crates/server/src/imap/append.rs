@@ -101,6 +101,10 @@ impl Context {
     fn begin(&mut self, found: &Visible, replaces: Option<(bool, SequenceSet)>) -> Refused {
         let replaces = match (replaces, &self.view) {
             (None, _) => None,
+            (Some((false, _)), _) if self.enabled.uid_only => {
+                let text = "[UIDREQUIRED] Message numbers are switched off";
+                return Err(Answer::Bad(text.to_owned()));
+            }
             (Some(_), None) => return Err(Answer::Bad("Select a mailbox first".to_owned())),
             (Some(_), Some(view)) if view.read_only => {
                 return no("[READ-ONLY] The mailbox is open for reading only");
@@ -178,6 +182,9 @@ impl Context {
             return Err(error);
         }
         let limit = self.message_octets();
+        if let Some(refusal) = self.too_many_to_save(messages.len()) {
+            return Ok(refusal);
+        }
         let mut deliveries = Vec::with_capacity(messages.len());
         for mut message in messages {
             // RFC 4314 §4: flags that may not be set are left out.

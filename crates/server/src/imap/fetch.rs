@@ -55,12 +55,21 @@ impl Context {
             self.enable_condstore(out);
         }
         let Some(view) = &mut self.view else { return Ok(Answer::Bad("Not now".to_owned())) };
-        let Some(places) = view.places_of(&fetch.set, fetch.uid) else {
+        let Some(mut places) = view.places_of(&fetch.set, fetch.uid) else {
             return Ok(Answer::Bad("There is no message of that number".to_owned()));
         };
         let latest = view.watch.current();
         let told = view.told.clone();
-        let chosen = choose(&fetch, &told, &latest, &places);
+        let mut chosen = choose(&fetch, &told, &latest, &places);
+        let lowest = match &mut chosen {
+            // A window that is too large is refused: who asks for one counts on it.
+            Some(chosen) if fetch.partial.is_some() => match self.too_many(chosen.len()) {
+                Some(refusal) => return Ok(refusal),
+                None => None,
+            },
+            Some(chosen) => self.limit_messages(chosen),
+            None => self.limit_places(&told, &mut places),
+        };
         if let (true, Some(since), Some(view)) = (fetch.vanished, fetch.changed_since, &self.view) {
             let known = fetch.set.ranges(u32::MAX);
             self.vanished_earlier(view, ModSeq(since), &known, 0, out)?;
@@ -78,7 +87,7 @@ impl Context {
         loop {
             let chunk: Vec<(u32, Entry)> = rest.by_ref().take(CHUNK).collect();
             if chunk.is_empty() {
-                return Ok(trouble.answer());
+                return Ok(self.tell_limit(trouble.answer(), lowest, out));
             }
             let mut ahead = self.look_ahead(&chunk, needs)?;
             for ((number, entry), message) in chunk.iter().zip(&mut ahead) {
@@ -156,7 +165,7 @@ impl Context {
                 &made
             }
         };
-        response::fetch(number, out.buffer());
+        response::fetch(number, entry.uid.get(), self.enabled.uid_only, out.buffer());
         let mut first = true;
         let extra = [Item::Flags, Item::ModSeq];
         let has = |item: &Item| fetch.items.contains(item);
@@ -165,6 +174,10 @@ impl Context {
             _ => self.enabled.condstore && !has(item) && (has(&Item::Flags) || *newly_seen),
         });
         for item in fetch.items.iter().chain(more) {
+            if self.enabled.uid_only && *item == Item::Uid && !fetch.names_uid {
+                // It is there already.
+                continue;
+            }
             if !first {
                 out.buffer().push(b' ');
             }

@@ -4,8 +4,10 @@
 
 mod access;
 mod append;
+mod batches;
 mod content;
 pub(crate) mod fetch;
+mod limited;
 mod list;
 mod mailboxes;
 mod notify;
@@ -63,6 +65,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         sasl: offered(&shared),
         message_octets_max: shared.settings.message_octets_max,
         hidden: Vec::new(),
+        options: shared.settings.imap,
     };
     let machine = Session::new(offer, security(accepted.tls.as_ref()));
     let context = Context {
@@ -324,6 +327,7 @@ impl Context {
             Command::Sort { uid, sort } => self.sort(uid, sort, out).await,
             Command::Thread { uid, thread } => self.thread(uid, thread, out).await,
             Command::MultiSearch(search) => self.multi_search(search, out).await,
+            Command::UidBatches(asked) => self.uid_batches(&asked, out),
             Command::CancelUpdate(tags) => {
                 self.cancel_update(&tags);
                 Ok(ok("CANCELUPDATE completed"))
@@ -363,6 +367,9 @@ impl Context {
             self.enable_condstore(out);
         }
         self.enabled = enabled;
+        if let (true, Some(view)) = (enabled.uid_only, &mut self.view) {
+            view.live.iter_mut().for_each(|live| live.uid = true);
+        }
         ok("ENABLE completed")
     }
 

@@ -95,7 +95,9 @@ impl Context {
             out.extend_from_slice(b"\r\n");
         } else {
             out.extend_from_slice(format!("* {} RECENT\r\n", view.recent_count()).as_bytes());
-            if let Some(at) = listing.first_unseen() {
+            // RFC 9586 §3: no message numbers.
+            let first = listing.first_unseen().filter(|_| !self.enabled.uid_only);
+            if let Some(at) = first {
                 self.untagged("OK", &format!("UNSEEN {}", at + 1), "First unseen", out);
             }
         }

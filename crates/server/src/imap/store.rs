@@ -5,7 +5,7 @@ use super::view::{View, flags_line};
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, Copied, StoreError, Which};
-use mail::{Flag, ModSeq, Rights, Uid};
+use mail::{Flag, FlagBits, ModSeq, Rights, Uid};
 use protocol::imap::command::{self, Name, Store};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
@@ -34,11 +34,14 @@ impl Context {
         if command.unchanged_since.is_some() {
             self.enable_condstore(out);
         }
-        let Some(view) = &mut self.view else { return Ok(bad_number()) };
+        let Some(view) = &self.view else { return Ok(bad_number()) };
         if view.read_only {
             return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
         }
-        let Some(found) = view.resolve(&command.set, command.uid) else { return Ok(bad_number()) };
+        let Some(mut found) = view.resolve(&command.set, command.uid) else {
+            return Ok(bad_number());
+        };
+        let lowest = self.limit_messages(&mut found);
         let mailbox = view.mailbox;
         let flags = match permitted(view, &command) {
             Some(flags) => flags,
@@ -72,20 +75,24 @@ impl Context {
                 view.fetch_flags(at + 1, entry, command.uid, enabled, out.buffer());
             } else if enabled.condstore && changed {
                 // RFC 7162 §3.1.3: the MODSEQ is told even when the flags are not.
-                let line =
-                    format!("* {} FETCH (UID {} MODSEQ ({}))\r\n", at + 1, entry.uid, entry.modseq);
-                out.buffer().extend_from_slice(line.as_bytes());
+                response::fetch(at + 1, entry.uid.get(), enabled.uid_only, out.buffer());
+                let uid =
+                    if enabled.uid_only { String::new() } else { format!("UID {} ", entry.uid) };
+                let rest = format!("{uid}MODSEQ ({}))\r\n", entry.modseq);
+                out.buffer().extend_from_slice(rest.as_bytes());
             }
         }
         if outcome.refused.is_empty() {
-            return Ok(ok("STORE completed"));
+            return Ok(self.tell_limit(ok("STORE completed"), lowest, out));
         }
         let number = |uid: &Uid| match command.uid {
             true => Some(uid.get()),
             false => before.find(*uid).ok().map(|at| at + 1),
         };
         let refused: Vec<u32> = outcome.refused.iter().filter_map(number).collect();
-        Ok(Answer::Ok(format!("[MODIFIED {}] Some have changed", response::set(&refused))))
+        let code = format!("[MODIFIED {}]", response::set(&refused));
+        let answer = Answer::Ok(format!("{code} Some have changed"));
+        Ok(self.tell_limit(answer, lowest, out))
     }
 
     pub(super) async fn copy(
@@ -100,7 +107,14 @@ impl Context {
         if moves && view.read_only {
             return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
         }
-        let Some(found) = view.resolve(set, by_uid) else { return Ok(bad_number()) };
+        let Some(mut found) = view.resolve(set, by_uid) else { return Ok(bad_number()) };
+        let mut lowest = None;
+        if moves {
+            lowest = self.limit_messages(&mut found);
+        } else if let Some(refusal) = self.too_many_to_save(found.len()) {
+            // RFC 9738: COPY is whole or not at all.
+            return Ok(refusal);
+        }
         if moves && !view.rights.contains(Rights::DELETED.with(Rights::EXPUNGE)) {
             return Ok(no_expunge());
         }
@@ -131,7 +145,8 @@ impl Context {
             out.buffer().extend_from_slice(line.as_bytes());
             let gone: Vec<Uid> = copied.pairs.iter().map(|(uid, _)| *uid).collect();
             self.sync_expunged(&gone, out.buffer());
-            return Ok(Answer::Ok(format!("{}MOVE completed", self.highest(true))));
+            let answer = Answer::Ok(format!("{}MOVE completed", self.highest(true)));
+            return Ok(self.tell_limit(answer, lowest, out));
         }
         Ok(Answer::Ok(format!("{code}{verb} completed")))
     }
@@ -144,16 +159,22 @@ impl Context {
         if !view.rights.contains(Rights::EXPUNGE) {
             return Ok(no_expunge());
         }
+        let (mailbox, mut lowest) = (view.mailbox, None);
         let which = match set {
             None => view.marked(),
             Some(set) => {
-                let found = view.resolve(&set, true).unwrap_or_default();
+                let mut found = view.resolve(&set, true).unwrap_or_default();
+                if self.shared.settings.imap.message_limit > 0 {
+                    found.retain(|(_, entry)| entry.flags.contains(FlagBits::DELETED));
+                    lowest = self.limit_messages(&mut found);
+                }
                 Which::DeletedAmong(found.iter().map(|(_, entry)| entry.uid).collect())
             }
         };
-        let gone = self.shared.store.expunge(view.mailbox, which).await?;
+        let gone = self.shared.store.expunge(mailbox, which).await?;
         self.sync_expunged(&gone, out.buffer());
-        Ok(Answer::Ok(format!("{}EXPUNGE completed", self.highest(!gone.is_empty()))))
+        let answer = Answer::Ok(format!("{}EXPUNGE completed", self.highest(!gone.is_empty())));
+        Ok(self.tell_limit(answer, lowest, out))
     }
 }
 

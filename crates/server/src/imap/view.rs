@@ -230,9 +230,9 @@ impl View {
         self.told = Arc::new(told);
     }
 
-    /// EXPUNGE, or VANISHED once QRESYNC is enabled. RFC 7162 §3.2.10.2.
+    /// EXPUNGE, or VANISHED once QRESYNC is enabled (RFC 7162 §3.2.10.2) or UIDONLY is (RFC 9586).
     fn tell_expunged(&self, gone: &[Uid], enabled: Enabled, out: &mut Vec<u8>) {
-        if enabled.qresync && !gone.is_empty() {
+        if (enabled.qresync || enabled.uid_only) && !gone.is_empty() {
             let uids: Vec<u32> = gone.iter().map(|uid| uid.get()).collect();
             let line = format!("* VANISHED {}\r\n", response::set(&uids));
             return out.extend_from_slice(line.as_bytes());
@@ -253,8 +253,8 @@ impl View {
         enabled: Enabled,
         out: &mut Vec<u8>,
     ) {
-        response::fetch(number, out);
-        if with_uid || enabled.qresync {
+        response::fetch(number, entry.uid.get(), enabled.uid_only, out);
+        if (with_uid || enabled.qresync) && !enabled.uid_only {
             out.extend_from_slice(b"UID ");
             response::number(u64::from(entry.uid.get()), out);
             out.push(b' ');

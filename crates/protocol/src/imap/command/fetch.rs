@@ -18,6 +18,8 @@ pub struct Fetch {
     pub set: SequenceSet,
     /// What of them.
     pub items: Vec<Item>,
+    /// UID is among what was asked for.
+    pub names_uid: bool,
     /// CHANGEDSINCE. RFC 7162 §3.1.4.1.
     pub changed_since: Option<u64>,
     /// VANISHED. RFC 7162 §3.2.6.
@@ -94,7 +96,9 @@ pub(super) fn fetch(from: &mut Cursor<'_>, uid: bool) -> Read<Fetch> {
     let set = from.sequence_set()?;
     from.space()?;
     let items = items(from)?;
-    let mut fetch = Fetch { uid, set, items, changed_since: None, vanished: false, partial: None };
+    let names_uid = items.contains(&Item::Uid);
+    let (changed_since, vanished, partial) = (None, false, None);
+    let mut fetch = Fetch { uid, set, items, names_uid, changed_since, vanished, partial };
     if from.eat(b' ') {
         modifiers(from, &mut fetch)?;
     }

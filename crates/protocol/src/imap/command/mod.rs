@@ -2,6 +2,7 @@
 //! file for each family of commands; what needs no arguments or few is here.
 
 pub mod append;
+pub mod batches;
 pub mod fetch;
 pub mod mailbox;
 pub mod multisearch;
@@ -83,6 +84,7 @@ pub enum Command {
         thread: search::Thread,
     },
     MultiSearch(multisearch::MultiSearch),
+    UidBatches(batches::UidBatches),
     /// Tags. RFC 5267 §4.3.5.
     CancelUpdate(Vec<String>),
     Fetch(Fetch),
@@ -185,6 +187,7 @@ fn with_arguments(verb: &str, from: &mut Cursor<'_>) -> Read<Command> {
         "NOTIFY" => notify::notify(from)?,
         "GENURLAUTH" => url::generate(from)?,
         "URLFETCH" => url::fetch(from)?,
+        "UIDBATCHES" => Command::UidBatches(batches::uid_batches(from)?),
         "CANCELUPDATE" => Command::CancelUpdate(texts(from)?),
         "LANGUAGE" => Command::Language(texts(from)?),
         "COMPRESS" => Command::Compress(from.keyword()?),

@@ -3,7 +3,7 @@
 
 use super::returns::{Returns, returns};
 use crate::imap::SEARCH_DEPTH_MAX;
-use crate::imap::grammar::{Bad, Cursor, Read, SequenceSet};
+use crate::imap::grammar::{Bad, Cursor, Number, Read, SequenceSet};
 use mail::header::encoded_word::decode_charset;
 use mail::{Flag, Keyword};
 
@@ -59,6 +59,19 @@ pub enum Key {
     EmailId(String),
     /// THREADID. RFC 8474 §5.
     ThreadId(String),
+}
+
+impl Key {
+    /// Message numbers are among it; `$` is none.
+    pub fn has_numbers(&self) -> bool {
+        match self {
+            Key::Sequence(set) => *set != SequenceSet::Saved,
+            Key::And(keys) => keys.iter().any(Key::has_numbers),
+            Key::Or(a, b) => a.has_numbers() || b.has_numbers(),
+            Key::Not(key) => key.has_numbers(),
+            _ => false,
+        }
+    }
 }
 
 /// A SEARCH command.
@@ -264,6 +277,15 @@ impl Keys {
     fn with_argument(&self, word: &str, from: &mut Cursor<'_>) -> Read<Key> {
         Ok(match word {
             "UID" => Key::Uid(from.sequence_set()?),
+            // RFC 9738 §4: later than a UID, and before one.
+            "UIDAFTER" => Key::Uid(SequenceSet::Ranges(match from.uid()?.get().checked_add(1) {
+                Some(next) => vec![(Number::Value(next), Number::Value(u32::MAX))],
+                None => Vec::new(),
+            })),
+            "UIDBEFORE" => Key::Uid(SequenceSet::Ranges(match from.uid()?.get() {
+                1 => Vec::new(),
+                n => vec![(Number::Value(1), Number::Value(n - 1))],
+            })),
             "KEYWORD" => Key::Flag(keyword(from)?),
             "UNKEYWORD" => Key::Not(Box::new(Key::Flag(keyword(from)?))),
             "BEFORE" => Key::Internal(i64::MIN, from.date()?),

@@ -16,7 +16,7 @@ const CAPABILITIES: &[&str] = &[
  "SORT", "SORT=DISPLAY", "ESORT", "CONTEXT=SEARCH", "CONTEXT=SORT", "MULTISEARCH", "SEARCH=FUZZY", "FILTERS",
  "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES",
  "MULTIAPPEND", "CATENATE", "URLAUTH", "URLAUTH=BINARY", "URL-PARTIAL", "REPLACE", "BINARY", "PREVIEW",
- "UNAUTHENTICATE", "LANGUAGE", "COMPRESS=DEFLATE", "INPROGRESS", "NOTIFY",
+ "UNAUTHENTICATE", "LANGUAGE", "COMPRESS=DEFLATE", "INPROGRESS", "NOTIFY", "UIDBATCHES",
  "METADATA", "LIST-METADATA", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE",
  "QUOTA=RES-MAILBOX", "ACL", "RIGHTS=kxte", "LIST-MYRIGHTS",
 ];
@@ -44,14 +44,24 @@ impl Session {
         words.extend(
             CAPABILITIES.iter().filter(|word| !self.deflate || **word != "COMPRESS=DEFLATE"),
         );
+        if self.offer.options.uid_only {
+            words.push("UIDONLY");
+        }
         let hidden =
             |word: &str| self.offer.hidden.iter().any(|name| name.eq_ignore_ascii_case(word));
         words.retain(|word| !hidden(word));
         // RFC 7889 §3: the limit is the same for every mailbox; without one none is announced.
-        match self.offer.message_octets_max {
-            0 => words.join(" "),
-            limit => format!("{} APPENDLIMIT={limit}", words.join(" ")),
+        let mut text = words.join(" ");
+        for (name, limit) in [
+            ("APPENDLIMIT", self.offer.message_octets_max),
+            ("MESSAGELIMIT", self.offer.options.message_limit.into()),
+            ("SAVELIMIT", self.offer.options.save_limit.into()),
+        ] {
+            if limit > 0 && !hidden(name) {
+                text.push_str(&format!(" {name}={limit}"));
+            }
         }
+        text
     }
 
     pub(super) fn obey(&mut self, line: &[u8]) -> Option<Step<Question>> {
@@ -131,16 +141,14 @@ impl Session {
                 self.phase = Phase::Deflate;
             }
             C::Enable(names) => return Some(self.enable(&names)),
-            command if needs_mailbox(&command) && self.state != State::Selected => {
-                self.tagged("BAD", "Select a mailbox first");
-            }
-            C::Select(Select { resync: Some(_), .. }) | C::Fetch(Fetch { vanished: true, .. })
-                if !self.enabled.qresync =>
-            {
-                // RFC 7162 §3.2.5, §3.2.6.
-                self.tagged("BAD", "Say ENABLE QRESYNC first");
-            }
             mut command => {
+                if let Some(why) = self.unfit(&command) {
+                    self.tagged("BAD", why);
+                    return None;
+                }
+                if let C::UidBatches(batches) = &mut command {
+                    batches.tag.clone_from(&self.tag);
+                }
                 if let C::Search { search, .. }
                 | C::MultiSearch(MultiSearch { search, .. })
                 | C::Thread { thread: search::Thread { search, .. }, .. }
@@ -152,6 +160,24 @@ impl Session {
             }
         }
         None
+    }
+
+    /// Why a command does not go now.
+    fn unfit(&self, command: &Command) -> Option<&'static str> {
+        use Command as C;
+        if needs_mailbox(command) && self.state != State::Selected {
+            return Some("Select a mailbox first");
+        }
+        let resyncs = matches!(
+            command,
+            C::Select(Select { resync: Some(_), .. }) | C::Fetch(Fetch { vanished: true, .. })
+        );
+        if resyncs && !self.enabled.qresync {
+            // RFC 7162 §3.2.5, §3.2.6.
+            return Some("Say ENABLE QRESYNC first");
+        }
+        let counts = self.enabled.uid_only && counts(command);
+        counts.then_some("[UIDREQUIRED] Message numbers are switched off")
     }
 
     /// LANGUAGE. RFC 5255 §3.2, §3.3.
@@ -181,6 +207,7 @@ impl Session {
                 "CONDSTORE" => on.condstore = true,
                 "UTF8=ACCEPT" => on.utf8 = true,
                 "IMAP4REV2" => on.rev2 = true,
+                "UIDONLY" if self.offer.options.uid_only => on.uid_only = true,
                 "QRESYNC" => (on.qresync, on.condstore) = (true, true),
                 _ => continue,
             }
@@ -221,6 +248,24 @@ impl Session {
     }
 }
 
+/// The command uses message numbers, or its answer does. RFC 9586 §3.
+fn counts(command: &Command) -> bool {
+    use Command as C;
+    match command {
+        C::Fetch(fetch) => !fetch.uid,
+        C::Store(store) => !store.uid,
+        C::Copy { uid, .. } => !uid,
+        C::Search { uid, search }
+        | C::Sort { uid, sort: search::Sort { search, .. } }
+        | C::Thread { uid, thread: search::Thread { search, .. } } => {
+            !uid || search.key.has_numbers()
+        }
+        C::MultiSearch(MultiSearch { search, .. }) => search.key.has_numbers(),
+        C::Select(Select { resync: Some(resync), .. }) => resync.matches.is_some(),
+        _ => false,
+    }
+}
+
 /// The command works on the selected mailbox.
 fn needs_mailbox(command: &Command) -> bool {
     use Command as C;
@@ -234,6 +279,7 @@ fn needs_mailbox(command: &Command) -> bool {
             | C::Sort { .. }
             | C::Thread { .. }
             | C::CancelUpdate(_)
+            | C::UidBatches(_)
             | C::Fetch(_)
             | C::Store(_)
             | C::Copy { .. }

@@ -39,6 +39,19 @@ pub struct Offer {
     pub message_octets_max: u64,
     /// Capabilities that are not announced, in upper case (users.md I-62).
     pub hidden: Vec<String>,
+    /// What is off unless the operator wants it.
+    pub options: Options,
+}
+
+/// What is off unless the operator wants it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// UIDONLY may be enabled. RFC 9586 §3.
+    pub uid_only: bool,
+    /// Messages that one command works on, announced as MESSAGELIMIT; 0 is no limit. RFC 9738.
+    pub message_limit: u32,
+    /// Messages that one COPY or APPEND stores, announced as SAVELIMIT; 0 is no limit. RFC 9738.
+    pub save_limit: u32,
 }
 
 impl Offer {
@@ -60,6 +73,8 @@ pub struct Enabled {
     pub rev2: bool,
     /// UTF8=ACCEPT. RFC 9755 §3.
     pub utf8: bool,
+    /// Nothing is counted by message numbers. RFC 9586 §3.
+    pub uid_only: bool,
 }
 
 impl Enabled {

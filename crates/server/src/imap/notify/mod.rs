@@ -369,6 +369,7 @@ impl Context {
         let fetch = Fetch {
             uid: true,
             set: SequenceSet::Ranges(arrived.into_iter().map(each).collect()),
+            names_uid: items.contains(&Item::Uid),
             items: items.into_iter().map(peek).collect(),
             changed_since: None,
             vanished: false,

@@ -6,16 +6,17 @@ mod order;
 mod several;
 mod test;
 
+use super::limited::searched;
 use super::view::View;
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Holder, StoreError};
 use live::Live;
 use mail::summary::Summary;
-use mail::{AccountId, ContentId, Entry, thread};
+use mail::{AccountId, ContentId, Entry, Uid, thread};
 use protocol::imap::command::search::{self, Algorithm, Criterion, Key, Sort, Thread};
 use protocol::imap::command::{Returns, Search};
-use protocol::imap::grammar::Charset;
+use protocol::imap::grammar::{Charset, Number, SequenceSet};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
 use std::time::Duration;
@@ -74,7 +75,10 @@ impl Context {
         thread: Thread,
         out: &mut Output<'_>,
     ) -> Result<Answer, Stopped> {
-        let (_, found) = self.find_selected(&thread.search, out).await?;
+        let (_, found, lowest) = self.find_selected(&thread.search, out).await?;
+        if lowest.is_some() {
+            return Ok(self.too_many(usize::MAX).unwrap_or_else(|| ok("THREAD completed")));
+        }
         let messages = self.thread_messages(&found).await?;
         let threads = match thread.algorithm {
             Algorithm::OrderedSubject => thread::ordered_subject(&messages),
@@ -107,8 +111,12 @@ impl Context {
             // RFC 5182 §2.1: empty after a search that fails.
             view.saved = Vec::new();
         }
-        let (key, mut found) = found?;
+        let (key, mut found, lowest) = found?;
         let verb = if criteria.is_some() { "SORT" } else { "SEARCH" };
+        if let (Some(_), Some(_), Some(refusal)) = (lowest, criteria, self.too_many(usize::MAX)) {
+            // RFC 9738: half of an order is none.
+            return Ok(refusal);
+        }
         if let Some(criteria) = criteria {
             found = self.sort_messages(found, criteria).await?;
         }
@@ -136,22 +144,41 @@ impl Context {
         if let (true, Some(view)) = (asked.save, &mut self.view) {
             view.saved = saved(&found, &asked);
         }
-        Ok(Answer::Ok(format!("{verb} completed")))
+        Ok(self.tell_limit(Answer::Ok(format!("{verb} completed")), lowest, out))
     }
 
-    /// The messages of the selected mailbox that a search finds, and its key without filters.
+    /// The messages of the selected mailbox that a search finds, its key without filters, and the
+    /// lowest UID it looked at if there were too many.
     async fn find_selected(
         &self,
         search: &Search,
         out: &mut Output<'_>,
-    ) -> Result<(Key, Found), Stopped> {
-        let key = self.key_of(search)?;
+    ) -> Result<(Key, Found, Option<Uid>), Stopped> {
+        let mut key = self.key_of(search)?;
         let Some(view) = &self.view else {
             return Err(Stopped::Answer(Answer::Bad("Select a mailbox first".to_owned())));
         };
+        let lowest = self.lowest_searched(view, &key);
+        if let Some(lowest) = lowest {
+            let newest = (Number::Value(lowest.get()), Number::Last);
+            key = Key::And(vec![Key::Uid(SequenceSet::Ranges(vec![newest])), key]);
+        }
         let mut next_word = Instant::now() + PROGRESS_EVERY;
         let found = self.find(view, &search.tag, key.clone(), &mut next_word, out).await?;
-        Ok((key, found))
+        Ok((key, found, lowest))
+    }
+
+    /// Where a search begins that has to leave out the oldest messages. RFC 9738.
+    fn lowest_searched(&self, view: &View, key: &Key) -> Option<Uid> {
+        if view.told.len() <= self.message_limit() {
+            return None;
+        }
+        let test = Test::new(searched(key), view, 0);
+        let looked_at = |(number, entry): &(u32, &Entry)| test.known(view, *number, entry);
+        let all = (1..).zip(view.told.iter()).filter(|one| looked_at(one) == Some(true));
+        let mut uids: Vec<Uid> = all.map(|(_, entry)| entry.uid).collect();
+        let over = uids.len().checked_sub(self.message_limit() as usize)?;
+        (over > 0).then(|| uids.swap_remove(over))
     }
 
     /// What a search looks for, with filters in place.

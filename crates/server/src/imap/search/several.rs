@@ -7,6 +7,7 @@ use super::{
     Found, PROGRESS_EVERY, Stopped, Told, done, extended, mentions_modseq, saved, shown_mailbox,
 };
 use crate::drive::Output;
+use crate::imap::view::View;
 use crate::imap::{Context, Done};
 use crate::limits::SEARCHED_MAILBOXES_MAX;
 use ::store::{StoreError, Visible};
@@ -98,6 +99,7 @@ impl Context {
         for (n, place) in places.values().enumerate() {
             let found = match self.view.as_ref().filter(|view| view.mailbox == place.row.id) {
                 Some(view) => {
+                    self.check_limit(view, &key)?;
                     let found =
                         self.find(view, &search.tag, key.clone(), &mut next_word, out).await?;
                     selected.insert(found).clone()
@@ -141,9 +143,20 @@ impl Context {
             Err(error) => Err(error),
         };
         match opened {
-            Ok(view) => self.find(&view, &search.tag, key.clone(), next_word, out).await,
+            Ok(view) => {
+                self.check_limit(&view, key)?;
+                self.find(&view, &search.tag, key.clone(), next_word, out).await
+            }
             Err(StoreError::NoSuchMailbox | StoreError::NotPermitted) => Ok(Found::new()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// One UID could not say what was left out of several mailboxes. RFC 9738.
+    fn check_limit(&self, view: &View, key: &Key) -> Result<(), Stopped> {
+        match self.lowest_searched(view, key).and_then(|_| self.too_many(usize::MAX)) {
+            Some(refusal) => Err(Stopped::Answer(refusal)),
+            None => Ok(()),
         }
     }
 

@@ -1,0 +1,97 @@
+//! MESSAGELIMIT and SAVELIMIT: how many messages one command works on, if the operator says so.
+//! RFC 9738. What is above the limit is left out, the oldest first, or the command is refused where
+//! half of it would be no use.
+
+use super::Context;
+use crate::drive::Output;
+use mail::{Entry, Listing, Uid};
+use protocol::imap::command::search::Key;
+use protocol::imap::session::Answer;
+
+impl Context {
+    /// Messages that one command may work on.
+    pub(super) fn message_limit(&self) -> u32 {
+        match self.shared.settings.imap.message_limit {
+            0 => u32::MAX,
+            limit => limit,
+        }
+    }
+
+    /// Leaves the newest messages at ascending ranges of places; if some are left out, the lowest
+    /// UID that stays.
+    pub(super) fn limit_places(&self, told: &Listing, places: &mut Vec<(u32, u32)>) -> Option<Uid> {
+        let mut left = self.message_limit();
+        if places.iter().map(|(from, to)| u64::from(to - from)).sum::<u64>() <= left.into() {
+            return None;
+        }
+        let mut kept = Vec::new();
+        for (from, to) in places.iter().rev() {
+            let from = *from.max(&to.saturating_sub(left));
+            left -= to - from;
+            if from < *to {
+                kept.push((from, *to));
+            }
+        }
+        kept.reverse();
+        *places = kept;
+        told.at(places.first()?.0).map(|entry| entry.uid)
+    }
+
+    /// The same for messages.
+    pub(super) fn limit_messages(&self, messages: &mut Vec<(u32, Entry)>) -> Option<Uid> {
+        let over = messages.len().checked_sub(self.message_limit() as usize)?;
+        if over == 0 {
+            return None;
+        }
+        messages.drain(..over);
+        messages.first().map(|(_, entry)| entry.uid)
+    }
+
+    /// So many messages are more than one command may work on as a whole.
+    pub(super) fn too_many(&self, count: usize) -> Option<Answer> {
+        let limit = self.message_limit();
+        (count > limit as usize).then(|| refused(limit))
+    }
+
+    /// So many messages are more than one command may store.
+    pub(super) fn too_many_to_save(&self, count: usize) -> Option<Answer> {
+        let saved = self.shared.settings.imap.save_limit;
+        match saved {
+            limit if limit > 0 && count > limit as usize => Some(refused(limit)),
+            _ => self.too_many(count),
+        }
+    }
+
+    /// Says that only messages from a UID on were worked on: in the tagged OK, or before it where
+    /// that says something already.
+    pub(super) fn tell_limit(
+        &self,
+        answer: Answer,
+        lowest: Option<Uid>,
+        out: &mut Output<'_>,
+    ) -> Answer {
+        let Some(lowest) = lowest else { return answer };
+        let code = format!("MESSAGELIMIT {} {lowest}", self.message_limit());
+        match answer {
+            Answer::Ok(text) if !text.starts_with('[') => Answer::Ok(format!("[{code}] {text}")),
+            answer => {
+                self.untagged("NO", &code, "Only the newest messages", out.buffer());
+                answer
+            }
+        }
+    }
+}
+
+fn refused(limit: u32) -> Answer {
+    Answer::No(format!("[MESSAGELIMIT {limit}] So many messages at once are too many"))
+}
+
+/// The part of a key that says which messages are searched at all: numbers and UIDs that all of
+/// them must have.
+pub(super) fn searched(key: &Key) -> Key {
+    match key {
+        Key::And(keys) => Key::And(keys.iter().map(searched).collect()),
+        Key::Sequence(_) | Key::Uid(_) => key.clone(),
+        _ => Key::All,
+    }
+}
