@@ -51,6 +51,7 @@ impl Known {
             content_pages_max: caches.content_pages,
             inner: Mutex::default(),
             contents: Mutex::default(),
+            access_keys: AtomicU64::default(),
         }
     }
 
