@@ -12,6 +12,7 @@ use directory::Directory;
 use mail::Domain;
 use policy::guard::Guard;
 use policy::network::Network;
+use server::imap::Arrangements;
 use server::listen::{self, Service};
 use server::pop3::maildrops::Maildrops;
 use server::{Settings, Shared};
@@ -128,6 +129,7 @@ pub async fn serve(
         delivery,
         guard,
         maildrops,
+        arrangements: Arrangements::new(config.store.memory_limit),
         world,
         settings,
     });

@@ -12,6 +12,7 @@ pub mod urls;
 
 use delivery::Delivery;
 use directory::Directory;
+use imap::Arrangements;
 use mail::Domain;
 use policy::guard::Guard;
 use policy::network::Network;
@@ -66,6 +67,8 @@ pub struct Shared {
     pub guard: Arc<Guard>,
     /// Which maildrops POP3 sessions have open.
     pub maildrops: Maildrops,
+    /// Orders and threads that IMAP sessions made lately.
+    pub arrangements: Arrangements,
     /// Clock, randomness, network.
     pub world: World,
     /// Settings.

@@ -7,6 +7,7 @@ use delivery::{Delivery, Scheduler};
 use directory::{Directory, password::Cost};
 use mail::{Address, Domain, MailboxName, MessageId};
 use policy::guard::Guard;
+use server::imap::Arrangements;
 use server::listen::{self, Service};
 use server::pop3::maildrops::Maildrops;
 use server::{Settings, Shared};
@@ -180,6 +181,7 @@ impl House {
             delivery,
             guard: Arc::new(Guard::new(plan.rates)),
             maildrops,
+            arrangements: Arrangements::new(1 << 20),
             world: seen,
             settings,
         });

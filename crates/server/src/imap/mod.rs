@@ -31,6 +31,8 @@ use std::sync::Arc;
 use sys::tls::TlsFacts;
 use view::{Expunges, View};
 
+pub use search::Arrangements;
+
 /// How often an idling client hears that we are still there (users.md I-05).
 const IDLE_KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(120);
 

@@ -31,15 +31,21 @@ fn permanent_flags(view: &View) -> String {
 impl Context {
     /// SELECT, EXAMINE. A failure leaves nothing selected. RFC 3501 §6.3.1.
     pub(super) async fn select(&mut self, select: Select, out: &mut Output<'_>) -> Done {
-        if self.view.take().is_some() {
+        let mut before = self.view.take();
+        if before.is_some() {
             // RFC 7162 §3.2.11: what follows is about the other mailbox.
             self.untagged("OK", "CLOSED", "The mailbox before is closed", out.buffer());
         }
         self.enabled.condstore |= select.condstore;
         let selected = match self.mailbox(&select.mailbox, Rights::READ) {
-            Ok(found) => self.open(&found, select.examine).await,
+            Ok(found) => {
+                // A mailbox that is selected again stays in memory meanwhile, any other does not.
+                before = before.filter(|view| view.mailbox == found.row.id);
+                self.open(&found, select.examine).await
+            }
             Err(error) => Err(error),
         };
+        drop(before);
         let view = match selected {
             Ok(view) => view,
             Err(error) => {

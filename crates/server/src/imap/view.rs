@@ -141,13 +141,21 @@ impl View {
 
     /// Our own change of flags: told by the command's own response, so it is no news.
     pub fn patch(&mut self, entries: &[Entry]) {
+        let now = self.watch.current();
+        let ours = |entry: &Entry| entry.modseq == now.modseq;
+        // Each change has the next MODSEQ: with ours alone, this is what the client knows.
+        if now.modseq.0 == self.told.modseq.0 + 1 && entries.last().is_some_and(ours) {
+            self.told = now;
+            self.touch(entries.iter().map(|entry| entry.uid));
+            return;
+        }
         // Of what came later the client does not know; in between, only what it knows is replaced.
         let last = self.told.last().map(|entry| entry.uid);
         let known = entries.partition_point(|entry| Some(entry.uid) <= last);
         let known = entries.get(..known).unwrap_or_default();
         if !known.is_empty() {
             let mut told = self.told.apply(known, &[]);
-            told.keywords = self.watch.current().keywords.clone();
+            told.keywords = now.keywords.clone();
             self.told = Arc::new(told);
             self.touch(known.iter().map(|entry| entry.uid));
         }

@@ -277,9 +277,10 @@ impl Context {
             places.extend(entries.iter().filter_map(at));
             return Ok(places);
         };
-        let entries = entries.into_iter().map(|entry| (0, entry)).collect();
+        let entries: Vec<_> = entries.into_iter().map(|entry| (0, entry)).collect();
         let mut from = 0;
-        for (_, entry) in self.sort_messages(entries, criteria).await? {
+        for n in self.order(&entries, criteria).await? {
+            let Some((_, entry)) = entries.get(n).copied() else { continue };
             let rest = live.results.get(from..).unwrap_or_default();
             let at = from + self.place_in_order(&entry, rest, told, criteria).await?;
             live.results.insert(at.min(live.results.len()), entry.uid);

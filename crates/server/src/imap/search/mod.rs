@@ -1,6 +1,7 @@
 //! SEARCH, SORT, THREAD. RFC 3501 §6.4.4, RFC 5256; results as RFC 4731, RFC 5182, RFC 5267 §3 and
 //! RFC 9394 want them.
 
+mod arranged;
 pub(super) mod live;
 mod order;
 mod several;
@@ -13,15 +14,18 @@ use crate::drive::Output;
 use ::store::{Holder, StoreError};
 use live::Live;
 use mail::summary::Summary;
-use mail::{AccountId, ContentId, Entry, Uid, thread};
-use protocol::imap::command::search::{self, Algorithm, Criterion, Key, Sort, Thread};
+use mail::{AccountId, ContentId, Entry, Uid};
+use protocol::imap::command::search::{self, Criterion, Key, Sort, Thread};
 use protocol::imap::command::{Returns, Search};
 use protocol::imap::grammar::{Charset, Number, SequenceSet};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
+use std::sync::Arc;
 use std::time::Duration;
 use test::{Candidate, Test, uids_of};
 use tokio::time::Instant;
+
+pub use arranged::Arrangements;
 
 /// How long a search goes on before the client hears that it does (users.md I-82), and how often it
 /// hears then. RFC 9585.
@@ -79,10 +83,9 @@ impl Context {
         if lowest.is_some() {
             return Ok(self.too_many(usize::MAX).unwrap_or_else(|| ok("THREAD completed")));
         }
-        let messages = self.thread_messages(&found).await?;
-        let threads = match thread.algorithm {
-            Algorithm::OrderedSubject => thread::ordered_subject(&messages),
-            Algorithm::References => thread::references(&messages),
+        let threads = match &self.view {
+            Some(view) => self.threads(view.mailbox, &found, thread.algorithm).await?,
+            None => Arc::default(),
         };
         let number = |n: usize| found.get(n).map_or(0, |message| shown(uid, message));
         let shown = threads.show(number);
@@ -117,8 +120,8 @@ impl Context {
             // RFC 9738: half of an order is none.
             return Ok(refusal);
         }
-        if let Some(criteria) = criteria {
-            found = self.sort_messages(found, criteria).await?;
+        if let (Some(criteria), Some(view)) = (criteria, &self.view) {
+            found = self.sort_messages(view.mailbox, found, criteria).await?;
         }
         let returns = match search.returns {
             // RFC 9051 §6.4.4: with IMAP4rev2 there is no SEARCH response.

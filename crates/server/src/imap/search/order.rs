@@ -1,14 +1,16 @@
 //! What SORT and THREAD go by, taken from what is kept beside each message. RFC 5256 §2, RFC 5957.
 
+use super::arranged::{By, Made};
 use crate::imap::Context;
 use ::store::StoreError;
 use mail::casemap::fold;
 use mail::header::decode_words;
 use mail::stored::{self, StoredAddress, StoredEnvelope, StoredList, StoredOrder};
 use mail::subject::base_subject;
-use mail::{Entry, Listing, Uid, thread};
-use protocol::imap::command::search::Criterion;
+use mail::{Entry, Listing, MailboxId, Uid, thread};
+use protocol::imap::command::search::{Algorithm, Criterion};
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// Summaries read in one look at the store.
 const BATCH: usize = 256;
@@ -50,13 +52,34 @@ impl Context {
         Ok(made)
     }
 
-    /// Puts messages in order; equal ones stay in the order of the mailbox. RFC 5256 §3.
+    /// Puts messages of a mailbox in order; equal ones stay in the order of the mailbox. RFC 5256
+    /// §3.
     pub(super) async fn sort_messages(
         &self,
+        mailbox: MailboxId,
         messages: Vec<(u32, Entry)>,
         criteria: &[(Criterion, bool)],
     ) -> Result<Vec<(u32, Entry)>, StoreError> {
-        let order = match criteria {
+        let uids = messages.iter().map(|(_, entry)| entry.uid);
+        let by = By::Criteria(criteria.to_vec());
+        let order = match self.shared.arrangements.find(mailbox, &by, uids.clone()) {
+            Some(Made::Order(order)) => order,
+            _ => {
+                let order: Arc<[usize]> = self.order(&messages, criteria).await?.into();
+                self.shared.arrangements.keep(mailbox, by, uids, Made::Order(order.clone()));
+                order
+            }
+        };
+        Ok(order.iter().filter_map(|n| messages.get(*n).copied()).collect())
+    }
+
+    /// The places of messages in their order.
+    pub(super) async fn order(
+        &self,
+        messages: &[(u32, Entry)],
+        criteria: &[(Criterion, bool)],
+    ) -> Result<Vec<usize>, StoreError> {
+        Ok(match criteria {
             [(Criterion::Arrival, reverse)] => {
                 by_number(messages.iter().map(|(_, entry)| entry.date), *reverse)
             }
@@ -64,15 +87,37 @@ impl Context {
                 by_number(messages.iter().map(|(_, entry)| i64::from(entry.size)), *reverse)
             }
             [(Criterion::Date, reverse)] => {
-                let dates = self.each_order(&messages, |entry, order| sent(entry, &order)).await?;
+                let dates = self.each_order(messages, |entry, order| sent(entry, &order)).await?;
                 by_number(dates.into_iter(), *reverse)
             }
             several => {
                 let values = |entry: &Entry, order: StoredOrder<'_>| values(entry, order, several);
-                by_values(&self.each_order(&messages, values).await?, several)
+                by_values(&self.each_order(messages, values).await?, several)
             }
-        };
-        Ok(order.into_iter().filter_map(|n| messages.get(n).copied()).collect())
+        })
+    }
+
+    /// The threads of messages of a mailbox.
+    pub(super) async fn threads(
+        &self,
+        mailbox: MailboxId,
+        messages: &[(u32, Entry)],
+        algorithm: Algorithm,
+    ) -> Result<Arc<thread::Threads>, StoreError> {
+        let uids = messages.iter().map(|(_, entry)| entry.uid);
+        let by = By::Algorithm(algorithm);
+        if let Some(Made::Threads(threads)) =
+            self.shared.arrangements.find(mailbox, &by, uids.clone())
+        {
+            return Ok(threads);
+        }
+        let messages = self.thread_messages(messages).await?;
+        let threads = Arc::new(match algorithm {
+            Algorithm::OrderedSubject => thread::ordered_subject(&messages),
+            Algorithm::References => thread::references(&messages),
+        });
+        self.shared.arrangements.keep(mailbox, by, uids, Made::Threads(threads.clone()));
+        Ok(threads)
     }
 
     /// The place among messages in that order where another belongs; of equal ones the later UID
@@ -101,7 +146,7 @@ impl Context {
     }
 
     /// What threading goes by.
-    pub(super) async fn thread_messages(
+    async fn thread_messages(
         &self,
         messages: &[(u32, Entry)],
     ) -> Result<Vec<thread::Message>, StoreError> {

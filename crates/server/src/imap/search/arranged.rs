@@ -1,0 +1,119 @@
+//! Orders and threads that were made lately: a webmail asks for the same one with each page that it
+//! shows, on a new connection each time.
+//!
+//! Invariant: what SORT and THREAD go by never changes in a message, and a UID of a mailbox names
+//! one message for ever, so an arrangement of the same UIDs is the same.
+
+use mail::thread::Threads;
+use mail::{MailboxId, Uid};
+use protocol::imap::command::search::{Algorithm, Criterion};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Octets that a message takes here: 12 in an order, up to 64 in threads.
+const MESSAGE_OCTETS: u64 = 32;
+/// The part of the memory for caches that the store leaves to others.
+const SHARE: u64 = 16;
+
+/// What an arrangement was made by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// SORT: the criteria, and whether each is reversed.
+    Criteria(Vec<(Criterion, bool)>),
+    /// THREAD.
+    Algorithm(Algorithm),
+}
+
+/// Messages, by their places among those that were arranged.
+#[derive(Clone, Debug)]
+pub(super) enum Made {
+    Order(Arc<[usize]>),
+    Threads(Arc<Threads>),
+}
+
+struct Arrangement {
+    mailbox: MailboxId,
+    by: By,
+    uids: Vec<Uid>,
+    made: Made,
+}
+
+/// The memory of arrangements, the latest used last.
+pub struct Arrangements {
+    messages_max: usize,
+    kept: Mutex<VecDeque<Arrangement>>,
+}
+
+impl Arrangements {
+    /// Keeps what fits into a sixteenth of `memory_limit` octets.
+    pub fn new(memory_limit: u64) -> Arrangements {
+        let messages_max = memory_limit / SHARE / MESSAGE_OCTETS;
+        let messages_max = usize::try_from(messages_max).unwrap_or(usize::MAX);
+        Arrangements { messages_max, kept: Mutex::default() }
+    }
+
+    /// What was made of these messages before.
+    pub(super) fn find(
+        &self,
+        mailbox: MailboxId,
+        by: &By,
+        uids: impl Iterator<Item = Uid> + Clone,
+    ) -> Option<Made> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().position(|one| {
+            one.mailbox == mailbox && one.by == *by && one.uids.iter().copied().eq(uids.clone())
+        })?;
+        let found = kept.remove(at)?;
+        let made = found.made.clone();
+        kept.push_back(found);
+        Some(made)
+    }
+
+    /// Remembers what was made; what was not asked for longest makes room.
+    pub(super) fn keep(
+        &self,
+        mailbox: MailboxId,
+        by: By,
+        uids: impl Iterator<Item = Uid>,
+        made: Made,
+    ) {
+        let uids: Vec<Uid> = uids.collect();
+        if uids.len() > self.messages_max {
+            return;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back(Arrangement { mailbox, by, uids, made });
+        let mut all: usize = kept.iter().map(|one| one.uids.len().max(1)).sum();
+        while all > self.messages_max {
+            all -= kept.pop_front().map_or(all, |one| one.uids.len().max(1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uids(from: u32, to: u32) -> impl Iterator<Item = Uid> + Clone {
+        (from..=to).filter_map(Uid::new)
+    }
+
+    #[test]
+    fn the_same_messages_are_found_and_the_oldest_make_room() {
+        let kept = Arrangements::new(10 * SHARE * MESSAGE_OCTETS);
+        let (inbox, by) = (MailboxId(1), By::Algorithm(Algorithm::References));
+        let made = || Made::Order(vec![0, 1, 2, 3].into());
+        kept.keep(inbox, by.clone(), uids(1, 4), made());
+        kept.keep(inbox, by.clone(), uids(5, 8), made());
+        assert!(kept.find(inbox, &by, uids(1, 4)).is_some());
+        assert!(kept.find(inbox, &by, uids(1, 5)).is_none());
+        assert!(kept.find(MailboxId(2), &by, uids(1, 4)).is_none());
+        assert!(kept.find(inbox, &By::Algorithm(Algorithm::OrderedSubject), uids(1, 4)).is_none());
+        kept.keep(inbox, by.clone(), uids(11, 14), made());
+        assert!(kept.find(inbox, &by, uids(5, 8)).is_none());
+        assert!(kept.find(inbox, &by, uids(1, 4)).is_some());
+        kept.keep(inbox, by.clone(), uids(20, 30), made());
+        assert!(kept.find(inbox, &by, uids(20, 30)).is_none());
+        assert!(kept.find(inbox, &by, uids(1, 4)).is_some());
+    }
+}
