@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Drives the real binary with real programs: curl, swaks, IMAP libraries of Python, JavaScript and
-# Perl, mbsync, offlineimap, fetchmail, mutt, nodemailer, Postfix, Exim, OpenSMTPD.
+# Perl, mbsync, offlineimap, fetchmail, mutt, nodemailer, Dovecot, Postfix, Exim, OpenSMTPD.
 # Usage: run.sh PATH-TO-POSTRIDER. Everything stays on 127.0.0.0/8. Prints 'N passed, M failed'.
 set -uo pipefail
 postrider=$(realpath "$1")
@@ -121,6 +121,7 @@ printf 'set from=alice@here.test\nset smtp_url=smtps://alice%%40here.test@localh
 check "mutt sends" bash -c "echo body | mutt -n -F $work/muttrc -s 'by mutt' bob@here.test"
 
 . "$here/readers.sh"
+. "$here/mime.sh"
 . "$here/logins.sh"
 . "$here/ldap.sh"
 . "$here/sql.sh"

@@ -17,10 +17,12 @@ pub fn address_list(value: &[u8]) -> Vec<EnvelopeAddress> {
         reader.rest = rest;
         match byte {
             b',' => reader.flush(&mut item),
-            b';' if reader.in_group => {
+            b';' => {
+                // Outside of a group it is what some write for a comma.
                 reader.flush(&mut item);
-                reader.out.push(EnvelopeAddress::GroupEnd);
-                reader.in_group = false;
+                if std::mem::take(&mut reader.in_group) {
+                    reader.out.push(EnvelopeAddress::GroupEnd);
+                }
             }
             b':' if !reader.in_group && item.at.is_none() => {
                 let name = std::mem::take(&mut item).phrase;
@@ -28,6 +30,8 @@ pub fn address_list(value: &[u8]) -> Vec<EnvelopeAddress> {
                 reader.in_group = true;
             }
             b'<' => item.angle = Some(reader.angle()),
+            // One too many.
+            b'>' => {}
             b'(' => item.comment = Some(reader.comment()),
             b'"' => {
                 let text = reader.quoted();
@@ -92,6 +96,10 @@ impl Reader<'_> {
                 (item.comment.and_then(some), local.to_vec(), host.to_vec())
             }
             (None, None) if item.compact.is_empty() => return,
+            // Words without an address are somebody's name.
+            (None, None) if item.phrase.len() > item.compact.len() => {
+                (some(item.phrase), Vec::new(), Vec::new())
+            }
             (None, None) => (item.comment.and_then(some), item.compact, Vec::new()),
         };
         if local.is_empty() && host.is_empty() && name.is_none() {
@@ -108,6 +116,7 @@ impl Reader<'_> {
             self.rest = rest;
             match byte {
                 b'>' => break,
+                b'<' if text.is_empty() => {}
                 b'(' => drop(self.comment()),
                 b'"' => text.append(&mut self.quoted()),
                 b' ' | b'\t' | b'\r' | b'\n' => {}
@@ -227,7 +236,11 @@ mod tests {
     #[test]
     fn odd_ones_give_something() {
         assert_eq!(show("a@b (The Name)"), "The Name|a|b");
-        assert_eq!(show("just a name"), "-|justaname|");
+        assert_eq!(show("just a name"), "just a name||");
+        assert_eq!(show("root"), "-|root|");
+        assert_eq!(show("<<a@b>>"), "-|a|b");
+        assert_eq!(show("a@b;c@d;"), "-|a|b , -|c|d");
+        assert_eq!(show("g: i: a@b;;"), "g: , -|i:a|b , ;");
         assert_eq!(show("\"a@b\"@c"), "-|a@b|c");
         assert_eq!(show("<>"), "");
         assert_eq!(show(""), "");

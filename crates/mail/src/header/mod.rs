@@ -71,10 +71,20 @@ pub fn split_field(raw: &[u8]) -> Field<'_> {
     Field { name, raw, value: value.get(1..).unwrap_or_default() }
 }
 
-/// The value on one line: line breaks taken out, blanks at both ends trimmed. RFC 5322 §2.2.3.
+/// The value on one line: line breaks taken out, blanks at both ends trimmed. RFC 5322 §2.2.3. A
+/// carriage return alone is a blank.
 pub fn unfold(value: &[u8]) -> Vec<u8> {
     let value = value.trim_ascii();
-    value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect()
+    let mut out = Vec::with_capacity(value.len());
+    for (at, octet) in value.iter().enumerate() {
+        match octet {
+            b'\n' => {}
+            b'\r' if value.get(at + 1) == Some(&b'\n') => {}
+            b'\r' => out.push(b' '),
+            _ => out.push(*octet),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

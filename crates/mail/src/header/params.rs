@@ -5,9 +5,10 @@ use crate::limits::PARAMETERS_MAX;
 /// A value followed by parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameterised {
-    /// What stands before the first semicolon, without blanks and comments, in lower case.
+    /// What stands first, without comments and blanks around a slash, in lower case.
     pub value: Vec<u8>,
-    /// The parameters in order: names in lower case, values unquoted.
+    /// The parameters in order: names in lower case, values unquoted, continued ones put together
+    /// (RFC 2231 §3, §6).
     pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -16,14 +17,19 @@ impl Parameterised {
     /// parameter is passed over.
     pub fn parse(field: &[u8]) -> Parameterised {
         let mut rest = field;
-        let value = token(&mut rest, b";").0.to_ascii_lowercase();
+        let value = first_word(&token(&mut rest, b";", b" ").0).to_ascii_lowercase();
         let mut parameters = Vec::new();
         while let Some((&b';', after)) = rest.split_first() {
             rest = after;
-            let (name, _) = token(&mut rest, b"=;");
+            let (name, _) = token(&mut rest, b"=;", b"");
             if let Some((&b'=', after)) = rest.split_first() {
                 rest = after;
-                let (text, quoted) = token(&mut rest, b";");
+                let (text, quoted) = token(&mut rest, b";", b" ");
+                // Unquoted, it should have no blank; those who write one mean it.
+                let text = match quoted {
+                    true => text,
+                    false => without_commas(text.trim_ascii()).to_vec(),
+                };
                 if !name.is_empty() && (quoted || !text.is_empty()) {
                     parameters.push((name.to_ascii_lowercase(), text));
                 }
@@ -32,7 +38,7 @@ impl Parameterised {
                 break;
             }
         }
-        Parameterised { value, parameters }
+        Parameterised { value, parameters: joined(parameters) }
     }
 
     /// The first parameter of that (lower case) name.
@@ -41,10 +47,136 @@ impl Parameterised {
     }
 }
 
-/// Text up to one of `ends` or the end of input, without comments and blanks outside quotes.
-fn token(rest: &mut &[u8], ends: &[u8]) -> (Vec<u8>, bool) {
+/// `text / plain` without the blanks; what follows a blank or a comma otherwise is not looked at:
+/// RFC 2045 §5.1 knows nothing that could stand there.
+fn first_word(text: &[u8]) -> Vec<u8> {
+    let mut word: Vec<u8> = Vec::new();
+    for piece in text.split(|b| matches!(b, b' ' | b',')).filter(|piece| !piece.is_empty()) {
+        if !word.is_empty() && !word.ends_with(b"/") && !piece.starts_with(b"/") {
+            break;
+        }
+        word.extend_from_slice(piece);
+    }
+    word
+}
+
+/// Without the commas that some write at the end.
+fn without_commas(mut text: &[u8]) -> &[u8] {
+    while let Some(less) = text.strip_suffix(b",") {
+        text = less.trim_ascii_end();
+    }
+    text
+}
+
+/// The first word of a text, without comments. RFC 3282 §2 (Content-Language).
+pub fn word(mut text: &[u8]) -> Vec<u8> {
+    first_word(&token(&mut text, b"", b" ").0)
+}
+
+/// A parameter's name as RFC 2231 §3 and §4 make it: `name*2*` is number 2 of `name`, extended.
+fn numbered(name: &[u8]) -> Option<(&[u8], usize, bool)> {
+    let (name, extended) = match name.strip_suffix(b"*") {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
+    let star = memchr::memrchr(b'*', name)?;
+    let digits = name.get(star + 1..)?;
+    let plain = digits == b"0" || (digits.first() != Some(&b'0') && digits.len() <= 4);
+    let number = std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()?;
+    let base = name.get(..star).filter(|base| !base.is_empty())?;
+    Some((base, number, extended))
+}
+
+/// Continued parameters put together where their first piece stands; pieces behind a gap stay as
+/// they are. RFC 2231 §3, §4.1.
+fn joined(parameters: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    if !parameters.iter().any(|(name, _)| name.contains(&b'*')) {
+        return parameters;
+    }
+    let mut used = vec![false; parameters.len()];
+    let mut out = Vec::with_capacity(parameters.len());
+    for (at, (name, value)) in parameters.iter().enumerate() {
+        let Some((base, 0, _)) = numbered(name) else {
+            continue;
+        };
+        let mut pieces = vec![(at, value)];
+        let next = |number: usize| {
+            let is = |(name, _): &(Vec<u8>, Vec<u8>)| {
+                numbered(name).is_some_and(|(other, n, _)| other == base && n == number)
+            };
+            parameters.iter().position(is)
+        };
+        while let Some(found) = next(pieces.len()) {
+            pieces.extend(parameters.get(found).map(|(_, value)| (found, value)));
+        }
+        let extended = |at: usize| {
+            parameters.get(at).and_then(|(name, _)| numbered(name)).is_some_and(|(_, _, e)| e)
+        };
+        let any = pieces.iter().any(|(at, _)| extended(*at));
+        let mut text = Vec::new();
+        if any && !extended(at) {
+            // Neither charset nor language is told.
+            text.extend_from_slice(b"''");
+        }
+        for (at, piece) in &pieces {
+            if let Some(slot) = used.get_mut(*at) {
+                *slot = true;
+            }
+            match any && !extended(*at) {
+                true => percent(piece, &mut text),
+                false => text.extend_from_slice(piece),
+            }
+        }
+        let star: &[u8] = if any { b"*" } else { b"" };
+        out.push((at, ([base, star].concat(), text)));
+    }
+    let rest = parameters.into_iter().enumerate();
+    out.extend(rest.filter(|(at, _)| !used.get(*at).copied().unwrap_or_default()));
+    out.sort_by_key(|(at, _)| *at);
+    out.into_iter().map(|(_, parameter)| parameter).collect()
+}
+
+/// The octets of `charset'language'%xx…`, in whatever charset. RFC 2231 §4.
+pub fn extended(value: &[u8]) -> Vec<u8> {
+    let mut marks = memchr::memchr_iter(b'\'', value);
+    let start = marks.next().and_then(|_| marks.next()).map_or(0, |at| at + 1);
+    let mut rest = value.get(start..).unwrap_or_default();
+    let mut out = Vec::with_capacity(rest.len());
+    while let Some((&octet, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(value) if octet == b'%' => {
+                out.push(value);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                out.push(octet);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+/// Octets as an extended value has them. RFC 2231 §7 `ext-octet`.
+fn percent(octets: &[u8], out: &mut Vec<u8>) {
+    for octet in octets {
+        match octet {
+            b'*' | b'\'' | b'%' | b'(' | b')' | b'<' | b'>' | b'@' | b',' | b';' | b':' | b'\\'
+            | b'"' | b'/' | b'[' | b']' | b'?' | b'=' => {
+                out.extend_from_slice(format!("%{octet:02X}").as_bytes());
+            }
+            0x21..=0x7e => out.push(*octet),
+            _ => out.extend_from_slice(format!("%{octet:02X}").as_bytes()),
+        }
+    }
+}
+
+/// Text up to one of `ends` or the end of input, without comments outside quotes, and with `blank`
+/// for a blank or a comment.
+fn token(rest: &mut &[u8], ends: &[u8], blank: &[u8]) -> (Vec<u8>, bool) {
     let mut text = Vec::new();
-    let (mut quoted, mut was_quoted, mut depth) = (false, false, 0usize);
+    let (mut quoted, mut was_quoted, mut closed, mut depth) = (false, false, false, 0usize);
     while let Some((&byte, after)) = rest.split_first() {
         if !quoted && depth == 0 && ends.contains(&byte) {
             break;
@@ -60,14 +192,25 @@ fn token(rest: &mut &[u8], ends: &[u8]) -> (Vec<u8>, bool) {
                 }
             }
             b'"' if depth == 0 => {
+                if !was_quoted && text.trim_ascii().is_empty() {
+                    text.clear();
+                }
                 quoted = !quoted;
+                closed = !quoted;
                 was_quoted = true;
             }
+            // Nothing follows a quoted string.
+            _ if closed && depth == 0 && byte != b'(' => {}
             b'\r' | b'\n' => {}
             _ if quoted => text.push(byte),
-            b'(' => depth += 1,
+            b'(' => {
+                depth += 1;
+                if !closed {
+                    text.extend_from_slice(blank);
+                }
+            }
             b')' => depth = depth.saturating_sub(1),
-            b' ' | b'\t' => {}
+            b' ' | b'\t' if depth == 0 => text.extend_from_slice(blank),
             _ if depth == 0 => text.push(byte),
             _ => {}
         }
@@ -87,5 +230,57 @@ mod tests {
         assert_eq!(read.parameter(b"format"), Some(b"a\"b; c".as_slice()));
         assert_eq!(read.parameter(b"empty"), Some(b"".as_slice()));
         assert_eq!(read.parameters.len(), 3);
+        for (field, value) in [
+            ("text / (c) html ; x=y", "text/html"),
+            ("text/plain charset=utf-8", "text/plain"),
+            ("text/plain, text/html", "text/plain"),
+            ("text/x y", "text/x"),
+            ("\"text/plain\" ; a=b", "text/plain"),
+            ("quoted printable", "quoted"),
+        ] {
+            assert_eq!(Parameterised::parse(field.as_bytes()).value, value.as_bytes(), "{field}");
+        }
+    }
+
+    #[test]
+    fn odd_values_are_read() {
+        let read = |field: &str| {
+            let read = Parameterised::parse(field.as_bytes()).parameters;
+            let values = read.iter().map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+            values.collect::<Vec<_>>().join("|")
+        };
+        assert_eq!(read("a; n=a b.txt ; m=x"), "a b.txt|x");
+        assert_eq!(read("a; n=(c)utf-8(d) ,"), "utf-8");
+        assert_eq!(read("a; n= \"a \" junk; m=\"b"), "a |b");
+        assert_eq!(read("a; n=\"a;b\"(c); m=\"\""), "a;b|");
+        assert_eq!(word(b" i-mingo (c)"), b"i-mingo");
+        assert_eq!(word(b"(c)"), b"");
+    }
+
+    #[test]
+    fn continued_parameters_are_joined() {
+        let read = |field: &str| {
+            let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+            let read = Parameterised::parse(field.as_bytes()).parameters;
+            let pairs = read.iter().map(|(name, value)| format!("{}={}", text(name), text(value)));
+            pairs.collect::<Vec<_>>().join(" ")
+        };
+        // RFC 2231 §3, §4, §4.1.
+        assert_eq!(
+            read("x/y; URL*0=\"ftp://\";\r\n URL*1=\"cs.utk.edu/pub/moore\""),
+            "url=ftp://cs.utk.edu/pub/moore"
+        );
+        assert_eq!(read("x/y; title*=us-ascii'en-us'This%20is"), "title*=us-ascii'en-us'This%20is");
+        assert_eq!(
+            read(
+                "x/y; title*0*=us-ascii'en'This%20is%20even%20more%20; title*1*=%2A%2A%2Afun%2A%2A%2A%20; title*2=\"isn't it!\""
+            ),
+            "title*=us-ascii'en'This%20is%20even%20more%20%2A%2A%2Afun%2A%2A%2A%20isn%27t%20it!"
+        );
+        assert_eq!(read("x/y; a*1=2; b=c; a*0=1; a*3=4"), "b=c a=12 a*3=4");
+        assert_eq!(read("x/y; a*0=1; a*1*=%41; a*01=x"), "a*=''1%41 a*01=x");
+        assert_eq!(extended(b"us-ascii'en'a%20b%"), b"a b%");
+        assert_eq!(extended(b"a%2Bb"), b"a+b");
+        assert_eq!(read("x/y; a*1=2; *0=z; a*x=y"), "a*1=2 *0=z a*x=y");
     }
 }

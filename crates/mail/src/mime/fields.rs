@@ -1,7 +1,7 @@
 //! The header fields of one part that matter for its structure and envelope, gathered line by line.
 
 use super::structure::{Disposition, Part};
-use crate::header::params::Parameterised;
+use crate::header::params::{Parameterised, word};
 use crate::header::{address_list, split_field, unfold};
 use crate::limits::{ADDRESSES_MAX, HEADER_FIELD_OCTETS_MAX, REFERENCES_OCTETS_MAX};
 use crate::summary::{Envelope, EnvelopeAddress};
@@ -87,13 +87,14 @@ impl PartFields {
                 self.content_type = Some(Parameterised::parse(value));
             }
             b"transfer-encoding" if self.encoding.is_none() => {
-                self.encoding = Some(Parameterised::parse(value).value);
+                let word = Parameterised::parse(value).value;
+                self.encoding = Some(word).filter(|word| !word.is_empty());
             }
             b"disposition" if self.disposition.is_none() => {
                 self.disposition = Some(Parameterised::parse(value));
             }
             b"language" if self.language.is_empty() => {
-                let tags = value.split(|b| *b == b',').map(unfold);
+                let tags = value.split(|b| *b == b',').map(word);
                 self.language = tags.filter(|tag| !tag.is_empty()).take(32).collect();
             }
             b"id" => first(&mut self.id),
@@ -143,10 +144,13 @@ impl PartFields {
         let fine = |word: &[u8]| {
             !word.is_empty() && word.iter().all(|b| b.is_ascii_graphic() && *b != b'"')
         };
+        // RFC 2045 §5.1 `token`.
+        let token =
+            |word: &[u8]| fine(word) && !word.iter().any(|b| b"()<>@,;:\\/[]?=".contains(b));
         let split = |value: &[u8]| {
             let slash = memchr::memchr(b'/', value)?;
             let (kind, sub) = (value.get(..slash)?, value.get(slash + 1..)?);
-            (fine(kind) && fine(sub)).then(|| (kind.to_vec(), sub.to_vec()))
+            (token(kind) && token(sub)).then(|| (kind.to_vec(), sub.to_vec()))
         };
         match split(&read.value) {
             Some((kind, sub)) => {

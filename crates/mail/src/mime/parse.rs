@@ -7,7 +7,7 @@
 
 use super::fields::PartFields;
 use super::structure::{Part, PartBody};
-use crate::header;
+use crate::header::{self, params};
 use crate::limits::{HEADER_FIELD_OCTETS_MAX, HEADER_OCTETS_MAX, MIME_DEPTH_MAX, MIME_PARTS_MAX};
 use crate::summary::{Envelope, Summary};
 
@@ -151,7 +151,6 @@ impl Parser {
         let empty = content_octets == 0;
         let field_octets = self.line.len();
         let field = std::mem::take(&mut self.line);
-        let breaks = self.breaks;
         let Some(open) = self.open.last_mut() else { return };
         let kept = open.header_octets + field_octets <= HEADER_OCTETS_MAX;
         if !empty && kept {
@@ -159,11 +158,25 @@ impl Parser {
             open.fields.line(&field);
         }
         if empty {
-            open.fields.finish();
-            open.part.body_start = next;
-            open.breaks_before = breaks;
-            open.state = State::Body;
-            self.begin_body(next);
+            self.end_header(next, self.breaks);
+        }
+    }
+
+    /// The header of the innermost part ends at `at`, behind so many line breaks.
+    fn end_header(&mut self, at: u64, breaks: u64) {
+        let Some(open) = self.open.last_mut() else { return };
+        open.fields.finish();
+        open.part.body_start = at;
+        open.breaks_before = breaks;
+        open.state = State::Body;
+        self.begin_body(at);
+    }
+
+    /// The header ends where there is no empty line: at a delimiter, or where the message ends. So
+    /// does that of a message which would begin there.
+    fn cut_header(&mut self, at: u64, breaks: u64) {
+        while self.state() == State::Header {
+            self.end_header(at, breaks);
         }
     }
 
@@ -173,13 +186,8 @@ impl Parser {
             return false;
         }
         let found = self.delimiter();
-        if found.is_some()
-            && let Some(open) = self.open.last_mut()
-        {
-            open.fields.finish();
-            open.part.body_start = self.line_start;
-            open.breaks_before = self.breaks - 1;
-            open.state = State::Body;
+        if found.is_some() {
+            self.cut_header(self.line_start, self.breaks - 1);
         }
         self.boundary_line(found, next)
     }
@@ -192,13 +200,20 @@ impl Parser {
         self.line.clear();
     }
 
-    /// Which open multipart the current line delimits, and whether it closes it.
+    /// Which open multipart the current line delimits, and whether it closes it. RFC 2046 §5.1.1:
+    /// the boundary has to stand at its beginning, whatever follows. Where it begins with several,
+    /// the longest counts, of equal ones the innermost.
     fn delimiter(&self) -> Option<(usize, bool)> {
-        let line = self.line.trim_ascii_end();
-        let matches =
-            |text: &[u8]| self.open.iter().rposition(|open| open.boundary.as_deref() == Some(text));
-        let closing = line.strip_suffix(b"--").and_then(matches).map(|at| (at, true));
-        matches(line).map(|at| (at, false)).max(closing)
+        self.delimiter_of(&self.line)
+    }
+
+    fn delimiter_of(&self, line: &[u8]) -> Option<(usize, bool)> {
+        let boundaries = self.open.iter().enumerate().filter_map(|(at, open)| {
+            let boundary = open.boundary.as_deref()?;
+            line.starts_with(boundary).then_some((boundary.len(), at))
+        });
+        let (octets, at) = boundaries.max()?;
+        Some((at, line.get(octets..).unwrap_or_default().starts_with(b"--")))
     }
 
     fn boundary_line(&mut self, found: Option<(usize, bool)>, next: u64) -> bool {
@@ -226,28 +241,33 @@ impl Parser {
         let depth = self.open.len();
         let Some(open) = self.open.last_mut() else { return };
         open.fields.fill(&mut open.part);
-        if depth >= MIME_DEPTH_MAX {
+        let part = &mut open.part;
+        let deep = depth >= MIME_DEPTH_MAX;
+        if part.media_type == b"multipart" && !deep {
+            open.boundary = boundary(part).map(|boundary| [b"--", boundary.as_slice()].concat());
+            open.digest = part.subtype == b"digest";
+        }
+        // Whatever its encoding: RFC 2046 §5.2.1 permits none, and a message without an envelope
+        // cannot be told (RFC 9051 §9 `body-type-msg`).
+        let message = matches!(part.subtype.as_slice(), b"rfc822" | b"global");
+        if part.media_type != b"message" || !message {
             return;
         }
-        let part = &open.part;
-        if part.media_type == b"multipart" {
-            let boundary = part.parameters.iter().find(|(name, _)| name == b"boundary");
-            if let Some((_, boundary)) = boundary.filter(|(_, value)| !value.is_empty()) {
-                let boundary = boundary.trim_ascii_end();
-                open.boundary = Some([b"--", boundary].concat());
-                open.digest = part.subtype == b"digest";
-            }
+        if deep || self.parts >= MIME_PARTS_MAX {
+            // Not taken apart, so it must not be called a message.
+            (part.media_type, part.subtype) = (b"application".to_vec(), b"octet-stream".to_vec());
+            part.parameters.clear();
+            return;
         }
-        let plain = matches!(part.encoding.as_slice(), b"7bit" | b"8bit" | b"binary");
-        let message = matches!(part.subtype.as_slice(), b"rfc822" | b"global" | b"news");
-        if part.media_type == b"message" && message && plain && self.parts < MIME_PARTS_MAX {
-            self.parts += 1;
-            self.open.push(Open::new(next, true, b"text/plain"));
-        }
+        self.parts += 1;
+        self.open.push(Open::new(next, true, b"text/plain"));
     }
 
     /// Closes the open parts from `keep` on: their bodies end at `end`.
     fn close_above(&mut self, keep: usize, end: u64, breaks: u64) {
+        // The line break before a delimiter is the delimiter's, unless it is that of another one.
+        let start = self.open.get(keep.max(1)).map_or(0, |open| open.part.header_start);
+        let end = end.max(start);
         while self.open.len() > keep.max(1) {
             let Some(open) = self.open.pop() else { return };
             let envelope = open.fields.is_message().then(|| open.fields.envelope());
@@ -265,23 +285,20 @@ impl Parser {
     /// The message is complete.
     pub fn finish(mut self) -> Summary {
         let end = self.line_start + self.line_octets;
-        if self.state() == State::Header {
-            let line = std::mem::take(&mut self.line);
-            let depth = self.open.len();
-            let found = self.open.last_mut();
-            if let Some(open) = found.filter(|_| depth > 0) {
-                open.fields.line(&line);
-                open.fields.finish();
-                open.fields.fill(&mut open.part);
-                open.part.body_start = end;
-                open.breaks_before = self.breaks;
-            }
-        } else if self.line.starts_with(b"--") {
-            // A delimiter without a line break is one all the same.
-            if let Some((at, _)) = self.delimiter() {
+        let line = std::mem::take(&mut self.line);
+        // A delimiter without a line break is one all the same.
+        let found = if line.starts_with(b"--") { self.delimiter_of(&line) } else { None };
+        match (found, self.open.last_mut()) {
+            (Some((at, _)), _) => {
+                self.cut_header(self.line_start, self.breaks);
                 let before = self.line_start - self.previous_break;
                 self.close_above(at + 1, before, self.breaks.saturating_sub(1));
             }
+            (None, Some(open)) if open.state == State::Header => {
+                open.fields.line(&line);
+                self.cut_header(end, self.breaks);
+            }
+            _ => {}
         }
         self.close_above(1, end, self.breaks);
         let Some(mut root) = self.open.pop() else { return Summary::default() };
@@ -289,6 +306,21 @@ impl Parser {
         let envelope: Envelope = root.fields.envelope();
         let sent = envelope.date.as_deref().and_then(crate::date::parse_rfc5322);
         Summary { envelope, root: root.close(end, self.breaks), sent, references }
+    }
+}
+
+/// The boundary of a multipart, which may come as RFC 2231 §4 has it.
+fn boundary(part: &Part) -> Option<Vec<u8>> {
+    let value = |name: &[u8]| {
+        let found = part.parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value);
+        found.map(|value| value.trim_ascii_end()).filter(|value| !value.is_empty())
+    };
+    match (value(b"boundary"), value(b"boundary*")) {
+        (Some(plain), _) => Some(plain.to_vec()),
+        (None, Some(extended)) => {
+            Some(params::extended(extended)).filter(|value| !value.is_empty())
+        }
+        (None, None) => None,
     }
 }
 
@@ -308,7 +340,10 @@ impl Open {
 
     fn close(self, end: u64, breaks: u64) -> Part {
         let mut part = self.part;
-        part.end = end.max(part.body_start);
+        // An empty line that is a delimiter's line break as well is the delimiter's.
+        part.header_start = part.header_start.min(end);
+        part.body_start = part.body_start.min(end);
+        part.end = end;
         part.lines =
             if part.end > part.body_start { breaks.saturating_sub(self.breaks_before) } else { 0 };
         if !self.children.is_empty() {

@@ -12,7 +12,8 @@ pub struct Part {
     pub media_type: Vec<u8>,
     /// Subtype in lower case.
     pub subtype: Vec<u8>,
-    /// Content-Type parameters, names in lower case, RFC 2231 left as it stands.
+    /// Content-Type parameters, names in lower case; continuations are put
+    /// together, RFC 2231 otherwise left as it stands.
     pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
     /// Content-ID.
     pub id: Option<Vec<u8>>,

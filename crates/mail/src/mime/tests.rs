@@ -118,3 +118,70 @@ fn hostile_structures_stay_within_limits() {
     let PartBody::Multipart(parts) = &summary.root.body else { panic!() };
     assert!(parts.len() < crate::limits::MIME_PARTS_MAX);
 }
+
+/// Parts of a message, each as its MIME header and its body.
+fn parts(message: &str) -> Vec<(String, String)> {
+    let summary = summary_of(message.as_bytes());
+    let PartBody::Multipart(parts) = summary.root.body else { panic!("{message}") };
+    let cut = |from: u64, to: u64| message.get(from as usize..to as usize).unwrap().to_owned();
+    parts.iter().map(|p| (cut(p.header_start, p.body_start), cut(p.body_start, p.end))).collect()
+}
+
+#[test]
+fn delimiters_end_headers_and_take_their_line_break() {
+    let head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
+    let read = |body: &str| parts(&format!("{head}{body}"));
+    let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    };
+    assert_eq!(
+        read("--b\r\nContent-Type: text/html\r\n--b\r\n\r\nx\r\n--b--\r\n"),
+        own(&[("Content-Type: text/html", ""), ("\r\n", "x")])
+    );
+    assert_eq!(read("--b\r\n\r\n--b--"), own(&[("", "")]));
+    assert_eq!(read("--b\r\n--b\r\n--b--\r\n"), own(&[("", ""), ("", "")]));
+    // RFC 2046 §5.1.1: what follows the boundary on its line does not matter.
+    assert_eq!(
+        read("--b x\r\n\r\nx\r\n--bz\r\n\r\ny\r\n--b--x"),
+        own(&[("\r\n", "x"), ("\r\n", "y")])
+    );
+    let summary = summary_of(format!("{head}--b\r\nContent-Type: text/html\r\n--b--").as_bytes());
+    assert_eq!(summary.root.section(&[1]).map(|part| part.subtype.clone()), Some(b"html".to_vec()));
+}
+
+#[test]
+fn the_longest_boundary_counts() {
+    let message = "Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n\
+        Content-Type: multipart/mixed; boundary*=us-ascii''%6Fo\r\n\r\n\
+        --oo\r\n\r\nx\r\n--oo--\r\n--o\r\n\r\ny\r\n--o--\r\n";
+    let root = summary_of(message.as_bytes()).root;
+    assert_eq!(octets(message, root.section(&[1, 1]).unwrap()), "x");
+    assert_eq!(octets(message, root.section(&[2]).unwrap()), "y");
+    assert!(root.section(&[1, 2]).is_none() && root.section(&[3]).is_none());
+}
+
+#[test]
+fn a_message_always_has_an_envelope() {
+    for body in
+        ["", "\r\nU3ViamVjdDogeA==\r\n", "Content-Transfer-Encoding: base64\r\n\r\nU3Vi\r\n"]
+    {
+        let root = summary_of(format!("Content-Type: message/rfc822\r\n{body}").as_bytes()).root;
+        assert!(matches!(root.body, PartBody::Message(..)), "{body}");
+    }
+    let cut =
+        "Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nSubject: in\r\n--b--\r\n";
+    let root = summary_of(cut.as_bytes()).root;
+    let part = root.section(&[1]).unwrap();
+    let PartBody::Message(envelope, inner) = &part.body else { panic!("{part:?}") };
+    assert_eq!(envelope.subject.as_deref(), Some(b"in".as_slice()));
+    assert_eq!(octets(cut, part), "Subject: in");
+    assert_eq!((inner.body_start, inner.end, inner.octets()), (part.end, part.end, 0));
+    // Beyond the limits it is no message.
+    let deep = "Content-Type: message/rfc822\r\n\r\n".repeat(200);
+    let root = summary_of(deep.as_bytes()).root;
+    let mut part = &root;
+    while let PartBody::Message(_, inner) = &part.body {
+        part = inner;
+    }
+    assert_eq!(part.media_type, b"application");
+}
