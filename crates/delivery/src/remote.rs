@@ -72,6 +72,8 @@ enum Cover {
     Required,
 }
 
+const RSET: &str = "RSET\r\n";
+const DATA: &str = "DATA\r\n";
 /// How long a reply may take. RFC 5321 §4.5.3.2.1 to §4.5.3.2.5.
 const REPLY_WAIT: Duration = Duration::from_secs(300);
 /// How long the reply to the end of a message may take. RFC 5321 §4.5.3.2.6.
@@ -89,6 +91,9 @@ pub(crate) struct Connection {
     /// Why it is without TLS, which was offered.
     tls_failed: Option<String>,
     sent: usize,
+    /// RSET goes along with the next envelope, and its reply tells whether the server is still
+    /// there.
+    reset_due: bool,
     dialogue: Dialogue,
 }
 
@@ -107,9 +112,13 @@ pub(crate) async fn attempt(
         connection.dialogue = Dialogue::default();
         if strict && !connection.is_safe() {
             connection.quit().await;
-        } else if connection.reset().await.is_ok() {
-            converse(shared, row, recipients, connection, kept, &mut tried).await;
-            return tried;
+        } else {
+            connection.reset_due = true;
+            if (connection.can.pipelining || connection.reset().await.is_ok())
+                && converse(shared, row, recipients, connection, kept, &mut tried).await
+            {
+                return tried;
+            }
         }
     }
     let mut route = route::route(shared, domain).await;
@@ -168,7 +177,8 @@ fn fate_of(reply: &RemoteReply, host: &str) -> Fate {
     }
 }
 
-/// Sends the message over a connection, and keeps the connection if it is still good.
+/// Sends the message over a connection, and keeps the connection if it is still good. False when
+/// the server had given it up before.
 async fn converse(
     shared: &Shared,
     row: &QueueRow,
@@ -176,7 +186,7 @@ async fn converse(
     mut connection: Connection,
     kept: &mut Option<Connection>,
     tried: &mut Attempt,
-) {
+) -> bool {
     let host = connection.host.name.clone();
     tried.host = Some(format!("{host} [{}]", connection.host.address));
     tried.tls = connection.tls.clone();
@@ -189,6 +199,9 @@ async fn converse(
         } else {
             Err(Broken::Connection("the connection was lost before".to_owned()))
         };
+        if done.is_err() && connection.reset_due {
+            return false;
+        }
         let rest = match done {
             Ok(()) => deferred("4.3.0", Some(host.clone()), "the server gave no verdict"),
             Err(Broken::Refused(reply)) => {
@@ -215,6 +228,7 @@ async fn converse(
     } else if good {
         connection.quit().await;
     }
+    true
 }
 
 /// Connects and greets; takes TLS when it is offered, and does without when it does not work.
@@ -257,6 +271,7 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
         tls: None,
         tls_failed: None,
         sent: 0,
+        reset_due: false,
         dialogue: Dialogue::default(),
     };
     let greeting = connection.reply(REPLY_WAIT).await.map_err(plain)?;
@@ -294,6 +309,7 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
         tls: None,
         tls_failed: None,
         sent: 0,
+        reset_due: false,
         dialogue,
     };
     secured.dialogue.note('C', format!("({})", describe_tls(&facts)).as_bytes());
@@ -325,8 +341,18 @@ impl Connection {
     }
 
     async fn reset(&mut self) -> Result<(), Broken> {
-        let reply = self.say("RSET\r\n").await?;
-        if reply.is_positive() { Ok(()) } else { Err(Broken::Refused(reply)) }
+        self.send(RSET.as_bytes()).await?;
+        self.was_reset().await
+    }
+
+    /// The reply to RSET.
+    async fn was_reset(&mut self) -> Result<(), Broken> {
+        let reply = self.reply(REPLY_WAIT).await?;
+        if !reply.is_positive() {
+            return Err(Broken::Refused(reply));
+        }
+        self.reset_due = false;
+        Ok(())
     }
 
     /// Says goodbye, without waiting long.
@@ -401,11 +427,18 @@ impl Connection {
             }
         };
         let octets = fitted.as_ref().map_or(row.size - u64::from(row.skip), |fit| fit.octets);
-        let accepted = self.envelope((row, octets), now, recipients, fates).await?;
-        if accepted == 0 {
+        let (accepted, go) = self.envelope((row, octets), now, recipients, fates).await?;
+        let go = match go {
+            Some(go) => go,
+            None if accepted == 0 => return self.reset().await,
+            None => self.say(DATA).await?,
+        };
+        if accepted == 0 && go.code == 354 {
+            // RFC 2920 §3.1: it takes a message for nobody, so it gets an empty one.
+            return self.say(".\r\n").await.map(drop);
+        } else if accepted == 0 {
             return self.reset().await;
         }
-        let go = self.say("DATA\r\n").await?;
         if go.code != 354 {
             settle_open(fates, &fate_of(&go, &host));
             return if go.is_positive() {
@@ -442,19 +475,20 @@ impl Connection {
         }))
     }
 
-    /// MAIL and RCPTs, pipelined where the server can (RFC 2920); how many were accepted.
+    /// MAIL and RCPTs; how many recipients were accepted. Where the server can (RFC 2920) a RSET
+    /// that is due and DATA go along with them: then the reply to DATA is returned too.
     async fn envelope(
         &mut self,
         (row, octets): (&QueueRow, u64),
         now: i64,
         recipients: &[&RecipientRow],
         fates: &mut [(u32, Option<Fate>)],
-    ) -> Result<usize, Broken> {
+    ) -> Result<(usize, Option<RemoteReply>), Broken> {
         let host = self.host.name.clone();
         if let Some(reply) = self.too_late(row, now) {
             let status = "5.4.7".to_owned();
             settle_open(fates, &Fate::Failed { status, host: Some(host), reply });
-            return Ok(0);
+            return Ok((0, None));
         }
         let utf8 = row.smtputf8 && recipients.iter().any(|r| r.address.needs_utf8())
             || row.sender.address().is_some_and(mail::Address::needs_utf8);
@@ -463,7 +497,7 @@ impl Connection {
             let reply = format!("{host} cannot take addresses in UTF-8 (no SMTPUTF8)");
             let status = "5.6.7".to_owned();
             settle_open(fates, &Fate::Failed { status, host: Some(host), reply });
-            return Ok(0);
+            return Ok((0, None));
         }
         let mut lines = vec![self.mail_line(row, octets, now)];
         let reports_delay = row.terms.by.is_some_and(|by| by.mode == ByMode::Notify && now < by.at)
@@ -478,7 +512,11 @@ impl Connection {
             lines.push(rcpt_line(&r.address, notify, r.orcpt.as_deref(), &self.can));
         }
         if self.can.pipelining {
-            self.send(lines.concat().as_bytes()).await?;
+            let reset = if self.reset_due { RSET } else { "" };
+            self.send([reset, &lines.concat(), DATA].concat().as_bytes()).await?;
+            if self.reset_due {
+                self.was_reset().await?;
+            }
         } else if let Some(first) = lines.first() {
             self.send(first.as_bytes()).await?;
         }
@@ -510,7 +548,11 @@ impl Connection {
                 *fate = Some(fate_of(&reply, &host));
             }
         }
-        Ok(accepted)
+        let go = match self.can.pipelining {
+            true => Some(self.reply(REPLY_WAIT).await?),
+            false => None,
+        };
+        Ok((accepted, go))
     }
 
     /// Why a message that comes back when it is late may not go to this server. RFC 2852 §4.1.4.1.

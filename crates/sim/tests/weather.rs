@@ -78,12 +78,13 @@ async fn host(listener: SimListener, seen: Seen, mut random: Random) {
             mood = Mood::random(&mut random);
         }
         seen.lock().unwrap().moods += u32::from(mood != Mood::Good);
-        tokio::spawn(conversation(end, seen.clone(), mood));
+        let pipelines = random.below(2) == 0;
+        tokio::spawn(conversation(end, seen.clone(), mood, pipelines));
     }
 }
 
 /// One connection. `None` at its end.
-async fn conversation(end: End, seen: Seen, mood: Mood) -> Option<()> {
+async fn conversation(end: End, seen: Seen, mood: Mood, pipelines: bool) -> Option<()> {
     let mut stream = BufReader::new(end);
     let greeting = if mood == Mood::Busy { "421 4.3.2 busy\r\n" } else { "220 host\r\n" };
     stream.write_all(greeting.as_bytes()).await.ok()?;
@@ -103,6 +104,7 @@ async fn conversation(end: End, seen: Seen, mood: Mood) -> Option<()> {
                 return None;
             }
             _ if defers => "451 4.3.0 not now",
+            "EHLO" if pipelines => "250-host\r\n250 PIPELINING",
             "MAIL" => {
                 recipients.clear();
                 "250 2.1.0 ok"
