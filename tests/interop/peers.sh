@@ -88,5 +88,5 @@ NS
 fi
 if [ -d "$libraries/node_modules/nodemailer" ]; then
   p route add node.test 127.0.0.1:$N >/dev/null
-  check "nodemailer sends, smtp-server receives from us" env NODE_MODULES_AT="$libraries/" node "$here/nodemailer.mjs" $submission $submissions $N "$work/r/tls"
+  check "nodemailer sends, smtp-server receives from us" env NODE_MODULES_AT="$libraries/" node "$here/nodemailer.mjs" $submission $submissions $N
 fi

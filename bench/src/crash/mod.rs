@@ -53,6 +53,7 @@ pub fn crash(args: &Crash) -> io::Result<()> {
         "auth.hash_memory_kib=64".to_owned(),
         "limits.recipients_per_hour=0".to_owned(),
         "limits.recipients_per_day=0".to_owned(),
+        "limits.strangers_per_day=0".to_owned(),
         "relay.retry_seconds=[1]".to_owned(),
         "store.min_free_octets=1000000".to_owned(),
     ];

@@ -81,6 +81,7 @@ impl Server for Postrider {
         command.args(["--set", "limits.connections_per_address=10000"]);
         command.args(["--set", "limits.recipients_per_hour=0"]);
         command.args(["--set", "limits.recipients_per_day=0"]);
+        command.args(["--set", "limits.strangers_per_day=0"]);
         for setting in &self.settings {
             command.args(["--set", setting]);
         }

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod authenticate;
+mod correspondents;
 pub mod exchange;
 pub mod external;
 pub mod imported;
@@ -83,6 +84,8 @@ struct Inner {
     decoy: String,
     /// Salts the SCRAM verifiers of users who are not there.
     decoy_key: [u8; 32],
+    /// Whom accounts wrote to.
+    correspondents: Mutex<correspondents::Correspondents>,
     /// Uses of app passwords that are not written down yet.
     uses: Mutex<HashMap<(String, String), LastUse>>,
     random: Arc<dyn Random>,
@@ -102,6 +105,7 @@ impl Directory {
             waiting: AtomicUsize::new(0),
             decoy,
             decoy_key,
+            correspondents: Mutex::default(),
             uses: Mutex::default(),
             random,
         };

@@ -34,6 +34,10 @@ pub const ISSUER_KEYS_MAX: usize = 64;
 pub const INTROSPECTION_KEPT: Duration = Duration::from_secs(60);
 /// App passwords whose last use waits to be written down.
 pub const USES_MAX: usize = 10_000;
+/// Addresses that an account wrote to, eight octets of each.
+pub const CORRESPONDENTS_MAX: usize = 10_000;
+/// Accounts whose correspondents are in memory.
+pub const WRITERS_MAX: usize = 500;
 /// Addresses whose meaning in another directory is remembered.
 pub const EXTERNAL_FOUND_MAX: usize = 10_000;
 /// And for how long; so long mail is taken for somebody who left.

@@ -1,10 +1,11 @@
 //! Rates: failed logins by address, recipients by account. security.md AU-2, users.md S-21, S-36.
 //!
 //! Judges only: a verdict says what to do, callers report what happened. Invariants: loopback and
-//! private addresses, and those that logged in lately, are never banned; nobody waits for what
-//! others did behind an address that hides its clients; memory is bounded.
+//! private addresses, proxies, and those that logged in lately, are never banned; nobody waits for
+//! what others did behind an address that hides its clients; memory is bounded.
 
 use crate::limits::*;
+use crate::network::Network;
 use mail::AccountId;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub recipients_per_hour: u32,
     /// Recipients an account may send to in a day; 0 is any number.
     pub recipients_per_day: u32,
+    /// Recipients elsewhere whom an account never wrote to before, in a day; 0 is any number.
+    pub strangers_per_day: u32,
 }
 
 impl Default for Settings {
@@ -81,6 +84,7 @@ impl Default for Settings {
             ban_for: Duration::from_secs(3600),
             recipients_per_hour: 300,
             recipients_per_day: 1000,
+            strangers_per_day: 200,
         }
     }
 }
@@ -165,7 +169,24 @@ impl Count {
 struct Sent {
     hour: Count,
     day: Count,
+    strangers: Count,
     told: Option<Duration>,
+}
+
+impl Sent {
+    fn new(now: Duration) -> Sent {
+        let fresh = Count { since: now, n: 0 };
+        Sent { hour: fresh, day: fresh, strangers: fresh, told: None }
+    }
+
+    /// Not before so long; the administrator hears of it now and then.
+    fn later(&mut self, wait: Duration, now: Duration) -> Sending {
+        let news = self.told.is_none_or(|told| now >= told + TELL_AGAIN);
+        if news {
+            self.told = Some(now);
+        }
+        Sending::Later { wait, news }
+    }
 }
 
 #[derive(Default)]
@@ -187,6 +208,8 @@ impl State {
 /// The counts.
 pub struct Guard {
     settings: Settings,
+    /// Whose failures are those of others.
+    proxies: Vec<Network>,
     state: Mutex<State>,
 }
 
@@ -196,7 +219,12 @@ const DAY: Duration = Duration::from_secs(86_400);
 impl Guard {
     /// Nothing counted yet.
     pub fn new(settings: Settings) -> Guard {
-        Guard { settings, state: Mutex::default() }
+        Guard { settings, proxies: Vec::new(), state: Mutex::default() }
+    }
+
+    /// Proxies, who are never slowed down and never banned.
+    pub fn sparing(self, proxies: Vec<Network>) -> Guard {
+        Guard { proxies, ..self }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -254,7 +282,7 @@ impl Guard {
     pub fn login_failed(&self, ip: IpAddr, now: Duration) -> Option<Ban> {
         let source = Source::from(ip);
         let mut state = self.state();
-        if state.hides_clients(source) {
+        if state.hides_clients(source) || self.proxies.iter().any(|proxy| proxy.contains(ip)) {
             return None;
         }
         make_room(&mut state.peers, now);
@@ -320,23 +348,36 @@ impl Guard {
     pub fn recipient(&self, account: AccountId, now: Duration) -> Sending {
         let Settings { recipients_per_hour, recipients_per_day, .. } = self.settings;
         let mut state = self.state();
-        let fresh = Count { since: now, n: 0 };
-        let new = Sent { hour: fresh, day: fresh, told: None };
-        let sent = state.accounts.entry(account).or_insert(new);
-        let Sent { hour, day, told } = sent;
-        hour.roll(HOUR, now);
-        day.roll(DAY, now);
-        let waits =
-            [hour.wait(HOUR, recipients_per_hour, now), day.wait(DAY, recipients_per_day, now)];
+        let sent = state.accounts.entry(account).or_insert_with(|| Sent::new(now));
+        sent.hour.roll(HOUR, now);
+        sent.day.roll(DAY, now);
+        let waits = [
+            sent.hour.wait(HOUR, recipients_per_hour, now),
+            sent.day.wait(DAY, recipients_per_day, now),
+        ];
         if let Some(wait) = waits.into_iter().flatten().max() {
-            let news = told.is_none_or(|told| now >= told + TELL_AGAIN);
-            if news {
-                *told = Some(now);
-            }
-            return Sending::Later { wait, news };
+            return sent.later(wait, now);
         }
-        hour.n += 1;
-        day.n += 1;
+        sent.hour.n += 1;
+        sent.day.n += 1;
+        Sending::Go
+    }
+
+    /// Recipients whom an account never wrote to are counted.
+    pub fn counts_strangers(&self) -> bool {
+        self.settings.strangers_per_day > 0
+    }
+
+    /// An account sends to somebody elsewhere whom it never wrote to before.
+    pub fn stranger(&self, account: AccountId, now: Duration) -> Sending {
+        let most = self.settings.strangers_per_day;
+        let mut state = self.state();
+        let sent = state.accounts.entry(account).or_insert_with(|| Sent::new(now));
+        sent.strangers.roll(DAY, now);
+        if let Some(wait) = sent.strangers.wait(DAY, most, now) {
+            return sent.later(wait, now);
+        }
+        sent.strangers.n += 1;
         Sending::Go
     }
 
@@ -413,6 +454,14 @@ mod tests {
     }
 
     #[test]
+    fn proxies_are_never_slowed_down() {
+        let guard = Guard::new(Settings::default()).sparing(vec!["192.0.2.0/24".parse().unwrap()]);
+        assert!((0..100).all(|n| guard.login_failed(ip("192.0.2.7"), at(n)).is_none()));
+        assert_eq!(guard.before_login(ip("192.0.2.7"), at(100)), Login::Go);
+        assert!((0..100).any(|n| guard.login_failed(ip("192.0.3.7"), at(n)).is_some()));
+    }
+
+    #[test]
     fn nobody_waits_behind_an_address_that_hides_its_clients() {
         let guard = Guard::new(Settings::default());
         let (gateway, user) = (ip("172.17.0.1"), AccountId);
@@ -476,5 +525,23 @@ mod tests {
         assert_eq!(guard.recipient(account, at(4001)), later(86_410 - 4001, false));
         assert!(guard.release(account));
         assert_eq!(guard.recipient(account, at(4002)), Sending::Go);
+    }
+
+    #[test]
+    fn strangers_are_counted_by_day() {
+        let settings = Settings { strangers_per_day: 2, ..Settings::default() };
+        let guard = Guard::new(settings);
+        let account = AccountId(1);
+        assert_eq!(guard.stranger(account, at(10)), Sending::Go);
+        assert_eq!(guard.stranger(account, at(20)), Sending::Go);
+        let later = |wait, news| Sending::Later { wait: at(wait), news };
+        assert_eq!(guard.stranger(account, at(30)), later(86_380, true));
+        assert_eq!(guard.stranger(account, at(40)), later(86_370, false));
+        assert_eq!(guard.recipient(account, at(40)), Sending::Go, "known ones may get mail");
+        assert!(guard.release(account));
+        assert_eq!(guard.stranger(account, at(50)), Sending::Go);
+        let guard = Guard::new(Settings { strangers_per_day: 0, ..settings });
+        assert!(!guard.counts_strangers());
+        assert!((0..2000).all(|n| guard.stranger(account, at(n)) == Sending::Go));
     }
 }

@@ -132,6 +132,8 @@ pub struct Limits {
     pub recipients_per_hour: u32,
     /// Recipients an account may send to in a day; 0 is any number.
     pub recipients_per_day: u32,
+    /// Recipients elsewhere whom an account never wrote to before, in a day; 0 is any number.
+    pub strangers_per_day: u32,
     /// How long a message may be held for its sender (FUTURERELEASE), in seconds; 0 is not at all.
     pub hold_seconds: u64,
     /// Messages of an account that may wait for their time; 0 is any number.
@@ -151,6 +153,7 @@ impl Default for Limits {
             connections_per_address: 500,
             recipients_per_hour: 300,
             recipients_per_day: 1000,
+            strangers_per_day: 200,
             hold_seconds: 30 * 86_400,
             held_messages: 100,
             failed_logins: 20,

@@ -16,11 +16,13 @@ const HOUSE_PAUSE_BUSY: Duration = Duration::from_millis(200);
 /// Between two times that last uses of app passwords are written down.
 const USES_PAUSE: Duration = Duration::from_secs(60);
 
-/// Writes down when app passwords were used last, now and then and at the end.
+/// Writes down when app passwords were used last and whom accounts wrote to, now and then and at
+/// the end.
 pub async fn write_uses(directory: Directory, mut shutdown: watch::Receiver<bool>) {
     loop {
         let ended = tokio::time::timeout(USES_PAUSE, shutdown.wait_for(|down| *down)).await.is_ok();
         directory.write_uses().await;
+        directory.write_correspondents().await;
         if ended {
             return;
         }

@@ -3,7 +3,7 @@
 use crate::access::Live;
 use crate::admin::{Failure, exit};
 use crate::bans::Bans;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::port_owner::port_owner;
 use crate::privilege;
 use crate::{certificate, control, housekeeping, logins};
@@ -107,12 +107,8 @@ pub async fn serve(
     let settings = delivery_settings(&config, hostname.clone(), &addresses);
     let delivery = Delivery::new(settings, store.clone(), directory.clone(), world.clone(), client);
     let scheduler = tokio::spawn(Scheduler::new(&delivery).run(shutdown.clone()));
-    let guard = Arc::new(Guard::new(policy::guard::Settings {
-        ban_after: config.limits.failed_logins,
-        ban_for: Duration::from_secs(config.limits.ban_minutes.saturating_mul(60)),
-        recipients_per_hour: config.limits.recipients_per_hour,
-        recipients_per_day: config.limits.recipients_per_day,
-    }));
+    let settings = session_settings(&config, hostname)?;
+    let guard = guard(&config.limits, &settings);
     let folder = root.join(&config.store.folder);
     let bans = Bans::restore(guard.clone(), world.clock.clone(), &folder);
     let bans = tokio::spawn(bans.keep(shutdown.clone()));
@@ -121,7 +117,6 @@ pub async fn serve(
     tokio::spawn(certificate::watch(tls.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
     let uses = tokio::spawn(housekeeping::write_uses(directory.clone(), shutdown.clone()));
-    let settings = session_settings(&config, hostname)?;
     let maildrops = Maildrops::new(settings.pop3_exclusive, settings.pop3_login_delay);
     let shared = Arc::new(Shared {
         store: store.clone(),
@@ -147,6 +142,18 @@ pub async fn serve(
         Health::Failed(why) => Err(fail(exit::IO, format!("the store stopped writing: {why}"))),
         Health::Fine | Health::Full => Ok(()),
     }
+}
+
+fn guard(limits: &Limits, sessions: &Settings) -> Arc<Guard> {
+    let guard = Guard::new(policy::guard::Settings {
+        ban_after: limits.failed_logins,
+        ban_for: Duration::from_secs(limits.ban_minutes.saturating_mul(60)),
+        recipients_per_hour: limits.recipients_per_hour,
+        recipients_per_day: limits.recipients_per_day,
+        strangers_per_day: limits.strangers_per_day,
+    });
+    let proxies = sessions.proxies.iter().chain(&sessions.xclients).copied().collect();
+    Arc::new(guard.sparing(proxies))
 }
 
 fn networks(key: &str, texts: &[String]) -> Result<Vec<Network>, Failure> {

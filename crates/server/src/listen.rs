@@ -2,6 +2,7 @@
 
 use crate::drive::{Ending, drive};
 use crate::{Shared, imap, limits, pop3, smtp};
+use policy::guard::Source;
 use protocol::proxy;
 use protocol::smtp::reply;
 use std::collections::HashMap;
@@ -103,7 +104,8 @@ pub struct Accepted {
 #[derive(Default)]
 struct Census {
     all: usize,
-    by_address: HashMap<IpAddr, usize>,
+    /// By IPv4 address, and by the /64 of an IPv6 one: whoever has one has all of them.
+    by_source: HashMap<Source, usize>,
 }
 
 /// Runs the listeners until `shutdown`, then gives sessions `drain` to end.
@@ -304,7 +306,7 @@ async fn serve(
 /// A place among the connections.
 struct Seat {
     census: Arc<Mutex<Census>>,
-    address: IpAddr,
+    source: Source,
 }
 
 impl Seat {
@@ -312,14 +314,15 @@ impl Seat {
     fn take(census: &Arc<Mutex<Census>>, address: IpAddr, most: [usize; 2]) -> Option<Seat> {
         let [all, of_one] = most;
         let mut counts = census.lock().unwrap_or_else(PoisonError::into_inner);
-        let from_here = counts.by_address.get(&address).copied().unwrap_or(0);
+        let source = Source::from(address);
+        let from_here = counts.by_source.get(&source).copied().unwrap_or(0);
         if counts.all >= all || from_here >= of_one {
             return None;
         }
         counts.all += 1;
-        counts.by_address.insert(address, from_here + 1);
+        counts.by_source.insert(source, from_here + 1);
         drop(counts);
-        Some(Seat { census: census.clone(), address })
+        Some(Seat { census: census.clone(), source })
     }
 }
 
@@ -327,10 +330,10 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut counts = self.census.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all = counts.all.saturating_sub(1);
-        if let Some(n) = counts.by_address.get_mut(&self.address) {
+        if let Some(n) = counts.by_source.get_mut(&self.source) {
             *n -= 1;
             if *n == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_source.remove(&self.source);
             }
         }
     }

@@ -96,6 +96,7 @@ impl Plan {
             "recipients_per_hour" => {
                 self.rates.recipients_per_hour = value.parse().map_err(wrong)?
             }
+            "strangers_per_day" => self.rates.strangers_per_day = value.parse().map_err(wrong)?,
             "proxies" => self.sessions.proxies.push(value.parse().map_err(|why: String| why)?),
             "xclients" => self.sessions.xclients.push(value.parse().map_err(|why: String| why)?),
             "held_messages_max" => sessions.held_messages_max = value.parse().map_err(wrong)?,

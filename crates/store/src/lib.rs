@@ -10,6 +10,7 @@ mod account;
 mod annotation;
 mod api;
 mod caches;
+mod correspondents;
 mod delivery;
 mod error;
 mod feed;

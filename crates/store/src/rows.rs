@@ -93,6 +93,8 @@ pub enum Holder {
     Access(MailboxId),
     /// Limits of an account by resource. RFC 9208.
     Quota(AccountId),
+    /// Whom an account wrote to.
+    Correspondents(AccountId),
 }
 
 impl Holder {
@@ -103,6 +105,7 @@ impl Holder {
             Holder::Mailbox(id) => (2, id.0),
             Holder::Access(id) => (3, id.0),
             Holder::Quota(id) => (4, id.0),
+            Holder::Correspondents(id) => (5, id.0),
         }
     }
 }

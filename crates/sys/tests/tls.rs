@@ -3,15 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use std::path::PathBuf;
 use std::sync::Arc;
 use sys::net::BoxStream;
-use sys::tls::{Pair, TlsFacts, TlsServer};
+use sys::tls::{Pair, TlsClient, TlsFacts, TlsServer, Trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const NAME: &str = "mail.example.org";
 
@@ -125,4 +126,44 @@ async fn s_07_peers_of_either_kind_of_key_are_served_and_others_are_told_of() {
     let why = served.err().unwrap().to_string();
     assert!(called.is_err());
     assert!(why.contains("TLS_ECDHE_RSA_WITH_AES") && why.contains(NAME), "{why}");
+}
+
+/// A certificate of X.509 version 1 and its key, as npm's smtp-server brings one of.
+const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBIzCBywIULDIoEDgI1qY7qm7Speukwum89IAwCgYIKoZIzj0EAwIwFDESMBAG\n\
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNTE0NTkzNFoYDzIxMjYxMTAxMTQ1OTM0\n\
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n\
+AASsxxbi+ecDqhj+ENv/zVi5l48jJ3W+ldmly1zcOTHImJjoECo2ToHlkQATeV35\n\
+JwG/PYLy0TRooVN1Q5x7roeAMAoGCCqGSM49BAMCA0cAMEQCIFvhQPyL1lQTbiwr\n\
+51B5Oqb7PPBfIbnaI6tRtZUQgVE3AiAlx+QBualT7WW0xLPutQ3ZVy9/fer/2Wy4\n\
+WwSaVH/uVA==\n\
+-----END CERTIFICATE-----\n\
+-----BEGIN PRIVATE KEY-----\n\
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgFP4kAZEtj9GDkf5T\n\
+H3tWaKsnLq143xJ7uoEtvHh/zaahRANCAASsxxbi+ecDqhj+ENv/zVi5l48jJ3W+\n\
+ldmly1zcOTHImJjoECo2ToHlkQATeV35JwG/PYLy0TRooVN1Q5x7roeA\n\
+-----END PRIVATE KEY-----\n";
+
+/// Encryption without a believed certificate is better than none, whatever the certificate is like.
+#[tokio::test]
+async fn a_server_with_an_odd_certificate_is_spoken_to_under_tls() {
+    let cert = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+    let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let key = CertifiedKey::new(vec![cert], key);
+    let anybody = TlsClient::new(&Trust::Anybody).unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(key.clone())));
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (ours, theirs) = tokio::io::duplex(100_000);
+        let called = anybody.connect(NAME, Box::new(ours));
+        let (served, called) = tokio::join!(acceptor.accept(theirs), called);
+        assert!(served.is_ok(), "{version:?}");
+        assert!(!called.unwrap().1.verified);
+    }
 }

@@ -42,6 +42,7 @@ impl Server {
             "store.min_free_octets=1000000",
             "limits.recipients_per_hour=0",
             "limits.recipients_per_day=0",
+            "limits.strangers_per_day=0",
         ];
         for assignment in cheap.iter().copied().chain(set.iter().map(String::as_str)) {
             args.extend(["--set", assignment]);

@@ -31,7 +31,9 @@ impl Context {
             },
             Ok(Resolution::Members(_)) => return Answer::Yes,
             Ok(Resolution::NoSuchUser) => reply::NO_SUCH_USER,
-            Ok(Resolution::NotLocal) if self.authenticated.is_some() => return Answer::Yes,
+            Ok(Resolution::NotLocal) if self.authenticated.is_some() => {
+                return self.over_strangers(&address).await.unwrap_or(Answer::Yes);
+            }
             Ok(Resolution::NotLocal) => reply::RELAY_DENIED,
             Err(error) => {
                 tracing::error!(id = message, %error, "recipient");
@@ -47,27 +49,63 @@ impl Context {
     async fn over_rate(&self) -> Option<Answer> {
         let who = self.authenticated.as_ref()?;
         let now = self.shared.world.clock.monotonic();
-        let Sending::Later { wait, news } = self.shared.guard.recipient(who.account, now) else {
+        let sending = self.shared.guard.recipient(who.account, now);
+        let what = "recipients";
+        self.later(&who.address, sending, what, "recipients_per_hour, limits.recipients_per_day")
+            .await
+    }
+
+    /// And to so many strangers only: whoever stole a password writes to nobody else.
+    async fn over_strangers(&self, to: &Address) -> Option<Answer> {
+        let who = self.authenticated.as_ref()?;
+        if !self.shared.guard.counts_strangers() {
             return None;
-        };
-        let minutes = wait.as_secs().div_ceil(60);
-        tracing::warn!(user = %who.address, minutes, "too many recipients");
-        if news {
-            self.tell_administrator(&who.address, minutes).await;
         }
-        let text = format!("You sent to too many recipients; go on in {minutes} minutes");
+        match self.shared.directory.has_met(who.account, to) {
+            Ok(true) => return None,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(%error, "whom an account wrote to");
+                return Some(Answer::Reply(reply::TRY_LATER));
+            }
+        }
+        let now = self.shared.world.clock.monotonic();
+        let sending = self.shared.guard.stranger(who.account, now);
+        let what = "people for the first time";
+        let refusal = self.later(&who.address, sending, what, "strangers_per_day").await;
+        if refusal.is_none() {
+            self.shared.directory.meet(who.account, to);
+        }
+        refusal
+    }
+
+    /// The refusal, if there is one; the administrator is told of it now and then.
+    async fn later(
+        &self,
+        user: &Address,
+        sending: Sending,
+        what: &str,
+        limits: &str,
+    ) -> Option<Answer> {
+        let Sending::Later { wait, news } = sending else { return None };
+        let minutes = wait.as_secs().div_ceil(60);
+        tracing::warn!(%user, minutes, what, "over a limit");
+        if news {
+            self.tell_administrator(user, what, limits, minutes).await;
+        }
+        let text = format!("You sent to too many {what}; go on in {minutes} minutes");
         Some(Answer::Reply(reply::OVER_RATE.saying(text)))
     }
 
     /// Somebody broke in perhaps, or somebody has much to say: a person must look.
-    async fn tell_administrator(&self, user: &Address, minutes: u64) {
+    async fn tell_administrator(&self, user: &Address, what: &str, limits: &str, minutes: u64) {
         let domain = self.shared.settings.default_domain.clone();
         let Some(to) = domain.and_then(|domain| Address::new("postmaster", domain).ok()) else {
             return;
         };
         let text = format!(
-            "{user} sent to as many recipients as it may (limits.recipients_per_hour,\r\n\
-             limits.recipients_per_day). It is refused more for {minutes} minutes.\r\n\r\n\
+            "{user} sent to as many {what} as it may\r\n(limits.{limits}).\r\n\
+             It is refused more for {minutes} minutes.\r\n\r\n\
              If that is right, let it send again at once:\r\n\r\n    \
              postrider account release {user}\r\n\r\n\
              If somebody else got its password, take it away:\r\n\r\n    \
