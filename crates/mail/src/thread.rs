@@ -1,4 +1,4 @@
-//! Threads of messages: ORDEREDSUBJECT and REFERENCES. RFC 5256 §3 (BASE.6.4.THREAD).
+//! Threads of messages: ORDEREDSUBJECT, REFERENCES and REFS. RFC 5256 §3 (BASE.6.4.THREAD).
 //!
 //! Invariants: every message is in the result once; no recursion, so depth costs nothing; the work is
 //! bounded whatever the references say.
@@ -38,6 +38,8 @@ pub struct Message {
     pub references: Vec<Mark>,
     /// Its sent date.
     pub sent: i64,
+    /// When it arrived.
+    pub arrived: i64,
     /// Its base subject, folded, unless that is empty.
     pub subject: Option<Mark>,
     /// It is a reply or a forward by its subject.
@@ -178,6 +180,43 @@ pub fn references(messages: &[Message]) -> Threads {
     forest.sort_roots();
     forest.gather_subjects();
     forest.finish()
+}
+
+/// Threads by References and In-Reply-To alone, those that got a message last at the end: REFS of
+/// draft-ietf-morg-inthread.
+pub fn refs(messages: &[Message]) -> Threads {
+    let mut links = Links::new(messages);
+    links.link_all(messages);
+    let mut forest = Forest::new(messages, &links);
+    forest.prune();
+    forest.sort_children();
+    forest.sort_roots_by_arrival();
+    forest.done()
+}
+
+/// A number for the thread a message belongs to, of what its header says and nothing else: the
+/// oldest message it refers to, or itself. Clients keep it, and it must never change for a message
+/// (RFC 8474 §5.2). `None` when it neither refers to anything nor has an id.
+pub fn identity(
+    references: Option<&[u8]>,
+    in_reply_to: Option<&[u8]>,
+    message_id: Option<&[u8]>,
+) -> Option<u128> {
+    let first = |field: &[u8]| {
+        let mut first = None;
+        each_message_id(field, |id| {
+            first.get_or_insert_with(|| hash(id));
+        });
+        first
+    };
+    [references, in_reply_to, message_id].into_iter().flatten().find_map(first)
+}
+
+/// FNV-1a with 128 bits. Whoever makes two ids equal could as well refer to the other message.
+fn hash(text: &[u8]) -> u128 {
+    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    text.iter().fold(BASIS, |hash, octet| (hash ^ u128::from(*octet)).wrapping_mul(PRIME))
 }
 
 /// A mark is a hash already.
@@ -445,14 +484,36 @@ impl<'a> Forest<'a> {
         self.roots = roots;
     }
 
-    /// Step 6.
-    fn finish(mut self) -> Threads {
+    fn sort_children(&mut self) {
         for node in 0..self.children.len() {
             let mut children = self.take_children(node);
             self.sort(&mut children);
             self.put_children(node, children);
         }
+    }
+
+    /// By the latest message of each thread.
+    fn sort_roots_by_arrival(&mut self) {
+        let own = |node: usize| self.messages.get(node).map_or(i64::MIN, |m| m.arrived);
+        let mut latest: Vec<i64> = (0..self.children.len()).map(own).collect();
+        for node in self.downwards().into_iter().rev() {
+            let below = self.children_of(node).iter().filter_map(|child| latest.get(*child));
+            let most = below.copied().max();
+            if let (Some(slot), Some(most)) = (latest.get_mut(node), most) {
+                *slot = most.max(*slot);
+            }
+        }
+        self.roots.sort_by_key(|root| (latest.get(*root).copied(), *root));
+    }
+
+    /// Step 6.
+    fn finish(mut self) -> Threads {
+        self.sort_children();
         self.sort_roots();
+        self.done()
+    }
+
+    fn done(self) -> Threads {
         Threads { roots: self.roots, children: self.children, messages: self.messages.len() }
     }
 }
@@ -483,7 +544,7 @@ mod tests {
         let subject = subject.trim_start_matches("Re: ").to_uppercase();
         let references = marks(references);
         let subject = Some(subject).filter(|s| !s.is_empty()).map(|s| mark(s.as_bytes()));
-        Message { id: marks(id).pop(), references, sent, subject, is_reply }
+        Message { id: marks(id).pop(), references, sent, arrived: sent, subject, is_reply }
     }
 
     fn show(threads: &Threads) -> String {
@@ -511,6 +572,42 @@ mod tests {
         ];
         assert_eq!(show(&references(&messages)), "(5)(1 (2 3)(4))");
         assert_eq!(show(&ordered_subject(&messages)), "(5)(1 (2)(3)(4))");
+    }
+
+    #[test]
+    fn refs_keeps_subjects_apart_and_puts_the_latest_thread_last() {
+        let all = [
+            message("<a>", "", 10, "Hi"),
+            message("<b>", "", 20, "Re: Hi"),
+            message("<c>", "<a>", 30, "Re: Hi"),
+            message("<d>", "<x>", 5, "Gone"),
+            message("<e>", "<x>", 25, "Gone"),
+        ];
+        // Threads: a with c (latest 30), b (20), d and e below one that is not there (25).
+        assert_eq!(show(&refs(&all)), "(2)((4)(5))(1 3)");
+        assert_eq!(show(&references(&all)), "((4)(5))(1 (2)(3))");
+        // What counts is when a message arrived, not what it says.
+        let mut late = all.clone();
+        late[1].arrived = 40;
+        assert_eq!(show(&refs(&late)), "((4)(5))(1 3)(2)");
+    }
+
+    #[test]
+    fn identities_are_those_of_the_oldest_reference() {
+        let of = |references: &str, reply: &str, id: &str| {
+            let some = |text: &str| (!text.is_empty()).then(|| text.as_bytes().to_vec());
+            let (references, reply, id) = (some(references), some(reply), some(id));
+            identity(references.as_deref(), reply.as_deref(), id.as_deref())
+        };
+        let thread = of("", "", "<a@x>");
+        assert_eq!(of("<a@x>", "<a@x>", "<b@x>"), thread);
+        assert_eq!(of("<a@x> <b@x>", "<b@x>", "<c@x>"), thread);
+        assert_eq!(of("", "Your mail <\"a\"@x> of today", "<d@x>"), thread);
+        assert_ne!(of("", "", "<b@x>"), thread);
+        assert_eq!(of("nonsense", "", "<a@x>"), thread);
+        assert_eq!(of("", "nonsense", ""), None);
+        // It is the same in all versions: clients keep it.
+        assert_eq!(of("", "", "<a>"), Some(0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964));
     }
 
     #[test]

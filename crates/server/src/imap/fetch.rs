@@ -2,7 +2,7 @@
 
 use super::content::{UNKNOWN_ENCODING, literal};
 use super::view::at_places;
-use super::{Context, Done, email_id, ok};
+use super::{Context, Done, email_id, ok, thread_id};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, ContentRow, Store, StoreError};
 use mail::mime::{Part, PartBody, header_of};
@@ -197,8 +197,8 @@ impl Context {
                     self.binary_size(section, entry, row.as_ref(), root, out.buffer())?;
                 }
                 Item::Preview(_) => self.preview(entry, root, out.buffer())?,
-                Item::Envelope | Item::Body | Item::BodyStructure => {
-                    self.stored_item(item, stored, out.buffer()).ok_or_else(|| {
+                Item::Envelope | Item::Body | Item::BodyStructure | Item::ThreadId => {
+                    self.stored_item(item, entry, stored, out.buffer()).ok_or_else(|| {
                         StoreError::Corrupt(format!("the summary of {}", entry.content))
                     })?;
                 }
@@ -233,8 +233,6 @@ impl Context {
             Item::EmailId => {
                 out.extend_from_slice(format!("EMAILID ({})", email_id(entry.content)).as_bytes());
             }
-            // RFC 8474 §5.2: a server without threads says so.
-            Item::ThreadId => out.extend_from_slice(b"THREADID NIL"),
             Item::SaveDate => {
                 out.extend_from_slice(b"SAVEDATE ");
                 response::date_time(i64::from(entry.saved), out);
@@ -249,12 +247,26 @@ impl Context {
     }
 
     /// Items that are shown from the stored summary. `None` when it is damaged.
-    fn stored_item(&self, item: &Item, stored: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    fn stored_item(
+        &self,
+        item: &Item,
+        entry: &Entry,
+        stored: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
         let charset = self.enabled.charset();
         match item {
             Item::Envelope => {
                 out.extend_from_slice(b"ENVELOPE ");
                 response::envelope(&stored::envelope(stored)?, charset, out);
+                Some(())
+            }
+            Item::ThreadId => {
+                let order = stored::order(stored)?;
+                let references = order.references;
+                let [_, in_reply_to, message_id] = order.heads();
+                let id = thread_id(entry.content, references, in_reply_to, message_id);
+                out.extend_from_slice(format!("THREADID ({id})").as_bytes());
                 Some(())
             }
             Item::Body => {
@@ -430,7 +442,7 @@ enum Needs {
 impl Needs {
     fn of(items: &[Item]) -> Needs {
         let one = |item: &Item| match item {
-            Item::Envelope | Item::Body | Item::BodyStructure => Needs::Stored,
+            Item::Envelope | Item::Body | Item::BodyStructure | Item::ThreadId => Needs::Stored,
             Item::Binary(section) | Item::BinarySize(section) if section.path.is_empty() => {
                 Needs::Octets
             }

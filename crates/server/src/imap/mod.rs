@@ -96,6 +96,20 @@ pub(crate) fn email_id(id: mail::ContentId) -> String {
     format!("M{id}")
 }
 
+/// THREADID. RFC 8474 §5.2: of what the message says, so that it is the same everywhere and never
+/// another (docs/decisions/0004-threads.md).
+pub(crate) fn thread_id(
+    content: mail::ContentId,
+    references: Option<&[u8]>,
+    in_reply_to: Option<&[u8]>,
+    message_id: Option<&[u8]>,
+) -> String {
+    match mail::thread::identity(references, in_reply_to, message_id) {
+        Some(thread) => format!("T{thread:032x}"),
+        None => format!("T{content}"),
+    }
+}
+
 /// MAILBOXID. RFC 8474 §4.
 pub(crate) fn mailbox_id(id: mail::MailboxId) -> String {
     format!("F{id}")

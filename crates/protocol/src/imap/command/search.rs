@@ -126,6 +126,7 @@ pub struct Thread {
 pub enum Algorithm {
     OrderedSubject,
     References,
+    Refs,
 }
 
 const DAY: i64 = 86_400;
@@ -193,7 +194,8 @@ pub(super) fn thread(from: &mut Cursor<'_>) -> Read<Thread> {
     let algorithm = match from.keyword()?.as_str() {
         "ORDEREDSUBJECT" => Algorithm::OrderedSubject,
         "REFERENCES" => Algorithm::References,
-        _ => return Err(Bad("ORDEREDSUBJECT or REFERENCES")),
+        "REFS" => Algorithm::Refs,
+        _ => return Err(Bad("ORDEREDSUBJECT, REFERENCES or REFS")),
     };
     from.space()?;
     let charset = from.astring()?;

@@ -115,6 +115,7 @@ impl Context {
         let threads = Arc::new(match algorithm {
             Algorithm::OrderedSubject => thread::ordered_subject(&messages),
             Algorithm::References => thread::references(&messages),
+            Algorithm::Refs => thread::refs(&messages),
         });
         self.shared.arrangements.keep(mailbox, by, uids, Made::Threads(threads.clone()));
         Ok(threads)
@@ -174,6 +175,7 @@ impl Context {
                 id: first(message_id),
                 references,
                 sent,
+                arrived: entry.date,
                 subject: subject.map(|subject| marks.of(subject.as_bytes())),
                 is_reply: base.is_reply,
             }

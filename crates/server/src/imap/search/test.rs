@@ -4,7 +4,7 @@
 //! messages that everything else lets through.
 
 use crate::imap::view::View;
-use crate::imap::{Context, email_id};
+use crate::imap::{Context, email_id, thread_id};
 use ::store::{Answers, StoreError};
 use mail::casemap::Needle;
 use mail::mime::{header_of, text};
@@ -35,6 +35,7 @@ pub(crate) enum Test {
     Smaller(u64),
     ModSeq(u64),
     Content(ContentId),
+    Thread(String),
     /// A text of the envelope: RFC 3501 §6.4.4 says so of SUBJECT, FROM, TO, CC and BCC.
     Envelope(Field, Needle, Answers),
     Header(Vec<u8>, Needle, Answers),
@@ -117,8 +118,7 @@ impl Test {
                 Some(n) if email_id(ContentId(n)) == id => Test::Content(ContentId(n)),
                 _ => Test::Never,
             },
-            // RFC 8474 §5.2: we give no THREADIDs, so nothing has one.
-            Key::ThreadId(_) => Test::Never,
+            Key::ThreadId(id) => Test::Thread(id),
             Key::Envelope(name, text) => match field(name) {
                 Some(of) => Test::Envelope(of, Needle::new(&text), none()),
                 None => Test::Never,
@@ -133,6 +133,7 @@ impl Test {
     pub fn reads(&self) -> bool {
         match self {
             Test::Sent(..)
+            | Test::Thread(_)
             | Test::Envelope(..)
             | Test::Header(..)
             | Test::Body(..)
@@ -180,7 +181,7 @@ impl Test {
             Test::Smaller(n) => u64::from(entry.size) < *n,
             Test::ModSeq(n) => entry.modseq.0 >= *n,
             Test::Content(id) => entry.content == *id,
-            Test::Sent(..) => return None,
+            Test::Sent(..) | Test::Thread(_) => return None,
             Test::Envelope(_, _, index) | Test::Body(_, index) => return index.get(entry.content),
             // In another field it would not count: the index knows only that it is in none.
             Test::Header(_, _, index) => {
@@ -274,6 +275,14 @@ impl Context {
                 let day = sent.and_then(date::parse_rfc5322_local);
                 day.is_some_and(|day| (*from..*to).contains(&day))
             }
+            Test::Thread(id) => {
+                let content = c.entry.content;
+                let Summary { references, envelope, .. } = self.kept_summary(c)?;
+                let (reply, message) = (&envelope.in_reply_to, &envelope.message_id);
+                let of =
+                    thread_id(content, references.as_deref(), reply.as_deref(), message.as_deref());
+                of == *id
+            }
             Test::Envelope(of, needle, _) => needle.is_in(&of.text(self.envelope(c)?)),
             Test::Header(name, needle, _) => header::fields(self.header(c)?).any(|field| {
                 field.name.eq_ignore_ascii_case(name)
@@ -289,11 +298,15 @@ impl Context {
     }
 
     fn envelope<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c Envelope, StoreError> {
+        Ok(&self.kept_summary(c)?.envelope)
+    }
+
+    fn kept_summary<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c Summary, StoreError> {
         let summary = match c.summary.take() {
             Some(summary) => summary,
             None => self.summary(c.entry)?,
         };
-        Ok(&c.summary.insert(summary).envelope)
+        Ok(c.summary.insert(summary))
     }
 
     fn header<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c [u8], StoreError> {
