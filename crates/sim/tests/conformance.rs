@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use mail::{Entry, Flag, FlagBits, MailboxId, MailboxName, MessageId, Uid};
+use mail::{Entry, Flag, FlagBits, MailboxId, MailboxName, MessageId, ModSeq, Uid};
 use sim::disk::SimDisk;
 use sim::model::Model;
 use sim::random::Random;
@@ -119,12 +119,16 @@ async fn large_mailboxes_hold_what_a_map_holds() {
 }
 
 async fn deliver(store: &Store, mailbox: MailboxId, n: u32) -> Uid {
+    deliver_with(store, mailbox, n, vec![1]).await
+}
+
+async fn deliver_with(store: &Store, mailbox: MailboxId, n: u32, summary: Vec<u8>) -> Uid {
     let mut spool = store.spool();
     spool.write(format!("Subject: {n}\r\n\r\n").as_bytes()).unwrap();
     let delivery = Delivery {
         message: MessageId::new(1_790_000_000_000, n),
         content: spool.seal().unwrap(),
-        summary: vec![1],
+        summary,
         date: 0,
         placements: vec![Placement { mailbox, flags: Vec::new() }],
         queue: None,
@@ -211,4 +215,77 @@ fn damage(wal: &Path, synced: u64, variant: u32, random: &mut Random) {
         }
     }
     std::fs::write(wal, octets).unwrap();
+}
+
+/// What was expunged long ago is remembered together: whoever asks misses nothing of it.
+#[tokio::test]
+async fn old_history_is_merged_and_nothing_of_it_forgotten() {
+    const HALF: u32 = 600;
+    let folder = Folder::new("history");
+    let store = folder.open();
+    prepare(&store).await.unwrap();
+    let inbox = store.mailbox(account().0, &MailboxName::inbox()).unwrap().unwrap().id;
+    let mut uids = Vec::new();
+    for n in 0..2 * HALF + 1 {
+        uids.push(deliver(&store, inbox, n).await);
+    }
+    let (last, gone) = uids.split_last().unwrap();
+    let (early, late) = gone.split_at(HALF as usize);
+    let modseq = || store.look(|txn| txn.mailbox(inbox)).unwrap().unwrap().modseq;
+    let mut times = Vec::new();
+    for uid in early {
+        times.push(modseq());
+        store.expunge(inbox, Which::Exactly(vec![*uid])).await.unwrap();
+    }
+    for n in 0..10_000 {
+        let change = if n % 2 == 0 { Change::Add } else { Change::Remove };
+        let wanted = ChangeFlags {
+            uids: vec![*last],
+            change,
+            flags: vec![Flag::Seen],
+            unchanged_since: None,
+            within: mail::Rights::ALL,
+        };
+        store.change_flags(inbox, wanted).await.unwrap();
+    }
+    let between = modseq();
+    for uid in late {
+        store.expunge(inbox, Which::Exactly(vec![*uid])).await.unwrap();
+    }
+    let told = |since| {
+        let runs = store.expunged(inbox, since).unwrap();
+        let each = runs.iter().flat_map(|(from, to)| from.get()..=to.get());
+        (runs.len(), each.collect::<Vec<u32>>())
+    };
+    let all: Vec<u32> = gone.iter().map(|uid| uid.get()).collect();
+    let (rows, since_ever) = told(ModSeq(0));
+    assert_eq!(since_ever, all);
+    assert!(rows < all.len(), "{rows} rows");
+    assert_eq!(told(between).1, all[HALF as usize..]);
+    // Some time ago: at least what went since then, and nothing that is still there.
+    for (n, since) in times.iter().enumerate() {
+        let told = told(*since).1;
+        assert!(told.ends_with(&all[n..]) && all.ends_with(&told), "{n}");
+    }
+    store.close();
+}
+
+/// Once most of what is stored is gone, the file of the rows gets smaller.
+#[tokio::test]
+async fn the_disk_gets_the_space_of_rows_back() {
+    let folder = Folder::new("vacuum");
+    let store = folder.open();
+    prepare(&store).await.unwrap();
+    let inbox = store.mailbox(account().0, &MailboxName::inbox()).unwrap().unwrap().id;
+    let mut uids = Vec::new();
+    for n in 0..500 {
+        uids.push(deliver_with(&store, inbox, n, vec![7; 60_000]).await);
+    }
+    let full = store.look(|txn| txn.spare()).unwrap().1;
+    assert!(full > 30_000_000, "{full}");
+    store.expunge(inbox, Which::Exactly(uids)).await.unwrap();
+    while store.keep_house(1 << 20).await.unwrap().more {}
+    let (spare, all) = store.look(|txn| txn.spare()).unwrap();
+    assert!(spare <= 16 << 20 && all < full * 2 / 3, "{spare} of {all} are spare");
+    store.close();
 }

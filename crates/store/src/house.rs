@@ -7,7 +7,7 @@
 
 use crate::delivery::Moving;
 use crate::error::{Result, StoreError};
-use crate::limits::{CHUNK_MESSAGES, MOVE_OCTETS_MAX};
+use crate::limits::{CHUNK_MESSAGES, GIVE_BACK_OCTETS, MOVE_OCTETS_MAX, SPARE_OCTETS_MAX};
 use crate::open::Store;
 use crate::packed::decode_contents;
 use crate::rows::ContentRow;
@@ -35,6 +35,8 @@ pub struct Housekeeping {
     pub removed: Vec<u32>,
     /// Octets of messages whose checksum was compared.
     pub checked_octets: u64,
+    /// The disk got some of the rows' file back.
+    pub gave_back: bool,
     /// There is more to do soon.
     pub more: bool,
 }
@@ -72,6 +74,11 @@ impl Store {
         if !self.look(|txn| txn.dead(1))?.is_empty() {
             done.swept = self.write(sweep).await?;
             done.more |= done.swept > 0;
+        }
+        let (spare, all) = self.look(|txn| txn.spare())?;
+        if spare > SPARE_OCTETS_MAX && spare > all / 4 {
+            self.write(|w| w.unit.write()?.give_back(GIVE_BACK_OCTETS)).await?;
+            (done.gave_back, done.more) = (true, true);
         }
         let store = self.clone();
         let found = tokio::task::spawn_blocking(move || store.look_around(octets)).await;

@@ -26,5 +26,12 @@ pub const MEMORY_LIMIT: u64 = 32 << 20;
 pub const MOVE_OCTETS_MAX: u64 = 4 << 20;
 /// Days a journey is remembered.
 pub const JOURNEY_DAYS: i64 = 30;
+/// Changes of a mailbox of which each tells what it expunged; what older ones expunged is told
+/// together. RFC 7162 §3.2.6.
+pub const HISTORY_CHANGES: u64 = 10_000;
+/// Octets of the engine's file that may hold nothing before the disk gets some back.
+pub const SPARE_OCTETS_MAX: u64 = 16 << 20;
+/// Octets that the disk gets back in one commit.
+pub const GIVE_BACK_OCTETS: u64 = 2 << 20;
 /// Messages that one commit changes in a large operation, so that deliveries need not wait long.
 pub const CHUNK_MESSAGES: usize = 10_000;

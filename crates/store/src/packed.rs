@@ -112,10 +112,15 @@ pub(crate) fn decode_contents(number: u64, page: &[u8]) -> Result<Vec<ContentRow
 
 /// The packed form of sorted UIDs: runs of neighbours.
 pub(crate) fn encode_uids(uids: &[Uid]) -> Vec<u8> {
+    let runs = uids.chunk_by(|a, b| a.get() + 1 == b.get());
+    encode_runs(runs.filter_map(|run| Some((*run.first()?, *run.last()?))))
+}
+
+/// The packed form of sorted runs of UIDs, first and last, which do not overlap.
+pub(crate) fn encode_runs(runs: impl Iterator<Item = (Uid, Uid)>) -> Vec<u8> {
     let mut out = Writer(vec![VERSION]);
     let mut end = 0;
-    for run in uids.chunk_by(|a, b| a.get() + 1 == b.get()) {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+    for (first, last) in runs {
         out.number(u64::from(first.get() - end));
         out.number(u64::from(last.get() - first.get()));
         end = last.get();

@@ -71,6 +71,8 @@ pub trait ReadTxn {
     ) -> Result<()>;
     /// What was expunged after `since`, oldest first, as it was put.
     fn expunged(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Vec<u8>>>;
+    /// What was expunged up to `until`, oldest first, and when.
+    fn expunged_until(&self, mailbox: MailboxId, until: ModSeq) -> Result<Vec<(ModSeq, Vec<u8>)>>;
 
     /// A page of contents.
     fn content_page(&self, number: u64) -> Result<Option<Vec<u8>>>;
@@ -104,6 +106,8 @@ pub trait ReadTxn {
     fn journey(&self, message: MessageId) -> Result<Vec<Vec<u8>>>;
     /// Up to where the segments are in these rows: segment and offset.
     fn applied(&self) -> Result<(u32, u64)>;
+    /// Octets of the engine's file: those that hold nothing, and all.
+    fn spare(&self) -> Result<(u64, u64)>;
 }
 
 /// Writing rows. Everything is undone when the transaction is.
@@ -147,6 +151,10 @@ pub trait Txn: ReadTxn {
     fn remove_page(&mut self, mailbox: MailboxId, first: Uid) -> Result<()>;
     /// Remembers what was expunged.
     fn put_expunged(&mut self, mailbox: MailboxId, at: ModSeq, uids: &[u8]) -> Result<()>;
+    /// Forgets what was expunged up to `until`.
+    fn remove_expunged(&mut self, mailbox: MailboxId, until: ModSeq) -> Result<()>;
+    /// Gives about so many octets that hold nothing back to the disk.
+    fn give_back(&mut self, octets: u64) -> Result<()>;
 
     /// Puts a page of contents.
     fn put_content_page(&mut self, number: u64, page: &[u8]) -> Result<()>;

@@ -121,6 +121,11 @@ impl ReadTxn for View {
         let later = all.filter(|((id, at), _)| *id == mailbox && *at > since);
         Ok(later.map(|(_, uids)| uids.clone()).collect())
     }
+    fn expunged_until(&self, mailbox: MailboxId, until: ModSeq) -> Result<Vec<(ModSeq, Vec<u8>)>> {
+        let range = (mailbox, ModSeq(0))..=(mailbox, until);
+        let old = self.state.expunged.range(range);
+        Ok(old.map(|((_, at), uids)| (*at, uids.clone())).collect())
+    }
     fn content_page(&self, number: u64) -> Result<Option<Vec<u8>>> {
         Ok(self.state.contents.get(&number).cloned())
     }
@@ -183,6 +188,9 @@ impl ReadTxn for View {
     }
     fn applied(&self) -> Result<(u32, u64)> {
         Ok(self.state.applied.unwrap_or((1, 0)))
+    }
+    fn spare(&self) -> Result<(u64, u64)> {
+        Ok((0, 0))
     }
 }
 
@@ -278,6 +286,13 @@ impl Txn for View {
     }
     fn put_expunged(&mut self, mailbox: MailboxId, at: ModSeq, uids: &[u8]) -> Result<()> {
         self.rows()?.expunged.insert((mailbox, at), uids.to_vec());
+        Ok(())
+    }
+    fn remove_expunged(&mut self, mailbox: MailboxId, until: ModSeq) -> Result<()> {
+        self.rows()?.expunged.retain(|(id, at), _| *id != mailbox || *at > until);
+        Ok(())
+    }
+    fn give_back(&mut self, _: u64) -> Result<()> {
         Ok(())
     }
     fn put_content_page(&mut self, number: u64, page: &[u8]) -> Result<()> {

@@ -56,6 +56,17 @@ impl Handle {
         let sql = "SELECT uids FROM expunged WHERE mailbox = ?1 AND modseq > ?2 ORDER BY modseq";
         self.all(sql, params![mailbox.0, since.0 as i64], |row| column(row, 0))
     }
+    pub(super) fn old_expunged_rows(
+        &self,
+        mailbox: MailboxId,
+        until: ModSeq,
+    ) -> Result<Vec<(ModSeq, Vec<u8>)>> {
+        let sql = "SELECT modseq, uids FROM expunged WHERE mailbox = ?1 AND modseq <= ?2
+                   ORDER BY modseq";
+        self.all(sql, params![mailbox.0, until.0 as i64], |row| {
+            Ok((ModSeq(column::<i64>(row, 0)? as u64), column(row, 1)?))
+        })
+    }
     pub(super) fn content_page_data(&self, number: u64) -> Result<Option<Vec<u8>>> {
         let sql = "SELECT data FROM content WHERE id = ?1";
         self.first(sql, [number as i64], |row| column(row, 0))
@@ -112,6 +123,10 @@ impl Handle {
     ) -> Result<()> {
         let sql = "INSERT INTO expunged(mailbox, modseq, uids) VALUES(?1, ?2, ?3)";
         self.execute(sql, params![mailbox.0, modseq.0 as i64, uids]).map(drop)
+    }
+    pub(super) fn delete_expunged(&self, mailbox: MailboxId, until: ModSeq) -> Result<()> {
+        let sql = "DELETE FROM expunged WHERE mailbox = ?1 AND modseq <= ?2";
+        self.execute(sql, params![mailbox.0, until.0 as i64]).map(drop)
     }
     pub(super) fn write_content_page(&self, number: u64, page: &[u8]) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO content(id, data) VALUES(?1, ?2)";

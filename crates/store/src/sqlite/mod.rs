@@ -23,6 +23,8 @@ pub(crate) use salvage::{check, salvage};
 
 /// The layout of the tables; a file with a greater one was made by a newer Postrider.
 const SCHEMA_VERSION: i64 = 4;
+/// Octets of a page of the file.
+const PAGE_OCTETS: u64 = 4096;
 /// What version 4 has and version 3 had not.
 const FROM_3_TO_4: &str = "BEGIN;
   CREATE TABLE property(kind INTEGER NOT NULL, owner INTEGER NOT NULL, name TEXT NOT NULL,
@@ -56,8 +58,8 @@ impl Sqlite {
         let db = Connection::open(path).map_err(engine)?;
         let fresh = version(&db)? == 0;
         if fresh {
-            db.execute_batch("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA page_size=4096;")
-                .map_err(engine)?;
+            let page = format!("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA page_size={PAGE_OCTETS};");
+            db.execute_batch(&page).map_err(engine)?;
         }
         db.execute_batch(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0;
@@ -184,6 +186,19 @@ impl Reader for Handle {
 }
 
 impl Handle {
+    /// Octets of free pages, and of all.
+    fn spare_octets(&self) -> Result<(u64, u64)> {
+        let pragma = |sql: &str| self.first(sql, [], |row| column::<u32>(row, 0));
+        let octets = |pages: Option<u32>| u64::from(pages.unwrap_or(0)) * PAGE_OCTETS;
+        Ok((octets(pragma("PRAGMA freelist_count")?), octets(pragma("PRAGMA page_count")?)))
+    }
+
+    /// Moves pages from the end of the file into free ones, and cuts it off.
+    fn vacuum(&self, octets: u64) -> Result<()> {
+        let pages = octets / PAGE_OCTETS;
+        self.db.execute_batch(&format!("PRAGMA incremental_vacuum({pages})")).map_err(engine)
+    }
+
     fn statement(&self, sql: &str) -> Result<CachedStatement<'_>> {
         self.db.prepare_cached(sql).map_err(engine)
     }
@@ -240,5 +255,39 @@ fn engine(error: rusqlite::Error) -> StoreError {
             StoreError::Corrupt(error.to_string())
         }
         _ => StoreError::Engine(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_version_3_is_brought_to_the_present_one() {
+        let folder = std::env::temp_dir().join(format!("postrider-layout-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("meta.db");
+        let layout = |db: &Connection| {
+            let sql = "SELECT group_concat(sql, ';') FROM
+                (SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name)";
+            let text = db.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let fresh = Sqlite::open(&path, 1 << 20).unwrap();
+        let expected = layout(&fresh.writer.db);
+        fresh
+            .run("DROP TABLE property; INSERT INTO domain VALUES('a.example', NULL); PRAGMA user_version = 3")
+            .unwrap();
+        drop(fresh);
+        let brought = Sqlite::open(&path, 1 << 20).unwrap();
+        assert_eq!(version(&brought.writer.db).unwrap(), SCHEMA_VERSION);
+        assert_eq!(layout(&brought.writer.db), expected);
+        let kept = brought.writer.first("SELECT name FROM domain", [], |row| column(row, 0));
+        assert_eq!(kept.unwrap(), Some("a.example".to_owned()));
+        brought.run("PRAGMA user_version = 99").unwrap();
+        drop(brought);
+        assert!(Sqlite::open(&path, 1 << 20).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

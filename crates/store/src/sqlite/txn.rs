@@ -77,6 +77,9 @@ impl ReadTxn for Handle {
     fn expunged(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<Vec<u8>>> {
         self.expunged_rows(mailbox, since)
     }
+    fn expunged_until(&self, mailbox: MailboxId, until: ModSeq) -> Result<Vec<(ModSeq, Vec<u8>)>> {
+        self.old_expunged_rows(mailbox, until)
+    }
     fn content_page(&self, number: u64) -> Result<Option<Vec<u8>>> {
         self.content_page_data(number)
     }
@@ -120,6 +123,9 @@ impl ReadTxn for Handle {
     }
     fn applied(&self) -> Result<(u32, u64)> {
         self.applied_mark()
+    }
+    fn spare(&self) -> Result<(u64, u64)> {
+        self.spare_octets()
     }
 }
 
@@ -191,6 +197,12 @@ impl Txn for Handle {
     }
     fn put_expunged(&mut self, mailbox: MailboxId, at: ModSeq, uids: &[u8]) -> Result<()> {
         self.insert_expunged(mailbox, at, uids)
+    }
+    fn remove_expunged(&mut self, mailbox: MailboxId, until: ModSeq) -> Result<()> {
+        self.delete_expunged(mailbox, until)
+    }
+    fn give_back(&mut self, octets: u64) -> Result<()> {
+        self.vacuum(octets)
     }
     fn put_content_page(&mut self, number: u64, page: &[u8]) -> Result<()> {
         self.write_content_page(number, page)
