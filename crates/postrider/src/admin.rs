@@ -2,6 +2,7 @@
 //! one (over its control socket), otherwise the command itself does.
 
 use crate::access::{self, Live};
+use crate::unique_ids;
 use delivery::journey::Step;
 use directory::{Directory, password};
 use mail::{Address, Domain, MessageId};
@@ -21,6 +22,11 @@ pub enum Request {
     /// Makes accounts from `address,password-or-hash` lines.
     AccountImport {
         csv: String,
+    },
+    /// Unique ids of messages at another server, by Message-ID.
+    AccountUniqueIds {
+        address: String,
+        lines: String,
     },
     AccountPassword {
         address: String,
@@ -160,7 +166,8 @@ pub mod exit {
     pub const CONFIG: u8 = 78;
 }
 
-type Outcome = Result<Response, Failure>;
+/// What comes of a command.
+pub type Outcome = Result<Response, Failure>;
 
 /// Carries a command out.
 pub async fn execute(
@@ -179,6 +186,7 @@ pub async fn execute(
         | Request::BanList => access::counts(live, store, request),
         Request::AccountAdd { .. }
         | Request::AccountImport { .. }
+        | Request::AccountUniqueIds { .. }
         | Request::AccountPassword { .. }
         | Request::AccountRemove { .. }
         | Request::AccountDisable { .. }
@@ -260,6 +268,9 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
             done(format!("account {address} is ready, with its mailboxes"))
         }
         Request::AccountImport { csv } => import(store, directory, &csv).await,
+        Request::AccountUniqueIds { address: text, lines } => {
+            unique_ids::import(store, &address(&text)?, &lines).await
+        }
         Request::AccountPassword { address: text, password } => {
             let address = address(&text)?;
             let secret = secret(directory, password).await?;

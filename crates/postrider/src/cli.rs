@@ -1,6 +1,7 @@
 //! The command line, declared once.
 
 use crate::admin::{Failure, Request, exit};
+use crate::unique_ids;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -185,6 +186,23 @@ pub enum Account {
     Import {
         /// The file
         file: PathBuf,
+    },
+    /// Give messages the POP3 unique ids that they had at Dovecot
+    #[command(
+        name = "unique-ids",
+        after_help = "Move the mail first, by IMAP. Messages of the INBOX are then found by \
+        Message-ID. FROM is a\nMaildir with its dovecot-uidlist, or a file that this prints:\n  \
+        doveadm -f tab fetch -u bob 'pop3.uidl hdr.message-id' mailbox INBOX\n\nExample:\n  \
+        postrider account unique-ids bob@example.org /var/vmail/bob/Maildir"
+    )]
+    UniqueIds {
+        /// The account
+        address: String,
+        /// The Maildir or file
+        from: PathBuf,
+        /// Dovecot's pop3_uidl_format, for a Maildir
+        #[arg(long, default_value = "%08Xu%08Xv")]
+        format: String,
     },
     /// Set a password
     #[command(
@@ -403,6 +421,9 @@ pub fn request(
                     code: exit::NO_INPUT,
                 })?;
                 Request::AccountImport { csv }
+            }
+            Account::UniqueIds { address, from, format } => {
+                Request::AccountUniqueIds { address, lines: unique_ids::gather(&from, &format)? }
             }
             Account::Password { address, password_stdin } => {
                 Request::AccountPassword { address, password: password(password_stdin)? }

@@ -178,6 +178,53 @@ fn accounts_are_imported_with_passwords_and_hashes() {
     assert!(!server.run(&["account", "list"], "").contains("cid@"), "all or nothing");
 }
 
+/// P-01: clients of POP3 know messages by the ids that Dovecot gave them, and go on to.
+#[test]
+fn p_01_unique_ids_come_from_dovecot() {
+    let mut server = Server::new("uidl", "here.test", &[]);
+    let maildir = server.root.join("Maildir");
+    fs::create_dir_all(maildir.join("cur")).unwrap();
+    let mut list = "3 V1275660208 N25022 G00\n".to_owned();
+    let mut put = |n: u32, extra: &str, folder: &str| {
+        let reply = submit(&server, "admin@here.test", "admin@here.test", &n.to_string()).unwrap();
+        let id = reply.rsplit(' ').next().unwrap();
+        let text = format!("Subject: {n}\nMessage-ID: <{id}@mail.here.test>\n\nbody\n");
+        fs::write(maildir.join(folder).join(format!("{n}.host,S=1:2,S")), text).unwrap();
+        list.push_str(&format!("{n}{extra} :{n}.host,S=1\n"));
+    };
+    put(25_006, "", "cur");
+    put(25_017, " Pkept-of-old W9", "cur");
+    fs::write(maildir.join("dovecot-uidlist"), list).unwrap();
+    submit(&server, "admin@here.test", "admin@here.test", "new").unwrap();
+    let from = maildir.to_str().unwrap();
+    let told = server.run(&["account", "unique-ids", "admin@here.test", from], "");
+    assert!(told.starts_with("2 messages"), "{told}");
+    for _ in 0..2 {
+        let mut pop = server.talk(110).unwrap();
+        pop.line().unwrap();
+        for line in ["USER admin@here.test", "PASS secret"] {
+            assert!(pop.ask(line).unwrap().starts_with("+OK"));
+        }
+        pop.ask("UIDL").unwrap();
+        assert_eq!(pop.line().unwrap(), "1 000061ae4c0907b0");
+        assert_eq!(pop.line().unwrap(), "2 kept-of-old");
+        assert_eq!(pop.line().unwrap().len(), "3 ".len() + 16, "ours");
+        drop(pop);
+        server.kill();
+        server.start();
+    }
+    let file = server.root.join("ids");
+    fs::write(&file, "pop3.uidl\thdr.message-id\nnew-1\t<nobody@x>\nbad id\t<nobody@x>\n").unwrap();
+    let output = Command::new(BINARY)
+        .arg("--root")
+        .arg(&server.root)
+        .args(["account", "unique-ids", "admin@here.test"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(65), "EX_DATAERR");
+}
+
 #[test]
 fn the_log_tells_a_message_by_its_id() {
     let mut server = Server::new("story", "here.test", &["relay.retry_seconds=[1]".into()]);

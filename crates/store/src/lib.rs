@@ -34,6 +34,7 @@ mod sqlite;
 mod terms;
 mod ticket;
 pub mod txn;
+mod unique_ids;
 mod unit;
 mod view;
 mod watch;

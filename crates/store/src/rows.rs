@@ -95,6 +95,8 @@ pub enum Holder {
     Quota(AccountId),
     /// Whom an account wrote to.
     Correspondents(AccountId),
+    /// Unique ids that messages of a mailbox had elsewhere.
+    UniqueIds(MailboxId),
 }
 
 impl Holder {
@@ -106,6 +108,7 @@ impl Holder {
             Holder::Access(id) => (3, id.0),
             Holder::Quota(id) => (4, id.0),
             Holder::Correspondents(id) => (5, id.0),
+            Holder::UniqueIds(id) => (6, id.0),
         }
     }
 }

@@ -15,7 +15,7 @@ use maildrops::{Closed, Seat};
 use protocol::machine::Machine;
 use protocol::pop3::{Answer, Command, Mode, Offer, Question, Session};
 use protocol::smtp::body::DataWriter;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 use std::sync::Arc;
 use store::Which;
@@ -41,6 +41,8 @@ struct Maildrop {
     mailbox: MailboxId,
     listing: Arc<Listing>,
     deleted: BTreeSet<Uid>,
+    /// Unique ids that messages had elsewhere.
+    unique: HashMap<Uid, String>,
     _seat: Seat,
 }
 
@@ -142,8 +144,15 @@ impl Context {
                 let listing = selected.listing;
                 let (count, octets) = totals(listing.iter());
                 let mailbox = selected.row.id;
-                self.drop =
-                    Some(Maildrop { mailbox, listing, deleted: BTreeSet::new(), _seat: seat });
+                let unique = match self.shared.store.unique_ids(mailbox) {
+                    Ok(unique) => unique,
+                    Err(error) => {
+                        tracing::error!(%peer, %error, "unique ids");
+                        return no("[SYS/TEMP] Cannot open the maildrop now");
+                    }
+                };
+                let deleted = BTreeSet::new();
+                self.drop = Some(Maildrop { mailbox, listing, deleted, unique, _seat: seat });
                 Answer::Welcome(format!("{count} messages ({octets} octets)"))
             }
             Err(error) => {
@@ -161,8 +170,8 @@ impl Context {
                 line(out, format_args!("+OK {count} {octets}\r\n"));
                 Answer::Done
             }
-            Command::List(which) => maildrop.list(which, out, |_, entry| entry.size.to_string()),
-            Command::Uidl(which) => maildrop.list(which, out, unique_id),
+            Command::List(which) => maildrop.list(which, out, |entry| entry.size.to_string()),
+            Command::Uidl(which) => maildrop.list(which, out, |entry| maildrop.unique_id(entry)),
             Command::Retr(n) => self.send(n, None, mode, out).await,
             Command::Top(n, lines) => self.send(n, Some(lines), mode, out).await,
             Command::Dele(n) => match maildrop.entry(n) {
@@ -263,31 +272,35 @@ impl Maildrop {
         self.listing.iter().filter(|entry| !self.deleted.contains(&entry.uid))
     }
 
+    /// The one that it had elsewhere, or UIDVALIDITY and UID. RFC 1939 §7.
+    fn unique_id(&self, entry: &Entry) -> String {
+        match self.unique.get(&entry.uid) {
+            Some(id) => id.clone(),
+            None => format!("{:08x}{:08x}", self.listing.uidvalidity.0, entry.uid.get()),
+        }
+    }
+
     /// LIST and UIDL.
     fn list(
         &self,
         which: Option<u32>,
         out: &mut Output<'_>,
-        show: impl Fn(&Listing, &Entry) -> String,
+        show: impl Fn(&Entry) -> String,
     ) -> Answer {
         if let Some(n) = which {
             let Some(entry) = self.entry(n) else { return no("No such message") };
-            line(out, format_args!("+OK {n} {}\r\n", show(&self.listing, &entry)));
+            line(out, format_args!("+OK {n} {}\r\n", show(&entry)));
             return Answer::Done;
         }
         line(out, format_args!("+OK\r\n"));
         for (n, entry) in (1u32..).zip(self.listing.iter()) {
             if !self.deleted.contains(&entry.uid) {
-                line(out, format_args!("{n} {}\r\n", show(&self.listing, entry)));
+                line(out, format_args!("{n} {}\r\n", show(entry)));
             }
         }
         line(out, format_args!(".\r\n"));
         Answer::Done
     }
-}
-
-fn unique_id(listing: &Listing, entry: &Entry) -> String {
-    format!("{:08x}{:08x}", listing.uidvalidity.0, entry.uid.get())
 }
 
 fn totals<'a>(entries: impl Iterator<Item = &'a Entry>) -> (u32, u64) {

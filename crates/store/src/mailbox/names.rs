@@ -127,7 +127,7 @@ pub(crate) fn remove(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
         w.release(entry.content)?;
     }
     w.unit.remove_mailbox(row.id)?;
-    for holder in [Holder::Mailbox(row.id), Holder::Access(row.id)] {
+    for holder in [Holder::Mailbox, Holder::Access, Holder::UniqueIds].map(|of| of(row.id)) {
         if !w.unit.rows().properties(holder)?.is_empty() {
             w.unit.write()?.remove_properties(holder)?;
         }
