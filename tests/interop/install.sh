@@ -2,7 +2,7 @@
 # Installs the programs that tests/interop/run.sh drives. Debian; as root or with sudo.
 set -euo pipefail
 needed=(curl openssl swaks isync mutt fetchmail postfix python3 libio-socket-ssl-perl libnet-ssleay-perl strace
-  getmail6 msmtp mpop neomutt python3-venv offlineimap3 libmail-imapclient-perl slapd postgresql dovecot-imapd libpython3-testsuite)
+  getmail6 msmtp mpop neomutt python3-venv offlineimap3 libmail-imapclient-perl slapd postgresql dovecot-imapd libmail-imaptalk-perl)
 missing=()
 for package in "${needed[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
@@ -20,8 +20,8 @@ if [ ! -x "$libraries/venv/bin/python" ]; then
   python3 -m venv "$libraries/venv"
   "$libraries/venv/bin/pip" install -q imapclient==4.1.0 imap-tools==1.16.0 aioimaplib==2.0.3
 fi
-if command -v npm >/dev/null && [ ! -d "$libraries/node_modules/smtp-server" ]; then
-  npm install --silent --no-save --prefix "$libraries" imapflow@2.10.2 oauth2-mock-server@8.1.0 nodemailer@10.6.1 smtp-server@3.21.6 >/dev/null
+if command -v npm >/dev/null && [ ! -d "$libraries/node_modules/emailjs-imap-client" ]; then
+  npm install --silent --no-save --prefix "$libraries" emailjs-imap-client@3.1.0 imapflow@2.10.2 oauth2-mock-server@8.1.0 nodemailer@10.6.1 smtp-server@3.21.6 >/dev/null
 fi
 
 # Servers whose packages exclude Postfix's are unpacked, not installed.
@@ -33,4 +33,11 @@ if [ ! -x "$libraries/peers/usr/sbin/smtpd" ]; then
   (cd "$libraries/peers/deb" && apt-get download -qq exim4-daemon-light opensmtpd 2>/dev/null)
   for package in "$libraries"/peers/deb/*.deb; do dpkg -x "$package" "$libraries/peers"; done
   rm -r "$libraries/peers/deb"
+fi
+
+# Python's test data for e-mail: odd messages (mime.sh). Not installed, unpacked.
+suite=$(apt-cache search --names-only '^libpython3[.][0-9]*-testsuite$' | cut -d' ' -f1 | head -1)
+if [ -n "$suite" ] && [ ! -d "$libraries/python" ]; then
+  mkdir -p "$libraries/python"
+  (cd "$libraries/python" && apt-get download -qq "$suite" 2>/dev/null && dpkg -x "$suite"_*.deb . && rm "$suite"_*.deb) || true
 fi

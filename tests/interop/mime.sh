@@ -24,5 +24,5 @@ default_login_user = $owner
 default_internal_group = $group
 CONF
   check "odd messages: ENVELOPE, BODYSTRUCTURE, BODY[], BINARY.SIZE as Dovecot, or explained" \
-    env USER="$owner" HOME="$work/dovecot" python3 "$here/mime_compare.py" "$ca" $imaps "$work" "${as[*]} /usr/lib/dovecot/imap -c $work/dovecot/conf" 600
+    env PYTHON_AT="$libraries/python" USER="$owner" HOME="$work/dovecot" python3 "$here/mime_compare.py" "$ca" $imaps "$work" "${as[*]} /usr/lib/dovecot/imap -c $work/dovecot/conf" 600
 fi

@@ -1,9 +1,9 @@
 """Odd messages: Python's own email test data where it is installed, and seeded ones of every kind."""
-import glob, random
+import glob, os, random
 
 CRLF = b"\r\n"
-PYTHON_DATA = ["/usr/lib/python3*/test/test_email/data/msg_*.txt",
-               "/usr/local/lib/python3*/test/test_email/data/msg_*.txt"]
+DATA = "/usr/lib/python3*/test/test_email/data/msg_*.txt"
+PYTHON_DATA = [os.environ.get("PYTHON_AT", "/") + DATA, DATA.replace("/usr", "/usr/local")]
 
 ADDRESSES = [
     b"a@x.test", b"<a@x.test>", b"Ann <a@x.test>", b'"Q, Public" <q@x.test>', b"a@x.test (Ann)",
