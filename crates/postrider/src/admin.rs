@@ -44,10 +44,12 @@ pub enum Request {
         address: String,
         names: Vec<String>,
     },
-    /// Storage, messages, mailboxes: a number, `none`, or nothing to leave it.
+    /// Storage, messages, mailboxes, annotations: a number, `none`, or nothing to leave it; and
+    /// whether the account may set the limits of others.
     AccountQuota {
         address: String,
-        limits: [Option<String>; 3],
+        limits: [Option<String>; 4],
+        manager: Option<bool>,
     },
     AccountList,
     /// Forgets how many recipients an account has sent to.
@@ -294,7 +296,13 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
             let what = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
             done(format!("{what} is hidden from {address}"))
         }
-        Request::AccountQuota { address: text, limits } => quota(store, &text, limits).await,
+        Request::AccountQuota { address: text, limits, manager } => {
+            if let Some(is) = manager {
+                let (_, id) = known_account(store, &text)?;
+                store.set_quota_manager(id, is).await.map_err(trouble)?;
+            }
+            quota(store, &text, limits).await
+        }
         _ => {
             let rows = store.accounts().map_err(trouble)?;
             let value = rows.iter().map(|row| {
@@ -319,7 +327,7 @@ fn known_account(store: &Store, text: &str) -> Result<(Address, mail::AccountId)
 }
 
 /// `account quota`: sets the limits that are given, and tells all.
-async fn quota(store: &Store, text: &str, limits: [Option<String>; 3]) -> Outcome {
+async fn quota(store: &Store, text: &str, limits: [Option<String>; 4]) -> Outcome {
     let (_, account) = known_account(store, text)?;
     for (resource, limit) in store::Resource::ALL.into_iter().zip(limits) {
         let limit = match limit.as_deref() {

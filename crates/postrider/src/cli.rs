@@ -267,6 +267,12 @@ pub enum Account {
         /// Mailboxes, or 'none'
         #[arg(long, value_name = "N")]
         mailboxes: Option<String>,
+        /// Octets of all annotations (IMAP METADATA), or 'none'
+        #[arg(long, value_name = "N")]
+        annotations: Option<String>,
+        /// Whether the account may set the limits of all accounts, by IMAP SETQUOTA
+        #[arg(long, value_name = "true|false")]
+        manager: Option<bool>,
     },
     /// Remove an account and all its mail
     #[command(after_help = "Example:\n  postrider account remove bob@example.org")]
@@ -430,8 +436,9 @@ pub fn request(
             }
             Account::Disable { address } => Request::AccountDisable { address, disabled: true },
             Account::Enable { address } => Request::AccountDisable { address, disabled: false },
-            Account::Quota { address, storage, messages, mailboxes } => {
-                Request::AccountQuota { address, limits: [storage, messages, mailboxes] }
+            Account::Quota { address, storage, messages, mailboxes, annotations, manager } => {
+                let limits = [storage, messages, mailboxes, annotations];
+                Request::AccountQuota { address, limits, manager }
             }
             Account::Remove { address } => Request::AccountRemove { address },
             Account::List => Request::AccountList,

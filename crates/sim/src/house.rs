@@ -265,6 +265,13 @@ impl House {
         store.set_quota(account, resource, Some(most.parse().ok()?)).await.ok()
     }
 
+    /// Lets an account set the limits of all accounts.
+    pub async fn manage(&self, name: &str) -> Option<()> {
+        let store = &self.shared.store;
+        let account = store.lookup(&address(name)).ok()?.account?.id;
+        store.set_quota_manager(account, true).await.ok()
+    }
+
     /// Hides an IMAP capability from an account.
     pub async fn hide(&self, capability: &str, name: &str) -> Option<()> {
         let store = &self.shared.store;

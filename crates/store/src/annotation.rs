@@ -7,12 +7,21 @@ use crate::error::Result;
 use crate::feed::Kinds;
 use crate::limits::ANNOTATIONS_MAX;
 use crate::open::Store;
+use crate::quota;
 use crate::rows::Holder;
 use crate::ticket::KEY;
 use mail::AccountId;
 
 /// The row of the capabilities that are hidden from an account; no annotation has such a name.
 const HIDDEN: &str = "hidden-capabilities";
+
+/// A row of that name is an annotation.
+pub(crate) fn is_annotation(name: &str) -> bool {
+    let private = |(who, entry): (&str, &str)| {
+        who.bytes().all(|b| b.is_ascii_digit()) && entry.starts_with("/private/")
+    };
+    name.starts_with("/shared/") || name.split_once(':').is_some_and(private)
+}
 
 /// What an annotation's row is called.
 fn row_name(who: AccountId, name: &str) -> String {
@@ -72,6 +81,7 @@ impl Store {
             let rows = w.unit.rows().properties(of)?;
             let mut names: Vec<String> = rows.into_iter().map(|(name, _)| name).collect();
             names.retain(|name| !name.starts_with(KEY));
+            let sets_some = changes.iter().any(|(_, value)| value.is_some());
             let sets = changes.iter().filter(|(_, value)| value.is_some());
             names.extend(sets.map(|(name, _)| row_name(who, name)));
             names.sort_unstable();
@@ -85,6 +95,10 @@ impl Store {
                     Some(value) => w.unit.write()?.put_property(of, &name, &value)?,
                     None => w.unit.write()?.remove_property(of, &name)?,
                 }
+            }
+            // Taking away is always allowed.
+            if sets_some {
+                quota::check(w, account, &[quota::Resource::AnnotationStorage])?;
             }
             Ok(true)
         })

@@ -3,6 +3,7 @@
 //! Limits are properties of the account; usage is what the counters of its mailboxes add up to, so
 //! that it can never be wrong by itself.
 
+use crate::annotation::is_annotation;
 use crate::error::{Result, StoreError};
 use crate::open::Store;
 use crate::rows::{Holder, MailboxRow};
@@ -20,11 +21,14 @@ pub enum Resource {
     Message,
     /// Mailboxes.
     Mailbox,
+    /// Octets of all annotations, with their names; RFC 9208 counts them in units of 1024.
+    AnnotationStorage,
 }
 
 impl Resource {
     /// All of them.
-    pub const ALL: [Resource; 3] = [Resource::Storage, Resource::Message, Resource::Mailbox];
+    pub const ALL: [Resource; 4] =
+        [Resource::Storage, Resource::Message, Resource::Mailbox, Resource::AnnotationStorage];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -32,9 +36,21 @@ impl Resource {
             Resource::Storage => "STORAGE",
             Resource::Message => "MESSAGE",
             Resource::Mailbox => "MAILBOX",
+            Resource::AnnotationStorage => "ANNOTATION-STORAGE",
+        }
+    }
+
+    /// Octets in a unit that clients are told: 1 where it is no octets that are counted.
+    pub fn unit(self) -> u64 {
+        match self {
+            Resource::Storage | Resource::AnnotationStorage => 1024,
+            Resource::Message | Resource::Mailbox => 1,
         }
     }
 }
+
+/// The row of an account that may set the limits of others.
+const MANAGER: &str = "quota-manager";
 
 /// What messages use.
 pub(crate) const MESSAGES: [Resource; 2] = [Resource::Storage, Resource::Message];
@@ -57,7 +73,7 @@ impl Store {
         let limits = self.inner.known.limits(account, read)?;
         match limits.is_empty() {
             true => Ok(Vec::new()),
-            false => self.look(|txn| Ok(measured(&limits, &txn.mailboxes(account)?))),
+            false => self.look(|txn| measured(txn, account, &limits, &txn.mailboxes(account)?)),
         }
     }
 
@@ -82,9 +98,45 @@ impl Store {
         .await
     }
 
+    /// Sets these limits and lifts all others. RFC 9208 §4.1.3.
+    pub async fn set_quotas(&self, account: AccountId, limits: Vec<(Resource, u64)>) -> Result<()> {
+        let of = Holder::Quota(account);
+        self.write(move |w| {
+            w.changes.names = true;
+            for resource in Resource::ALL {
+                let limit = limits.iter().rev().find(|(of, _)| *of == resource);
+                match limit {
+                    Some((_, n)) => {
+                        let value = n.to_string();
+                        w.unit.write()?.put_property(of, resource.name(), value.as_bytes())?;
+                    }
+                    None => w.unit.write()?.remove_property(of, resource.name())?,
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The account may set the limits of all accounts.
+    pub fn is_quota_manager(&self, account: AccountId) -> Result<bool> {
+        let of = Holder::Account(account);
+        Ok(self.look(|txn| txn.property(of, MANAGER))?.is_some())
+    }
+
+    /// Lets an account set the limits of all accounts, or not any more.
+    pub async fn set_quota_manager(&self, account: AccountId, is: bool) -> Result<()> {
+        let of = Holder::Account(account);
+        self.write(move |w| match is {
+            true => w.unit.write()?.put_property(of, MANAGER, b"yes"),
+            false => w.unit.write()?.remove_property(of, MANAGER),
+        })
+        .await
+    }
+
     /// No message can be added: storage or messages are used up.
     pub fn is_over_quota(&self, account: AccountId) -> Result<bool> {
-        let full = |quota: &Quota| quota.resource != Resource::Mailbox && quota.used >= quota.limit;
+        let full = |quota: &Quota| MESSAGES.contains(&quota.resource) && quota.used >= quota.limit;
         Ok(self.quota(account)?.iter().any(full))
     }
 }
@@ -98,20 +150,36 @@ fn limits(txn: &dyn ReadTxn, account: AccountId) -> Result<Vec<(Resource, u64)>>
     Ok(Resource::ALL.into_iter().filter_map(limit).collect())
 }
 
-fn measured(limits: &[(Resource, u64)], mailboxes: &[MailboxRow]) -> Vec<Quota> {
-    let used = |resource| match resource {
-        Resource::Storage => mailboxes.iter().map(|row| row.octets).sum(),
-        Resource::Message => mailboxes.iter().map(|row| u64::from(row.exists)).sum(),
-        Resource::Mailbox => mailboxes.len() as u64,
-    };
-    limits
-        .iter()
-        .map(|(resource, limit)| Quota {
-            resource: *resource,
-            used: used(*resource),
-            limit: *limit,
+fn measured(
+    txn: &dyn ReadTxn,
+    account: AccountId,
+    limits: &[(Resource, u64)],
+    mailboxes: &[MailboxRow],
+) -> Result<Vec<Quota>> {
+    let used = |resource| {
+        Ok(match resource {
+            Resource::Storage => mailboxes.iter().map(|row| row.octets).sum(),
+            Resource::Message => mailboxes.iter().map(|row| u64::from(row.exists)).sum(),
+            Resource::Mailbox => mailboxes.len() as u64,
+            Resource::AnnotationStorage => annotated(txn, account, mailboxes)?,
         })
-        .collect()
+    };
+    let one = |(resource, limit): &(Resource, u64)| {
+        Ok(Quota { resource: *resource, used: used(*resource)?, limit: *limit })
+    };
+    limits.iter().map(one).collect()
+}
+
+/// Octets of the annotations of an account and its mailboxes.
+fn annotated(txn: &dyn ReadTxn, account: AccountId, mailboxes: &[MailboxRow]) -> Result<u64> {
+    let own = std::iter::once(Holder::Account(account));
+    let mut octets = 0;
+    for of in own.chain(mailboxes.iter().map(|row| Holder::Mailbox(row.id))) {
+        let rows = txn.properties(of)?;
+        let annotations = rows.iter().filter(|(name, _)| is_annotation(name));
+        octets += annotations.map(|(name, value)| (name.len() + value.len()) as u64).sum::<u64>();
+    }
+    Ok(octets)
 }
 
 /// Within a write: the account holds no more than it may of these.
@@ -121,7 +189,8 @@ pub(crate) fn check(w: &mut Writing<'_>, account: AccountId, of: &[Resource]) ->
     if limits.is_empty() {
         return Ok(());
     }
-    let quotas = measured(&limits, &w.unit.mailboxes(account)?);
+    let mailboxes = w.unit.mailboxes(account)?;
+    let quotas = measured(w.unit.rows(), account, &limits, &mailboxes)?;
     match quotas.iter().all(|quota| quota.used <= quota.limit) {
         true => Ok(()),
         false => Err(StoreError::OverQuota),

@@ -200,6 +200,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("That is too long", "Das ist zu lang"),
     ("Those are the operator's to set", "Das kann nur der Betreiber setzen"),
     ("Limits are the operator's to set", "Grenzen setzt nur der Betreiber"),
+    ("There is no such resource", "Diese Art von Grenze gibt es nicht"),
     ("There is no such quota root", "Diese Grenze gibt es nicht"),
     ("the account holds as much as it may", "Das Konto ist voll"),
     // The store.

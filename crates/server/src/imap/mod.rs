@@ -51,6 +51,8 @@ pub struct Context {
     idling: bool,
     /// Once the client has given NOTIFY.
     notify: Option<notify::Notifying>,
+    /// Once the client has given ENABLE METADATA.
+    metadata: Option<notify::metadata::Watching>,
     /// There are expunges to tell that the last command held back.
     due: bool,
     /// New in the selected mailbox, and to be fetched as NOTIFY says.
@@ -81,6 +83,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         language: Language::default(),
         idling: false,
         notify: None,
+        metadata: None,
         due: false,
         arrived: Vec::new(),
         own_new: Vec::new(),
@@ -161,7 +164,9 @@ impl Handler<Session> for Context {
                 self.follow_up(out).await;
                 done
             }
-            Question::Idle if self.notify.is_some() || self.has_live() => {
+            Question::Idle
+                if self.notify.is_some() || self.metadata.is_some() || self.has_live() =>
+            {
                 self.idling = true;
                 self.tell_news(out).await;
                 Ok(Answer::Go(Vec::new()))
@@ -210,8 +215,24 @@ impl Handler<Session> for Context {
             match (&self.notify, &mut self.view) {
                 (Some(_), _) if self.due => {}
                 (Some(notify), view) => notify.noted(view).await,
-                (None, Some(view)) => view.watch.changed().await,
-                (None, None) => std::future::pending().await,
+                (None, view) => {
+                    let view = async {
+                        match view {
+                            Some(view) => view.watch.changed().await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    let metadata = async {
+                        match &self.metadata {
+                            Some(watching) => watching.noted().await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        () = view => {}
+                        () = metadata => {}
+                    }
+                }
             }
         };
         tokio::select! {
@@ -223,7 +244,7 @@ impl Handler<Session> for Context {
                 return News::Answer(Answer::Go(line.into_bytes()));
             }
         }
-        if self.notify.is_some() || self.has_live() {
+        if self.notify.is_some() || self.metadata.is_some() || self.has_live() {
             return News::Due;
         }
         let mut data = Vec::new();
@@ -247,10 +268,14 @@ impl Context {
         match done {
             Ok(Step::Challenge(text)) => Answer::Challenge(text),
             Ok(Step::Done(who)) => {
-                let hidden = self.shared.store.hidden_capabilities(who.account);
-                self.account = Some(who);
+                let store = &self.shared.store;
                 // Better too many than no login.
-                Answer::Welcome(hidden.unwrap_or_default())
+                let mut hidden = store.hidden_capabilities(who.account).unwrap_or_default();
+                if !store.is_quota_manager(who.account).unwrap_or_default() {
+                    hidden.push("QUOTASET".to_owned());
+                }
+                self.account = Some(who);
+                Answer::Welcome(hidden)
             }
             Err(AuthError::Malformed) => {
                 Answer::Bad("That is not what the mechanism wants".to_owned())
@@ -326,6 +351,7 @@ impl Context {
     pub(crate) async fn follow_up(&mut self, out: &mut Output<'_>) {
         self.fetch_arrived(out).await;
         self.update_live(out).await;
+        self.tell_metadata(out).await;
     }
 
     async fn carry_out(&mut self, command: Command, out: &mut Output<'_>) -> Done {
@@ -352,9 +378,7 @@ impl Context {
             Command::SetMetadata(set) => self.set_metadata(set).await,
             Command::GetQuota(root) => self.get_quota(&root, out),
             Command::GetQuotaRoot(name) => self.get_quota_root(&name, out),
-            Command::SetQuota(_) => {
-                Ok(Answer::No("[NOPERM] Limits are the operator's to set".to_owned()))
-            }
+            Command::SetQuota(root, limits) => self.set_quota(&root, &limits, out).await,
             Command::Acl(acl) => self.acl(acl, out).await,
             Command::Notify(wish) => self.notify(wish, out).await,
             Command::ResetKey(mailbox) => self.reset_key(mailbox, out).await,
@@ -363,7 +387,7 @@ impl Context {
             Command::Namespace => self.namespace(out),
             Command::Unauthenticate => {
                 (self.view, self.account, self.enabled) = (None, None, Enabled::default());
-                (self.notify, self.due) = (None, false);
+                (self.notify, self.metadata, self.due) = (None, None, false);
                 self.language = Language::default();
                 self.logins.leave();
                 Ok(Answer::OkIn(State::NotAuthenticated, "UNAUTHENTICATE completed".to_owned()))
@@ -383,6 +407,9 @@ impl Context {
             self.enable_condstore(out);
         }
         self.enabled = enabled;
+        if enabled.metadata && self.metadata.is_none() {
+            self.watch_metadata();
+        }
         if let (true, Some(view)) = (enabled.uid_only, &mut self.view) {
             view.live.iter_mut().for_each(|live| live.uid = true);
         }

@@ -13,8 +13,6 @@ const VALUE_OCTETS_MAX: usize = 64 * 1024;
 /// Beside `l`, one of these is wanted to see annotations, or to set one's own. RFC 5464 §3.3.
 const ANNOTATES: Rights =
     Rights::READ.with(Rights::SEEN).with(Rights::WRITE).with(Rights::INSERT).with(Rights::POST);
-/// STORAGE counts units of so many octets. RFC 9208 §5.1.
-const STORAGE_UNIT: u64 = 1024;
 
 impl Context {
     /// What an annotation belongs to, and what the client calls it; the empty name is the server.
@@ -114,13 +112,52 @@ impl Context {
 
     /// GETQUOTA. RFC 9208 §4.1.1.
     pub(super) fn get_quota(&mut self, root: &str, out: &mut Output<'_>) -> Done {
+        let Some((root, account)) = self.root_seen(root)? else { return Ok(no_root()) };
+        self.quota(&root, account, out.buffer())?;
+        Ok(ok("GETQUOTA completed"))
+    }
+
+    /// SETQUOTA, for those whom the operator lets set limits. RFC 9208 §4.1.3.
+    pub(super) async fn set_quota(
+        &mut self,
+        root: &str,
+        limits: &[(String, u64)],
+        out: &mut Output<'_>,
+    ) -> Done {
+        if !self.shared.store.is_quota_manager(self.actor()?.account)? {
+            return Ok(Answer::No("[NOPERM] Limits are the operator's to set".to_owned()));
+        }
+        let Some((root, account)) = self.root_seen(root)? else { return Ok(no_root()) };
+        let mut wanted = Vec::new();
+        for (name, limit) in limits {
+            let resource = Resource::ALL.into_iter().find(|resource| resource.name() == name);
+            let Some(resource) = resource else {
+                return Ok(Answer::No("[CANNOT] There is no such resource".to_owned()));
+            };
+            wanted.push((resource, limit.saturating_mul(resource.unit())));
+        }
+        self.shared.store.set_quotas(account, wanted).await?;
+        self.quota(&root, account, out.buffer())?;
+        Ok(ok("SETQUOTA completed"))
+    }
+
+    /// The quota root of that name, if the session may know of it: its own, or any for whom may set
+    /// limits.
+    fn root_seen(&self, root: &str) -> Result<Option<(String, AccountId)>, StoreError> {
         let account = self.actor()?.account;
         let own = self.quota_root(account)?;
-        if !root.is_empty() && root != own {
-            return Ok(Answer::No("[NONEXISTENT] There is no such quota root".to_owned()));
+        if root.is_empty() || root == own {
+            return Ok(Some((own, account)));
         }
-        self.quota(&own, account, out.buffer())?;
-        Ok(ok("GETQUOTA completed"))
+        let store = &self.shared.store;
+        let Some(address) = root.strip_prefix("#user/").map(mail::Address::parse) else {
+            return Ok(None);
+        };
+        let (Ok(address), true) = (address, store.is_quota_manager(account)?) else {
+            return Ok(None);
+        };
+        let found = store.lookup(&address)?.account;
+        Ok(found.map(|row| (format!("#user/{}", row.address), row.id)))
     }
 
     fn quota_root(&self, account: AccountId) -> Result<String, StoreError> {
@@ -137,7 +174,7 @@ impl Context {
             .quota(account)?
             .into_iter()
             .map(|quota| {
-                let unit = if quota.resource == Resource::Storage { STORAGE_UNIT } else { 1 };
+                let unit = quota.resource.unit();
                 let (used, limit) = (quota.used.div_ceil(unit), quota.limit / unit);
                 format!("{} {used} {limit}", quota.resource.name())
             })
@@ -147,6 +184,10 @@ impl Context {
         out.extend_from_slice(format!(" ({})\r\n", words.join(" ")).as_bytes());
         Ok(())
     }
+}
+
+fn no_root() -> Answer {
+    Answer::No("[NONEXISTENT] There is no such quota root".to_owned())
 }
 
 /// The entry is `asked` or at most so many levels below it. RFC 5464 §4.2.2.

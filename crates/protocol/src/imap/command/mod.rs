@@ -102,7 +102,8 @@ pub enum Command {
     SetMetadata(SetMetadata),
     GetQuota(String),
     GetQuotaRoot(Name),
-    SetQuota(String),
+    /// Root; resources and limits, in their units. RFC 9208 §4.1.3.
+    SetQuota(String, Vec<(String, u64)>),
     Acl(Acl),
     ResetKey(Option<Name>),
     /// URLs and mechanisms.

@@ -7,6 +7,9 @@ use crate::imap::grammar::{Bad, Cursor, Read};
 /// Entries of one command.
 const ENTRIES_MAX: usize = 200;
 
+/// Resources of one SETQUOTA.
+const RESOURCES_MAX: usize = 20;
+
 /// GETMETADATA. RFC 5464 §4.2.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GetMetadata {
@@ -156,12 +159,14 @@ fn set_metadata(from: &mut Cursor<'_>) -> Read<SetMetadata> {
 fn set_quota(from: &mut Cursor<'_>) -> Read<Command> {
     let root = from.text()?;
     from.space()?;
+    let mut limits = Vec::new();
     from.list(|from| {
-        from.keyword()?;
+        let resource = from.keyword()?;
         from.space()?;
-        from.number().map(drop)
+        limits.push((resource, from.number()?));
+        if limits.len() > RESOURCES_MAX { Err(Bad("fewer resources")) } else { Ok(()) }
     })?;
-    Ok(Command::SetQuota(root))
+    Ok(Command::SetQuota(root, limits))
 }
 
 fn acl(verb: &str, from: &mut Cursor<'_>) -> Read<Acl> {

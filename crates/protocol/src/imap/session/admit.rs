@@ -18,7 +18,7 @@ const CAPABILITIES: &[&str] = &[
  "MULTIAPPEND", "CATENATE", "URLAUTH", "URLAUTH=BINARY", "URL-PARTIAL", "REPLACE", "BINARY", "PREVIEW",
  "UNAUTHENTICATE", "LANGUAGE", "COMPRESS=DEFLATE", "INPROGRESS", "NOTIFY", "UIDBATCHES",
  "METADATA", "LIST-METADATA", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE",
- "QUOTA=RES-MAILBOX", "ACL", "RIGHTS=kxte", "LIST-MYRIGHTS",
+ "QUOTA=RES-MAILBOX", "QUOTA=RES-ANNOTATION-STORAGE", "QUOTASET", "ACL", "RIGHTS=kxte", "LIST-MYRIGHTS",
 ];
 
 impl Session {
@@ -208,6 +208,7 @@ impl Session {
                 "UTF8=ACCEPT" => on.utf8 = true,
                 "IMAP4REV2" => on.rev2 = true,
                 "UIDONLY" if self.offer.options.uid_only => on.uid_only = true,
+                "METADATA" => on.metadata = true,
                 "QRESYNC" => (on.qresync, on.condstore) = (true, true),
                 _ => continue,
             }

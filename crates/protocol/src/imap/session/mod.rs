@@ -73,6 +73,8 @@ pub struct Enabled {
     pub rev2: bool,
     /// UTF8=ACCEPT. RFC 9755 §3.
     pub utf8: bool,
+    /// What others change of annotations is told. RFC 5464 §4.1.
+    pub metadata: bool,
     /// Nothing is counted by message numbers. RFC 9586 §3.
     pub uid_only: bool,
 }

@@ -139,6 +139,28 @@ impl Known {
         self.all.keys().flat_map(above).collect()
     }
 
+    /// Takes over what the client did itself to these entries of the server or a mailbox.
+    pub fn absorb_annotations(
+        &mut self,
+        now: &Known,
+        mailbox: Option<&MailboxName>,
+        entries: &[String],
+    ) {
+        let of = match mailbox {
+            None => now.annotations.keys().find(|of| matches!(of, Holder::Account(_))).copied(),
+            Some(name) => now.all.get(name).map(|found| Holder::Mailbox(found.row.id)),
+        };
+        let fresh = of.and_then(|of| now.annotations.get(&of));
+        let stale = of.and_then(|of| self.annotations.get_mut(&of));
+        let (Some(fresh), Some(stale)) = (fresh, stale) else { return };
+        for name in entries {
+            match fresh.get(name) {
+                Some(hash) => stale.insert(name.clone(), *hash),
+                None => stale.remove(name),
+            };
+        }
+    }
+
     /// Takes over what the client did itself to the names that `touched` is true for. Counters stay
     /// as they were known, so that what somebody else did meanwhile is still news.
     pub fn absorb(&mut self, now: Known, touched: impl Fn(&MailboxName) -> bool) {

@@ -4,6 +4,7 @@
 //! knew: nothing piles up for a client that is slow, and many changes become one response.
 
 mod known;
+pub(super) mod metadata;
 
 use super::view::{Expunges, View};
 use super::{Context, Done, ok};
@@ -92,6 +93,7 @@ impl Context {
             // An implicit NOOP: what has gathered is told, whatever is wanted from here on.
             self.notify = None;
             self.sync(Expunges::Told, out.buffer());
+            self.tell_metadata(out).await;
         }
         self.due = false;
         self.tell_state(&wish, &known, out).await?;
@@ -309,6 +311,9 @@ impl Context {
 
     /// The client's own command changed something.
     pub(super) fn own_change(&mut self, own: Own) -> Result<(), StoreError> {
+        if let Own::Metadata(mailbox, entries) = &own {
+            self.own_metadata(mailbox.as_ref(), entries)?;
+        }
         let Some(mut notify) = self.notify.take_if(|notify| !notify.wish.groups.is_empty()) else {
             return Ok(());
         };
@@ -324,22 +329,7 @@ impl Context {
                 names.iter().any(one)
             }),
             (Own::Metadata(mailbox, entries), Ok(now)) => {
-                let of = match &mailbox {
-                    None => {
-                        now.annotations.keys().find(|of| matches!(of, Holder::Account(_))).copied()
-                    }
-                    Some(name) => now.all.get(name).map(|found| Holder::Mailbox(found.row.id)),
-                };
-                let fresh = of.and_then(|of| now.annotations.get(&of));
-                let stale = of.and_then(|of| known.annotations.get_mut(&of));
-                if let (Some(fresh), Some(stale)) = (fresh, stale) {
-                    for name in entries {
-                        match fresh.get(&name) {
-                            Some(hash) => stale.insert(name, *hash),
-                            None => stale.remove(&name),
-                        };
-                    }
-                }
+                known.absorb_annotations(&now, mailbox.as_ref(), &entries);
             }
             (_, Err(error)) => {
                 self.notify = Some(notify);
