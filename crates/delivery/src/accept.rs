@@ -242,6 +242,7 @@ impl Receiving {
             // Whatever was said: other servers hear what there is.
             terms: Terms {
                 body8: self.incoming.terms.body8 || self.eight_bit,
+                waits: fate.waits,
                 ..self.incoming.terms
             },
             smtputf8: self.incoming.smtputf8,
@@ -338,11 +339,14 @@ fn accepted_step(
 }
 
 /// Where the copies of a message go.
+#[derive(Default)]
 pub(crate) struct Fate {
     pub accounts: Vec<AccountId>,
     pub remote: Vec<NewRecipient>,
     /// Recipients whose mailbox gets it.
     pub here: Vec<usize>,
+    /// Some of the others are ours, and their mailboxes are full.
+    pub waits: bool,
 }
 
 /// Everybody waits in the queue, ours too, as their addresses stand. RFC 4865 §4.2.
@@ -359,7 +363,7 @@ fn held(recipients: &[AcceptedRecipient]) -> Fate {
             });
         }
     }
-    Fate { accounts: Vec::new(), remote, here: Vec::new() }
+    Fate { remote, ..Fate::default() }
 }
 
 /// Takes aliases apart; each account and each remote address gets the message once.
@@ -367,7 +371,7 @@ pub(crate) async fn decide(
     shared: &Shared,
     recipients: &[AcceptedRecipient],
 ) -> Result<Fate, DeliveryError> {
-    let mut fate = Fate { accounts: Vec::new(), remote: Vec::new(), here: Vec::new() };
+    let mut fate = Fate::default();
     for (n, recipient) in recipients.iter().enumerate() {
         let mut here = false;
         let destinations = match recipient.account {
@@ -375,6 +379,13 @@ pub(crate) async fn decide(
             None => shared.directory.expand(&recipient.address).await?,
         };
         for destination in destinations {
+            // RCPT has asked already whether there is room for whom it found itself.
+            let destination = match destination {
+                Destination::Account(id) if recipient.account.is_none() => {
+                    with_room(shared, id, &mut fate.waits)?
+                }
+                destination => destination,
+            };
             here |= matches!(destination, Destination::Account(_));
             match destination {
                 Destination::Account(id) if !fate.accounts.contains(&id) => fate.accounts.push(id),
@@ -400,6 +411,20 @@ pub(crate) async fn decide(
         return Err(DeliveryError::Unavailable("a recipient has just gone".to_owned()));
     }
     Ok(fate)
+}
+
+/// The account, or its address to wait in the queue for room in its mailbox.
+fn with_room(
+    shared: &Shared,
+    id: AccountId,
+    waits: &mut bool,
+) -> Result<Destination, DeliveryError> {
+    if !shared.store.is_over_quota(id)? {
+        return Ok(Destination::Account(id));
+    }
+    let row = shared.store.accounts()?.into_iter().find(|row| row.id == id);
+    *waits |= row.is_some();
+    Ok(row.map_or(Destination::Account(id), |row| Destination::Remote(row.address)))
 }
 
 pub(crate) fn placements(

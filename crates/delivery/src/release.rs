@@ -1,5 +1,5 @@
-//! A message that was held until its time, for recipients here: it goes from the queue into their
-//! mailboxes, or on to where their addresses lead now. RFC 4865 §4.2.
+//! A message that was held until its time, or until there is room, for recipients here: it goes from
+//! the queue into their mailboxes, or on to where their addresses lead now. RFC 4865 §4.2.
 //!
 //! Invariant: what is delivered here and the recipients who leave the queue are one commit.
 
@@ -12,13 +12,16 @@ use mail::MessageId;
 use mail::summary::Parser;
 use store::{NewQueued, QueueRow, RecipientRow, StoreError, Terms};
 
-/// The message waited for its time, and these recipients are ours.
+/// The message waited for its time, or for room in mailboxes, and these recipients are ours.
 pub(crate) fn is_ours(
     shared: &Shared,
     row: &QueueRow,
     recipients: &[&RecipientRow],
 ) -> Result<bool, StoreError> {
-    let (Some(_), Some(first)) = (row.terms.hold, recipients.first()) else { return Ok(false) };
+    let Some(first) = recipients.first() else { return Ok(false) };
+    if row.terms.hold.is_none() && !row.terms.waits {
+        return Ok(false);
+    }
     Ok(shared.store.lookup(&first.address)?.domain.is_some())
 }
 
@@ -106,7 +109,7 @@ async fn delivery(
         recipients: fate.remote,
         ret: row.ret,
         envid: row.envid.clone(),
-        terms: Terms { hold: None, ..row.terms },
+        terms: Terms { hold: None, waits: fate.waits, ..row.terms },
         smtputf8: row.smtputf8,
         skip: row.skip,
         arrived: row.arrived,

@@ -43,6 +43,8 @@ pub struct Terms {
     pub priority: i8,
     /// BY. RFC 2852.
     pub by: Option<DeliverBy>,
+    /// There are recipients here among those in the queue: their mailboxes were full.
+    pub waits: bool,
     /// HOLDFOR, HOLDUNTIL. RFC 4865. In a number of its own: [`Terms::pack_hold`].
     pub hold: Option<Hold>,
 }
@@ -54,6 +56,7 @@ const PRIORITY: u32 = 2;
 const BY: i64 = 1 << 8;
 const BY_RETURN: i64 = 1 << 9;
 const BY_TRACE: i64 = 1 << 10;
+const WAITS: i64 = 1 << 11;
 /// The seconds of the deliver-by-time take what is left.
 const BY_AT: u32 = 16;
 
@@ -66,7 +69,8 @@ impl Terms {
             let at = by.at.clamp(0, i64::MAX >> BY_AT) << BY_AT;
             BY | flag(by.mode == ByMode::Return, BY_RETURN) | flag(by.trace, BY_TRACE) | at
         });
-        flag(self.body8, BODY8) | flag(self.require_tls, REQUIRE_TLS) | priority | by
+        let flags = flag(self.body8, BODY8) | flag(self.require_tls, REQUIRE_TLS);
+        flags | flag(self.waits, WAITS) | priority | by
     }
 
     /// The number of [`Terms::hold`]; 0 for none. It leaves the highest two bits free.
@@ -100,6 +104,7 @@ impl Terms {
             require_tls: on(REQUIRE_TLS),
             priority: if priority >= 0x20 { priority - 0x40 } else { priority }.clamp(-9, 9),
             by: on(BY).then_some(by),
+            waits: on(WAITS),
             hold: None,
         }
     }
@@ -119,7 +124,8 @@ mod tests {
             for by in [None, Some(by), Some(told)] {
                 let until = by.is_some();
                 let hold = (priority > 3).then_some(Hold { at: 1_900_000_000, until });
-                let terms = Terms { body8: false, require_tls: priority > 0, priority, by, hold };
+                let (require_tls, waits) = (priority > 0, priority % 2 == 0);
+                let terms = Terms { body8: false, require_tls, priority, by, waits, hold };
                 let read = Terms::unpack(terms.pack()).with_hold(terms.pack_hold());
                 assert_eq!(read, terms);
                 assert_eq!(read.release(7), if hold.is_some() { 1_900_000_000 } else { 7 });

@@ -65,7 +65,7 @@ impl Context {
             params::Hold::Until(at) => Hold { at, until: true },
         });
         let body8 = mail.body != Body::SevenBit;
-        Terms { body8, require_tls: mail.require_tls, priority, by, hold }
+        Terms { body8, require_tls: mail.require_tls, priority, by, waits: false, hold }
     }
 
     /// The protocol's name in `Received`. RFC 3848, RFC 6531 §4.3.
