@@ -124,6 +124,9 @@ check "fetchmail downloads and deletes" bash -c "fetchmail -f $work/fetchmailrc 
 printf 'set from=alice@here.test\nset smtp_url=smtps://alice%%40here.test@localhost:%s\nset smtp_pass=secret\nset certificate_file=%s\nset ssl_verify_host=no\n' $submissions "$ca" >"$work/muttrc"
 check "mutt sends" bash -c "echo body | mutt -n -F $work/muttrc -s 'by mutt' bob@here.test"
 
+echo secret | p account add ella@here.test --password-stdin >/dev/null
+check "50 MB by IMAP in 8 MB of memory, COMPRESS never stalls" python3 "$here/large.py" "$ca" $imaps "$(jobs -p %1)"
+
 . "$here/readers.sh"
 . "$here/mime.sh"
 . "$here/logins.sh"
