@@ -107,6 +107,10 @@ pub fn smtp_session(data: &[u8]) {
             smtp::Question::Sasl(Client::Responds(text)) if text.len() % 2 == 1 => {
                 smtp::Answer::Reply(reply::WRONG_PASSWORD)
             }
+            smtp::Question::Url(url, most) if url.len() as u64 <= *most => {
+                smtp::Answer::Octets(url.len() as u64)
+            }
+            smtp::Question::Url(..) => smtp::Answer::Reply(reply::URL_FAILED),
             smtp::Question::End => smtp::Answer::Reply(reply::MESSAGE_ACCEPTED),
             _ => smtp::Answer::Yes,
         })

@@ -22,6 +22,8 @@ pub enum Command {
     Data,
     /// BDAT: octets that follow, and whether they are the last.
     Bdat(u64, bool),
+    /// BURL: a URL whose octets follow, and whether they are the last. RFC 4468 §3.
+    Burl(String, bool),
     /// RSET
     Rset,
     /// NOOP
@@ -98,6 +100,7 @@ impl Command {
             "RCPT" => rcpt(after(rest, "TO:")?).map(Command::Rcpt),
             "DATA" => alone(rest, Command::Data),
             "BDAT" => bdat(rest),
+            "BURL" => burl(rest),
             "RSET" => alone(rest, Command::Rset),
             "NOOP" => Ok(Command::Noop),
             "QUIT" => alone(rest, Command::Quit),
@@ -232,6 +235,17 @@ fn bdat(rest: &str) -> Result<Command, Reply> {
     }
 }
 
+/// `BURL absolute-URI [LAST]`. RFC 4468 §3.5.
+fn burl(rest: &str) -> Result<Command, Reply> {
+    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let url = words.next().filter(|url| url.contains(':')).ok_or(reply::SYNTAX)?.to_owned();
+    match (words.next(), words.next()) {
+        (None, _) => Ok(Command::Burl(url, false)),
+        (Some(last), None) if last.eq_ignore_ascii_case("LAST") => Ok(Command::Burl(url, true)),
+        _ => Err(reply::SYNTAX),
+    }
+}
+
 /// `AUTH mechanism [initial]`; several blanks are let through (users.md S-31).
 fn auth(rest: &str) -> Result<Command, Reply> {
     let mut words = rest.split(' ').filter(|word| !word.is_empty());
@@ -259,6 +273,10 @@ mod tests {
         assert_eq!(parse("EHLO a(b"), Err(reply::SYNTAX));
         assert_eq!(parse("DATA x"), Err(reply::SYNTAX));
         assert_eq!(parse("BDAT 10 last"), Ok(Command::Bdat(10, true)));
+        assert_eq!(parse("burl imap://x last"), Ok(Command::Burl("imap://x".to_owned(), true)));
+        for bad in ["BURL", "BURL LAST", "BURL imap://x y", "BURL imap://x LAST LAST"] {
+            assert_eq!(parse(bad), Err(reply::SYNTAX), "{bad}");
+        }
         assert_eq!(parse("BDAT -1"), Err(reply::SYNTAX));
         assert_eq!(parse("BDAT 99999999999999999999"), Err(reply::SYNTAX));
         assert_eq!(

@@ -63,6 +63,8 @@ replies! {
     RECIPIENT_OK = 250, "2.1.5", "Recipient OK";
     /// BDAT that is not the last. RFC 3030 §2.
     CHUNK_OK = 250, "2.0.0", "Octets received";
+    /// BURL that is not the last. RFC 4468 §6.
+    URL_OK = 250, "2.5.0", "Octets fetched";
     /// The message is ours now. RFC 5321 §6.1. Only `accept` may say this.
     MESSAGE_ACCEPTED = 250, "2.0.0", "Accepted";
     /// DATA. RFC 5321 §4.1.1.4.
@@ -168,6 +170,8 @@ replies! {
     NOT_BINARY_MIME = 554, "5.6.5", "The message cannot be stored as lines";
     /// The account has as many messages that wait for their time as it may. RFC 4865 §6.
     HELD_TOO_MANY = 552, "5.7.16", "Too many of your messages wait for their time already";
+    /// A URL that names nothing, or nothing that may be sent. RFC 4468 §6.
+    URL_FAILED = 554, "5.6.6", "The URL gives nothing, or not to you";
     /// Received too often. RFC 5321 §6.3.
     LOOP = 554, "5.4.6", "The message goes in circles";
     /// The header of a submitted message cannot be looked at. RFC 3463 §3.7.

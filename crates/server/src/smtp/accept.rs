@@ -1,13 +1,15 @@
 //! DATA and BDAT: from the envelope to the proof that the message is ours. RFC 5321 §6.1.
 
 use super::Context;
+use crate::urls::Redeemer;
 use delivery::{Accepted, AcceptedRecipient, DeliveryError, Incoming};
 use mail::MessageId;
+use protocol::imap;
 use protocol::smtp::command::Mail;
 use protocol::smtp::params::{self, Body};
 use protocol::smtp::reply::{self, Reply};
 use protocol::smtp::server::{Answer, Envelope, Hello};
-use store::{ByMode, DeliverBy, Hold, Notify, Ret, Terms};
+use store::{Actor, ByMode, DeliverBy, Hold, Notify, Ret, Terms};
 
 impl Context {
     /// A message begins: its trace lines are written.
@@ -88,6 +90,47 @@ impl Context {
             name.push('A');
         }
         name
+    }
+
+    /// BURL: what a URL stands for, if somebody vouches for it. Only `urlauth=` URLs are taken: who
+    /// may send need not be who may read (RFC 4468 §3.3).
+    pub(super) async fn url(&mut self, url: &str, most: u64) -> Answer {
+        let (Some(who), Some(receiving)) = (&self.authenticated, &mut self.receiving) else {
+            return Answer::Reply(reply::URL_FAILED);
+        };
+        let vouched = imap::url::url(url).is_some_and(|url| url.ticket.is_some());
+        let actor = Actor { account: who.account, address: who.address.clone() };
+        let opened = match vouched {
+            true => self.shared.open_url(url, Redeemer::Submission(&actor)).await,
+            false => Ok(None),
+        };
+        let octets = match &opened {
+            Ok(Some(opened)) => opened.octets(),
+            _ => 0,
+        };
+        let opened = match opened {
+            Ok(Some(_)) if octets > most => return Answer::Reply(reply::TOO_BIG),
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Answer::Reply(reply::URL_FAILED),
+            Err(error) => {
+                tracing::error!(%error, "BURL");
+                return Answer::Reply(reply::TRY_LATER);
+            }
+        };
+        let (mut at, mut piece) = (0, Vec::new());
+        while at < octets {
+            piece.clear();
+            match opened.read(&self.shared, at, &mut piece) {
+                Ok(()) if !piece.is_empty() => {}
+                failed => {
+                    tracing::error!(?failed, "BURL");
+                    return Answer::Reply(reply::TRY_LATER);
+                }
+            }
+            at += piece.len() as u64;
+            receiving.write(&piece).await;
+        }
+        Answer::Octets(octets)
     }
 
     /// The message is complete.

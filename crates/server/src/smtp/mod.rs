@@ -78,6 +78,7 @@ impl Handler<Session> for Context {
             Question::Recipient(rcpt) => self.recipient(rcpt).await,
             Question::Verify(_) => Answer::Reply(reply::CANNOT_VERIFY),
             Question::Begin(hello, envelope) => self.begin(hello, envelope).await,
+            Question::Url(url, most) => self.url(&url, most).await,
             Question::End => self.end().await,
             Question::Abort => {
                 self.receiving = None;

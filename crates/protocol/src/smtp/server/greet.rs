@@ -31,6 +31,10 @@ impl Session {
         lines.push(format!("SIZE {}", self.offer.size_max));
         lines.extend(fixed.map(str::to_owned));
         lines.extend(["DSN", "MT-PRIORITY", "DELIVERBY"].map(str::to_owned));
+        if self.offer.login {
+            // RFC 4468 §3.1: without arguments, a login is needed first.
+            lines.push(if self.authenticated { "BURL imap" } else { "BURL" }.to_owned());
+        }
         if let Some(FutureRelease { seconds, until }) = self.offer.future_release {
             lines.push(format!("FUTURERELEASE {seconds} {}", format_rfc3339(until)));
         }

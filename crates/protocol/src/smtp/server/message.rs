@@ -1,4 +1,5 @@
-//! Message octets: DATA and BDAT, counted, checked and handed on. RFC 5321 §4.1.1.4, RFC 3030.
+//! Message octets: DATA, BDAT and BURL, counted, checked and handed on. RFC 5321 §4.1.1.4,
+//! RFC 3030, RFC 4468.
 //!
 //! Invariant: what nobody wants is read to its true end all the same, so that none of it is ever
 //! taken for a command.
@@ -67,6 +68,47 @@ impl Session {
         }
     }
 
+    /// BURL. RFC 4468 §3.2.
+    pub(super) fn burl(&mut self, url: String, last: bool) -> Option<Step<Question>> {
+        if !self.offer.login {
+            self.say(&reply::UNKNOWN_COMMAND);
+            return None;
+        }
+        if self.chunks.is_some() {
+            return Some(self.url(url, last));
+        }
+        match self.complete_envelope() {
+            Ok((hello, envelope)) => {
+                let pending = Pending::BeginUrl(url, last);
+                Some(self.ask(pending, Question::Begin(hello, envelope)))
+            }
+            Err(refusal) => {
+                self.say(&refusal);
+                None
+            }
+        }
+    }
+
+    /// A message may begin with a URL, or the octets of one have come.
+    pub(super) fn fetched(&mut self, pending: Pending, refusal: Option<Reply>) {
+        match (pending, refusal) {
+            (Pending::BeginUrl(url, last), None) => {
+                self.chunks = Some(BareCheck::default());
+                self.phase = Phase::Url(url, last);
+            }
+            (Pending::Url(true), None) => self.phase = Phase::Chunk { left: 0, last: true },
+            (_, None) => self.say(&reply::URL_OK),
+            // RFC 4468 §3.2: it fails the transaction.
+            (_, Some(reply)) => self.phase = Phase::Discard { left: 0, reply, times: 1 },
+        }
+    }
+
+    /// What a URL stands for becomes part of the message.
+    pub(super) fn url(&mut self, url: String, last: bool) -> Step<Question> {
+        let most = self.most().saturating_sub(self.octets);
+        self.ask(Pending::Url(last), Question::Url(url, most))
+    }
+
     /// A chunk nobody wants has to be read all the same. RFC 3030 §2.
     pub(super) fn discard(&mut self, size: u64, last: bool, reply: Reply) {
         if size > self.most() {
@@ -133,7 +175,7 @@ impl Session {
         Some(Step::Body(piece))
     }
 
-    fn count(&mut self, octets: u64) {
+    pub(super) fn count(&mut self, octets: u64) {
         let before = self.octets / PROGRESS_OCTETS;
         self.octets += octets;
         self.progress += self.octets / PROGRESS_OCTETS - before;

@@ -83,6 +83,8 @@ pub enum Question {
     Verify(String),
     /// A message begins; the answer is not told the client unless it is negative.
     Begin(Hello, Envelope),
+    /// The octets of this URL belong to the message, if they are not more.
+    Url(String, u64),
     /// The message is complete; the answer is the reply to it.
     End,
     /// What came of the message is void. The answer is not looked at.
@@ -94,6 +96,8 @@ pub enum Question {
 pub enum Answer {
     /// Yes.
     Yes,
+    /// So many octets of a URL have come.
+    Octets(u64),
     /// Ask the client this, in a login.
     Challenge(Vec<u8>),
     /// The reply to give; negative means no.
@@ -111,6 +115,8 @@ enum Phase {
         left: u64,
         last: bool,
     },
+    /// A URL that is to be asked for, and whether it is the last.
+    Url(String, bool),
     /// Octets of a chunk that nobody wants, then the reply.
     Discard {
         left: u64,
@@ -136,6 +142,10 @@ enum Pending {
         size: u64,
         last: bool,
     },
+    /// The message begins with a URL.
+    BeginUrl(String, bool),
+    /// A URL, and whether it is the last.
+    Url(bool),
     End,
     /// The reply, and how often it is said.
     Abort(Reply, usize),
@@ -263,6 +273,7 @@ impl Session {
             Command::Rcpt(rcpt) => return self.rcpt(rcpt),
             Command::Data => return self.data(),
             Command::Bdat(size, last) => return self.bdat(size, last),
+            Command::Burl(url, last) => return self.burl(url, last),
             Command::Rset => return self.reset(reply::OK),
             Command::Noop => self.say(&reply::OK),
             Command::Help => self.say(&reply::HELP),
@@ -424,6 +435,10 @@ impl Machine for Session {
                     let (left, last) = (*left, *last);
                     self.chunk_octets(left, last)
                 }
+                Phase::Url(url, last) => {
+                    let (url, last) = (std::mem::take(url), *last);
+                    Some(self.url(url, last))
+                }
                 Phase::Discard { .. } => self.discard_octets(),
             };
             if let Some(step) = step {
@@ -438,6 +453,10 @@ impl Machine for Session {
         };
         let refusal = match answer {
             Answer::Yes => None,
+            Answer::Octets(octets) => {
+                self.count(octets);
+                None
+            }
             Answer::Reply(reply) => Some(reply),
             Answer::Challenge(octets) => {
                 let line = format!("334 {}\r\n", sasl::challenge(&octets));
@@ -472,6 +491,9 @@ impl Machine for Session {
             (Pending::BeginChunk { size, last }, None) => {
                 self.chunks = Some(BareCheck::default());
                 self.phase = Phase::Chunk { left: size, last };
+            }
+            (pending @ (Pending::BeginUrl(..) | Pending::Url(_)), refusal) => {
+                self.fetched(pending, refusal);
             }
             (Pending::BeginChunk { size, last }, Some(reply)) => self.discard(size, last, reply),
             (Pending::Abort(reply, replies), _) => {
