@@ -121,7 +121,7 @@ pub fn message(octets: &[u8]) {
             PartBody::Leaf => {}
         }
     }
-    for text in text::texts(octets, &summary.root) {
+    for text in text::texts(&summary.root, text::in_memory::<()>(octets)).unwrap_or_default() {
         preview::preview(&text, text.len() % 2 == 1);
     }
     response_of(&summary);

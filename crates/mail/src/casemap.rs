@@ -61,6 +61,49 @@ impl Needle {
     }
 }
 
+/// Looks for a text in one that comes in pieces.
+pub struct Seeker<'a> {
+    needle: &'a Needle,
+    /// Where folding has to wait for what follows.
+    open: String,
+    /// The end of what was folded: the text may have begun there.
+    tail: Vec<u8>,
+}
+
+/// Octets without a place to cut at which are folded all the same.
+const OPEN_OCTETS_MAX: usize = 1 << 20;
+
+/// A character that no normalization joins to what stands before it.
+fn starts(c: char) -> bool {
+    c.is_ascii() || matches!(c, '\u{4e00}'..='\u{9fff}')
+}
+
+impl<'a> Seeker<'a> {
+    /// At the start of a text.
+    pub fn new(needle: &'a Needle) -> Seeker<'a> {
+        Seeker { needle, open: String::new(), tail: Vec::new() }
+    }
+
+    /// The text was found by now. `last`: this one ends here, and another may follow.
+    pub fn feed(&mut self, piece: &str, last: bool) -> bool {
+        if self.needle.folded.is_empty() {
+            return true;
+        }
+        self.open.push_str(piece);
+        let cut = match last || self.open.len() > OPEN_OCTETS_MAX {
+            true => self.open.len(),
+            false => self.open.char_indices().rfind(|(_, c)| starts(*c)).map_or(0, |(at, _)| at),
+        };
+        let after = self.open.split_off(cut);
+        let folded = fold(&std::mem::replace(&mut self.open, after));
+        self.tail.extend_from_slice(folded.as_bytes());
+        let found = self.needle.finder.find(&self.tail).is_some();
+        let kept = if last { 0 } else { self.needle.folded.len() - 1 };
+        self.tail.drain(..self.tail.len().saturating_sub(kept));
+        found
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +117,28 @@ mod tests {
         assert!(Needle::new("F\u{dc}R").is_in("nichts f\u{fc}r ungut"));
         assert!(Needle::new("").is_in(""));
         assert!(!Needle::new("x").is_in("y"));
+    }
+
+    #[test]
+    fn a_text_in_pieces_is_searched_as_a_whole() {
+        let text = "Ein cafe\u{301}\u{323} am See, \u{6f22}\u{5b57}\u{304b}\u{3099}, stra\u{df}e";
+        let parts =
+            ["caf\u{e9}\u{323} a", "\u{5b57}\u{304c}", "SEE,", "STRA\u{df}E", "cafe", "x", ""];
+        for part in parts {
+            let needle = Needle::new(part);
+            for cut in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+                for again in (cut..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+                    let mut seeker = Seeker::new(&needle);
+                    let found = [&text[..cut], &text[cut..again], &text[again..]]
+                        .into_iter()
+                        .enumerate()
+                        .fold(false, |found, (n, piece)| seeker.feed(piece, n == 2) || found);
+                    assert_eq!(found, needle.is_in(text), "{part} in {cut} and {again}");
+                }
+            }
+        }
+        let needle = Needle::new("ab");
+        let mut seeker = Seeker::new(&needle);
+        assert!(!seeker.feed("a", true) && !seeker.feed("b", true));
     }
 }

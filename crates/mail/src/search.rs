@@ -10,6 +10,7 @@
 use crate::header::decode_words;
 use crate::mime::text;
 use crate::summary::{Envelope, EnvelopeAddress, Summary};
+use std::ops::Range;
 
 /// Octets of a longer run that one word holds.
 const PIECE_OCTETS: usize = 64;
@@ -55,15 +56,18 @@ impl Field {
     }
 }
 
-/// Everything in a message that a search looks through; not folded.
-pub fn texts(content: &[u8], summary: &Summary) -> Vec<(Field, String)> {
-    let head = content.get(..summary.root.body_start as usize).unwrap_or_default();
+/// Everything in a message that a search looks through; not folded. Only that is read.
+pub fn texts<E>(
+    summary: &Summary,
+    mut read: impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
+) -> Result<Vec<(Field, String)>, E> {
+    let head = read(0..summary.root.body_start)?;
     let mut out: Vec<(Field, String)> =
         Field::ALL.into_iter().take(5).map(|of| (of, of.text(&summary.envelope))).collect();
-    out.push((Field::Header, decode_words(head)));
-    let bodies = text::texts(content, &summary.root);
+    out.push((Field::Header, decode_words(&head)));
+    let bodies = text::texts(&summary.root, read)?;
     out.extend(bodies.into_iter().map(|body| (Field::Body, body)));
-    out
+    Ok(out)
 }
 
 /// `Fred <fred@example.net>, Group: b@example.net;`

@@ -79,7 +79,7 @@ fn look(message: &[u8]) -> usize {
     let summary = summary_of(message);
     let stored = summary.encode();
     let subject = summary.envelope.subject.as_deref().unwrap_or_default();
-    let texts = text::texts(message, &summary.root);
+    let texts = text::texts(&summary.root, text::in_memory::<()>(message)).unwrap_or_default();
     let mut ids = 0;
     each_message_id(summary.references.as_deref().unwrap_or_default(), |_| ids += 1);
     let parameters = Parameterised::parse(message).parameters;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use mail::casemap::Needle;
+use mail::mime::text::in_memory;
 use mail::search::{Field, Plan, texts};
 use mail::summary::Parser;
 use mail::{ContentId, Flag, MailboxId, MessageId, Uid};
@@ -131,7 +132,7 @@ fn compare(
         .map(|(id, content)| {
             let mut parser = Parser::new();
             parser.feed(content);
-            (*id, texts(content, &parser.finish()))
+            (*id, texts(&parser.finish(), in_memory::<()>(content)).unwrap())
         })
         .collect();
     for _ in 0..rounds {

@@ -95,9 +95,12 @@ fn decode_b(text: &[u8]) -> Vec<u8> {
 
 /// Text in a named charset as a string; `None` when we do not know the charset.
 pub fn decode_charset(charset: &[u8], octets: &[u8]) -> Option<String> {
-    let name = charset.split(|b| *b == b'*').next().unwrap_or_default();
-    let encoding = Encoding::for_label(name)?;
-    Some(encoding.decode_without_bom_handling(octets).0.into_owned())
+    Some(charset_of(charset)?.decode_without_bom_handling(octets).0.into_owned())
+}
+
+/// The charset of that name, behind which a language may stand. RFC 2231 §5.
+pub fn charset_of(name: &[u8]) -> Option<&'static Encoding> {
+    Encoding::for_label(name.split(|b| *b == b'*').next().unwrap_or_default())
 }
 
 #[cfg(test)]

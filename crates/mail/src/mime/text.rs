@@ -3,46 +3,136 @@
 use super::structure::{Part, PartBody};
 use super::transfer::Decoder;
 use crate::header::decode_words;
-use crate::header::encoded_word::decode_charset;
+use crate::header::encoded_word::charset_of;
+use std::ops::Range;
 
-/// The texts of all text parts of a message, and the headers of messages inside it.
-pub fn texts(message: &[u8], root: &Part) -> Vec<String> {
-    let mut out = Vec::new();
+/// Octets of a message that are read together.
+const PIECE_OCTETS: u64 = 256 * 1024;
+
+/// Gives the texts of all text parts of a message, and the headers of messages inside it: piece by
+/// piece, each with whether its text ends with it. Reads nothing else, and nothing more once `each`
+/// says false.
+pub fn each_text<E>(
+    root: &Part,
+    mut read: impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
+    mut each: impl FnMut(&str, bool) -> bool,
+) -> Result<(), E> {
     let mut open = vec![root];
     while let Some(part) = open.pop() {
         match &part.body {
             PartBody::Multipart(parts) => open.extend(parts),
             PartBody::Message(_, inner) => {
-                let header = message.get(inner.header_start as usize..inner.body_start as usize);
-                out.push(decode_words(header.unwrap_or_default()));
+                let header = read(inner.header_start..inner.body_start.max(inner.header_start))?;
+                if !each(&decode_words(&header), true) {
+                    return Ok(());
+                }
                 open.push(inner);
             }
             PartBody::Leaf if part.media_type == b"text" => {
-                let body = message.get(part.body_start as usize..part.end as usize);
-                out.push(text_of(part, body.unwrap_or_default()));
+                let (mut text, mut at) = (Text::of(part), part.body_start);
+                loop {
+                    let to = part.end.min(at.saturating_add(PIECE_OCTETS)).max(at);
+                    let last = to >= part.end;
+                    let piece = if at < to { read(at..to)? } else { Vec::new() };
+                    if !each(&text.decode(&piece, last), last) {
+                        return Ok(());
+                    }
+                    if last {
+                        break;
+                    }
+                    at = to;
+                }
             }
             PartBody::Leaf => {}
         }
     }
-    out
+    Ok(())
 }
 
-/// The body of a part without its transfer encoding; `None` when we do not know that. Base64 that is
-/// damaged gives what can be read of it. RFC 2045 §6.
+/// Reads a message that is in memory.
+pub fn in_memory<E>(message: &[u8]) -> impl FnMut(Range<u64>) -> Result<Vec<u8>, E> {
+    |range| Ok(message.get(range.start as usize..range.end as usize).unwrap_or_default().to_vec())
+}
+
+/// Those texts, each whole.
+pub fn texts<E>(
+    root: &Part,
+    read: impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
+) -> Result<Vec<String>, E> {
+    let (mut all, mut fresh) = (Vec::<String>::new(), true);
+    each_text(root, read, |piece, last| {
+        match all.last_mut().filter(|_| !fresh) {
+            Some(text) => text.push_str(piece),
+            None => all.push(piece.to_owned()),
+        }
+        fresh = last;
+        true
+    })?;
+    Ok(all)
+}
+
+/// Octets of the parts that [`each_text`] reads, as they are stored.
+pub fn text_octets(root: &Part) -> u64 {
+    let (mut sum, mut open) = (0, vec![root]);
+    while let Some(part) = open.pop() {
+        match &part.body {
+            PartBody::Multipart(parts) => open.extend(parts),
+            PartBody::Message(_, inner) => {
+                sum += inner.body_start.saturating_sub(inner.header_start);
+                open.push(inner);
+            }
+            PartBody::Leaf if part.media_type == b"text" => {
+                sum += part.end.saturating_sub(part.body_start);
+            }
+            PartBody::Leaf => {}
+        }
+    }
+    sum
+}
+
+/// The body of a part, or the first of it, as text.
+pub fn text_of(part: &Part, body: &[u8]) -> String {
+    Text::of(part).decode(body, true)
+}
+
+/// Makes text of the body of a part that comes in pieces. An encoding or charset that we do not
+/// know is passed over.
+struct Text {
+    transfer: Option<Decoder>,
+    charset: encoding_rs::Decoder,
+}
+
+impl Text {
+    fn of(part: &Part) -> Text {
+        let charset = part.parameters.iter().find(|(name, _)| name == b"charset");
+        let charset = charset.and_then(|(_, name)| charset_of(name)).unwrap_or(encoding_rs::UTF_8);
+        Text { transfer: Decoder::of(part), charset: charset.new_decoder_without_bom_handling() }
+    }
+
+    fn decode(&mut self, piece: &[u8], last: bool) -> String {
+        let mut octets = Vec::with_capacity(piece.len());
+        match &mut self.transfer {
+            Some(decoder) => decoder.decode(piece, &mut octets),
+            None => octets.extend_from_slice(piece),
+        }
+        if let (true, Some(decoder)) = (last, self.transfer.take()) {
+            decoder.finish(&mut octets);
+        }
+        let room = self.charset.max_utf8_buffer_length(octets.len()).unwrap_or(octets.len());
+        let mut text = String::with_capacity(room);
+        let _ = self.charset.decode_to_string(&octets, &mut text, last);
+        text
+    }
+}
+
+/// The body of a part without its transfer encoding; `None` when we do not know that. Base64 that
+/// is damaged gives what can be read of it. RFC 2045 §6.
 pub fn decoded(part: &Part, body: &[u8]) -> Option<Vec<u8>> {
     let mut decoder = Decoder::of(part)?;
     let mut out = Vec::with_capacity(body.len());
     decoder.decode(body, &mut out);
     decoder.finish(&mut out);
     Some(out)
-}
-
-/// The body of a part as text. An encoding or charset that we do not know is passed over.
-pub fn text_of(part: &Part, body: &[u8]) -> String {
-    let octets = decoded(part, body).unwrap_or_else(|| body.to_vec());
-    let charset = part.parameters.iter().find(|(name, _)| name == b"charset");
-    let decoded = charset.and_then(|(_, charset)| decode_charset(charset, &octets));
-    decoded.unwrap_or_else(|| String::from_utf8_lossy(&octets).into_owned())
 }
 
 #[cfg(test)]
@@ -53,8 +143,31 @@ mod tests {
     #[test]
     fn texts_are_decoded() {
         let message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9 lo=\r\nng\r\n--b\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\naGVs\r\nbG8=\r\n--b--\r\n";
-        let mut found = texts(message, &summary_of(message).root);
+        let mut found = texts(&summary_of(message).root, in_memory::<()>(message)).unwrap();
         found.sort();
         assert_eq!(found, ["café long", "hello"]);
+    }
+
+    #[test]
+    fn pieces_of_a_large_text_are_its_text() {
+        let text = "größer und größer\r\n".repeat(40_000);
+        let (latin, _, _) = encoding_rs::WINDOWS_1252.encode(&text);
+        let cases = [("utf-8", text.as_bytes().to_vec()), ("iso-8859-1", latin.into_owned())];
+        for (charset, body) in cases {
+            let head = format!(
+                "Content-Type: text/plain; charset={charset}\r\n\
+                 Content-Transfer-Encoding: 8bit\r\n\r\n"
+            );
+            let message = [head.as_bytes(), &body].concat();
+            let (mut pieces, mut message_read) = (0, in_memory::<()>(&message));
+            let read = |range| {
+                pieces += 1;
+                message_read(range)
+            };
+            let root = summary_of(&message).root;
+            assert_eq!(text_octets(&root), body.len() as u64);
+            assert_eq!(texts(&root, read).unwrap(), [text.as_str()]);
+            assert!(pieces > 2);
+        }
     }
 }

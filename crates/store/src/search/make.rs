@@ -9,10 +9,12 @@ use super::part::Builder;
 use crate::error::Result;
 use crate::open::Store;
 use crate::packed::decode_entries;
+use mail::mime::text::text_octets;
 use mail::search::texts;
-use mail::summary::Parser;
+use mail::summary::{Parser, Summary};
 use mail::{AccountId, ContentId, Uid};
 use std::io;
+use std::ops::Range;
 use sys::disk::Mode;
 
 /// Messages of a full part.
@@ -24,9 +26,12 @@ const PART_MESSAGES_MIN: usize = 64;
 /// Smaller parts, in octets, are joined when there are [`SMALL_PARTS_MAX`].
 const SMALL_OCTETS: u64 = 1 << 20;
 const SMALL_PARTS_MAX: usize = 4;
-/// Messages and texts of more octets are in no index: each search reads them.
-const MESSAGE_OCTETS_MAX: u32 = 16 << 20;
+/// Texts of more octets, as they are stored or as they are meant, are in no index: each search
+/// reads them.
+const STORED_TEXT_OCTETS_MAX: u64 = 4 << 20;
 const TEXT_OCTETS_MAX: usize = 2 << 20;
+/// Octets of a message that are read at once.
+const SMALL_MESSAGE_OCTETS: u64 = 256 << 10;
 
 /// A part that is being made.
 pub(super) struct Making {
@@ -97,13 +102,32 @@ impl Store {
 
     /// The texts of a message; `None` when it is too large, or cannot be read.
     fn texts(&self, id: ContentId, size: u32) -> Option<Vec<(mail::search::Field, String)>> {
-        if size > MESSAGE_OCTETS_MAX {
+        let size = u64::from(size);
+        // One read for what is small, only the texts of what is large.
+        let whole =
+            if size <= SMALL_MESSAGE_OCTETS { self.content(id, 0..size).ok() } else { None };
+        let read = |range: Range<u64>| match &whole {
+            Some(whole) => {
+                let range = range.start as usize..range.end as usize;
+                Ok(whole.get(range).unwrap_or_default().to_vec())
+            }
+            None => self.content(id, range),
+        };
+        let kept = self.summaries(&[id]).ok()?.pop().flatten();
+        let summary = match kept.and_then(|kept| Summary::decode(&kept)) {
+            Some(summary) => summary,
+            None => {
+                let mut parser = Parser::new();
+                for at in (0..size).step_by(SMALL_MESSAGE_OCTETS as usize) {
+                    parser.feed(&read(at..size.min(at + SMALL_MESSAGE_OCTETS)).ok()?);
+                }
+                parser.finish()
+            }
+        };
+        if text_octets(&summary.root) > STORED_TEXT_OCTETS_MAX {
             return None;
         }
-        let content = self.content(id, 0..u64::from(size)).ok()?;
-        let mut parser = Parser::new();
-        parser.feed(&content);
-        let found = texts(&content, &parser.finish());
+        let found = texts(&summary, read).ok()?;
         let octets: usize = found.iter().map(|(_, text)| text.len()).sum();
         (octets <= TEXT_OCTETS_MAX).then_some(found)
     }

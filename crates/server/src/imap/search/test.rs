@@ -6,16 +6,19 @@
 use crate::imap::view::View;
 use crate::imap::{Context, email_id, thread_id};
 use ::store::{Answers, StoreError};
-use mail::casemap::Needle;
+use mail::casemap::{Needle, Seeker};
 use mail::mime::{header_of, text};
 use mail::search::{Field, Plan};
 use mail::summary::{Envelope, Summary};
 use mail::{ContentId, Entry, FlagBits, Uid, date, header};
 use protocol::imap::command::search::Key;
 use protocol::imap::grammar::SequenceSet;
+use std::ops::Range;
 
 /// Octets in which the header of nearly every message ends.
 const HEADER_OCTETS_LIKELY: u64 = 16 * 1024;
+/// Octets of the largest message that is held in memory as a whole, with its texts.
+const WHOLE_OCTETS_MAX: u32 = 512 * 1024;
 
 /// A search key with all that can be known beforehand worked out.
 pub(crate) enum Test {
@@ -288,6 +291,10 @@ impl Context {
                 field.name.eq_ignore_ascii_case(name)
                     && needle.is_in(header::decode_words(field.value).trim())
             }),
+            Test::Body(needle, _) if is_large(c.entry) => self.has_text(needle, c)?,
+            Test::Text(needle, ..) if is_large(c.entry) => {
+                needle.is_in(&header::decode_words(self.header(c)?)) || self.has_text(needle, c)?
+            }
             Test::Body(needle, _) => self.whole(c)?.texts.iter().any(|text| needle.is_in(text)),
             Test::Text(needle, ..) => {
                 let whole = self.whole(c)?;
@@ -326,6 +333,18 @@ impl Context {
         Ok(c.header.as_deref().unwrap_or_default())
     }
 
+    /// The text is in the body of a large message, which is read in pieces.
+    fn has_text(&self, needle: &Needle, c: &Candidate<'_>) -> Result<bool, StoreError> {
+        let root = self.summary(c.entry)?.root;
+        let (mut seeker, mut found) = (Seeker::new(needle), false);
+        let read = |range: Range<u64>| self.shared.store.content(c.entry.content, range);
+        text::each_text(&root, read, |piece, last| {
+            found = seeker.feed(piece, last);
+            !found
+        })?;
+        Ok(found)
+    }
+
     fn whole<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c Whole, StoreError> {
         let read = match c.whole.take() {
             Some(read) => read,
@@ -335,11 +354,17 @@ impl Context {
                 let root = self.summary(c.entry)?.root;
                 let head = content.get(..root.body_start as usize).unwrap_or_default();
                 let header = header::decode_words(head);
-                Whole { header, texts: text::texts(&content, &root) }
+                let texts = text::texts(&root, text::in_memory::<StoreError>(&content))?;
+                Whole { header, texts }
             }
         };
         Ok(c.whole.insert(read))
     }
+}
+
+/// Too large to be held in memory as a whole.
+fn is_large(entry: &Entry) -> bool {
+    entry.size > WHOLE_OCTETS_MAX
 }
 
 fn within(ranges: &[(u32, u32)], n: u32) -> bool {
