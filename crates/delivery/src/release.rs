@@ -1,5 +1,5 @@
-//! A message that was held until its time, or until there is room, for recipients here: it goes from
-//! the queue into their mailboxes, or on to where their addresses lead now. RFC 4865 §4.2.
+//! A message that was held until its time, or until there is room, for recipients here: it goes
+//! from the queue into their mailboxes, or on to where their addresses lead now. RFC 4865 §4.2.
 //!
 //! Invariant: what is delivered here and the recipients who leave the queue are one commit.
 

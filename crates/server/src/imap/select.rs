@@ -83,6 +83,7 @@ impl Context {
             saved: Vec::new(),
             live: Vec::new(),
             touched: Vec::new(),
+            fresh: Vec::new(),
             key: None,
             key_changes: u64::MAX,
         };

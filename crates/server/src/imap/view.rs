@@ -40,6 +40,8 @@ pub struct View {
     pub live: Vec<Live>,
     /// What was told of as new or changed, and is to be looked at for those.
     pub touched: Vec<Uid>,
+    /// Those of them that are new.
+    pub fresh: Vec<Uid>,
 }
 
 /// What a client was told.
@@ -207,6 +209,9 @@ impl View {
         self.touch(differences.iter().filter_map(present).map(|entry| entry.uid));
         // `*` may be another message now.
         self.touch(told.last().filter(|_| !gone.is_empty()).map(|entry| entry.uid).into_iter());
+        if !self.live.is_empty() {
+            self.fresh.extend(differences.iter().filter_map(added));
+        }
         let arrived = differences.iter().any(|d| matches!(d, Difference::Added(_)));
         self.told = told.clone();
         if arrived {
@@ -285,6 +290,10 @@ impl View {
 
 fn expunged(difference: &Difference) -> Option<Uid> {
     if let Difference::Expunged(uid) = difference { Some(*uid) } else { None }
+}
+
+fn added(difference: &Difference) -> Option<Uid> {
+    if let Difference::Added(entry) = difference { Some(entry.uid) } else { None }
 }
 
 fn present(difference: &Difference) -> Option<Entry> {

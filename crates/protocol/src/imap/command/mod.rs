@@ -305,7 +305,7 @@ mod tests {
             "LIST \"\" % RETURN (METADATA (/shared/comment) MYRIGHTS)",
             "SEARCH RETURN (CONTEXT COUNT) UNDELETED UNKEYWORD $Junk",
             "UID SORT RETURN (UPDATE PARTIAL 1:500) (REVERSE DATE) UTF-8 UNSEEN UNDELETED",
-            "CANCELUPDATE \"B01\" \"B02\"",
+            "SEARCH RETURN (COUNT UPDATE (UID BODY[HEADER.FIELDS (TO FROM)])) FROM \"boss\"",
         ] {
             assert!(command(text.as_bytes()).is_ok(), "{text}: {:?}", command(text.as_bytes()));
         }

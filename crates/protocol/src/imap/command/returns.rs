@@ -1,6 +1,7 @@
 //! RETURN of SEARCH and SORT: RFC 4731 §3.1, SAVE of RFC 5182, PARTIAL of RFC 9394, CONTEXT and
-//! UPDATE of RFC 5267.
+//! UPDATE of RFC 5267 and RFC 5465 §7.
 
+use super::fetch::{Item, items};
 use crate::imap::grammar::{Bad, Cursor, Read};
 
 /// RETURN (…). RFC 4731 §3.1.
@@ -72,12 +73,16 @@ impl std::fmt::Display for Partial {
     }
 }
 
+/// RETURN options, and what UPDATE wants to have of new messages.
+pub(super) type Options = (Option<Returns>, Vec<Item>);
+
 /// `RETURN (…)` and a blank, if it follows.
-pub(super) fn returns(from: &mut Cursor<'_>) -> Read<Option<Returns>> {
+pub(super) fn returns(from: &mut Cursor<'_>) -> Read<Options> {
     let mut probe = *from;
     if !probe.eat_word("RETURN") || !probe.eat(b' ') {
-        return Ok(None);
+        return Ok((None, Vec::new()));
     }
+    let mut update_items = Vec::new();
     let mut returns = Returns::default();
     probe.list(|from| {
         match from.keyword()?.as_str() {
@@ -87,7 +92,16 @@ pub(super) fn returns(from: &mut Cursor<'_>) -> Read<Option<Returns>> {
             "COUNT" => returns.count = true,
             "SAVE" => returns.save = true,
             "CONTEXT" => returns.context = true,
-            "UPDATE" => returns.update = true,
+            "UPDATE" => {
+                returns.update = true;
+                // RFC 5465 §7.
+                let mut probe = *from;
+                probe.eat(b' ');
+                if probe.peek() == Some(b'(') {
+                    *from = probe;
+                    update_items = items(from)?;
+                }
+            }
             "PARTIAL" => {
                 from.space()?;
                 if returns.partial.replace(Partial::read(from)?).is_some() {
@@ -107,7 +121,7 @@ pub(super) fn returns(from: &mut Cursor<'_>) -> Read<Option<Returns>> {
     }
     probe.space()?;
     *from = probe;
-    Ok(Some(returns))
+    Ok((Some(returns), update_items))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! SEARCH, SORT and THREAD. RFC 3501 §6.4.4, RFC 5256; MODSEQ of RFC 7162 §3.1.5, WITHIN of
 //! RFC 5032, FUZZY of RFC 6203. RETURN is in `returns.rs`.
 
-use super::returns::{Returns, returns};
+use super::fetch::Item;
+use super::returns::{Options, Returns, returns};
 use crate::imap::SEARCH_DEPTH_MAX;
 use crate::imap::grammar::{Bad, Cursor, Number, Read, SequenceSet};
 use mail::header::encoded_word::decode_charset;
@@ -81,6 +82,8 @@ pub struct Search {
     pub tag: String,
     /// RETURN options; `None` for a plain SEARCH.
     pub returns: Option<Returns>,
+    /// What UPDATE wants to have of new messages. RFC 5465 §7.
+    pub update_items: Vec<Item>,
     /// The charset is one that we know.
     pub charset_known: bool,
     /// What to find.
@@ -200,18 +203,18 @@ pub(super) fn thread(from: &mut Cursor<'_>) -> Read<Thread> {
     from.space()?;
     let charset = from.astring()?;
     from.space()?;
-    Ok(Thread { algorithm, search: finish(from, None, Some(charset))? })
+    Ok(Thread { algorithm, search: finish(from, (None, Vec::new()), Some(charset))? })
 }
 
 fn finish(
     from: &mut Cursor<'_>,
-    returns: Option<Returns>,
+    (returns, update_items): Options,
     charset: Option<Vec<u8>>,
 ) -> Read<Search> {
     let known = charset.as_ref().is_none_or(|name| decode_charset(name, b"").is_some());
     let mut reader = Keys { charset: charset.filter(|_| known), left: KEYS_MAX };
     let key = reader.keys(from, 0)?;
-    Ok(Search { tag: String::new(), returns, charset_known: known, key })
+    Ok(Search { tag: String::new(), returns, update_items, charset_known: known, key })
 }
 
 /// Reads search keys; the depth and the number of keys are limited.

@@ -348,7 +348,16 @@ impl Context {
             Some(notify) if !arrived.is_empty() => notify.wish.selected.items.clone(),
             _ => return,
         };
-        // Nobody has read what is only announced.
+        self.fetch_quietly(arrived, items, out).await;
+    }
+
+    /// Tells these items of messages; nobody has read what is only announced.
+    pub(super) async fn fetch_quietly(
+        &mut self,
+        uids: Vec<Uid>,
+        items: Vec<Item>,
+        out: &mut Output<'_>,
+    ) {
         let peek = |mut item: Item| {
             if let Item::Section(section) | Item::Binary(section) = &mut item {
                 section.peek = true;
@@ -358,7 +367,7 @@ impl Context {
         let each = |uid: Uid| (Number::Value(uid.get()), Number::Value(uid.get()));
         let fetch = Fetch {
             uid: true,
-            set: SequenceSet::Ranges(arrived.into_iter().map(each).collect()),
+            set: SequenceSet::Ranges(uids.into_iter().map(each).collect()),
             names_uid: items.contains(&Item::Uid),
             items: items.into_iter().map(peek).collect(),
             changed_since: None,
@@ -367,7 +376,7 @@ impl Context {
         };
         // A message that is gone again is no news.
         if let Err(error) = self.fetch(fetch, out).await {
-            tracing::warn!(%error, "NOTIFY cannot fetch new messages");
+            tracing::warn!(%error, "new messages cannot be fetched");
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::imap::view::View;
 use crate::limits::{CONTEXT_RESULTS_MAX, CONTEXTS_MAX};
 use ::store::StoreError;
 use mail::{Entry, Listing, Uid};
+use protocol::imap::command::Item;
 use protocol::imap::command::search::{Criterion, Key};
 use protocol::imap::grammar::{Number, SequenceSet};
 use protocol::imap::response;
@@ -30,6 +31,8 @@ pub(crate) struct Live {
     pub key: Key,
     /// What it sorts by; `None` is the order of the mailbox.
     pub criteria: Option<Vec<(Criterion, bool)>>,
+    /// What is told of new messages among them. RFC 5465 §7.
+    pub items: Vec<Item>,
     /// What it has found.
     pub results: Vec<Uid>,
 }
@@ -196,6 +199,7 @@ impl Context {
     pub(in crate::imap) async fn update_live(&mut self, out: &mut Output<'_>) {
         let Some(view) = &mut self.view else { return };
         let mut touched = std::mem::take(&mut view.touched);
+        let mut fresh = std::mem::take(&mut view.fresh);
         let mut lives = std::mem::take(&mut view.live);
         if touched.is_empty() || lives.is_empty() {
             view.live = lives;
@@ -203,9 +207,17 @@ impl Context {
         }
         touched.sort_unstable();
         touched.dedup();
+        fresh.sort_unstable();
         for live in &mut lives {
-            if let Err(error) = self.update(live, &touched, out).await {
-                tracing::warn!(%error, "a search cannot be kept up to date");
+            match self.update(live, &touched).await {
+                Ok((line, mut came)) => {
+                    came.retain(|uid| fresh.binary_search(uid).is_ok());
+                    if !live.items.is_empty() && !came.is_empty() {
+                        self.fetch_quietly(came, live.items.clone(), out).await;
+                    }
+                    out.buffer().extend_from_slice(&line);
+                }
+                Err(error) => tracing::warn!(%error, "a search cannot be kept up to date"),
             }
             if out.relieve().await.is_err() {
                 break;
@@ -216,13 +228,14 @@ impl Context {
         }
     }
 
+    /// Looks again at messages that are new or have changed: what is to be said of it, and which
+    /// have come into the results.
     async fn update(
         &self,
         live: &mut Live,
         touched: &[Uid],
-        out: &mut Output<'_>,
-    ) -> Result<(), StoreError> {
-        let Some(view) = &self.view else { return Ok(()) };
+    ) -> Result<(Vec<u8>, Vec<Uid>), StoreError> {
+        let Some(view) = &self.view else { return Ok(Default::default()) };
         let told = &view.told;
         let mut uids = touched.to_vec();
         if mentions_last(&live.key) {
@@ -258,8 +271,10 @@ impl Context {
         present.sort_unstable();
         meet.retain(|entry| present.binary_search(&entry.uid).is_err());
         let places = self.insert(live, meet, told).await?;
-        live.tell(&removed, &live.added(&places, told), out.buffer());
-        Ok(())
+        let mut line = Vec::new();
+        live.tell(&removed, &live.added(&places, told), &mut line);
+        let came = places.iter().filter_map(|at| live.results.get(*at)).copied().collect();
+        Ok((line, came))
     }
 
     /// Puts messages among the results; the places where they are then, ascending.
@@ -298,14 +313,8 @@ mod tests {
     fn live(sorted: bool, results: &[u32]) -> Live {
         let results = results.iter().map(|n| Uid::new(*n).unwrap()).collect();
         let criteria = sorted.then(|| vec![(Criterion::Date, false)]);
-        Live {
-            tag: "C01".to_owned(),
-            of: String::new(),
-            uid: true,
-            key: Key::All,
-            criteria,
-            results,
-        }
+        let (tag, of, items) = ("C01".to_owned(), String::new(), Vec::new());
+        Live { tag, of, uid: true, key: Key::All, criteria, items, results }
     }
 
     #[test]

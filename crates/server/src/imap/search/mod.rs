@@ -141,7 +141,8 @@ impl Context {
         if asked.update {
             let (tag, criteria) = (search.tag.clone(), criteria.map(<[_]>::to_vec));
             let of = String::new();
-            let live = Live { tag, of, uid, key, criteria, results: Vec::new() };
+            let (items, results) = (search.update_items.clone(), Vec::new());
+            let live = Live { tag, of, uid, key, criteria, items, results };
             self.keep_live(&found, live, out.buffer());
         }
         if let (true, Some(view)) = (asked.save, &mut self.view) {

@@ -72,7 +72,8 @@ impl Context {
             let of = self.selected_place()?.map(|place| self.correlators(&place));
             let (tag, found) = (search.tag, found.unwrap_or_default());
             let of = of.unwrap_or_default();
-            let live = Live { tag, of, uid: true, key, criteria: None, results: Vec::new() };
+            let (items, results) = (search.update_items, Vec::new());
+            let live = Live { tag, of, uid: true, key, criteria: None, items, results };
             self.keep_live(&found, live, out.buffer());
         }
         Ok(Answer::Ok("ESEARCH completed".to_owned()))
