@@ -78,6 +78,13 @@ RC
 chmod 600 "$work/fetchdora"
 fetched_by_fetchmail() { fetchmail -f "$work/fetchdora" --nodetach && same_body "$work/fetcheddora"; }
 check "fetchmail reads by POP3, octet by octet" fetched_by_fetchmail
+sed -i "s/protocol pop3 service [0-9]*/protocol imap service $imaps/" "$work/fetchdora"; rm -f "$work/fetcheddora"
+check "fetchmail reads by IMAP, octet by octet" fetched_by_fetchmail
+
+if command -v thunderbird >/dev/null; then
+  echo secret | p account add tina@here.test --password-stdin >/dev/null
+  check "Thunderbird: account, first sync, read and flagged, a move, new mail" timeout 170 python3 "$here/thunderbird.py" "$ca" $imaps "$work"
+fi
 
 # mbsync, both ways: 400 messages, then changes on both sides at once; both ends must be equal.
 echo secret | p account add erna@here.test --password-stdin >/dev/null

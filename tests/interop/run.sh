@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Drives the real binary with real programs: curl, swaks, IMAP libraries of Python, JavaScript and
-# Perl, mbsync, offlineimap, fetchmail, mutt, nodemailer, Dovecot, Postfix, Exim, OpenSMTPD.
+# Perl, mbsync, offlineimap, fetchmail, mutt, Thunderbird, nodemailer, Dovecot, Postfix, Exim, OpenSMTPD.
 # Usage: run.sh PATH-TO-POSTRIDER. Everything stays on 127.0.0.0/8. Prints 'N passed, M failed'.
 set -uo pipefail
 postrider=$(realpath "$1")
