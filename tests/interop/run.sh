@@ -50,7 +50,7 @@ if [ -d "$libraries/node_modules/imapflow" ]; then
   check "imapflow" env NODE_MODULES_AT="$libraries/" node "$here/imapflow.mjs" $imaps
 fi
 if [ -d "$libraries/node_modules/emailjs-imap-client" ]; then
-  check "emailjs-imap-client, compressed" env NODE_MODULES_AT="$libraries/" NODE_EXTRA_CA_CERTS="$ca" node "$here/emailjs.mjs" $imaps
+  check "emailjs-imap-client" env NODE_MODULES_AT="$libraries/" NODE_EXTRA_CA_CERTS="$ca" node "$here/emailjs.mjs" $imaps
 fi
 check "Mail::IMAPClient" perl "$here/mail_imapclient.pl" "$ca" $imaps
 check "Mail::IMAPTalk" perl "$here/imaptalk.pl" "$ca" $imaps

@@ -24,9 +24,7 @@ const MORE: [&str; 1] = ["s_62"];
 
 /// Of things that are not there yet, or that no test can show without a clock; an entry goes when
 /// its test comes.
-const LATER: [(&str, &str); 8] = [
-    ("i_76", "no such header is added yet"),
-    ("i_82", "shown by the measurements of docs/performance.md"),
+const LATER: [(&str, &str); 6] = [
     ("i_84", "nothing learns from moves into and out of Junk yet"),
     ("s_14", "there are no DNS block lists yet"),
     ("s_15", "there is no SPF yet"),

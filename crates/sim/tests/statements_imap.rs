@@ -341,17 +341,6 @@ fn i_25_too_many_connections_are_no_failed_login() {
     check(given, "S2: * BYE [UNAVAILABLE] Too many connections\n-- closed C2\n");
 }
 
-#[test]
-fn i_85_a_hundred_connections_of_one_address() {
-    let mut given = "account alice".to_owned();
-    let mut text = String::new();
-    for n in 1..=100 {
-        given += &format!("; C{n} on imap from 192.0.2.1 as alice in INBOX");
-        text += &format!("C{n}: a NOOP\nS{n}: a OK …\n");
-    }
-    check(&given, &text);
-}
-
 /// RFC 5465 §5.8: too many mailboxes are not watched, and the client hears of it.
 #[test]
 fn notify_has_an_end() {
