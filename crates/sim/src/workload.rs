@@ -5,8 +5,8 @@ use mail::summary::Parser;
 use mail::{AccountId, Address, Domain, Flag, MailboxName, MessageId, ReversePath, Rights, Uid};
 use std::path::Path;
 use store::{
-    Change, ChangeFlags, Delivery, NewAccount, NewQueued, NewRecipient, Notify, Options, Placement,
-    QueueFilter, Settlement, Store, StoreError, Which, settle,
+    Change, ChangeFlags, Delivery, Holder, NewAccount, NewQueued, NewRecipient, Notify, Options,
+    Placement, QueueFilter, Resource, Settlement, Store, StoreError, Which, settle,
 };
 
 /// The mailboxes that operations name.
@@ -35,6 +35,14 @@ pub enum Op {
     Delete { mailbox: usize },
     /// RENAME.
     Rename { from: usize, to: usize },
+    /// SUBSCRIBE and UNSUBSCRIBE.
+    Subscribe { mailbox: usize, is: bool },
+    /// SETMETADATA of a mailbox; without a value the entry goes.
+    Annotate { mailbox: usize, entry: usize, value: Option<usize> },
+    /// SETACL and DELETEACL.
+    Access { mailbox: usize, rights: Rights },
+    /// A limit to how many messages the account may have.
+    Limit { messages: Option<u64> },
     /// A round of housekeeping.
     KeepHouse,
     /// A delivery attempt of the oldest queued message ends: done, or to be tried again.
@@ -48,7 +56,7 @@ impl Op {
         let other = random.below(NAMES.len() as u64) as usize;
         let octets = random.below(3) as usize * 400 + random.below(700) as usize;
         let uids = (0..=random.below(5)).map(|_| 1 + random.below(12) as u32).collect();
-        match random.below(22) {
+        match random.below(25) {
             0..=4 => {
                 let to = if random.below(3) == 0 { vec![0, mailbox] } else { vec![0] };
                 Op::Deliver { to, queue: random.below(3) == 0, octets }
@@ -66,6 +74,20 @@ impl Op {
             17 => Op::Delete { mailbox },
             18 | 19 if random.below(2) == 0 => Op::KeepHouse,
             18..=20 => Op::Rename { from: mailbox, to: other },
+            21 if random.below(2) == 0 => Op::Subscribe { mailbox, is: random.below(3) > 0 },
+            21 => {
+                // Mostly none, so that the other operations are seldom refused for it.
+                let messages = (random.below(4) == 0).then(|| 20 + random.below(40));
+                Op::Limit { messages }
+            }
+            22 => {
+                let value = (random.below(3) > 0).then(|| random.below(900) as usize);
+                Op::Annotate { mailbox, entry: random.below(4) as usize, value }
+            }
+            23 => {
+                let given = *random.pick(&["", "lr", "lrswi", "lrswipkxtea"]);
+                Op::Access { mailbox, rights: Rights::parse(given).unwrap() }
+            }
             _ => Op::Attempt { done: random.below(2) == 0 },
         }
     }
@@ -174,6 +196,26 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
         Op::Rename { from, to } => {
             format!("{:?}", store.mailbox_rename(account, name(*from), name(*to)).await?)
         }
+        Op::Subscribe { mailbox, is: true } => {
+            format!("{:?}", store.subscribe(account, name(*mailbox)).await?)
+        }
+        Op::Subscribe { mailbox, is: false } => {
+            format!("{:?}", store.unsubscribe(account, name(*mailbox)).await?)
+        }
+        Op::Annotate { mailbox, entry, value } => {
+            let entry = ["/private/comment", "/shared/comment", "/private/a", "/shared/a"][*entry];
+            let value = value.map(|octets| vec![b'x'; octets]);
+            let of = Holder::Mailbox(find(*mailbox)?);
+            let kept = store.annotate(of, account, vec![(entry.to_owned(), value)]).await?;
+            format!("{kept:?}")
+        }
+        Op::Access { mailbox, rights } => {
+            let (id, rights) = (find(*mailbox)?, *rights);
+            format!("{:?}", store.set_access(id, "b@x.test".to_owned(), move |_| rights).await?)
+        }
+        Op::Limit { messages } => {
+            format!("{:?}", store.set_quota(account, Resource::Message, *messages).await?)
+        }
         Op::KeepHouse => format!("{:?}", store.keep_house(100_000).await?),
         Op::Attempt { done } => attempt(store, n, *done).await?,
     };
@@ -239,7 +281,7 @@ fn digest(octets: &[u8]) -> String {
 }
 
 /// Everything a user can see, as text: mailboxes with all counters, messages with flags and bytes,
-/// history, subscriptions, queue, journeys.
+/// history, annotations, access, subscriptions, limits, queue, journeys.
 pub async fn picture(store: &Store) -> Result<String, StoreError> {
     let mut out = String::new();
     let mut line = |text: String| out.push_str(&(text + "\n"));
@@ -257,8 +299,11 @@ pub async fn picture(store: &Store) -> Result<String, StoreError> {
             line(format!("{entry:?} {} {}", digest(&octets), digest(&summary)));
         }
         line(format!("{:?}", store.expunged(row.id, mail::ModSeq(0))?));
+        line(format!("{:?}", store.annotations(Holder::Mailbox(row.id), account().0)?));
+        line(format!("{:?}", store.access(&row)?));
     }
     line(format!("{:?}", store.subscriptions(account().0)?));
+    line(format!("{:?}", store.quota(account().0)?));
     for row in store.queue_list(&QueueFilter::default())? {
         let octets = store.content(row.content, 0..row.size)?;
         line(format!("{row:?} {}", digest(&octets)));

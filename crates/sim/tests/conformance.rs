@@ -163,7 +163,7 @@ async fn a_wal_that_lost_its_end_is_made_good_from_the_segments() {
         let mut random = Random::new(seed);
         let mut synced = std::fs::metadata(&wal).unwrap().len();
         let mut unsynced = 0;
-        for n in 0..40 {
+        for n in 0..60 {
             let op = Op::random(&mut random);
             if apply(&store, n, &op).await.is_err() {
                 continue;
