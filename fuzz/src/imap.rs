@@ -72,6 +72,19 @@ pub fn command(text: &[u8]) {
     }
 }
 
+/// A URL: what a token is of is the URL's own beginning.
+pub fn url(octets: &[u8]) {
+    let text = String::from_utf8_lossy(octets);
+    let Some(url) = protocol::imap::url::url(&text) else { return };
+    assert!(url.uid > 0);
+    if let Some(ticket) = url.ticket {
+        let rump = text.get(..ticket.rump);
+        assert!(rump.is_some_and(|rump| rump.to_ascii_lowercase().contains(";urlauth=")));
+        let again = protocol::imap::url::url(rump.unwrap_or_default());
+        assert!(again.and_then(|url| url.ticket).is_some_and(|t| t.verifier.is_none()));
+    }
+}
+
 /// Mailbox names in modified UTF-7, both ways. RFC 3501 §5.1.3.
 pub fn mutf7(octets: &[u8]) {
     let name = String::from_utf8_lossy(octets);
@@ -126,6 +139,26 @@ pub fn message(octets: &[u8]) {
     }
     response_of(&summary);
     encoded(octets, &summary.root);
+    decoded_in_any_split(octets, &summary.root);
+}
+
+/// The body of the first part, in each encoding.
+fn decoded_in_any_split(octets: &[u8], root: &Part) {
+    let part = root.section(&[1]).unwrap_or(root);
+    let body = octets.get(part.body_start as usize..part.end as usize).unwrap_or_default();
+    for encoding in [b"base64".as_slice(), b"quoted-printable", b"8bit"] {
+        let part = Part { encoding: encoding.to_vec(), ..Part::default() };
+        let made = [1, 2, 3, 7, usize::MAX].map(|split| {
+            let mut out = Vec::new();
+            if let Some(mut decoder) = Decoder::of(&part) {
+                body.chunks(split).for_each(|piece| decoder.decode(piece, &mut out));
+                decoder.finish(&mut out);
+            }
+            out
+        });
+        assert!(made.iter().all(|other| *other == made[0]), "{}", body.escape_ascii());
+        assert!(made[0].len() <= body.len());
+    }
 }
 
 /// The message as lines: the same in any split, and each part decodes to what it was.

@@ -197,3 +197,25 @@ fn messages_are_taken_apart_and_told() {
     let seeds: Vec<Vec<u8>> = MESSAGES.map(<[u8]>::to_vec).into();
     replay_times(&seeds, 500, checks::imap::message);
 }
+
+/// The odd messages of tests/interop/mime_corpus.py, the short ones.
+#[test]
+fn odd_messages_are_taken_apart_and_told() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/mime");
+    let files = std::fs::read_dir(folder).unwrap();
+    let seeds: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(seeds.len() > 80);
+    replay(&seeds, checks::imap::message);
+}
+
+#[test]
+fn imap_urls() {
+    let urls = [
+        "imap://joe@example.com/INBOX/;uid=20/;section=1.2;urlauth=submit+fred:internal:\
+         91354a473744909de610943775f92038",
+        "/Drafts;UIDVALIDITY=385759045/;UID=20/;section=HEADER.FIELDS%20(To)/;PARTIAL=0.10",
+        "imap://a%40b;AUTH=*@h:1/x%2F/;UID=1;EXPIRE=1985-04-12T23:20:50.52Z;URLAUTH=anonymous",
+    ];
+    let urls: Vec<Vec<u8>> = urls.map(|url| url.as_bytes().to_vec()).into();
+    replay_times(&urls, 3000, checks::imap::url);
+}
