@@ -1,4 +1,4 @@
-//! Mailbox names with every octet there is, as IMAP commands have them: made or refused, and what was
+//! Mailbox names with every octet there is, in every form of IMAP: made or refused, and what was
 //! made is listed, selected and deleted by the name that is told.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
