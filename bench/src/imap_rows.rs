@@ -140,8 +140,8 @@ pub fn large(target: &Target, count: usize) -> io::Result<Vec<Figure>> {
 
 /// Searches, first as they are and, where the server makes an index then, with that.
 fn searches(bench: &mut Bench<'_>) -> io::Result<()> {
-    /// A server that has made none by then makes none.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    // A server that has made none by then makes none.
+    let patience = Duration::from_secs(20 + bench.count as u64 / 2000);
     let hundredths = Some(bench.count / 100);
     let subject = format!("SEARCH SUBJECT {RARE_SUBJECT}");
     let body = format!("SEARCH BODY {RARE_WORD}");
@@ -151,7 +151,7 @@ fn searches(bench: &mut Bench<'_>) -> io::Result<()> {
     let slow = bench.figures.last().map_or(0.0, |figure| figure.value);
     let began = Instant::now();
     let mut indexed = false;
-    while !indexed && began.elapsed() < PATIENCE {
+    while !indexed && began.elapsed() < patience {
         std::thread::sleep(Duration::from_millis(500));
         let asked = Instant::now();
         bench.imap.run(&body)?;

@@ -1,5 +1,5 @@
 //! `cargo xtask tidy`: what must hold in the tree and no compiler checks. `cargo xtask rfc`: what
-//! is cited where. `cargo xtask sim --seed N`: replays a run of the crash enumeration.
+//! is cited where. `cargo xtask sim --seed N`: replays a run of the simulations.
 
 mod dependencies;
 mod rfc;
@@ -44,11 +44,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// Replays one seed of the crash enumeration.
+/// Replays one seed of the crash enumeration, and of bad weather.
 fn sim(seed: &str, crashes: &str) -> ExitCode {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let run = std::process::Command::new(cargo)
-        .args(["test", "--package", "sim", "--test", "crash", "--", "--nocapture"])
+        .args([
+            "test",
+            "--package",
+            "sim",
+            "--test",
+            "crash",
+            "--test",
+            "weather",
+            "--",
+            "--nocapture",
+        ])
         .envs([("POSTRIDER_SEED", seed), ("POSTRIDER_CRASHES", crashes)])
         .current_dir(root())
         .status();

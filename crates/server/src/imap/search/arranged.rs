@@ -10,8 +10,6 @@ use protocol::imap::command::search::{Algorithm, Criterion};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Octets that a message takes here: 12 in an order, up to 64 in threads.
-const MESSAGE_OCTETS: u64 = 32;
 /// The part of the memory for caches that the store leaves to others.
 const SHARE: u64 = 16;
 
@@ -27,7 +25,7 @@ pub(super) enum By {
 /// Messages, by their places among those that were arranged.
 #[derive(Clone, Debug)]
 pub(super) enum Made {
-    Order(Arc<[usize]>),
+    Order(Arc<[u32]>),
     Threads(Arc<Threads>),
 }
 
@@ -38,18 +36,27 @@ struct Arrangement {
     made: Made,
 }
 
+impl Arrangement {
+    /// Octets that it takes, about.
+    fn octets(&self) -> u64 {
+        let each = match self.made {
+            Made::Order(_) => 8,
+            Made::Threads(_) => 48,
+        };
+        256 + self.uids.len() as u64 * each
+    }
+}
+
 /// The memory of arrangements, the latest used last.
 pub struct Arrangements {
-    messages_max: usize,
+    octets_max: u64,
     kept: Mutex<VecDeque<Arrangement>>,
 }
 
 impl Arrangements {
     /// Keeps what fits into a sixteenth of `memory_limit` octets.
     pub fn new(memory_limit: u64) -> Arrangements {
-        let messages_max = memory_limit / SHARE / MESSAGE_OCTETS;
-        let messages_max = usize::try_from(messages_max).unwrap_or(usize::MAX);
-        Arrangements { messages_max, kept: Mutex::default() }
+        Arrangements { octets_max: memory_limit / SHARE, kept: Mutex::default() }
     }
 
     /// What was made of these messages before.
@@ -77,15 +84,15 @@ impl Arrangements {
         uids: impl Iterator<Item = Uid>,
         made: Made,
     ) {
-        let uids: Vec<Uid> = uids.collect();
-        if uids.len() > self.messages_max {
+        let one = Arrangement { mailbox, by, uids: uids.collect(), made };
+        if one.octets() > self.octets_max {
             return;
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push_back(Arrangement { mailbox, by, uids, made });
-        let mut all: usize = kept.iter().map(|one| one.uids.len().max(1)).sum();
-        while all > self.messages_max {
-            all -= kept.pop_front().map_or(all, |one| one.uids.len().max(1));
+        kept.push_back(one);
+        let mut all: u64 = kept.iter().map(Arrangement::octets).sum();
+        while all > self.octets_max {
+            all -= kept.pop_front().map_or(all, |one| one.octets());
         }
     }
 }
@@ -100,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_same_messages_are_found_and_the_oldest_make_room() {
-        let kept = Arrangements::new(10 * SHARE * MESSAGE_OCTETS);
+        let kept = Arrangements::new(SHARE * 600);
         let (inbox, by) = (MailboxId(1), By::Algorithm(Algorithm::References));
         let made = || Made::Order(vec![0, 1, 2, 3].into());
         kept.keep(inbox, by.clone(), uids(1, 4), made());
@@ -112,8 +119,8 @@ mod tests {
         kept.keep(inbox, by.clone(), uids(11, 14), made());
         assert!(kept.find(inbox, &by, uids(5, 8)).is_none());
         assert!(kept.find(inbox, &by, uids(1, 4)).is_some());
-        kept.keep(inbox, by.clone(), uids(20, 30), made());
-        assert!(kept.find(inbox, &by, uids(20, 30)).is_none());
+        kept.keep(inbox, by.clone(), uids(20, 70), made());
+        assert!(kept.find(inbox, &by, uids(20, 70)).is_none());
         assert!(kept.find(inbox, &by, uids(1, 4)).is_some());
     }
 }

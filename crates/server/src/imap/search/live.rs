@@ -295,7 +295,7 @@ impl Context {
         let entries: Vec<_> = entries.into_iter().map(|entry| (0, entry)).collect();
         let mut from = 0;
         for n in self.order(&entries, criteria).await? {
-            let Some((_, entry)) = entries.get(n).copied() else { continue };
+            let Some((_, entry)) = entries.get(n as usize).copied() else { continue };
             let rest = live.results.get(from..).unwrap_or_default();
             let at = from + self.place_in_order(&entry, rest, told, criteria).await?;
             live.results.insert(at.min(live.results.len()), entry.uid);

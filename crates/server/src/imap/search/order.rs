@@ -65,12 +65,12 @@ impl Context {
         let order = match self.shared.arrangements.find(mailbox, &by, uids.clone()) {
             Some(Made::Order(order)) => order,
             _ => {
-                let order: Arc<[usize]> = self.order(&messages, criteria).await?.into();
+                let order: Arc<[u32]> = self.order(&messages, criteria).await?.into();
                 self.shared.arrangements.keep(mailbox, by, uids, Made::Order(order.clone()));
                 order
             }
         };
-        Ok(order.iter().filter_map(|n| messages.get(*n).copied()).collect())
+        Ok(order.iter().filter_map(|n| messages.get(*n as usize).copied()).collect())
     }
 
     /// The places of messages in their order.
@@ -78,7 +78,7 @@ impl Context {
         &self,
         messages: &[(u32, Entry)],
         criteria: &[(Criterion, bool)],
-    ) -> Result<Vec<usize>, StoreError> {
+    ) -> Result<Vec<u32>, StoreError> {
         Ok(match criteria {
             [(Criterion::Arrival, reverse)] => {
                 by_number(messages.iter().map(|(_, entry)| entry.date), *reverse)
@@ -185,17 +185,17 @@ impl Context {
 }
 
 /// The places of some numbers in their order.
-fn by_number(numbers: impl Iterator<Item = i64>, reverse: bool) -> Vec<usize> {
+fn by_number(numbers: impl Iterator<Item = i64>, reverse: bool) -> Vec<u32> {
     // The complement turns the order of all numbers round.
     let numbers = numbers.map(|n| if reverse { !n } else { n });
-    let mut keyed: Vec<(i64, usize)> = numbers.zip(0..).collect();
+    let mut keyed: Vec<(i64, u32)> = numbers.zip(0..).collect();
     keyed.sort_unstable();
     keyed.into_iter().map(|(_, n)| n).collect()
 }
 
 /// The places of some values in their order.
-fn by_values(values: &[Vec<Value>], criteria: &[(Criterion, bool)]) -> Vec<usize> {
-    let mut keyed: Vec<(&Vec<Value>, usize)> = values.iter().zip(0..).collect();
+fn by_values(values: &[Vec<Value>], criteria: &[(Criterion, bool)]) -> Vec<u32> {
+    let mut keyed: Vec<(&Vec<Value>, u32)> = values.iter().zip(0..).collect();
     keyed.sort_unstable_by(|(a, m), (b, n)| compare(a, b, criteria).then(m.cmp(n)));
     keyed.into_iter().map(|(_, n)| n).collect()
 }
