@@ -79,6 +79,7 @@ impl Server for Postrider {
         command.args(["setup", "--yes", "--listen", "127.0.0.1", "--hostname", "localhost"]);
         command.args(["--port-base", &base, "--set", "auth.plaintext=true"]);
         command.args(["--set", "limits.connections_per_address=10000"]);
+        command.args(["--set", "limits.connections_per_account=10000"]);
         command.args(["--set", "limits.recipients_per_hour=0"]);
         command.args(["--set", "limits.recipients_per_day=0"]);
         command.args(["--set", "limits.strangers_per_day=0"]);

@@ -128,6 +128,8 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at a time from one address.
     pub connections_per_address: usize,
+    /// IMAP sessions at a time of one account.
+    pub connections_per_account: usize,
     /// Recipients an account may send to in an hour; 0 is any number.
     pub recipients_per_hour: u32,
     /// Recipients an account may send to in a day; 0 is any number.
@@ -151,6 +153,7 @@ impl Default for Limits {
             recipients: 1000,
             connections: 10_000,
             connections_per_address: 500,
+            connections_per_account: 200,
             recipients_per_hour: 300,
             recipients_per_day: 1000,
             strangers_per_day: 200,

@@ -124,6 +124,7 @@ pub async fn serve(
         delivery,
         guard,
         maildrops,
+        crowd: Arc::default(),
         arrangements: Arrangements::new(config.store.memory_limit),
         world,
         settings,
@@ -178,6 +179,7 @@ fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failu
         held_messages_max: limits.held_messages,
         connections_max: limits.connections,
         connections_per_address_max: limits.connections_per_address,
+        connections_per_account_max: limits.connections_per_account,
         imap: protocol::imap::session::Options {
             uid_only: config.imap.uid_only,
             message_limit: config.imap.message_limit,

@@ -13,6 +13,7 @@ pub mod urls;
 use delivery::Delivery;
 use directory::Directory;
 use imap::Arrangements;
+use imap::crowd::Crowd;
 use mail::Domain;
 use policy::guard::Guard;
 use policy::network::Network;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Connections at a time from one address.
     pub connections_per_address_max: usize,
+    /// IMAP sessions at a time of one account.
+    pub connections_per_account_max: usize,
     /// A maildrop is one POP3 session's at a time; otherwise each has its own view of it.
     pub pop3_exclusive: bool,
     /// What IMAP does only if the operator wants it.
@@ -65,6 +68,8 @@ pub struct Shared {
     pub delivery: Delivery,
     /// Failed logins, bans, recipients sent to.
     pub guard: Arc<Guard>,
+    /// How many IMAP sessions each account has.
+    pub crowd: Arc<Crowd>,
     /// Which maildrops POP3 sessions have open.
     pub maildrops: Maildrops,
     /// Orders and threads that IMAP sessions made lately.

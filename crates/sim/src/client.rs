@@ -63,6 +63,18 @@ impl Client {
         }
     }
 
+    /// The next so many octets; fewer when the server has hung up.
+    pub async fn octets(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count {
+            let mut piece = [0; 4096];
+            match self.stream.read(&mut piece).await {
+                Ok(0) | Err(_) => break,
+                Ok(n) => self.buffer.extend_from_slice(&piece[..n]),
+            }
+        }
+        self.buffer.drain(..count.min(self.buffer.len())).collect()
+    }
+
     /// Sends octets; a server that has hung up is noticed when its answer is read.
     pub async fn send(&mut self, octets: &[u8]) {
         let _ = self.stream.write_all(octets).await;

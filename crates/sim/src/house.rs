@@ -59,6 +59,7 @@ impl Default for Plan {
                 held_messages_max: 100,
                 connections_max: 1000,
                 connections_per_address_max: 500,
+                connections_per_account_max: 200,
                 imap: protocol::imap::session::Options::default(),
                 pop3_exclusive: false,
                 pop3_login_delay: Duration::ZERO,
@@ -88,6 +89,9 @@ impl Plan {
             "uid_only" => sessions.imap.uid_only = value == "true",
             "message_limit" => sessions.imap.message_limit = value.parse().map_err(wrong)?,
             "save_limit" => sessions.imap.save_limit = value.parse().map_err(wrong)?,
+            "connections_per_account_max" => {
+                sessions.connections_per_account_max = value.parse().map_err(wrong)?;
+            }
             "pop3_exclusive" => sessions.pop3_exclusive = value == "true",
             "pop3_login_delay" => {
                 sessions.pop3_login_delay = Duration::from_secs(value.parse().map_err(wrong)?);
@@ -182,6 +186,7 @@ impl House {
             delivery,
             guard: Arc::new(Guard::new(plan.rates)),
             maildrops,
+            crowd: Arc::default(),
             arrangements: Arrangements::new(1 << 20),
             world: seen,
             settings,

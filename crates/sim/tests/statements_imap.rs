@@ -1,9 +1,14 @@
 //! What real clients need of IMAP: users.md §5.1, each statement a test of its name. More of them
 //! are in the transcripts of `tests/imap`, with their ids.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use server::listen::Service;
+use sim::client::Client;
+use sim::house::{House, Plan};
 use sim::play::{Way, play};
 use sim::script::Script;
+use sim::world::SimWorld;
 
 /// Plays a conversation both ways.
 fn check(given: &str, text: &str) {
@@ -247,8 +252,34 @@ fn i_58_vanished_names_no_live_message() {
                 C1: d UID FETCH 1:* FLAGS (CHANGEDSINCE 1 VANISHED)\n\
                 S1: * VANISHED (EARLIER) 2\n\
                 S1: * 1 FETCH (UID 1 FLAGS (\\Recent) MODSEQ ($x))\n\
-                S1: * 2 FETCH (UID 3 FLAGS (\\Recent) MODSEQ ($y))\nS1: d OK …\n";
+                S1: * 2 FETCH (UID 3 FLAGS (\\Recent) MODSEQ ($y))\nS1: d OK …\n\
+                C1: e CLOSE\nS1: e OK …\n";
     check(SELECTED, text);
+}
+
+/// What came and went after a client was here last is none of its business: it says what it knows.
+#[test]
+fn i_58_vanished_names_only_what_the_client_knew() {
+    let given = "account alice; INBOX of alice has 3 messages; C1 on imap as alice in INBOX; \
+                 C2 on imap as alice";
+    let text = "C2: a ENABLE QRESYNC\nS2: * ENABLED QRESYNC\nS2: a OK …\n\
+                C2: b STATUS INBOX (UIDVALIDITY HIGHESTMODSEQ)\n\
+                S2: * STATUS INBOX (UIDVALIDITY $v HIGHESTMODSEQ $m)\nS2: b OK …\n\
+                -- deliver alice\n\
+                C1: c UID STORE 2,4 +FLAGS.SILENT (\\Deleted)\nS1~ * 4 EXISTS\n\
+                S1~ * 4 RECENT\nS1: c OK …\n\
+                C1: d NOOP\nS1: d OK …\n\
+                C1: e UID STORE 4 +FLAGS.SILENT (\\Deleted)\nS1: e OK …\n\
+                C1: f EXPUNGE\nS1: * 2 EXPUNGE\nS1: * 3 EXPUNGE\nS1: f OK …\n\
+                -- deliver alice\n\
+                C2: g SELECT INBOX (QRESYNC ($v $m 1:3))\nS2~ * FLAGS (…)\nS2~ * 3 EXISTS\n\
+                S2~ * … RECENT\nS2~ * OK [UNSEEN 1] …\nS2~ * OK [PERMANENTFLAGS …\n\
+                S2~ * OK [UIDVALIDITY $v] …\nS2~ * OK [UIDNEXT 6] …\n\
+                S2~ * OK [HIGHESTMODSEQ …\nS2~ * OK [MAILBOXID …\n\
+                S2: * VANISHED (EARLIER) 2\nS2: g OK …\n\
+                C2: h UID FETCH 1:3 (FLAGS) (CHANGEDSINCE $m VANISHED)\n\
+                S2: * VANISHED (EARLIER) 2\nS2: h OK …\n";
+    check(given, text);
 }
 
 #[test]
@@ -281,14 +312,14 @@ fn i_60_modseq_is_fetched_and_announced() {
 #[test]
 fn i_63_two_sessions_append_to_one_mailbox() {
     let (mut sent, mut told) = (String::new(), String::new());
-    for n in 0..100 {
+    for n in 0..500 {
         for c in [1, 2] {
             sent += &format!("C{c}> t{n} APPEND Sent {{4+}}\\r\\nA: b\\r\\n\n");
             told += &format!("S{c}: t{n} OK [APPENDUID …] …\n");
         }
     }
     let end = "C1: z STATUS Sent (MESSAGES UIDNEXT)\n\
-                S1: * STATUS Sent (MESSAGES 200 UIDNEXT 201)\nS1: z OK …\n";
+                S1: * STATUS Sent (MESSAGES 1000 UIDNEXT 1001)\nS1: z OK …\n";
     check("account alice; C1 on imap as alice; C2 on imap as alice", &format!("{sent}{told}{end}"));
 }
 
@@ -303,6 +334,62 @@ fn i_70_the_size_is_that_of_the_body() {
                 C1: d FETCH 1 BODY.PEEK[]\nS1: * 1 FETCH (BODY[] {15}\nS1: …b\nS1:\nS1: …d )\n\
                 S1: d OK …\n";
     check(ALICE, text);
+}
+
+/// The octets of `BODY[]` of one message, and its RFC822.SIZE.
+async fn body_of(client: &mut Client, uid: usize) -> (usize, Vec<u8>) {
+    client.send(format!("f UID FETCH {uid} (RFC822.SIZE BODY.PEEK[])\r\n").as_bytes()).await;
+    let line = client.line().await;
+    let number = |after: &str| -> usize {
+        let (_, rest) = line.split_once(after).unwrap_or_else(|| panic!("{line}"));
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    };
+    let (size, octets) = (number("RFC822.SIZE "), number("BODY[] {"));
+    let body = client.octets(octets).await;
+    assert_eq!(client.line().await, ")");
+    assert!(client.line().await.starts_with("f OK"));
+    (size, body)
+}
+
+/// The same wherever a message goes, whatever is in it, and when the server starts again.
+#[tokio::test(start_paused = true)]
+async fn i_70_bodies_are_kept_to_the_octet() {
+    let odd: [&[u8]; 8] = [
+        b"A: b\r\n\r\nplain\r\n",
+        b"A: b\n\nbare line feeds\n",
+        b"A: b\r\n\r\n\x80\xff\xfe no charset, a lone \r and no end",
+        b"\r\n",
+        b"no header at all",
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\n--x\r\nnever closed",
+        b"Content-Transfer-Encoding: base64\r\n\r\n!!! not base64 !!!\r\n",
+        b"Subject: =?utf-8?q?=C3=A4?=\r\nX: \xc3\xa4\r\n\r\n.\r\n..\r\n",
+    ];
+    let house = House::build(Plan::default(), SimWorld::new(70)).await;
+    house.add_account("alice").await;
+    let mut client = Client::connect(&house, Service::Imap, [192, 0, 2, 1]).await;
+    client.line().await;
+    assert!(client.ask("a LOGIN alice@example.org secret").await.starts_with("a OK"));
+    for message in odd {
+        let head = format!("b APPEND INBOX {{{}+}}\r\n", message.len());
+        client.send(&[head.as_bytes(), message, b"\r\n"].concat()).await;
+        assert!(client.line().await.starts_with("b OK"));
+    }
+    for mailbox in ["INBOX", "Archive", "Trash"] {
+        client.send(format!("c SELECT {mailbox}\r\n").as_bytes()).await;
+        while !client.line().await.starts_with("c OK") {}
+        for (uid, message) in (1..).zip(odd) {
+            let (size, body) = body_of(&mut client, uid).await;
+            assert_eq!((size, body.as_slice()), (message.len(), message), "{mailbox}");
+        }
+        match mailbox {
+            "INBOX" => assert!(client.ask("d COPY 1:* Archive").await.starts_with("d OK")),
+            "Archive" => {
+                client.send(b"d MOVE 1:* Trash\r\n").await;
+                while !client.line().await.starts_with("d OK") {}
+            }
+            _ => {}
+        }
+    }
 }
 
 #[test]
@@ -339,6 +426,20 @@ fn i_25_too_many_connections_are_no_failed_login() {
     let given = "connections_per_address_max = 1; account alice; \
                  C1 on imap from 192.0.2.1 as alice; C2 on imap from 192.0.2.1";
     check(given, "S2: * BYE [UNAVAILABLE] Too many connections\n-- closed C2\n");
+    // Those of an account are counted when it is known whose they are, and the right password is
+    // not called wrong; a wrong one is.
+    let given = "connections_per_account_max = 2; account alice; C1 on imap as alice; \
+                 C2 on imap as alice; C3 on imap";
+    let text = "S3: * OK …\nC3: a LOGIN alice@example.org secret\n\
+                S3: a NO [LIMIT] Too many connections of this account\n\
+                C3: b AUTHENTICATE PLAIN {{base64 \\0alice@example.org\\0secret}}\n\
+                S3: b NO [LIMIT] Too many connections of this account\n\
+                C3: c LOGIN alice@example.org wrong\nS3: c NO [AUTHENTICATIONFAILED] …\n\
+                C1: d LOGOUT\nS1: * BYE …\nS1: d OK …\n-- closed C1\n\
+                C3: e LOGIN alice@example.org secret\nS3: e OK …\n\
+                C2: f UNAUTHENTICATE\nS2: f OK …\n\
+                C2: g LOGIN alice@example.org secret\nS2: g OK …\n";
+    check(given, text);
 }
 
 /// RFC 5465 §5.8: too many mailboxes are not watched, and the client hears of it.

@@ -2,7 +2,7 @@
 //! them, subscriptions, annotations. A feed tells that and of what kind, not what: whoever hears of
 //! it looks, so that nothing piles up for one who is slow. RFC 5465.
 
-use mail::AccountId;
+use mail::{AccountId, MailboxId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -40,7 +40,7 @@ impl Kinds {
 /// What a commit changed, by account.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    accounts: BTreeMap<AccountId, Kinds>,
+    accounts: BTreeMap<AccountId, (Kinds, Vec<MailboxId>)>,
     /// The list of access of some mailbox: that can concern anybody.
     pub access: bool,
 }
@@ -48,14 +48,26 @@ pub(crate) struct Heard {
 impl Heard {
     /// Notes a change.
     pub fn note(&mut self, account: AccountId, kind: Kinds) {
-        let kinds = self.accounts.entry(account).or_default();
+        let (kinds, _) = self.accounts.entry(account).or_default();
         *kinds = kinds.with(kind);
+    }
+
+    /// Notes that messages of a mailbox or their flags changed.
+    pub fn note_messages(&mut self, account: AccountId, mailbox: MailboxId) {
+        let (kinds, mailboxes) = self.accounts.entry(account).or_default();
+        *kinds = kinds.with(Kinds::MESSAGES);
+        if !mailboxes.contains(&mailbox) {
+            mailboxes.push(mailbox);
+        }
     }
 
     /// Adds what a later write changed.
     pub fn absorb(&mut self, later: Heard) {
         self.access |= later.access;
-        later.accounts.into_iter().for_each(|(id, kinds)| self.note(id, kinds));
+        for (id, (kinds, mailboxes)) in later.accounts {
+            self.note(id, kinds);
+            mailboxes.into_iter().for_each(|mailbox| self.note_messages(id, mailbox));
+        }
     }
 }
 
@@ -68,11 +80,20 @@ pub(crate) struct Feeds {
 #[derive(Default)]
 struct Bell {
     rung: AtomicU8,
+    /// Whose messages changed; no more than the accounts have.
+    mailboxes: Mutex<BTreeSet<MailboxId>>,
     notify: Notify,
 }
 
 impl Bell {
-    fn ring(&self, kinds: Kinds) {
+    fn mailboxes(&self) -> MutexGuard<'_, BTreeSet<MailboxId>> {
+        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self, kinds: Kinds, mailboxes: &[MailboxId]) {
+        if !mailboxes.is_empty() {
+            self.mailboxes().extend(mailboxes);
+        }
         self.rung.fetch_or(kinds.0, Ordering::SeqCst);
         self.notify.notify_one();
     }
@@ -99,11 +120,14 @@ impl Feeds {
     pub fn publish(&self, heard: &Heard) {
         let map = self.map();
         if heard.access {
-            map.values().flatten().filter_map(Weak::upgrade).for_each(|b| b.ring(Kinds::NAMES));
+            map.values()
+                .flatten()
+                .filter_map(Weak::upgrade)
+                .for_each(|b| b.ring(Kinds::NAMES, &[]));
         }
-        for (id, kinds) in &heard.accounts {
+        for (id, (kinds, mailboxes)) in &heard.accounts {
             let bells = map.get(id).into_iter().flatten();
-            bells.filter_map(Weak::upgrade).for_each(|bell| bell.ring(*kinds));
+            bells.filter_map(Weak::upgrade).for_each(|bell| bell.ring(*kinds, mailboxes));
         }
     }
 }
@@ -134,6 +158,12 @@ impl Feed {
     /// What has changed since this was called last. What is read after this is at least as new.
     pub fn take(&self) -> Kinds {
         Kinds(self.bell.rung.swap(0, Ordering::SeqCst))
+    }
+
+    /// The mailboxes whose messages have changed since this was called last; to be called behind
+    /// [`Feed::take`], so that none is missed.
+    pub fn take_mailboxes(&self) -> BTreeSet<MailboxId> {
+        std::mem::take(&mut *self.bell.mailboxes())
     }
 
     fn leave(&mut self) {
@@ -167,14 +197,18 @@ mod tests {
         let (mut one, mut two) = (feeds.feed(), feeds.feed());
         assert!(one.watch([AccountId(1), AccountId(2)].into()) && two.watch([AccountId(3)].into()));
         let mut heard = Heard::default();
-        heard.note(AccountId(2), Kinds::MESSAGES);
+        heard.note_messages(AccountId(2), MailboxId(7));
+        heard.note_messages(AccountId(2), MailboxId(7));
+        heard.note_messages(AccountId(3), MailboxId(8));
         heard.note(AccountId(2), Kinds::METADATA);
         heard.note(AccountId(9), Kinds::NAMES);
         feeds.publish(&heard);
         one.changed().await;
         assert_eq!(one.take(), Kinds::MESSAGES.with(Kinds::METADATA));
+        assert_eq!(one.take_mailboxes(), [MailboxId(7)].into());
+        assert!(one.take_mailboxes().is_empty());
         assert!(tokio::time::timeout(Duration::ZERO, one.changed()).await.is_err());
-        assert!(two.take().is_empty());
+        assert_eq!(two.take(), Kinds::MESSAGES);
         feeds.publish(&Heard { access: true, ..Heard::default() });
         assert!(one.take().any(Kinds::NAMES) && two.take().any(Kinds::NAMES));
         assert!(one.watch([AccountId(3)].into()) && !one.watch([AccountId(3)].into()));

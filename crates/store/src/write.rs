@@ -122,7 +122,7 @@ impl Writing<'_> {
     }
 
     pub(crate) fn note(&mut self, row: &MailboxRow) -> &mut MailboxChange {
-        self.changes.heard.note(row.account, Kinds::MESSAGES);
+        self.changes.heard.note_messages(row.account, row.id);
         let change = self.changes.mailboxes.entry(row.id).or_insert_with(|| MailboxChange {
             modseq: row.modseq,
             uidnext: row.uidnext,

@@ -112,6 +112,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("That is not what the mechanism wants", "Das ist nicht, was das Verfahren verlangt"),
     ("Login given up", "Anmeldung abgebrochen"),
     ("Wrong user name or password", "Falscher Benutzername oder falsches Passwort"),
+    ("Too many connections of this account", "Zu viele Verbindungen dieses Kontos"),
     ("Cannot check the password now", "Das Passwort kann gerade nicht geprüft werden"),
     ("Your login does not hold any more", "Ihre Anmeldung gilt nicht mehr"),
     ("Compressed from here on", "Von hier an komprimiert"),

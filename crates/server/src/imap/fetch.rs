@@ -2,7 +2,7 @@
 
 use super::content::{UNKNOWN_ENCODING, literal};
 use super::view::at_places;
-use super::{Context, Done, email_id, ok, thread_id};
+use super::{Context, Done, ok, thread_id};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, ContentRow, Store, StoreError};
 use mail::mime::{Part, PartBody, header_of};
@@ -13,6 +13,7 @@ use protocol::imap::command::{Fetch, Item, Section, SectionText};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The messages that CHANGEDSINCE (RFC 7162 §3.1.4.1) and PARTIAL (RFC 9394 §3.2) leave of those at
 /// `places` of what the client was told; `None` when neither is there.
@@ -80,8 +81,13 @@ impl Context {
                 None => Box::new(at_places(&told, &places)),
             }
         };
-        let seen = self.mark_seen(&fetch, each()).await?;
         let needs = Needs::of(&fetch.items);
+        if needs == Needs::Listing {
+            let latest = (!Arc::ptr_eq(&latest, &told)).then_some(&*latest);
+            let done = self.fetch_listed(&fetch, each(), latest, out).await;
+            return Ok(self.tell_limit(done, lowest, out));
+        }
+        let seen = self.mark_seen(&fetch, each()).await?;
         let mut trouble = Trouble::default();
         let mut rest = each();
         loop {
@@ -94,12 +100,11 @@ impl Context {
                 let marked = seen.binary_search_by_key(&entry.uid, |changed| changed.uid);
                 let marked = marked.ok().and_then(|at| seen.get(at)).copied();
                 message.newly_seen = marked.is_some();
-                let known = latest.get(entry.uid).copied();
-                if known.is_none() && needs != Needs::Listing {
+                let Some(known) = latest.get(entry.uid).copied() else {
                     trouble.gone = true;
                     continue;
-                }
-                let now = marked.or(known).unwrap_or(*entry);
+                };
+                let now = marked.unwrap_or(known);
                 let (start, sent) = (out.buffer().len(), out.sent());
                 match self.message(&fetch, *number, &now, message, out).await {
                     Ok(true) => {}
@@ -209,43 +214,6 @@ impl Context {
         Ok(out.relieve().await.is_ok())
     }
 
-    fn simple_item(&self, item: &Item, entry: &Entry, out: &mut Vec<u8>) {
-        match item {
-            Item::Flags => {
-                out.extend_from_slice(b"FLAGS ");
-                if let Some(view) = &self.view {
-                    let recent = view.is_recent(entry.uid) && !self.enabled.rev2;
-                    response::flags(&view.told.keywords, entry.flags, recent, out);
-                }
-            }
-            Item::Uid => {
-                out.extend_from_slice(b"UID ");
-                response::number(u64::from(entry.uid.get()), out);
-            }
-            Item::InternalDate => {
-                out.extend_from_slice(b"INTERNALDATE ");
-                response::date_time(entry.date, out);
-            }
-            Item::Rfc822Size => {
-                out.extend_from_slice(b"RFC822.SIZE ");
-                response::number(u64::from(entry.size), out);
-            }
-            Item::EmailId => {
-                out.extend_from_slice(format!("EMAILID ({})", email_id(entry.content)).as_bytes());
-            }
-            Item::SaveDate => {
-                out.extend_from_slice(b"SAVEDATE ");
-                response::date_time(i64::from(entry.saved), out);
-            }
-            Item::ModSeq => {
-                out.extend_from_slice(b"MODSEQ (");
-                response::number(entry.modseq.0, out);
-                out.push(b')');
-            }
-            _ => {}
-        }
-    }
-
     /// Items that are shown from the stored summary. `None` when it is damaged.
     fn stored_item(
         &self,
@@ -283,11 +251,6 @@ impl Context {
     /// What is needed of some messages, found in one look.
     fn look_ahead(&self, chunk: &[(u32, Entry)], needs: Needs) -> Result<Vec<Message>, StoreError> {
         let ids: Vec<ContentId> = chunk.iter().map(|(_, entry)| entry.content).collect();
-        if needs == Needs::Listing {
-            let message =
-                || Message { row: None, known: Some(Known::default()), newly_seen: false };
-            return Ok(ids.iter().map(|_| message()).collect());
-        }
         let stored = needs >= Needs::Stored;
         let mut kept = self.shared.store.kept(&ids, stored)?;
         kept.summaries.resize(ids.len(), None);

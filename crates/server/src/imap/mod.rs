@@ -6,9 +6,11 @@ mod access;
 mod append;
 mod batches;
 mod content;
+pub mod crowd;
 pub(crate) mod fetch;
 mod limited;
 mod list;
+mod listed;
 mod mailboxes;
 mod notify;
 mod property;
@@ -42,6 +44,8 @@ pub struct Context {
     accepted: Accepted,
     logins: Logins,
     pub(crate) account: Option<Authenticated>,
+    /// Its place among the account's sessions.
+    place: Option<crowd::Place>,
     pub(crate) view: Option<View>,
     pub(crate) appending: Option<append::Appending>,
     /// What the client has switched on.
@@ -77,6 +81,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         accepted,
         logins: Logins::default(),
         account: None,
+        place: None,
         view: None,
         appending: None,
         enabled: Enabled::default(),
@@ -268,6 +273,14 @@ impl Context {
         match done {
             Ok(Step::Challenge(text)) => Answer::Challenge(text),
             Ok(Step::Done(who)) => {
+                let most = self.shared.settings.connections_per_account_max;
+                self.place = self.shared.crowd.enter(who.account, most);
+                if self.place.is_none() {
+                    // The password is right, and nobody shall think otherwise (users.md I-25).
+                    self.logins.leave();
+                    let text = "[LIMIT] Too many connections of this account";
+                    return Answer::No(text.to_owned());
+                }
                 let store = &self.shared.store;
                 // Better too many than no login.
                 let mut hidden = store.hidden_capabilities(who.account).unwrap_or_default();
@@ -388,7 +401,7 @@ impl Context {
             Command::Unauthenticate => {
                 (self.view, self.account, self.enabled) = (None, None, Enabled::default());
                 (self.notify, self.metadata, self.due) = (None, None, false);
-                self.language = Language::default();
+                (self.language, self.place) = (Language::default(), None);
                 self.logins.leave();
                 Ok(Answer::OkIn(State::NotAuthenticated, "UNAUTHENTICATE completed".to_owned()))
             }

@@ -81,6 +81,24 @@ impl Known {
         }
     }
 
+    /// What these mailboxes were, and what they are now, when nothing but their messages changed.
+    pub fn counted(
+        &self,
+        store: &Store,
+        changed: &BTreeSet<MailboxId>,
+    ) -> Result<(Known, Known), StoreError> {
+        let (mut old, mut now) = (Known::default(), Known::default());
+        for (name, found) in self.all.iter().filter(|(_, found)| changed.contains(&found.row.id)) {
+            let Some(row) = store.mailbox_row(found.row.id)? else { continue };
+            old.all.insert(name.clone(), found.clone());
+            now.all.insert(name.clone(), Visible { row, ..found.clone() });
+            if self.subscribed.contains(name) {
+                now.subscribed.insert(name.clone());
+            }
+        }
+        Ok((old, now))
+    }
+
     /// The mailboxes of others: found anew only when names or rights have changed.
     fn others(
         &self,
