@@ -11,7 +11,7 @@ use crate::limits::{CHUNK_MESSAGES, GIVE_BACK_OCTETS, MOVE_OCTETS_MAX, SPARE_OCT
 use crate::open::Store;
 use crate::packed::decode_contents;
 use crate::rows::ContentRow;
-use crate::segment::{Found, find};
+use crate::segment::{Found, find, zeros_from};
 use crate::unit::contents;
 use crate::write::Writing;
 use crate::writer::Health;
@@ -142,7 +142,7 @@ impl Store {
         let (mut moving, mut sum) = (Vec::new(), 0);
         while sum < octets.min(MOVE_OCTETS_MAX) {
             let Some(found) = find(&*file, at, len).map_err(failed)? else {
-                if at < len {
+                if zeros_from(&*file, at, len).map_err(failed)? > at {
                     tracing::error!(segment = number, at, "a record cannot be read");
                     self.rounds().stuck.insert(number);
                 }

@@ -6,6 +6,8 @@ pub const SPOOL_MEMORY_MAX: usize = 1 << 20;
 pub const ANNOTATIONS_MAX: usize = 200;
 /// Octets of a segment at which the next one is begun.
 pub const SEGMENT_OCTETS: u64 = 128 << 20;
+/// Octets of zeros that are kept ready behind the last record.
+pub const READY_OCTETS: u64 = 256 << 10;
 /// Jobs in one commit.
 pub const BATCH_JOBS_MAX: usize = 256;
 /// Octets of messages in one commit; one larger message makes a commit of its own.

@@ -10,7 +10,7 @@ use crate::mailbox::append;
 use crate::queue;
 use crate::record::{Header, Kind};
 use crate::rows::{ContentRow, MailboxRow};
-use crate::segment::{Found, Segments, Tail, find};
+use crate::segment::{Found, Segments, Tail, find, zeros_from};
 use crate::txn::Durability;
 use crate::unit::Unit;
 use crate::write::{Changes, Writing};
@@ -53,7 +53,7 @@ pub(crate) fn recover(
                 done.deliveries += u64::from(replay(unit, segments, number, &found, now)?);
             }
         }
-        done.cut = len.saturating_sub(at);
+        done.cut = zeros_from(&*file, at, len).map_err(broken)? - at;
     }
     unit.write_outside().set_applied(number, at)?;
     unit.flush()?;

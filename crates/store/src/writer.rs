@@ -145,6 +145,9 @@ impl Writer {
         if let Err(error) = self.unit.tidy(true) {
             tracing::warn!(%error, "could not tidy the database at the end");
         }
+        if let Err(error) = self.tail.seal() {
+            tracing::warn!(%error, "could not cut off what was made ready");
+        }
     }
 
     fn health(&self) -> Health {
@@ -376,6 +379,11 @@ impl Writer {
         }
         if let Err(error) = self.tail.roll(self.segment_octets) {
             tracing::warn!(%error, "could not begin a new segment; going on with the old one");
+        }
+        if self.room.is_ample(self.min_free_octets)
+            && let Err(error) = self.tail.make_ready(self.segment_octets)
+        {
+            tracing::warn!(%error, "could not make a segment ready");
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::error::{Result, StoreError};
 use crate::record::{Header, MAGIC};
 use crate::rows::ContentRow;
-use crate::segment::{Segments, find};
+use crate::segment::{Segments, find, zeros_from};
 use mail::ContentId;
 use std::collections::BTreeMap;
 use std::io;
@@ -60,6 +60,9 @@ pub(super) fn scan(segments: &Segments) -> Result<Scan> {
                 at = record.next;
                 found.end.1 = at;
                 continue;
+            }
+            if zeros_from(&*file, at, len).map_err(failed)? == at {
+                break;
             }
             let next = next_magic(&*file, at + 1, len).map_err(failed)?;
             match found.damaged.last_mut() {
