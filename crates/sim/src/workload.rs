@@ -2,7 +2,9 @@
 
 use crate::random::Random;
 use mail::summary::Parser;
-use mail::{AccountId, Address, Domain, Flag, MailboxName, MessageId, ReversePath, Rights, Uid};
+use mail::{
+    AccountId, Address, Domain, Flag, MailboxId, MailboxName, MessageId, ReversePath, Rights, Uid,
+};
 use std::path::Path;
 use store::{
     Change, ChangeFlags, Delivery, Holder, NewAccount, NewQueued, NewRecipient, Notify, Options,
@@ -141,10 +143,7 @@ fn delivery(store: &Store, n: usize, octets: usize) -> Result<Delivery, StoreErr
 /// Carries out the `n`th operation. The text says what it was answered.
 pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreError> {
     let account = account().0;
-    let find = |n: usize| {
-        let row = store.mailbox(account, &name(n))?;
-        row.map(|row| row.id).ok_or(StoreError::NoSuchMailbox)
-    };
+    let find = |n: usize| mailbox_of(store, n);
     let said = match op {
         Op::Deliver { to, queue, octets } => {
             let mut delivery = delivery(store, n, *octets)?;
@@ -196,6 +195,19 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
         Op::Rename { from, to } => {
             format!("{:?}", store.mailbox_rename(account, name(*from), name(*to)).await?)
         }
+        Op::Subscribe { .. } | Op::Annotate { .. } | Op::Access { .. } | Op::Limit { .. } => {
+            beside(store, op).await?
+        }
+        Op::KeepHouse => format!("{:?}", store.keep_house(100_000).await?),
+        Op::Attempt { done } => attempt(store, n, *done).await?,
+    };
+    Ok(said)
+}
+
+/// Carries out an operation on what stands beside mailboxes and messages.
+async fn beside(store: &Store, op: &Op) -> Result<String, StoreError> {
+    let account = account().0;
+    Ok(match op {
         Op::Subscribe { mailbox, is: true } => {
             format!("{:?}", store.subscribe(account, name(*mailbox)).await?)
         }
@@ -205,21 +217,24 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
         Op::Annotate { mailbox, entry, value } => {
             let entry = ["/private/comment", "/shared/comment", "/private/a", "/shared/a"][*entry];
             let value = value.map(|octets| vec![b'x'; octets]);
-            let of = Holder::Mailbox(find(*mailbox)?);
+            let of = Holder::Mailbox(mailbox_of(store, *mailbox)?);
             let kept = store.annotate(of, account, vec![(entry.to_owned(), value)]).await?;
             format!("{kept:?}")
         }
         Op::Access { mailbox, rights } => {
-            let (id, rights) = (find(*mailbox)?, *rights);
+            let (id, rights) = (mailbox_of(store, *mailbox)?, *rights);
             format!("{:?}", store.set_access(id, "b@x.test".to_owned(), move |_| rights).await?)
         }
         Op::Limit { messages } => {
             format!("{:?}", store.set_quota(account, Resource::Message, *messages).await?)
         }
-        Op::KeepHouse => format!("{:?}", store.keep_house(100_000).await?),
-        Op::Attempt { done } => attempt(store, n, *done).await?,
-    };
-    Ok(said)
+        _ => String::new(),
+    })
+}
+
+fn mailbox_of(store: &Store, n: usize) -> Result<MailboxId, StoreError> {
+    let row = store.mailbox(account().0, &name(n))?;
+    row.map(|row| row.id).ok_or(StoreError::NoSuchMailbox)
 }
 
 fn keyword() -> Flag {
