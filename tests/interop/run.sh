@@ -39,6 +39,7 @@ check "swaks implicit TLS" swaks --server 127.0.0.1:$submissions --tlsc --auth P
 check "swaks LMTP over TCP" swaks --protocol LMTP --server 127.0.0.1:$((B+24)) --from x@else.test --to bob@here.test,alice@here.test
 check "swaks LMTP over a UNIX socket, STARTTLS" swaks --protocol LMTP --tls --socket "$work/lmtp" --from x@else.test --to bob@here.test
 check "swaks pipelined from a stranger" swaks --server 127.0.0.1:$smtp --pipeline --from x@else.test --to bob@here.test
+. "$here/tls.sh"
 check "Perl: Net::SMTP, Net::POP3" perl "$here/net_mail.pl" "$ca" $smtp $pop3
 check "python smtplib, imaplib, poplib" python3 "$here/clients.py" "$ca" $submission $imaps $pop3s
 

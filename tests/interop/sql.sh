@@ -21,7 +21,7 @@ INSERT INTO aliases VALUES ('ann.a@here.test', 'ann@here.test'), ('eve.e@here.te
 SQL
 q() { "$postrider" --root "$dir/r" "$@"; }
 echo secret | q setup --yes --listen 127.0.0.1 --port-base $Q --hostname localhost --password-stdin \
-  --set auth.hash_memory_kib=1024 --set auth.plaintext=true --set 'limits.failed_logins=0' \
+  --set auth.hash_memory_kib=1024 --set auth.plaintext=true --set auth.directory_seconds=0 --set 'limits.failed_logins=0' \
   --set "sql.url=postgresql://postgres@localhost:$pgport/postgres" --set "sql.password=$dir/secret" \
   --set 'sql.login_query=SELECT address, hash FROM people WHERE address = $1' \
   --set 'sql.address_query=SELECT address FROM people WHERE address = $1 UNION SELECT target FROM aliases WHERE address = $2 || chr(64) || $3' \
@@ -33,8 +33,8 @@ ports=($((Q+25)) $((Q+587)) $((Q+143)) $((Q+110)))
 check "PostgreSQL: logins, recipients, aliases, lists" python3 "$here/ldap.py" up "${ports[@]}"
 pg_down
 check "PostgreSQL is down: nothing is lost or refused for good" python3 "$here/ldap.py" down "${ports[@]}"
-pg_up; sleep 2
-check "PostgreSQL is back" python3 "$here/ldap.py" hashes "${ports[@]}"
+pg_up
+check "PostgreSQL is back" waits 50 python3 "$here/ldap.py" hashes "${ports[@]}"
 q_down
 sed -i "s|^url = \"postgresql.*|url = \"postgresql://postgres@localhost:$pgport/postgres?sslmode=require\"|; /^\[sql\]/,/^\[/s|^authorities = .*|authorities = \"$dir/cert.pem\"|" "$dir/r/postrider.toml"
 q_up

@@ -3,6 +3,7 @@
 //! Uses are written down now and then, many at a time ([`Directory::write_uses`]), so that a login
 //! costs no write.
 
+use crate::external::Seat;
 use crate::limits::USES_MAX;
 use crate::secret::{LastUse, Secret};
 use crate::{Authenticated, Directory, ProvenBy, Unavailable};
@@ -18,6 +19,7 @@ pub struct Lease {
     directory: Directory,
     who: Authenticated,
     watch: AccountWatch,
+    _seat: Option<Seat>,
 }
 
 impl Lease {
@@ -43,15 +45,19 @@ impl Directory {
     pub fn lease(&self, who: &Authenticated) -> Result<Option<Lease>, Unavailable> {
         let watch = self.store.watch_account(who.account);
         // Only now, so that no change goes unnoticed between the two.
-        let holds = self.holds(who)?;
-        let lease = || Lease { directory: self.clone(), who: who.clone(), watch };
-        Ok(holds.then(lease))
+        if !self.holds(who)? {
+            return Ok(None);
+        }
+        let row = self.store.lookup(&who.address)?.account;
+        let seat = row.and_then(|row| self.external_seat(&row));
+        Ok(Some(Lease { directory: self.clone(), who: who.clone(), watch, _seat: seat }))
     }
 
     /// The login still holds.
     fn holds(&self, who: &Authenticated) -> Result<bool, Unavailable> {
         let Some(row) = self.store.lookup(&who.address)?.account else { return Ok(false) };
-        let same = row.id == who.account && !row.disabled;
+        let gone = self.external_for(Some(&row)).is_some_and(|there| there.is_gone(row.id));
+        let same = row.id == who.account && !row.disabled && !gone;
         Ok(same && (who.by == ProvenBy::Elsewhere || Secret::parse(&row.secret).holds(&who.by)))
     }
 

@@ -52,7 +52,7 @@ pub struct Config {
     /// People in LDAP.
     #[serde(default)]
     pub ldap: LdapConfig,
-    /// People in PostgreSQL.
+    /// People in PostgreSQL or SQLite.
     #[serde(default)]
     pub sql: SqlConfig,
     /// How messages are kept.
@@ -243,6 +243,8 @@ pub struct Auth {
     /// PEM file of the authorities that sign certificates of clients; empty for none. The addresses
     /// in such a certificate log in by EXTERNAL.
     pub client_authorities: PathBuf,
+    /// Seconds for which a login that LDAP or SQL proved need not be proven again; 0 is never.
+    pub directory_seconds: u64,
     /// Certificates of clients by their SHA-256, each with an account: `AB:CD:… ADDRESS`.
     pub client_certificates: Vec<String>,
 }
@@ -255,6 +257,7 @@ impl Default for Auth {
             hash_memory_kib: 19 * 1024,
             hash_passes: 2,
             client_authorities: PathBuf::new(),
+            directory_seconds: 60,
             client_certificates: Vec::new(),
         }
     }
@@ -344,11 +347,11 @@ impl Default for LdapConfig {
     }
 }
 
-/// `[sql]`: people who are not among the accounts here are looked for in PostgreSQL.
+/// `[sql]`: people who are not among the accounts here are looked for in PostgreSQL or SQLite.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SqlConfig {
-    /// `postgresql://user@host/database`; empty for none.
+    /// `postgresql://user@host/database` or `sqlite:PATH`; empty for none.
     pub url: String,
     /// File with the password; empty for none.
     pub password: PathBuf,

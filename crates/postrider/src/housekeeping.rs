@@ -29,6 +29,19 @@ pub async fn write_uses(directory: Directory, mut shutdown: watch::Receiver<bool
     }
 }
 
+/// Between two times that sessions of people who left the other directory are ended.
+const GONE_PAUSE: Duration = Duration::from_secs(300);
+
+/// Ends sessions of people who are not in LDAP or SQL any more.
+pub async fn end_sessions(directory: Directory, mut shutdown: watch::Receiver<bool>) {
+    if !directory.is_external() {
+        return;
+    }
+    while tokio::time::timeout(GONE_PAUSE, shutdown.wait_for(|down| *down)).await.is_err() {
+        directory.end_sessions_of_gone().await;
+    }
+}
+
 /// Housekeeping of the store: often while there is much to do, else now and then.
 pub async fn keep(store: Store, mut shutdown: watch::Receiver<bool>) {
     let mut pause = HOUSE_PAUSE;

@@ -3,17 +3,19 @@
 use crate::admin::{Failure, exit};
 use crate::config::{Auth, Config};
 use directory::external::ldap::{Ldap, LdapPlan};
-use directory::external::sql::{Sql, SqlPlan};
+use directory::external::sql::{Database, Sql, SqlPlan};
 use directory::external::{External, Source};
 use directory::issuer::{Issuer, IssuerSettings};
 use directory::password::Cost;
 use mail::{Address, Domain};
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 use sys::World;
 use sys::http::HttpClient;
 use sys::ldap::{LdapClient, LdapSettings};
 use sys::postgres::SqlClient;
+use sys::sqlite::SqliteClient;
 use sys::tls::{ClientTrust, TlsClient, Trust};
 
 fn wrong(key: &str, why: impl std::fmt::Display) -> Failure {
@@ -129,7 +131,8 @@ fn external(
         (None, Some(sql)) => Source::Sql(sql),
         (None, None) => return Ok(None),
     };
-    Ok(Some(External::new(source, world.clock.clone())))
+    let kept = Duration::from_secs(config.auth.directory_seconds);
+    Ok(Some(External::new(source, world.clock.clone(), kept)))
 }
 
 /// Whom a connection trusts: the authorities, if it is to be under TLS.
@@ -142,11 +145,17 @@ fn trusting(key: &str, authorities: &Path, encrypted: bool) -> Result<TlsClient,
     TlsClient::new(&trust).map_err(|error| wrong(key, format!("{path}: {error}")))
 }
 
-/// People in PostgreSQL.
+/// People in PostgreSQL or SQLite.
 fn sql(root: &Path, config: &Config) -> Result<Option<Sql>, Failure> {
     let sql = &config.sql;
     if sql.url.is_empty() {
         return Ok(None);
+    }
+    let plan =
+        SqlPlan { login_query: sql.login_query.clone(), address_query: sql.address_query.clone() };
+    if let Some(path) = sql.url.strip_prefix("sqlite:") {
+        let database = Database::Sqlite(SqliteClient::new(&root.join(path)));
+        return Sql::new(database, plan).map(Some).map_err(|why| wrong("sql", why));
     }
     let encrypted = sys::postgres::wants_tls(&sql.url).map_err(|why| wrong("sql.url", why))?;
     let tls = trusting("sql.authorities", &root.join(&sql.authorities), encrypted)?;
@@ -155,9 +164,7 @@ fn sql(root: &Path, config: &Config) -> Result<Option<Sql>, Failure> {
         false => secret_in("sql.password", &root.join(&sql.password))?,
     };
     let client = SqlClient::new(&sql.url, &password, tls).map_err(|why| wrong("sql.url", why))?;
-    let plan =
-        SqlPlan { login_query: sql.login_query.clone(), address_query: sql.address_query.clone() };
-    Sql::new(client, plan).map(Some).map_err(|why| wrong("sql", why))
+    Sql::new(Database::Postgres(client), plan).map(Some).map_err(|why| wrong("sql", why))
 }
 
 /// People in LDAP. Passwords travel to it, so they do under TLS unless it is on this machine.

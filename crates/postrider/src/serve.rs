@@ -116,6 +116,7 @@ pub async fn serve(
     let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
+    tokio::spawn(housekeeping::end_sessions(directory.clone(), shutdown.clone()));
     let uses = tokio::spawn(housekeeping::write_uses(directory.clone(), shutdown.clone()));
     let maildrops = Maildrops::new(settings.pop3_exclusive, settings.pop3_login_delay);
     let shared = Arc::new(Shared {

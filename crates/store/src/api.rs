@@ -167,6 +167,10 @@ impl Store {
     pub async fn route_remove(&self, domain: Domain) -> Result<bool> {
         self.write(move |w| w.unit.write()?.remove_route(domain.as_str())).await
     }
+    /// Lets those who watch an account look again, though nothing here has changed.
+    pub fn look_again(&self, account: AccountId) {
+        self.inner.views.accounts.ring(account);
+    }
     /// All fixed routes.
     pub fn routes(&self) -> Result<Vec<(Domain, String)>> {
         self.look(|txn| txn.routes())

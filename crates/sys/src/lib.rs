@@ -13,6 +13,7 @@ pub mod net;
 pub mod postgres;
 pub mod random;
 pub mod resolver;
+pub mod sqlite;
 pub mod tls;
 
 use std::sync::Arc;

@@ -25,7 +25,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// How long nobody is asked after no server could be reached.
 const DOWN_WAIT: Duration = Duration::from_secs(2);
 /// Rows of an answer.
-const ROWS_MAX: usize = 1000;
+pub(crate) const ROWS_MAX: usize = 1000;
 
 /// A client. Cloning is cheap.
 #[derive(Clone)]

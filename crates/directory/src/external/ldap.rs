@@ -89,6 +89,11 @@ impl Ldap {
         }
     }
 
+    /// Somebody of that name may log in.
+    pub(crate) async fn is_there(&self, address: &Address) -> Result<bool, Unavailable> {
+        Ok(self.entry(&self.plan.login_filter, address).await?.is_some())
+    }
+
     /// Whose name and password it is. `None` for a name that cannot be one.
     pub(crate) async fn tell(
         &self,

@@ -1,4 +1,4 @@
-//! Another directory that knows people: LDAP or PostgreSQL. Its accounts come into being here when
+//! Another directory that knows people: LDAP or SQL. Its accounts come into being here when
 //! mail for them arrives or they log in, and hold no password here.
 //!
 //! Invariants: an address of ours goes first; a directory that is down is *unavailable*, never *no
@@ -8,15 +8,15 @@ mod filter;
 pub mod ldap;
 pub mod sql;
 
-use crate::limits::{EXTERNAL_FOUND_MAX, EXTERNAL_HASHES_MAX, EXTERNAL_KEPT};
+use crate::limits::{EXTERNAL_FOUND_MAX, EXTERNAL_HASHES_MAX, EXTERNAL_KEPT, PROVEN_MAX};
 use crate::secret::Secret;
 use crate::{AuthError, Authenticated, Directory, ProvenBy, Unavailable};
 use ldap::Ldap;
-use mail::Address;
+use mail::{AccountId, Address};
 use sql::Sql;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::{AccountRow, NewAccount, StoreError};
 use sys::clock::Clock;
@@ -49,7 +49,7 @@ pub(crate) enum Told {
 pub enum Source {
     /// LDAP.
     Ldap(Ldap),
-    /// PostgreSQL.
+    /// PostgreSQL or SQLite.
     Sql(Sql),
 }
 
@@ -58,6 +58,13 @@ impl Source {
         match self {
             Source::Ldap(ldap) => ldap.find(address).await,
             Source::Sql(sql) => sql.find(address).await,
+        }
+    }
+
+    async fn is_there(&self, address: &Address) -> Result<bool, Unavailable> {
+        match self {
+            Source::Ldap(ldap) => ldap.is_there(address).await,
+            Source::Sql(sql) => sql.is_there(address).await,
         }
     }
 
@@ -83,6 +90,45 @@ struct Inner {
     source: Source,
     clock: Arc<dyn Clock>,
     found: Mutex<Kept>,
+    /// How long a login need not be proven again.
+    kept: Duration,
+    proven: Mutex<HashMap<String, Proven>>,
+    sessions: Mutex<Sessions>,
+}
+
+/// A login that was proven lately. Of each name there is one, so another password ends the last.
+struct Proven {
+    /// A keyed hash of name and password.
+    mac: [u8; 32],
+    own: Address,
+    until: Duration,
+}
+
+/// Sessions of people who are there.
+#[derive(Default)]
+struct Sessions {
+    /// Whose, and how many.
+    open: HashMap<AccountId, (Address, usize)>,
+    /// Who is not there any more; until somebody proves the contrary.
+    gone: HashSet<AccountId>,
+}
+
+/// A session of somebody who is there; it is counted as long as this lives.
+pub(crate) struct Seat {
+    external: External,
+    account: AccountId,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut sessions = self.external.sessions();
+        let Some((_, count)) = sessions.open.get_mut(&self.account) else { return };
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            sessions.open.remove(&self.account);
+            sessions.gone.remove(&self.account);
+        }
+    }
 }
 
 impl fmt::Debug for External {
@@ -92,14 +138,62 @@ impl fmt::Debug for External {
 }
 
 impl External {
-    /// People in a directory.
-    pub fn new(source: Source, clock: Arc<dyn Clock>) -> External {
-        External { inner: Arc::new(Inner { source, clock, found: Mutex::default() }) }
+    /// People in a directory. A login that was proven need not be again for `kept`.
+    pub fn new(source: Source, clock: Arc<dyn Clock>, kept: Duration) -> External {
+        let inner = Inner {
+            source,
+            clock,
+            found: Mutex::default(),
+            kept,
+            proven: Mutex::default(),
+            sessions: Mutex::default(),
+        };
+        External { inner: Arc::new(inner) }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn proven(&self) -> MutexGuard<'_, HashMap<String, Proven>> {
+        self.inner.proven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose login it is, if it was proven lately.
+    fn remembers(&self, name: &str, mac: [u8; 32]) -> Option<Address> {
+        let now = self.inner.clock.monotonic();
+        let proven = self.proven();
+        let one = proven.get(name)?;
+        (one.mac == mac && now < one.until).then(|| one.own.clone())
+    }
+
+    fn remember(&self, name: String, mac: [u8; 32], own: Address) {
+        if self.inner.kept.is_zero() {
+            return;
+        }
+        let until = self.inner.clock.monotonic() + self.inner.kept;
+        let mut proven = self.proven();
+        if proven.len() >= PROVEN_MAX {
+            proven.clear();
+        }
+        proven.insert(name, Proven { mac, own, until });
+    }
+
+    /// A session of this account begins.
+    pub(crate) fn seat(&self, account: AccountId, address: &Address) -> Seat {
+        let mut sessions = self.sessions();
+        sessions.open.entry(account).or_insert_with(|| (address.clone(), 0)).1 += 1;
+        drop(sessions);
+        Seat { external: self.clone(), account }
+    }
+
+    pub(crate) fn is_gone(&self, account: AccountId) -> bool {
+        self.sessions().gone.contains(&account)
     }
 
     /// What the address is there. Remembered for a while.
     async fn find(&self, address: &Address) -> Result<Option<Found>, Unavailable> {
-        let Inner { source, clock, found } = &*self.inner;
+        let Inner { source, clock, found, .. } = &*self.inner;
         let now = clock.monotonic();
         let kept =
             found.lock().unwrap_or_else(PoisonError::into_inner).get(&address.key()).cloned();
@@ -129,6 +223,39 @@ impl Directory {
         row.is_none_or(|row| Secret::parse(&row.secret).password == MARK).then_some(external)
     }
 
+    /// Ends the sessions of people who are not there any more. One question for each account that
+    /// has a session; nothing ends while the other directory is down.
+    pub async fn end_sessions_of_gone(&self) {
+        let Some(external) = self.inner.settings.external.as_ref() else { return };
+        let open: Vec<(AccountId, Address)> = external
+            .sessions()
+            .open
+            .iter()
+            .map(|(id, (address, _))| (*id, address.clone()))
+            .collect();
+        for (account, address) in open {
+            match external.inner.source.is_there(&address).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::info!(%address, "not in the other directory any more: sessions end");
+                    external.sessions().gone.insert(account);
+                    external.proven().retain(|_, one| one.own.key() != address.key());
+                    self.store.look_again(account);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot find out who is still there");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Counts a session of somebody who is there, whatever proved it.
+    pub(crate) fn external_seat(&self, row: &AccountRow) -> Option<Seat> {
+        let external = self.external_for(Some(row))?;
+        Some(external.seat(row.id, &row.address))
+    }
+
     /// Proves a password there. Whoever is not there costs the same questions.
     pub(crate) async fn prove_externally(
         &self,
@@ -136,11 +263,21 @@ impl Directory {
         address: Option<Address>,
         password: &str,
     ) -> Result<Authenticated, AuthError> {
-        let told = external.inner.source.tell(address.as_ref(), password).await?;
-        let address = self.compared(told, password).await?.ok_or(AuthError::Invalid)?;
+        let name = address.as_ref().map(Address::key).unwrap_or_default();
+        let mac = self.inner.proven.of([&name, password, MARK]);
+        let address = match external.remembers(&name, mac) {
+            Some(own) => own,
+            None => {
+                let told = external.inner.source.tell(address.as_ref(), password).await?;
+                let own = self.compared(told, password).await?.ok_or(AuthError::Invalid)?;
+                external.remember(name, mac, own.clone());
+                own
+            }
+        };
         match self.settled(&address).await? {
             Some(row) if row.disabled => Err(AuthError::Disabled),
             Some(row) => {
+                external.sessions().gone.remove(&row.id);
                 Ok(Authenticated { account: row.id, address: row.address, by: ProvenBy::Elsewhere })
             }
             None => Err(AuthError::Invalid),

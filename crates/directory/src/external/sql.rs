@@ -1,9 +1,11 @@
-//! People in PostgreSQL: found by statements of the settings, whose only values are addresses.
+//! People in PostgreSQL or SQLite: found by statements of the settings, whose only values are
+//! addresses.
 
 use super::{Found, Told};
 use crate::Unavailable;
 use mail::Address;
 use sys::postgres::SqlClient;
+use sys::sqlite::SqliteClient;
 
 /// How people are found. `$1` is the address in lower case, `$2` its local part, `$3` its domain.
 #[derive(Clone, Debug, Default)]
@@ -14,15 +16,23 @@ pub struct SqlPlan {
     pub address_query: String,
 }
 
-/// PostgreSQL, and how people are found there.
+/// Which database.
+pub enum Database {
+    /// PostgreSQL.
+    Postgres(SqlClient),
+    /// A file.
+    Sqlite(SqliteClient),
+}
+
+/// A database, and how people are found there.
 pub struct Sql {
-    client: SqlClient,
+    database: Database,
     plan: SqlPlan,
 }
 
 impl Sql {
     /// The error says what is wrong with the plan.
-    pub fn new(client: SqlClient, plan: SqlPlan) -> Result<Sql, String> {
+    pub fn new(database: Database, plan: SqlPlan) -> Result<Sql, String> {
         for (name, query) in
             [("login_query", &plan.login_query), ("address_query", &plan.address_query)]
         {
@@ -30,7 +40,7 @@ impl Sql {
                 return Err(format!("{name} has neither $1 nor $2: it finds anybody"));
             }
         }
-        Ok(Sql { client, plan })
+        Ok(Sql { database, plan })
     }
 
     async fn rows(
@@ -40,7 +50,10 @@ impl Sql {
     ) -> Result<Vec<Vec<Option<String>>>, Unavailable> {
         let (whole, local) = (address.to_string().to_lowercase(), address.local().to_lowercase());
         let values = [whole.as_str(), local.as_str(), address.domain().as_str()];
-        let asked = self.client.query(query, &values).await;
+        let asked = match &self.database {
+            Database::Postgres(client) => client.query(query, &values).await,
+            Database::Sqlite(client) => client.query(query, &values).await,
+        };
         asked.map_err(|why| Unavailable(format!("SQL: {why}")))
     }
 
@@ -56,6 +69,11 @@ impl Sql {
             (Some(n), _) if targets.len() == 1 => Some(Found::Account(targets.swap_remove(n))),
             _ => Some(Found::Members(targets)),
         })
+    }
+
+    /// Somebody of that name may log in.
+    pub(crate) async fn is_there(&self, address: &Address) -> Result<bool, Unavailable> {
+        Ok(!self.rows(&self.plan.login_query, address).await?.is_empty())
     }
 
     /// Whose name it is, and the hash that a password is compared with.

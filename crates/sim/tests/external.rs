@@ -1,0 +1,120 @@
+//! People in a SQL database of somebody else: logins, what is remembered of them, and that sessions
+//! end when they are taken out.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use directory::external::sql::{Database, Sql, SqlPlan};
+use directory::external::{External, Source};
+use directory::password::{Cost, hash};
+use rusqlite::Connection;
+use server::listen::Service;
+use sim::client::Client;
+use sim::house::{House, Plan};
+use sim::world::SimWorld;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use sys::sqlite::SqliteClient;
+
+struct People(PathBuf);
+
+impl Drop for People {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl People {
+    fn new(name: &str) -> People {
+        let path = std::env::temp_dir().join(format!("postrider-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let people = People(path);
+        let table = "CREATE TABLE people(address TEXT, hash TEXT)";
+        people.open().execute(table, []).unwrap();
+        people
+    }
+
+    fn open(&self) -> Connection {
+        Connection::open(&self.0).unwrap()
+    }
+
+    fn put(&self, address: &str, password: &str) {
+        let hash = hash(password, &[7; 16], Cost { memory_kib: 8, passes: 1 }).unwrap();
+        self.remove(address);
+        self.open().execute("INSERT INTO people VALUES (?1, ?2)", [address, &hash]).unwrap();
+    }
+
+    fn remove(&self, address: &str) {
+        self.open().execute("DELETE FROM people WHERE address = ?1", [address]).unwrap();
+    }
+}
+
+async fn house(path: &Path, kept: Duration) -> House {
+    let world = SimWorld::new(5);
+    let plan = SqlPlan {
+        login_query: "SELECT address, hash FROM people WHERE address = $1".to_owned(),
+        address_query: "SELECT address FROM people WHERE address = $2 || '@' || $3".to_owned(),
+    };
+    let source = Source::Sql(Sql::new(Database::Sqlite(SqliteClient::new(path)), plan).unwrap());
+    let external = External::new(source, world.as_seen().clock, kept);
+    let directory = directory::Settings { external: Some(external), ..Default::default() };
+    House::build(Plan { directory, ..Plan::default() }, world).await
+}
+
+async fn login(house: &House, password: &str) -> (Client, String) {
+    let mut client = Client::connect(house, Service::Pop3, [198, 51, 100, 7]).await;
+    client.reply().await;
+    client.ask("USER ann@example.org").await;
+    let reply = client.ask(&format!("PASS {password}")).await;
+    (client, reply)
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_in_sqlite_log_in_and_get_mail() {
+    let people = People::new("sqlite");
+    people.put("ann@example.org", "annpw");
+    let house = house(&people.0, Duration::ZERO).await;
+    assert!(login(&house, "wrong").await.1.starts_with("-ERR [AUTH]"));
+    assert!(login(&house, "annpw").await.1.starts_with("+OK"));
+    let mut smtp = Client::connect(&house, Service::Smtp, [198, 51, 100, 8]).await;
+    smtp.reply().await;
+    smtp.ask("HELO x").await;
+    smtp.ask("MAIL FROM:<>").await;
+    assert!(smtp.ask("RCPT TO:<ann@example.org>").await.starts_with("250"));
+    assert!(smtp.ask("RCPT TO:<eve@example.org>").await.starts_with("550"));
+    std::fs::remove_file(&people.0).unwrap();
+    assert!(login(&house, "annpw").await.1.starts_with("-ERR [SYS/TEMP]"), "down, not wrong");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proven_login_is_remembered_for_a_while_and_a_refused_one_is_not() {
+    let people = People::new("kept");
+    people.put("ann@example.org", "annpw");
+    let house = house(&people.0, Duration::from_secs(60)).await;
+    assert!(login(&house, "annpw").await.1.starts_with("+OK"));
+    people.put("ann@example.org", "new");
+    assert!(login(&house, "annpw").await.1.starts_with("+OK"), "nobody was asked");
+    // Whoever knows the new password ends the old one's time.
+    assert!(login(&house, "new").await.1.starts_with("+OK"));
+    assert!(login(&house, "annpw").await.1.starts_with("-ERR [AUTH]"));
+    people.put("ann@example.org", "annpw");
+    assert!(login(&house, "annpw").await.1.starts_with("+OK"), "a refusal is not remembered");
+    people.put("ann@example.org", "third");
+    house.world.clock.advance(Duration::from_secs(61)).await;
+    assert!(login(&house, "annpw").await.1.starts_with("-ERR [AUTH]"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_end_when_somebody_is_taken_out() {
+    let people = People::new("gone");
+    people.put("ann@example.org", "annpw");
+    let house = house(&people.0, Duration::from_secs(60)).await;
+    let (mut client, _) = login(&house, "annpw").await;
+    house.shared.directory.end_sessions_of_gone().await;
+    assert!(client.ask("NOOP").await.starts_with("+OK"), "she is there");
+    people.remove("ann@example.org");
+    house.shared.directory.end_sessions_of_gone().await;
+    assert!(client.reply().await.starts_with("-ERR [AUTH]"));
+    assert!(login(&house, "annpw").await.1.starts_with("-ERR [AUTH]"), "nor is it remembered");
+    people.put("ann@example.org", "annpw");
+    assert!(login(&house, "annpw").await.1.starts_with("+OK"), "she is back");
+}
