@@ -336,7 +336,15 @@ impl Client {
     }
 
     /// A command, or the beginning of it, and the connection is lost before an answer is read.
-    async fn cut_off(&mut self, command: &str, random: &mut Random, house: &House) {
+    async fn cut_off(&mut self, set: &str, change: &str, random: &mut Random, house: &House) {
+        let command = match random.below(6) {
+            0 => format!("UID STORE {change}"),
+            1 => format!("UID MOVE {set} Trash"),
+            2 => format!("UID COPY {set} Work"),
+            3 => "EXPUNGE".to_owned(),
+            4 => "CLOSE".to_owned(),
+            _ => "SELECT Work".to_owned(),
+        };
         let octets = format!("cut {command}\r\n");
         let to = octets.len() - [0, 0, 1, 5][random.below(4) as usize].min(octets.len());
         self.conn.write_all(&octets.as_bytes()[..to]).await.unwrap();
@@ -400,16 +408,8 @@ impl Client {
             15 => self.idle().await,
             16 if random.below(2) == 0 => self.again(house).await,
             17 => {
-                let commands = [
-                    format!("UID STORE {set} {sign}FLAGS.SILENT ({flag})"),
-                    format!("UID MOVE {set} Trash"),
-                    format!("UID COPY {set} Work"),
-                    "EXPUNGE".to_owned(),
-                    "CLOSE".to_owned(),
-                    "SELECT Work".to_owned(),
-                ];
-                let command = commands[random.below(6) as usize].clone();
-                self.cut_off(&command, random, house).await;
+                let change = format!("{set} {sign}FLAGS.SILENT ({flag})");
+                self.cut_off(&set, &change, random, house).await;
             }
             18 if random.below(3) == 0 => {
                 // What it expunges it tells nobody, so what is told of it is not believed.
