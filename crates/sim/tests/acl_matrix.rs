@@ -11,8 +11,9 @@ use sim::play::{Way, play};
 use sim::script::Script;
 
 /// A command that needs no selected mailbox (`BOX` is its name), and the rights it takes.
-const BY_NAME: [(&str, &str); 12] = [
+const BY_NAME: [(&str, &str); 19] = [
     ("STATUS BOX (MESSAGES)", "r"),
+    ("SELECT BOX", "r"),
     ("EXAMINE BOX", "r"),
     ("APPEND BOX {3+}", "i"),
     ("CREATE BOX/New", "k"),
@@ -20,23 +21,52 @@ const BY_NAME: [(&str, &str); 12] = [
     ("GETACL BOX", "a"),
     ("LISTRIGHTS BOX carol@example.org", "a"),
     ("SETACL BOX carol@example.org l", "a"),
+    ("DELETEACL BOX carol@example.org", "a"),
     ("GETMETADATA BOX /shared/comment", "lr"),
     ("SETMETADATA BOX (/shared/comment \"x\")", "lw"),
+    ("GETQUOTAROOT BOX", "r"),
+    ("LIST \"\" BOX", "l"),
+    ("LIST \"\" BOX RETURN (STATUS (MESSAGES))", "lr"),
+    ("LIST \"\" BOX RETURN (METADATA (/shared/x))", "l"),
+    ("NOTIFY SET STATUS (mailboxes BOX (MessageNew MessageExpunge))", "lr"),
     ("ESEARCH IN (mailboxes BOX) ALL", "r"),
     ("ESEARCH IN (subtree-one \"Other Users/alice@example.org\" mailboxes Archive) ALL", "lr"),
 ];
 
 /// A command on the selected mailbox, and the rights it takes beside `lr`.
-const SELECTED: [(&str, &str); 9] = [
+const SELECTED: [(&str, &str); 23] = [
     ("STORE 1 +FLAGS (\\Seen)", "s"),
     ("STORE 1 +FLAGS (\\Flagged)", "w"),
     ("STORE 1 +FLAGS ($Label)", "w"),
+    ("UID STORE 1 -FLAGS.SILENT (\\Draft)", "w"),
     ("STORE 1 +FLAGS (\\Deleted)", "t"),
     ("EXPUNGE", "e"),
+    ("UID EXPUNGE 1", "e"),
     ("MOVE 1 Trash", "te"),
+    ("UID MOVE 1 Trash", "te"),
+    ("REPLACE 1 Trash {3+}", "te"),
+    ("UID REPLACE 1 Trash {3+}", "te"),
+    ("COPY 1 Trash", ""),
     ("FETCH 1 FLAGS", ""),
+    ("UID FETCH 1 (BODY[] THREADID PREVIEW)", ""),
+    ("SEARCH RETURN (SAVE) ALL", ""),
     ("SORT RETURN (UPDATE) (SIZE) UTF-8 ALL", ""),
+    ("THREAD REFS UTF-8 ALL", ""),
     ("ESEARCH RETURN (COUNT) ALL", ""),
+    ("UIDBATCHES 500", ""),
+    ("CANCELUPDATE \"x\"", ""),
+    ("CHECK", ""),
+    ("CLOSE", ""),
+    ("UNSELECT", ""),
+];
+
+/// Commands whose OK means nothing: done is what brings this response.
+const ANSWERED: [(&str, &str); 5] = [
+    ("ESEARCH", "* ESEARCH"),
+    ("LIST \"\" BOX RETURN (STATUS", "* STATUS"),
+    ("LIST \"\" BOX RETURN (METADATA", "* LIST"),
+    ("LIST", "* LIST"),
+    ("NOTIFY", "* STATUS"),
 ];
 
 /// Who asks, and as what.
@@ -84,9 +114,14 @@ fn done(script: &str, who: Who, command: &str) -> bool {
     let text = format!("{script}{spoken}S{c}: t OK …\n");
     let script = Script::parse(&text).unwrap();
     let played = play(&script, Service::Imap, Way::Whole, true).unwrap();
-    if command.starts_with("ESEARCH") {
-        // RFC 7377 §2.2: what may not be searched is passed over.
-        return played.said.iter().any(|line| line.starts_with("* ESEARCH"));
+    // RFC 7377 §2.2, RFC 5258 §3, RFC 5465 §6: what may not be seen is passed over.
+    let fits = |(begin, _): &&(&str, &str)| {
+        let (head, tail) = begin.split_once("BOX").unwrap_or((begin, ""));
+        command.starts_with(head) && command.contains(tail)
+    };
+    if let Some((_, response)) = ANSWERED.iter().find(fits) {
+        let from = played.said.iter().rposition(|line| line.starts_with("s OK")).unwrap_or(0);
+        return played.said.iter().skip(from).any(|line| line.starts_with(response));
     }
     let mut said = played.said.iter().filter(|line| line.starts_with("t "));
     let answer = said.next().unwrap_or_else(|| panic!("{command}: {:?}", played.said));
@@ -135,19 +170,55 @@ fn commands_on_the_selected_mailbox() {
     }
 }
 
+/// Into a mailbox, out of one's own; and a name into another place.
+#[test]
+fn commands_with_two_mailboxes() {
+    let place = "\"Other Users/alice@example.org/Sent/Moved\"";
+    let target = "\"Other Users/alice@example.org/Sent\"";
+    let opening = |source: &str, target: &str| {
+        let mut script = opening(Who::Granted, source, false);
+        script = script.replace("C1 on", "INBOX of bob has 1 message; C1 on");
+        if !target.is_empty() {
+            let line = format!("C1: u SETACL Sent bob@example.org {target}\nS1: u OK …\n");
+            script.push_str(&line);
+        }
+        script
+    };
+    let selecting = format!("C2: sel SELECT INBOX\n{}S2: sel OK …\n", "S2~ * …\n".repeat(9));
+    for (letter, _) in Rights::each() {
+        let letter = letter.to_string();
+        for command in ["COPY 1", "MOVE 1", "REPLACE 1"] {
+            let end = if command == "REPLACE 1" { " {3+}" } else { "" };
+            let script = format!("{}{selecting}", opening("", &letter));
+            let command = format!("{command} {target}{end}");
+            assert_eq!(done(&script, Who::Granted, &command), letter == "i", "{letter}: {command}");
+        }
+        // RFC 4314 §4: x where it is, k above where it goes.
+        let command = format!("RENAME {SHARED} {place}");
+        for (source, target) in [(letter.as_str(), "k"), ("x", letter.as_str())] {
+            let fine = source == "x" && target == "k";
+            let script = opening(source, target);
+            assert_eq!(done(&script, Who::Granted, &command), fine, "{source} {target}: {command}");
+        }
+    }
+}
+
 #[test]
 fn what_is_denied_looks_as_if_it_did_not_exist() {
-    for command in
-        ["STATUS BOX (MESSAGES)", "SELECT BOX", "MYRIGHTS BOX", "DELETE BOX", "GETACL BOX"]
-    {
+    let more = ["MYRIGHTS BOX", "RENAME BOX Mine", "SUBSCRIBE BOX", "GETQUOTAROOT BOX"];
+    for command in BY_NAME.iter().map(|(command, _)| *command).chain(more) {
         let ask = |name: &str| {
             let text = format!(
                 "{}C2: t {}\nS2: t NO …\n",
                 opening(Who::Stranger, "", false),
-                command.replace("BOX", name)
+                command.replace("BOX/New", &name.replace("e\"", "e/New\"")).replace("BOX", name)
             );
+            let text = text.replace("{3+}\n", "{3+}\nC2: x\nC2:\n");
             let script = Script::parse(&text).unwrap();
-            play(&script, Service::Imap, Way::Whole, true).unwrap().said
+            let played = play(&script, Service::Imap, Way::Whole, true).unwrap();
+            // What the client said itself is in the answer of some.
+            let name = name.trim_matches('"');
+            played.said.iter().map(|line| line.replace(name, "BOX")).collect::<Vec<_>>()
         };
         let nothing = "\"Other Users/alice@example.org/Nothing\"";
         let nobody = "\"Other Users/nobody@example.org/Archive\"";

@@ -7,9 +7,10 @@ use crate::error::Result;
 use crate::feed::Kinds;
 use crate::limits::ANNOTATIONS_MAX;
 use crate::open::Store;
-use crate::quota;
+use crate::quota::{self, MANAGER};
 use crate::rows::Holder;
 use crate::ticket::KEY;
+use crate::txn::ReadTxn;
 use mail::AccountId;
 
 /// The row of the capabilities that are hidden from an account; no annotation has such a name.
@@ -32,11 +33,15 @@ fn row_name(who: AccountId, name: &str) -> String {
 }
 
 impl Store {
-    /// The IMAP capabilities that are not announced to an account, in upper case (users.md I-62).
-    pub fn hidden_capabilities(&self, account: AccountId) -> Result<Vec<String>> {
-        let value = self.look(|txn| txn.property(Holder::Account(account), HIDDEN))?;
-        let text = String::from_utf8(value.unwrap_or_default()).unwrap_or_default();
-        Ok(text.split_ascii_whitespace().map(str::to_owned).collect())
+    /// What an IMAP session has to know of its account: the capabilities that are not announced to
+    /// it, in upper case (users.md I-62), and whether it may set the limits of others.
+    pub fn session_traits(&self, account: AccountId) -> Result<(Vec<String>, bool)> {
+        let of = Holder::Account(account);
+        let read = |txn: &dyn ReadTxn| Ok((txn.property(of, HIDDEN)?, txn.property(of, MANAGER)?));
+        let (hidden, manager) = self.look(read)?;
+        let text = String::from_utf8(hidden.unwrap_or_default()).unwrap_or_default();
+        let names = text.split_ascii_whitespace().map(str::to_owned).collect();
+        Ok((names, manager.is_some()))
     }
 
     /// Hides IMAP capabilities from an account; it tells from the next login on.

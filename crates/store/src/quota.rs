@@ -50,7 +50,7 @@ impl Resource {
 }
 
 /// The row of an account that may set the limits of others.
-const MANAGER: &str = "quota-manager";
+pub(crate) const MANAGER: &str = "quota-manager";
 
 /// What messages use.
 pub(crate) const MESSAGES: [Resource; 2] = [Resource::Storage, Resource::Message];

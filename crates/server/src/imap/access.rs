@@ -42,9 +42,15 @@ impl Context {
             self.actor().and_then(|actor| self.shared.store.allowed(&actor, id, Rights::READ));
         match (allowed, &mut self.view) {
             (Ok(rights), Some(view)) => view.rights = rights,
-            _ => self.view = None,
+            _ => (self.view, self.lost) = (None, true),
         }
         self.view.is_some()
+    }
+
+    /// The answer to the command that found it out.
+    pub(super) fn deselected(&mut self) -> Answer {
+        self.lost = false;
+        Answer::NoDeselected("[NOPERM] You may not read that mailbox any more".to_owned())
     }
 
     /// SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS.

@@ -54,7 +54,6 @@ fn no(text: &str) -> Refused {
 impl Context {
     /// More of the command; a literal follows.
     pub(super) async fn append(&mut self, pieces: Vec<Piece>) -> Done {
-        self.renew_rights();
         match self.take(pieces).await? {
             Ok(()) => Ok(Answer::Go(Vec::new())),
             Err(answer) => {
@@ -99,6 +98,9 @@ impl Context {
     }
 
     fn begin(&mut self, found: &Visible, replaces: Option<(bool, SequenceSet)>) -> Refused {
+        if replaces.is_some() && !self.renew_rights() {
+            return Err(self.deselected());
+        }
         let replaces = match (replaces, &self.view) {
             (None, _) => None,
             (Some((false, _)), _) if self.enabled.uid_only => {
@@ -169,7 +171,6 @@ impl Context {
 
     /// The command is complete.
     pub(super) async fn append_end(&mut self, pieces: Vec<Piece>, out: &mut Output<'_>) -> Done {
-        self.renew_rights();
         if let Err(answer) = self.take(pieces).await? {
             self.appending = None;
             return Ok(answer);
@@ -180,6 +181,16 @@ impl Context {
         };
         if let Some(error) = failed {
             return Err(error);
+        }
+        // The message may have taken its time: what was allowed then has to be allowed now.
+        self.shared.store.allowed(&self.actor()?, mailbox, Rights::INSERT)?;
+        if replaces.is_some() {
+            if !self.renew_rights() {
+                return Ok(self.deselected());
+            }
+            if !self.view.as_ref().is_some_and(|view| view.rights.contains(REPLACES)) {
+                return Err(StoreError::NotPermitted);
+            }
         }
         let limit = self.message_octets();
         if let Some(refusal) = self.too_many_to_save(messages.len()) {

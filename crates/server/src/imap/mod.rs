@@ -57,6 +57,8 @@ pub struct Context {
     notify: Option<notify::Notifying>,
     /// Once the client has given ENABLE METADATA.
     metadata: Option<notify::metadata::Watching>,
+    /// The selected mailbox may not be read any more, and the client does not know yet.
+    lost: bool,
     /// There are expunges to tell that the last command held back.
     due: bool,
     /// New in the selected mailbox, and to be fetched as NOTIFY says.
@@ -89,6 +91,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         idling: false,
         notify: None,
         metadata: None,
+        lost: false,
         due: false,
         arrived: Vec::new(),
         own_new: Vec::new(),
@@ -283,8 +286,8 @@ impl Context {
                 }
                 let store = &self.shared.store;
                 // Better too many than no login.
-                let mut hidden = store.hidden_capabilities(who.account).unwrap_or_default();
-                if !store.is_quota_manager(who.account).unwrap_or_default() {
+                let (mut hidden, manages) = store.session_traits(who.account).unwrap_or_default();
+                if !manages {
                     hidden.push("QUOTASET".to_owned());
                 }
                 self.account = Some(who);
@@ -344,10 +347,9 @@ impl Context {
             | Command::Thread { uid, .. } => !uid,
             _ => false,
         };
-        if !self.renew_rights() {
-            return Ok(Answer::NoDeselected(
-                "[NOPERM] You may not read that mailbox any more".to_owned(),
-            ));
+        self.renew_rights();
+        if std::mem::take(&mut self.lost) && !matches!(command, Command::Select(_)) {
+            return Ok(self.deselected());
         }
         let own = notify::Own::of(&command);
         let done = self.carry_out(command, out).await;

@@ -371,7 +371,7 @@ impl Machine for Session {
             }
             Answer::NoDeselected(text) => {
                 self.state = State::Authenticated;
-                self.tagged("NO", &text);
+                self.refuse("NO", &text, &asked);
             }
             Answer::No(text) => self.refuse("NO", &text, &asked),
             Answer::Bad(text) => self.refuse("BAD", &text, &asked),
