@@ -154,12 +154,12 @@ impl Tail {
     }
 
     /// Puts zeros behind the last record when few are left, for a segment of at most so many
-    /// octets. Large messages would use them up at once, and are written without.
+    /// octets. Large batches would use them up at once, and are written without.
     pub fn make_ready(&mut self, most: u64) -> io::Result<()> {
         let grown = self.end.saturating_sub(self.looked);
         self.looked = self.end;
         let wanted = most.min(self.end + READY_OCTETS);
-        let (few, from) = (READY_OCTETS / 4, self.ready.max(self.written));
+        let (few, from) = (READY_OCTETS / 16, self.ready.max(self.written));
         if grown > few || from > self.end + few || from >= wanted {
             return Ok(());
         }
