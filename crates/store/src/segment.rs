@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sys::disk::{Disk, DiskFile, Mode};
 
 /// Octets copied at once from a spool file.
-const PIECE: u64 = 1 << 20;
+const PIECE: u64 = 256 << 10;
 /// Octets collected before they are written.
-const BUFFER: usize = 4 << 20;
+const BUFFER: usize = 1 << 20;
 
 /// The segment files of a store, for reading.
 pub(crate) struct Segments {
