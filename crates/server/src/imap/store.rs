@@ -47,14 +47,15 @@ impl Context {
             Some(flags) => flags,
             None => return Ok(Answer::No("[NOPERM] You may not change those flags".to_owned())),
         };
+        let kind = match command.change {
+            command::Change::Add => Change::Add,
+            command::Change::Remove => Change::Remove,
+            command::Change::Replace => Change::Replace,
+        };
         let change = ChangeFlags {
             uids: found.iter().map(|(_, entry)| entry.uid).collect(),
-            change: match command.change {
-                command::Change::Add => Change::Add,
-                command::Change::Remove => Change::Remove,
-                command::Change::Replace => Change::Replace,
-            },
-            flags,
+            change: kind,
+            flags: flags.clone(),
             within: view.rights,
             unchanged_since: command.unchanged_since.map(ModSeq),
         };
@@ -67,11 +68,16 @@ impl Context {
             // RFC 3501 §7.2.6: the list of flags has grown.
             flags_line(&view.told, out.buffer());
         }
-        let silent = command.silent && !enabled.condstore;
-        for entry in outcome.entries.iter().filter(|_| !silent) {
-            let Ok(at) = before.find(entry.uid) else { continue };
-            let changed = before.get(entry.uid).is_some_and(|old| old.modseq != entry.modseq);
-            if !command.silent {
+        let bits = flags.iter().filter_map(|flag| view.told.keywords.bit(flag));
+        let named = bits.fold(FlagBits::default(), FlagBits::with);
+        for entry in &outcome.entries {
+            let (Ok(at), Some(old)) = (before.find(entry.uid), before.get(entry.uid)) else {
+                continue;
+            };
+            let changed = old.modseq != entry.modseq;
+            // RFC 3501 §6.4.6: what others changed meanwhile is told in any case.
+            let meant = kind.apply(old.flags, named, view.rights);
+            if !command.silent || meant != entry.flags {
                 view.fetch_flags(at + 1, entry, command.uid, enabled, out.buffer());
             } else if enabled.condstore && changed {
                 // RFC 7162 §3.1.3: the MODSEQ is told even when the flags are not.

@@ -58,7 +58,7 @@ pub struct Client {
     idling: Option<String>,
     /// How often it connected; for its address.
     times: u16,
-    /// All that was said since it connected last, for when something is wrong.
+    /// All that was said, for when something is wrong.
     pub log: Vec<String>,
     /// Things that happened.
     pub seen: BTreeSet<&'static str>,
@@ -108,7 +108,7 @@ impl Client {
     /// The connection is lost, and made anew.
     async fn again(&mut self, house: &House) {
         self.times += 1;
-        self.log.clear();
+        self.log.push("-- connects again".to_owned());
         self.conn = connect(house, self.n, self.times);
         self.begin().await;
     }

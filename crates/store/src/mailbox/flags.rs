@@ -16,6 +16,17 @@ pub enum Change {
     Replace,
 }
 
+impl Change {
+    /// What `flags` become by it. What may not be changed stays: RFC 4314 §4.
+    pub fn apply(self, flags: FlagBits, named: FlagBits, within: Rights) -> FlagBits {
+        match self {
+            Change::Add => flags.with(named),
+            Change::Remove => flags.without(named),
+            Change::Replace => named.with(flags.without(flags.permitted(within))),
+        }
+    }
+}
+
 /// A change of flags.
 #[derive(Clone, Debug)]
 pub struct ChangeFlags {
@@ -66,14 +77,7 @@ pub(crate) fn change_flags(
             outcome.refused.push(entry.uid);
             continue;
         }
-        let flags = match wanted.change {
-            Change::Add => entry.flags.with(named),
-            Change::Remove => entry.flags.without(named),
-            // What may not be changed stays. RFC 4314 §4.
-            Change::Replace => {
-                named.with(entry.flags.without(entry.flags.permitted(wanted.within)))
-            }
-        };
+        let flags = wanted.change.apply(entry.flags, named, wanted.within);
         if flags != entry.flags {
             let at = *modseq.get_or_insert_with(|| bump(&mut row));
             recount(
