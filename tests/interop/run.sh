@@ -149,7 +149,7 @@ maillog_file_prefixes = $work
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 myhostname = postfix.peer.test
-mydestination = peer.test
+mydestination = peer.test, nodsn.test
 local_recipient_maps =
 alias_maps =
 alias_database =
@@ -170,6 +170,7 @@ smtpd_tls_key_file = $work/postfix/key.pem
 CF
   sed -e 's/^\(\S\+\s\+\S\+\s\+\S\+\s\+\S\+\s\+\)y\(\s\)/\1n\2/' -e "s/^smtp      inet.*/127.0.0.1:$((B+26)) inet n - n - - smtpd/" /etc/postfix/master.cf >"$work/postfix/master.cf"
   grep -q '^postlog ' "$work/postfix/master.cf" || echo 'postlog unix-dgram n - n - 1 postlogd' >>"$work/postfix/master.cf"
+  printf '127.0.0.1:%s inet n - n - - smtpd\n  -o smtpd_discard_ehlo_keywords=dsn\n' $((B+30)) >>"$work/postfix/master.cf"
   mkdir -p "$work/pfmail/all"; chown -R nobody "$work/pfmail"
   postfix -c "$work/postfix" start >"$work/out" 2>&1
   p route add peer.test 127.0.0.1:$((B+26)) >/dev/null
@@ -186,6 +187,8 @@ CF
   delivered() { grep -rqs 'by curl' "$work/pfmail"; }
   cp "$work/pf.log" "$work/out" 2>/dev/null
   if waits 100 delivered; then ok "Postfix delivered our message"; else cp "$work/pf.log" "$work/out"; no "Postfix delivered our message"; fi
+  p route add nodsn.test 127.0.0.1:$((B+30)) >/dev/null
+  check "reports of success: Postfix with DSN and without" python3 "$here/dsn.py" "$ca" $submission $imaps
   check "it went under TLS" grep -rq 'with ESMTPS' "$work/pfmail"
 fi
 grep -qiE 'panicked' "$work/serve.log" && { no "no panic in the log"; grep -i panicked "$work/serve.log"; }

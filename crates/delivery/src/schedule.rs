@@ -381,7 +381,9 @@ fn judge<'a>(
             let tell = !recipient.delay_told && now >= notify_by.unwrap_or(notice);
             let status = if notify_by.is_some() && tell { "4.4.7" } else { status };
             let wakes = row.terms.by.map(|by| by.at).filter(|at| *at > now);
-            let latest = row.expires.min(wakes.unwrap_or(i64::MAX));
+            // The sender hears of a delay when it is time, not at the attempt after that.
+            let tells = Some(notice).filter(|at| *at > now && !recipient.delay_told);
+            let latest = row.expires.min(wakes.unwrap_or(i64::MAX)).min(tells.unwrap_or(i64::MAX));
             let settlement = Settlement::Retry {
                 next_attempt: (now + wait).min(latest.max(now + 1)),
                 reply: reply.clone(),

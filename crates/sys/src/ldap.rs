@@ -174,7 +174,7 @@ impl LdapClient {
             let asked = ldap.with_timeout(ANSWER_WAIT).with_search_options(limit);
             match asked.search(base, Scope::Subtree, filter, attributes).await {
                 Ok(found) => {
-                    // 4 is sizeLimitExceeded. RFC 4511 §A.1.
+                    // 4 is sizeLimitExceeded. RFC 4511 §A.2.
                     if found.1.rc != 0 && found.1.rc != 4 {
                         return Err(LdapTrouble(format!("search below '{base}': {}", found.1)));
                     }
@@ -214,7 +214,7 @@ impl LdapClient {
         match result.rc {
             0 => Ok(true),
             // noSuchObject, invalidDNSyntax, inappropriateAuthentication, invalidCredentials,
-            // insufficientAccessRights, unwillingToPerform. RFC 4511 §A.1.
+            // insufficientAccessRights, unwillingToPerform. RFC 4511 §A.2.
             32 | 34 | 48 | 49 | 50 | 53 => Ok(false),
             _ => Err(LdapTrouble(format!("bind: {result}"))),
         }
