@@ -209,7 +209,8 @@ async fn tell<M: Machine, H: Handler<M>>(
 ) -> bool {
     let mut buffer = std::mem::take(machine.output());
     let mut out = Output { stream, buffer: &mut buffer, begun: false, sent: 0 };
-    let told = survive(handler.tell(&mut out)).await;
+    // Apart, for the same reason as an answer.
+    let told = survive(Box::pin(handler.tell(&mut out))).await;
     *machine.output() = buffer;
     told.is_some()
 }

@@ -1,6 +1,5 @@
-//! IMAP4rev1. RFC 3501, with UIDPLUS (4315), IDLE (2177), NAMESPACE (2342), ID (2971), UNSELECT
-//! (3691), ESEARCH (4731), SASL-IR (4959), ENABLE (5161), LIST-EXTENDED (5258), LIST-STATUS (5819),
-//! SPECIAL-USE (6154), MOVE (6851), CONDSTORE (7162), LITERAL+ (7888), CHILDREN (3348).
+//! IMAP4rev1 and IMAP4rev2. RFC 3501, RFC 9051, and the extensions that `session/admit.rs`
+//! announces: each file names the RFCs it is made from.
 
 pub mod command;
 pub mod grammar;

@@ -56,7 +56,7 @@ pub struct Context {
     /// Once the client has given NOTIFY.
     notify: Option<notify::Notifying>,
     /// Once the client has given ENABLE METADATA.
-    metadata: Option<notify::metadata::Watching>,
+    metadata: Option<Box<notify::metadata::Watching>>,
     /// The selected mailbox may not be read any more, and the client does not know yet.
     lost: bool,
     /// There are expunges to tell that the last command held back.

@@ -44,7 +44,7 @@ impl Context {
             Known::default().look(store, &actor, &everything(), &mut feed, Kinds::ALL)
         });
         match known {
-            Ok(known) => self.metadata = Some(Watching { feed, known }),
+            Ok(known) => self.metadata = Some(Box::new(Watching { feed, known })),
             Err(error) => tracing::warn!(%error, "annotations cannot be watched"),
         }
     }
@@ -54,7 +54,7 @@ impl Context {
         let Some(mut watching) = self.metadata.take() else { return };
         let kinds = watching.feed.take();
         if kinds.any(Kinds::METADATA.with(Kinds::NAMES)) && self.notify.is_none() {
-            let Watching { feed, known } = &mut watching;
+            let Watching { feed, known } = &mut *watching;
             let now = self.actor().and_then(|actor| {
                 known.look(&self.shared.store, &actor, &everything(), feed, kinds)
             });
@@ -76,7 +76,7 @@ impl Context {
         entries: &[String],
     ) -> Result<(), StoreError> {
         let Some(mut watching) = self.metadata.take() else { return Ok(()) };
-        let Watching { feed, known } = &mut watching;
+        let Watching { feed, known } = &mut *watching;
         let now = self.actor().and_then(|actor| {
             known.look(&self.shared.store, &actor, &everything(), feed, Kinds::ALL)
         });
