@@ -30,7 +30,7 @@ pub enum Command {
     Noop,
     /// QUIT
     Quit,
-    /// VRFY
+    /// VRFY, EXPN
     Vrfy(String),
     /// HELP
     Help,
@@ -104,8 +104,9 @@ impl Command {
             "RSET" => alone(rest, Command::Rset),
             "NOOP" => Ok(Command::Noop),
             "QUIT" => alone(rest, Command::Quit),
-            "VRFY" if !rest.is_empty() => Ok(Command::Vrfy(rest.to_owned())),
-            "VRFY" => Err(reply::SYNTAX),
+            // RFC 5321 §7.3: who tells nothing gives both the same answer.
+            "VRFY" | "EXPN" if !rest.is_empty() => Ok(Command::Vrfy(rest.to_owned())),
+            "VRFY" | "EXPN" => Err(reply::SYNTAX),
             "HELP" => Ok(Command::Help),
             "STARTTLS" => alone(rest, Command::StartTls),
             "AUTH" => auth(rest),

@@ -75,7 +75,7 @@ replies! {
     READY_FOR_TLS = 220, "2.0.0", "Ready to start TLS";
     /// AUTH. RFC 4954 §6.
     LOGGED_IN = 235, "2.7.0", "Logged in";
-    /// VRFY. RFC 5321 §3.5.3.
+    /// VRFY, EXPN. RFC 5321 §3.5.3, §7.3.
     CANNOT_VERIFY = 252, "2.1.5", "Cannot verify, but will take the message and try";
     /// HELP. RFC 5321 §4.1.1.8.
     HELP = 214, "2.0.0", "Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\n\
