@@ -12,6 +12,9 @@ pub const SEPARATOR: char = '/';
 /// Above the mailboxes of other accounts. RFC 2342 §5.
 pub const OTHER_USERS: &str = "Other Users";
 
+/// Above the mailboxes of nobody in particular. RFC 2342 §5.
+pub const PUBLIC: &str = "Public Folders";
+
 /// A valid mailbox name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailboxName(Box<str>);
@@ -28,6 +31,11 @@ pub enum NameError {
 }
 
 impl MailboxName {
+    /// It is none of the names of other accounts' mailboxes or public ones.
+    pub fn is_personal(&self) -> bool {
+        !matches!(self.0.split(SEPARATOR).next(), Some(OTHER_USERS | PUBLIC))
+    }
+
     /// Checks and normalises a name; one trailing separator is dropped (RFC 9051 §6.3.4).
     pub fn new(name: &str) -> Result<MailboxName, NameError> {
         let name = name.strip_suffix(SEPARATOR).unwrap_or(name);

@@ -46,6 +46,10 @@ pub enum Request {
     },
     /// Storage, messages, mailboxes, annotations: a number, `none`, or nothing to leave it; and
     /// whether the account may set the limits of others.
+    AccountPublic {
+        address: Option<String>,
+        off: bool,
+    },
     AccountQuota {
         address: String,
         limits: [Option<String>; 4],
@@ -193,6 +197,7 @@ pub async fn execute(
         | Request::AccountRemove { .. }
         | Request::AccountDisable { .. }
         | Request::AccountQuota { .. }
+        | Request::AccountPublic { .. }
         | Request::AccountHide { .. }
         | Request::AccountList => account(store, directory, request).await,
         Request::QueueList { .. }
@@ -296,6 +301,7 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
             let what = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
             done(format!("{what} is hidden from {address}"))
         }
+        Request::AccountPublic { address, off } => public(store, address.as_deref(), off).await,
         Request::AccountQuota { address: text, limits, manager } => {
             if let Some(is) = manager {
                 let (_, id) = known_account(store, &text)?;
@@ -324,6 +330,23 @@ fn known_account(store: &Store, text: &str) -> Result<(Address, mail::AccountId)
     let no_account = || fail(exit::NO_USER, format!("the account {address} does not exist"));
     let id = found.ok_or_else(no_account)?.id;
     Ok((address, id))
+}
+
+/// `account public`: whose mailboxes are public folders.
+async fn public(store: &Store, text: Option<&str>, off: bool) -> Outcome {
+    if let Some(text) = text {
+        let (address, id) = known_account(store, text)?;
+        store.set_public_account(Some(id)).await.map_err(trouble)?;
+        return done(format!("the mailboxes of {address} are public folders"));
+    }
+    if off {
+        store.set_public_account(None).await.map_err(trouble)?;
+        return done("there are no public folders".to_owned());
+    }
+    let (id, rows) = (store.public_account().map_err(trouble)?, store.accounts().map_err(trouble)?);
+    let of = rows.iter().find(|row| Some(row.id) == id).map(|row| row.address.to_string());
+    let text = of.clone().unwrap_or_else(|| "none".to_owned());
+    Ok(Response { value: json!({ "address": of }), text })
 }
 
 /// `account quota`: sets the limits that are given, and tells all.

@@ -238,6 +238,22 @@ pub enum Account {
         /// What is hidden from its next login on
         names: Vec<String>,
     },
+    /// Make the mailboxes of one account public folders
+    #[command(
+        long_about = "Make the mailboxes of one account public folders: everybody who has rights \
+            to them by their lists of access (IMAP SETACL) finds them under 'Public Folders'. \
+            Without an account, tell which one it is; there is one at most.",
+        after_help = "Examples:\n  postrider account public office@example.org\n  \
+        postrider account public --off"
+    )]
+    Public {
+        /// The account
+        #[arg(conflicts_with = "off")]
+        address: Option<String>,
+        /// There are none any more
+        #[arg(long)]
+        off: bool,
+    },
     /// Let an account that sent to too many recipients send again
     #[command(after_help = "Example:\n  postrider account release bob@example.org")]
     Release {
@@ -416,36 +432,7 @@ pub fn request(
             return Ok(None);
         }
         Command::Status => Request::Status,
-        Command::Account(command) => match command {
-            Account::Add { address, password_stdin } => {
-                Request::AccountAdd { address, password: password(password_stdin)? }
-            }
-            Account::Import { file } => {
-                let text = std::fs::read_to_string(&file);
-                let csv = text.map_err(|error| Failure {
-                    text: format!("{}: {error}", file.display()),
-                    code: exit::NO_INPUT,
-                })?;
-                Request::AccountImport { csv }
-            }
-            Account::UniqueIds { address, from, format } => {
-                Request::AccountUniqueIds { address, lines: unique_ids::gather(&from, &format)? }
-            }
-            Account::Password { address, password_stdin } => {
-                Request::AccountPassword { address, password: password(password_stdin)? }
-            }
-            Account::Disable { address } => Request::AccountDisable { address, disabled: true },
-            Account::Enable { address } => Request::AccountDisable { address, disabled: false },
-            Account::Quota { address, storage, messages, mailboxes, annotations, manager } => {
-                let limits = [storage, messages, mailboxes, annotations];
-                Request::AccountQuota { address, limits, manager }
-            }
-            Account::Remove { address } => Request::AccountRemove { address },
-            Account::List => Request::AccountList,
-            Account::HideCapabilities { address, names } => Request::AccountHide { address, names },
-            Account::Release { address } => Request::AccountRelease { address },
-            Account::AppPassword(command) => app_password(command),
-        },
+        Command::Account(command) => account(command, &mut password)?,
         Command::Ban(command) => match command {
             Ban::List => Request::BanList,
             Ban::Add { address, minutes } => Request::BanAdd { address, minutes },
@@ -476,6 +463,44 @@ pub fn request(
             Queue::Drop { id } => Request::QueueDrop { id },
         },
     }))
+}
+
+/// `account`
+fn account(
+    command: Account,
+    password: &mut impl FnMut(bool) -> Result<String, Failure>,
+) -> Result<Request, Failure> {
+    Ok(match command {
+        Account::Add { address, password_stdin } => {
+            Request::AccountAdd { address, password: password(password_stdin)? }
+        }
+        Account::Import { file } => {
+            let text = std::fs::read_to_string(&file);
+            let csv = text.map_err(|error| Failure {
+                text: format!("{}: {error}", file.display()),
+                code: exit::NO_INPUT,
+            })?;
+            Request::AccountImport { csv }
+        }
+        Account::UniqueIds { address, from, format } => {
+            Request::AccountUniqueIds { address, lines: unique_ids::gather(&from, &format)? }
+        }
+        Account::Password { address, password_stdin } => {
+            Request::AccountPassword { address, password: password(password_stdin)? }
+        }
+        Account::Disable { address } => Request::AccountDisable { address, disabled: true },
+        Account::Enable { address } => Request::AccountDisable { address, disabled: false },
+        Account::Quota { address, storage, messages, mailboxes, annotations, manager } => {
+            let limits = [storage, messages, mailboxes, annotations];
+            Request::AccountQuota { address, limits, manager }
+        }
+        Account::Remove { address } => Request::AccountRemove { address },
+        Account::List => Request::AccountList,
+        Account::Public { address, off } => Request::AccountPublic { address, off },
+        Account::HideCapabilities { address, names } => Request::AccountHide { address, names },
+        Account::Release { address } => Request::AccountRelease { address },
+        Account::AppPassword(command) => app_password(command),
+    })
 }
 
 fn app_password(command: AppPassword) -> Request {

@@ -277,6 +277,13 @@ impl House {
         store.set_quota_manager(account, true).await.ok()
     }
 
+    /// Makes the mailboxes of an account public.
+    pub async fn publish(&self, name: &str) -> Option<()> {
+        let store = &self.shared.store;
+        let account = store.lookup(&address(name)).ok()?.account?.id;
+        store.set_public_account(Some(account)).await.ok()
+    }
+
     /// Hides an IMAP capability from an account.
     pub async fn hide(&self, capability: &str, name: &str) -> Option<()> {
         let store = &self.shared.store;

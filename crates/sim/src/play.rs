@@ -214,6 +214,9 @@ impl Player {
                 store.account_set_disabled(address(name), true).await.map_err(failed)?;
             }
             [name, "without", word] => self.house.hide(word, name).await.ok_or("hide?")?,
+            ["public", "folders", "of", name] => {
+                self.house.publish(name).await.ok_or("public folders?")?;
+            }
             [name, "manages", "limits"] => self.house.manage(name).await.ok_or("manages?")?,
             ["limit", of, "of", name, n] => self.house.limit(of, name, n).await.ok_or("limit?")?,
             [mailbox, "of", name, "has", n, "message" | "messages"] => {

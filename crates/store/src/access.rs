@@ -5,12 +5,13 @@
 //! see is to them as if it did not exist: [`Store::visible`] and [`Store::permit`] answer the same
 //! for both.
 //!
-//! Mailboxes of others are called `Other Users/ADDRESS/NAME`.
+//! Mailboxes of others are called `Other Users/ADDRESS/NAME`; those of one account, if that was
+//! said, `Public Folders/NAME`.
 
 use crate::error::{Result, StoreError};
 use crate::open::Store;
 use crate::rows::{AccountRow, Holder, MailboxRow};
-use mail::mailbox_name::{OTHER_USERS, SEPARATOR};
+use mail::mailbox_name::{OTHER_USERS, PUBLIC, SEPARATOR};
 use mail::{AccountId, Address, MailboxId, MailboxName, Rights};
 
 /// Identifiers in the list of one mailbox.
@@ -24,6 +25,8 @@ const VISIBLE: Rights = Rights::LOOKUP
     .with(Rights::ADMIN);
 /// Everybody who can log in. RFC 4314 §2.
 const ANYONE: &str = "anyone";
+/// The counter that holds the number of the account whose mailboxes are public.
+const PUBLIC_ACCOUNT: &str = "public";
 
 /// A mailbox as somebody sees it.
 #[derive(Clone, Debug)]
@@ -89,11 +92,14 @@ impl Store {
         ids.sort_unstable();
         ids.dedup();
         let owners = if ids.is_empty() { Vec::new() } else { self.accounts()? };
+        let public = self.public_account()?;
         let mut found = Vec::new();
         for id in ids {
             let Some(row) = self.look(|txn| txn.mailbox(id))? else { continue };
             let owner = owners.iter().find(|owner| owner.id == row.account);
-            let Some(name) = owner.and_then(|owner| shown(owner, &row.name)) else { continue };
+            let is_public = public == Some(row.account);
+            let name = owner.and_then(|owner| shown(owner, is_public, &row.name));
+            let Some(name) = name else { continue };
             let rights = self.rights(actor, &row)?;
             if row.account != actor.account && rights.contains(Rights::LOOKUP) {
                 found.push(Visible { row, name, rights });
@@ -108,11 +114,35 @@ impl Store {
         actor: &Actor,
         name: &MailboxName,
     ) -> Result<Option<(AccountId, MailboxName)>> {
+        if let Some(own) = name.as_str().strip_prefix(PUBLIC).filter(|own| starts_level(own))
+            && let Some(public) = self.public_account()?
+        {
+            let own = own.strip_prefix(SEPARATOR).unwrap_or_default();
+            return Ok(MailboxName::new(own).ok().map(|own| (public, own)));
+        }
         let Some((address, own)) = other_user(name) else {
             return Ok(Some((actor.account, name.clone())));
         };
         let owner = self.account_at(&address)?.map(|row| row.id);
         Ok(owner.zip(own))
+    }
+
+    /// The account whose mailboxes are public folders.
+    pub fn public_account(&self) -> Result<Option<AccountId>> {
+        let id = self.look(|txn| txn.counter(PUBLIC_ACCOUNT))?;
+        Ok(u32::try_from(id).ok().filter(|id| *id > 0).map(AccountId))
+    }
+
+    /// From now on the mailboxes of that account are public folders; who may do what with them is
+    /// for their lists of access to say.
+    pub async fn set_public_account(&self, account: Option<AccountId>) -> Result<()> {
+        let id = account.map_or(0, |account| u64::from(account.0));
+        self.write(move |w| {
+            (w.changes.names, w.changes.heard.access) = (true, true);
+            w.unit.put_counter(PUBLIC_ACCOUNT, id);
+            Ok(())
+        })
+        .await
     }
 
     /// `actor` may make a mailbox of that name in that account: it is theirs, or the nearest one
@@ -214,7 +244,15 @@ fn other_user(name: &MailboxName) -> Option<(String, Option<MailboxName>)> {
     Some((address.to_owned(), MailboxName::new(own).ok()))
 }
 
-fn shown(owner: &AccountRow, name: &MailboxName) -> Option<MailboxName> {
+/// What follows a first level is nothing or the next one.
+fn starts_level(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(SEPARATOR)
+}
+
+fn shown(owner: &AccountRow, is_public: bool, name: &MailboxName) -> Option<MailboxName> {
+    if is_public {
+        return MailboxName::new(&format!("{PUBLIC}{SEPARATOR}{name}")).ok();
+    }
     MailboxName::new(&format!("{OTHER_USERS}{SEPARATOR}{}{SEPARATOR}{name}", owner.address)).ok()
 }
 

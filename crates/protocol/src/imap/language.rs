@@ -66,6 +66,11 @@ impl Language {
     pub fn other_users(self) -> Option<&'static str> {
         (self == Language::German).then_some("Andere Benutzer")
     }
+
+    /// The prefix of public mailboxes; `None` where it stays as it is.
+    pub fn public_folders(self) -> Option<&'static str> {
+        (self == Language::German).then_some("Öffentliche Ordner")
+    }
 }
 
 /// Where the words behind a response code begin; brackets between quotes do not count.

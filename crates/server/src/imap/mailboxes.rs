@@ -3,7 +3,7 @@
 use super::{Context, Done, mailbox_id, ok};
 use crate::drive::Output;
 use ::store::StoreError;
-use mail::mailbox_name::OTHER_USERS;
+use mail::mailbox_name::{OTHER_USERS, PUBLIC};
 use mail::{Rights, SpecialUse};
 use protocol::imap::command::{Command, Name, StatusItem};
 use protocol::imap::session::Answer;
@@ -64,19 +64,24 @@ impl Context {
         }
     }
 
-    /// NAMESPACE: other users' mailboxes are mentioned when there are some to see. RFC 2342 §5.
+    /// NAMESPACE: other users' mailboxes and public ones are mentioned when there are some to see.
+    /// RFC 2342 §5.
     pub(super) fn namespace(&mut self, out: &mut Output<'_>) -> Done {
-        let others = match self.shared.store.shared_with(&self.actor()?)?.is_empty() {
-            true => "NIL".to_owned(),
-            false => {
-                // RFC 5255 §3.4: always in modified UTF-7.
-                let translated = self.language.other_users().map_or(String::new(), |name| {
-                    format!(" \"TRANSLATION\" (\"{}/\")", utf7::encode(name))
-                });
-                format!("((\"{OTHER_USERS}/\" \"/\"{translated}))")
+        let shared = self.shared.store.shared_with(&self.actor()?)?;
+        let space = |above: &str, translated: Option<&str>| {
+            let is_there = |found: &::store::Visible| found.name.as_str().starts_with(above);
+            if !shared.iter().any(is_there) {
+                return "NIL".to_owned();
             }
+            // RFC 5255 §3.4: always in modified UTF-7.
+            let translated = translated.map_or(String::new(), |name| {
+                format!(" \"TRANSLATION\" (\"{}/\")", utf7::encode(name))
+            });
+            format!("((\"{above}/\" \"/\"{translated}))")
         };
-        let line = format!("* NAMESPACE ((\"\" \"/\")) {others} NIL\r\n");
+        let others = space(OTHER_USERS, self.language.other_users());
+        let public = space(PUBLIC, self.language.public_folders());
+        let line = format!("* NAMESPACE ((\"\" \"/\")) {others} {public}\r\n");
         out.buffer().extend_from_slice(line.as_bytes());
         Ok(ok("NAMESPACE completed"))
     }

@@ -5,7 +5,7 @@ use crate::error::{Result, StoreError};
 use crate::quota;
 use crate::rows::{Holder, MailboxRow};
 use crate::write::Writing;
-use mail::mailbox_name::{OTHER_USERS, SEPARATOR};
+use mail::mailbox_name::{OTHER_USERS, PUBLIC, SEPARATOR};
 use mail::{AccountId, MailboxId, MailboxName, ModSeq, Rights, SpecialUse, Uid, UidValidity};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -48,10 +48,12 @@ pub(crate) fn create(
     Ok(made)
 }
 
-/// The names of other users' mailboxes are nobody's own.
+/// The names of other users' and of public mailboxes are nobody's own.
 fn not_reserved(name: &MailboxName) -> Result<()> {
     let first = name.as_str().split(SEPARATOR).next();
-    match first.is_some_and(|level| level.eq_ignore_ascii_case(OTHER_USERS)) {
+    let reserved =
+        |level: &str| [OTHER_USERS, PUBLIC].iter().any(|r| level.eq_ignore_ascii_case(r));
+    match first.is_some_and(reserved) {
         true => Err(StoreError::NotAllowed("that name is for the mailboxes of others")),
         false => Ok(()),
     }

@@ -3,7 +3,6 @@
 use crate::imap::list::above;
 use ::store::Actor;
 use ::store::{Feed, Holder, Kinds, Store, StoreError, Visible};
-use mail::mailbox_name::{OTHER_USERS, SEPARATOR};
 use mail::{AccountId, MailboxId, MailboxName, ModSeq, Rights, Uid};
 use protocol::imap::command::Name;
 use protocol::imap::command::notify::{Events, Filter, Notify};
@@ -28,16 +27,12 @@ pub(super) fn events(wish: &Notify, name: &MailboxName, subscribed: bool) -> Eve
         |names: &[Name], fits: &dyn Fn(&MailboxName) -> bool| names.iter().flatten().any(fits);
     let covered = wish.groups.iter().filter(|group| match &group.filter {
         // Filters may deliver anywhere: RFC 5465 §6.3.
-        Filter::Inboxes | Filter::Personal => !is_others(name),
+        Filter::Inboxes | Filter::Personal => name.is_personal(),
         Filter::Subscribed => subscribed,
         Filter::Subtree(names) => any(names, &|above| above == name || name.is_below(above)),
         Filter::Mailboxes(names) => any(names, &|one| one == name),
     });
     covered.fold(Events::default(), |all, group| all.with(group.events))
-}
-
-pub(super) fn is_others(name: &MailboxName) -> bool {
-    name.as_str().split(SEPARATOR).next() == Some(OTHER_USERS)
 }
 
 pub(super) fn readable(found: &Visible) -> bool {
@@ -246,7 +241,7 @@ pub(super) fn listed(wish: &Notify, old: &Known, new: &Known) -> BTreeMap<Mailbo
                 lines.entry(name).or_default();
             }
         }
-        let gone = !new.all.contains_key(name) && is_others(name);
+        let gone = !new.all.contains_key(name) && !name.is_personal();
         if gone && !wanted(name).names && wanted(name) != Events::default() {
             lines.insert(name.clone(), Listed { old: None, no_access: true });
         }

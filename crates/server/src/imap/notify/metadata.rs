@@ -8,7 +8,7 @@ use crate::drive::Output;
 use crate::imap::Context;
 use ::store::{Feed, Kinds, StoreError};
 use mail::MailboxName;
-use mail::mailbox_name::OTHER_USERS;
+use mail::mailbox_name::{OTHER_USERS, PUBLIC};
 use protocol::imap::command::notify::{Events, Filter, Group, Notify};
 
 /// What such a client knows.
@@ -20,10 +20,12 @@ pub(crate) struct Watching {
 /// Everything that has annotations, as NOTIFY would say it.
 pub(super) fn everything() -> Notify {
     let events = Events { metadata: true, server_metadata: true, ..Events::default() };
-    let others = MailboxName::new(OTHER_USERS).map_err(|_| OTHER_USERS.to_owned());
+    let others = [OTHER_USERS, PUBLIC]
+        .map(|above| MailboxName::new(above).map_err(|_| above.to_owned()))
+        .to_vec();
     let groups = vec![
         Group { filter: Filter::Personal, events },
-        Group { filter: Filter::Subtree(vec![others]), events },
+        Group { filter: Filter::Subtree(others), events },
     ];
     Notify { set: true, groups, ..Notify::default() }
 }

@@ -225,7 +225,7 @@ impl Context {
             words.push("\\Subscribed");
         }
         // What it is to its owner it is not to others (users.md I-33).
-        let special = found.filter(|_| !known::is_others(name)).and_then(|f| f.row.special_use);
+        let special = found.filter(|_| name.is_personal()).and_then(|f| f.row.special_use);
         words.extend(special.map(mail::SpecialUse::attribute));
         out.extend_from_slice(format!("* LIST ({}) \"/\" ", words.join(" ")).as_bytes());
         response::mailbox(name.as_str(), self.enabled.charset(), out);
