@@ -263,8 +263,10 @@ impl Client {
                 for uid in numbers(uids) {
                     let list = &self.now.list;
                     let known = list.iter().position(|copy| copy.uid == Some(uid));
-                    // One that is so new that only EXISTS told of it: those are the last.
-                    let new = || list.iter().rposition(|copy| copy.uid.is_none());
+                    // One that is so new that only EXISTS told of it: before those with greater UIDs.
+                    let behind = list.iter().position(|copy| copy.uid > Some(uid));
+                    let before = list.get(..behind.unwrap_or(list.len())).unwrap();
+                    let new = || before.iter().rposition(|copy| copy.uid.is_none());
                     let at = known.or_else(new);
                     let at = at.unwrap_or_else(|| panic!("{uid}? {:#?}", self.log));
                     self.now.list.remove(at);
