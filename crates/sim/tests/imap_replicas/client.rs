@@ -160,16 +160,24 @@ impl Client {
         let mut kept: BTreeMap<u32, Copy> =
             before.into_iter().filter_map(|copy| Some((copy.uid?, copy))).collect();
         let mut told: Vec<(usize, Copy)> = Vec::new();
-        for line in self.say(select).await {
+        let lines = self.say(select).await;
+        // Behind what SELECT tells may come what has happened since.
+        let live = |line: &&String| line.starts_with("* VANISHED ") && !line.contains("(EARLIER)");
+        let vanished = lines.iter().position(|line| live(&line));
+        let exists = |(_, line): &(usize, &String)| line.ends_with(" EXISTS");
+        let exists = lines.iter().enumerate().filter(exists).nth(1).map(|(at, _)| at);
+        let end = vanished.into_iter().chain(exists).min().unwrap_or(lines.len());
+        let (resumed, since) = lines.split_at(end);
+        for line in resumed {
             if let Some(uids) = line.strip_prefix("* VANISHED (EARLIER) ") {
                 self.seen.insert("VANISHED (EARLIER)");
                 for uid in numbers(uids) {
                     kept.remove(&uid);
                 }
-            } else if let Some((number, copy)) = fetched(&line) {
+            } else if let Some((number, copy)) = fetched(line) {
                 told.push((number, copy));
             } else {
-                self.hear(&line);
+                self.hear(line);
             }
         }
         // Those it knew come first: UIDs ascend.
@@ -178,6 +186,9 @@ impl Client {
         }
         for (number, copy) in told {
             self.told(number, copy);
+        }
+        for line in since {
+            self.hear(line);
         }
     }
 
