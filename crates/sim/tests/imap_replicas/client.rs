@@ -274,7 +274,7 @@ impl Client {
                 for uid in numbers(uids) {
                     let list = &self.now.list;
                     let known = list.iter().position(|copy| copy.uid == Some(uid));
-                    // One that is so new that only EXISTS told of it: before those with greater UIDs.
+                    // So new that only EXISTS told of it: one before those with greater UIDs.
                     let behind = list.iter().position(|copy| copy.uid > Some(uid));
                     let before = list.get(..behind.unwrap_or(list.len())).unwrap();
                     let new = || before.iter().rposition(|copy| copy.uid.is_none());
