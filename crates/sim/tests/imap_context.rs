@@ -1,6 +1,6 @@
-//! Results that are kept up to date (RFC 5267): a client that does what ADDTO and REMOVEFROM say has,
-//! after random changes by itself and by others, what the same search finds anew. `SEED=n ROUNDS=n`
-//! for more of it.
+//! Results that are kept up to date (RFC 5267): a client that does what ADDTO and REMOVEFROM say
+//! has, after random changes by itself and by others, what the same search finds anew.
+//! `SEED=n ROUNDS=n` for more of it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
