@@ -10,7 +10,7 @@ const KNOWN_OCTETS: u64 = 256;
 /// What each cache may hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caches {
-    /// Octets of the engine's: half the writer's, half the readers'.
+    /// Octets of the engine's.
     pub engine: u64,
     /// Pages of messages that the writer keeps.
     pub pages: usize,
@@ -23,14 +23,16 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
-    /// For so many octets together. Another sixteenth is left for those who use the store.
+    /// For so many octets together. The 32nd that is left is for those who use the store.
     pub fn of(memory_limit: u64) -> Caches {
-        let rows = |sixteenths: u64, octets: u64| {
-            usize::try_from(memory_limit / 16 * sixteenths / octets).unwrap_or(usize::MAX).max(16)
+        let part = memory_limit / 32;
+        let rows = |parts: u64, octets: u64| {
+            usize::try_from(part.saturating_mul(parts) / octets).unwrap_or(usize::MAX).max(16)
         };
         Caches {
-            engine: memory_limit / 16 * 9,
-            pages: rows(2, PAGE_OCTETS),
+            engine: part.saturating_mul(24),
+            pages: rows(3, PAGE_OCTETS),
+            // Counted twice.
             content_pages: rows(1, CONTENT_PAGE_OCTETS),
             mailboxes: rows(1, MAILBOX_OCTETS),
             known: rows(1, KNOWN_OCTETS * 2),

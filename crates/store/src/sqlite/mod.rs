@@ -53,7 +53,7 @@ pub(crate) struct Handle {
 
 impl Sqlite {
     /// Opens the database, making it when there is none. Its caches hold `cache` octets
-    /// together: half the writer's, half the readers'.
+    /// together: a third is the writer's, the rest the readers'.
     pub fn open(path: &Path, cache: u64) -> Result<Sqlite> {
         let db = Connection::open(path).map_err(engine)?;
         let fresh = version(&db)? == 0;
@@ -68,7 +68,7 @@ impl Sqlite {
              PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;",
         )
         .map_err(engine)?;
-        tune(&db, cache / 2)?;
+        tune(&db, cache / 3)?;
         db.set_prepared_statement_cache_capacity(128);
         match version(&db)? {
             0 => {
@@ -87,7 +87,7 @@ impl Sqlite {
         let writer = Handle { db };
         let checkpointer = Checkpointer::start(path)?;
         let durability = Durability::Synced;
-        let reader_cache = cache / 2 / READERS_KEPT as u64;
+        let reader_cache = cache / 3 * 2 / READERS_KEPT as u64;
         let path = path.to_owned();
         Ok(Sqlite { path, writer, durability, checkpointer, reader_cache })
     }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The part of the memory for caches that the store leaves to others.
-const SHARE: u64 = 16;
+const SHARE: u64 = 32;
 
 /// What an arrangement was made by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct Arrangements {
 }
 
 impl Arrangements {
-    /// Keeps what fits into a sixteenth of `memory_limit` octets.
+    /// Keeps what fits into a 32nd of `memory_limit` octets.
     pub fn new(memory_limit: u64) -> Arrangements {
         Arrangements { octets_max: memory_limit / SHARE, kept: Mutex::default() }
     }
