@@ -116,11 +116,32 @@ pub enum SpecialUse {
     Sent,
     /// `\Trash`
     Trash,
+    /// `\Important`. RFC 8457 §3.
+    Important,
+    /// `\Memos`. RFC 9979.
+    Memos,
+    /// `\Scheduled`. RFC 9979.
+    Scheduled,
+    /// `\Snoozed`. RFC 9979.
+    Snoozed,
 }
 
 impl SpecialUse {
-    /// All of them, with the default mailbox name of each.
-    pub const ALL: [(SpecialUse, &'static str); 5] = [
+    /// All of them.
+    pub const ALL: [SpecialUse; 9] = [
+        SpecialUse::Archive,
+        SpecialUse::Drafts,
+        SpecialUse::Junk,
+        SpecialUse::Sent,
+        SpecialUse::Trash,
+        SpecialUse::Important,
+        SpecialUse::Memos,
+        SpecialUse::Scheduled,
+        SpecialUse::Snoozed,
+    ];
+
+    /// Those of a new account's mailboxes, and what these are called.
+    pub const DEFAULT: [(SpecialUse, &'static str); 5] = [
         (SpecialUse::Drafts, "Drafts"),
         (SpecialUse::Sent, "Sent"),
         (SpecialUse::Junk, "Junk"),
@@ -136,13 +157,18 @@ impl SpecialUse {
             SpecialUse::Junk => "\\Junk",
             SpecialUse::Sent => "\\Sent",
             SpecialUse::Trash => "\\Trash",
+            SpecialUse::Important => "\\Important",
+            SpecialUse::Memos => "\\Memos",
+            SpecialUse::Scheduled => "\\Scheduled",
+            SpecialUse::Snoozed => "\\Snoozed",
         }
     }
 
     /// The use of that attribute, in any case.
     pub fn parse(attribute: &str) -> Option<SpecialUse> {
-        let known = SpecialUse::ALL.into_iter().map(|(special, _)| special);
-        known.into_iter().find(|special| special.attribute().eq_ignore_ascii_case(attribute))
+        SpecialUse::ALL
+            .into_iter()
+            .find(|special| special.attribute().eq_ignore_ascii_case(attribute))
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn add(w: &mut Writing<'_>, new: &NewAccount) -> Result<AccountId> {
         created,
     })?;
     names::create(w, id, &MailboxName::inbox(), None)?;
-    for (special_use, name) in SpecialUse::ALL {
+    for (special_use, name) in SpecialUse::DEFAULT {
         let name = MailboxName::new(name).map_err(|_| StoreError::NotAllowed("name"))?;
         names::create(w, id, &name, Some(special_use))?;
     }
