@@ -82,7 +82,12 @@ pub fn markdown(servers: &[Rounds]) -> String {
                     } else {
                         theirs.value / figure.value
                     };
-                    let _ = write!(out, "{} {} x |", cells(&theirs), short(ratio));
+                    // Nothing over nothing says nothing.
+                    let ratio = match ratio.is_normal() {
+                        true => format!(" {} x |", short(ratio)),
+                        false => " |".to_owned(),
+                    };
+                    let _ = write!(out, "{}{ratio}", cells(&theirs));
                 }
                 None => out.push_str(" - | | | |"),
             }
