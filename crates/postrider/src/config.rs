@@ -243,10 +243,10 @@ pub struct Auth {
     /// PEM file of the authorities that sign certificates of clients; empty for none. The addresses
     /// in such a certificate log in by EXTERNAL.
     pub client_authorities: PathBuf,
-    /// Seconds for which a login that LDAP or SQL proved need not be proven again; 0 is never.
-    pub directory_seconds: u64,
     /// Certificates of clients by their SHA-256, each with an account: `AB:CD:… ADDRESS`.
     pub client_certificates: Vec<String>,
+    /// Seconds for which a login that LDAP or SQL proved need not be proven again; 0 is never.
+    pub directory_seconds: u64,
 }
 
 impl Default for Auth {
@@ -483,7 +483,7 @@ impl Config {
     }
 }
 
-const COMMENTS: [(&str, &str); 19] = [
+const COMMENTS: [(&str, &str); 34] = [
     ("hostname =", "Our name, as the MX record and the certificate have it."),
     ("domain =", "The domain of user names without one."),
     ("user =", "Whom the server becomes when started as root; empty: postrider, if it exists."),
@@ -508,6 +508,33 @@ const COMMENTS: [(&str, &str); 19] = [
     ("issuer =", "An OpenID Connect issuer, for OAUTHBEARER and XOAUTH2; docs/logins.md."),
     ("min_free_octets =", "With less room on the disk new mail is refused; deleting works."),
     ("memory_limit =", "Octets of all caches together."),
+    ("lmtp =", "LMTP comes in here: addresses with a port, or paths of UNIX sockets."),
+    ("proxies =", "Networks of proxies whose connections begin with a PROXY header."),
+    ("xclients =", "Networks whose XCLIENT is believed."),
+    ("connections_per_account =", "IMAP sessions of one account at a time."),
+    (
+        "recipients_per_hour =",
+        "What one account may send; 0 is no limit. postrider account release lifts it once.",
+    ),
+    (
+        "strangers_per_day =",
+        "Those a day whom the account never wrote to before, elsewhere; 0 is no limit.",
+    ),
+    ("hold_seconds =", "How long FUTURERELEASE may hold a message, and how many of an account."),
+    ("failed_logins =", "So many ban an address for a while, never on port 25; 0 bans nobody."),
+    ("uid_only =", "Microsoft's cloud sync misuses UIDONLY; nothing else misses it."),
+    (
+        "message_limit =",
+        "Messages of one command (MESSAGELIMIT), and of one that stores (SAVELIMIT); 0: any.",
+    ),
+    ("expire_seconds =", "When a message is given up, and when its sender hears of a delay."),
+    ("directory_seconds =", "How long a login that LDAP or SQL proved is remembered."),
+    ("urls =", "ldap://host or ldaps://host, the first that answers; docs/logins.md."),
+    ("url =", "postgres://user@host/database or sqlite:FILE; docs/logins.md."),
+    (
+        "two_sync =",
+        "Sync rows as well as messages at each delivery; nothing is ever repeated then.",
+    ),
     ("retry_seconds =", "Waits between attempts; the last one repeats."),
 ];
 
