@@ -248,12 +248,15 @@ impl Context {
         use StatusItem::{HighestModSeq, Messages, UidNext, UidValidity, Unseen};
         let by_id = old.by_id();
         for (name, found) in now.all.iter().filter(|(_, found)| readable(found)) {
-            let (row, before) = (&found.row, by_id.get(&found.row.id).map(|found| &found.row));
+            // What changed while it could not be read was not told. RFC 5465 §5.9.
+            let last = by_id.get(&found.row.id);
+            let restored = last.is_some_and(|last| !readable(last));
+            let (row, before) = (&found.row, last.map(|found| &found.row));
             let count = before.map_or((0, Some(Uid::FIRST)), |old| (old.exists, old.uidnext));
             // Another mailbox took the name: UIDVALIDITY is another.
             let replaced = before.is_none() && old.all.contains_key(name);
-            let counted = count != (row.exists, row.uidnext) || replaced;
-            let unseen = before.is_some_and(|old| old.unseen != row.unseen);
+            let counted = count != (row.exists, row.uidnext) || replaced || restored;
+            let unseen = restored || before.is_some_and(|old| old.unseen != row.unseen);
             let flagged = before.is_some_and(|old| old.modseq != row.modseq);
             if !(counted || unseen || flagged) || self.is_selected(found) {
                 continue;
