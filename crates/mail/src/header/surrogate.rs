@@ -30,38 +30,32 @@ const WORD_TEXT_OCTETS: usize = 45;
 
 /// The surrogate of a header, which ends with its last field or its empty line.
 pub fn surrogate(header: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(header.len() + 128);
-    let mut used = 0;
-    for field in fields(header) {
-        used += field.raw.len();
-        if field.raw.is_ascii() {
-            out.extend_from_slice(field.raw);
-        } else {
-            out.extend_from_slice(replaced(&field).as_bytes());
-        }
-    }
-    out.extend_from_slice(header.get(used..).unwrap_or_default());
-    out
+    with_each(header, |field| replaced(field).into_bytes())
 }
 
 /// A header in ASCII for a way that carries nothing else: what has no surrogate stays as encoded
 /// text, so that nothing is lost but addresses that cannot be written so.
 pub fn in_ascii(header: &[u8]) -> Vec<u8> {
+    with_each(header, |field| {
+        let made = replaced(field).into_bytes();
+        // Names are ASCII, or empty when the line is no field.
+        if !made.is_empty() || field.name.is_empty() {
+            return made;
+        }
+        let text = encoded(unfolded(field.value).trim_ascii());
+        [field.name, format!(": {text}\r\n").as_bytes()].concat()
+    })
+}
+
+/// The header with `made` in the place of each field that is not ASCII.
+fn with_each(header: &[u8], made: impl Fn(&Field<'_>) -> Vec<u8>) -> Vec<u8> {
     let mut out = Vec::with_capacity(header.len() + 128);
     let mut used = 0;
     for field in fields(header) {
         used += field.raw.len();
-        if field.raw.is_ascii() {
-            out.extend_from_slice(field.raw);
-            continue;
-        }
-        let made = replaced(&field);
-        out.extend_from_slice(made.as_bytes());
-        // Names are ASCII, or empty when the line is no field.
-        if made.is_empty() && !field.name.is_empty() {
-            out.extend_from_slice(field.name);
-            let text = encoded(unfolded(field.value).trim_ascii());
-            out.extend_from_slice(format!(": {text}\r\n").as_bytes());
+        match field.raw.is_ascii() {
+            true => out.extend_from_slice(field.raw),
+            false => out.extend_from_slice(&made(&field)),
         }
     }
     out.extend_from_slice(header.get(used..).unwrap_or_default());
