@@ -9,13 +9,13 @@ use crate::limits::{HOPS_MAX, RETURNED_OCTETS_MAX};
 use crate::trace::{self, Claims, HopCounter, Mender, NewFields};
 use crate::{Delivery, Shared, convert};
 use directory::{Authenticated, Destination};
-use mail::summary::Parser;
+use mail::summary::{Parser, Summary};
 use mail::{AccountId, Address, Domain, MessageId, ReversePath};
 use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{NewQueued, NewRecipient, Notify, Placement, Ret, Spool, StoreError, Terms};
+use store::{NewQueued, NewRecipient, Notify, Placement, Ret, Sealed, Spool, StoreError, Terms};
 use sys::tls::TlsFacts;
 
 /// A recipient that was accepted at RCPT.
@@ -60,6 +60,19 @@ pub struct Incoming {
     pub envid: Option<String>,
     /// Who logged in.
     pub authenticated: Option<Authenticated>,
+    /// Its trace lines are written when it is complete: [`Receiving::judged`] may add some.
+    pub trace_last: bool,
+}
+
+/// What was found out about a message that is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Header lines for its front, each with CRLF.
+    pub lines: String,
+    /// What was found, in words, for its journey.
+    pub reasons: Vec<String>,
+    /// In mailboxes here it goes into Junk: why.
+    pub junk: Option<String>,
 }
 
 /// The proof that a message is ours now: durable, in mailboxes or queue.
@@ -140,6 +153,9 @@ pub struct Receiving {
     failed: Option<DeliveryError>,
     /// Octets above 127 were seen.
     eight_bit: bool,
+    /// Trace lines that are not written yet.
+    trace: Option<String>,
+    judgement: Judgement,
     /// The start of the message, if somebody wants a report that it arrived.
     head: Option<Vec<u8>>,
 }
@@ -166,11 +182,17 @@ impl Delivery {
             skip: return_path.len() as u32,
             failed: None,
             eight_bit: false,
+            trace: None,
+            judgement: Judgement::default(),
             head: None,
         };
         let told = |r: &AcceptedRecipient| r.notify.contains(Notify::SUCCESS);
         receiving.head = receiving.incoming.recipients.iter().any(told).then(Vec::new);
-        receiving.store(format!("{return_path}{received}").as_bytes()).await;
+        if receiving.incoming.trace_last {
+            receiving.trace = Some(received);
+        } else {
+            receiving.store(format!("{return_path}{received}").as_bytes()).await;
+        }
         receiving
     }
 }
@@ -187,6 +209,11 @@ impl Receiving {
             }
             None => self.store(octets).await,
         }
+    }
+
+    /// What was found out about the message, which is complete.
+    pub fn judged(&mut self, judgement: Judgement) {
+        self.judgement = judgement;
     }
 
     async fn store(&mut self, octets: &[u8]) {
@@ -213,44 +240,32 @@ impl Receiving {
             let who = self.incoming.authenticated.as_ref();
             check_claims(&self.shared, who, mender.claims()).await?;
         }
-        if let Some(error) = self.failed {
+        if let Some(error) = self.failed.take() {
             return Err(error);
         }
         if self.hops.hops > HOPS_MAX {
             return Err(DeliveryError::TooManyHops);
         }
-        let shared = self.shared;
+        let shared = self.shared.clone();
         let now = shared.world.clock.unix_seconds();
         let fate = match self.incoming.terms.hold {
             Some(hold) if hold.at > now => held(&self.incoming.recipients),
             _ => decide(&shared, &self.incoming.recipients).await?,
         };
-        let placements = placements(&shared, &fate.accounts)?;
-        let (mut content, mut summary) = (self.spool.seal()?, self.parser.finish());
+        let filings = filings(&fate.accounts, self.judgement.junk.as_deref());
+        let placements = placements(&shared, &filings).await?;
+        let (mut content, mut summary) = self.put_together()?;
         if self.incoming.binary {
             (content, summary) = convert::as_lines(&shared, &content, &summary)?;
         }
         let octets = content.len();
         let queued = fate.remote.len();
-        let step = accepted_step(&shared, &self.incoming, octets, placements.len(), queued);
-        let expire_after = shared.settings.expire_after.as_secs() as i64;
-        let queue = (queued > 0).then(|| NewQueued {
-            sender: self.incoming.sender.clone(),
-            recipients: fate.remote,
-            ret: self.incoming.ret,
-            envid: self.incoming.envid.clone(),
-            // Whatever was said: other servers hear what there is.
-            terms: Terms {
-                body8: self.incoming.terms.body8 || self.eight_bit,
-                waits: fate.waits,
-                ..self.incoming.terms
-            },
-            smtputf8: self.incoming.smtputf8,
-            skip: self.skip,
-            arrived: now,
-            expires: self.incoming.terms.release(now) + expire_after,
-            submitted_by: self.incoming.authenticated.as_ref().map(|who| who.account),
-        });
+        let mut step = accepted_step(&shared, &self.incoming, octets, placements.len(), queued);
+        if let Step::Accepted { judged, junk, .. } = &mut step {
+            *judged = std::mem::take(&mut self.judgement.reasons);
+            *junk = filings.iter().find_map(|filing| filing.junk.clone());
+        }
+        let queue = (queued > 0).then(|| self.queue_entry(now, fate.remote, fate.waits));
         let delivery = store::Delivery {
             message: self.incoming.message,
             content,
@@ -273,6 +288,45 @@ impl Receiving {
         };
         commit(&shared, delivery, report).await?;
         Ok(Accepted { message: self.incoming.message, octets })
+    }
+
+    /// The whole message and what is kept beside it, with the trace lines that are not there yet.
+    fn put_together(&mut self) -> Result<(Sealed, Summary), DeliveryError> {
+        let mut summary = std::mem::take(&mut self.parser).finish();
+        let mut spool = std::mem::replace(&mut self.spool, self.shared.store.spool());
+        if let Some(received) = self.trace.take() {
+            let return_path = trace::return_path(&self.incoming);
+            let front = format!("{return_path}{}{received}", self.judgement.lines);
+            spool.prepend(front.as_bytes())?;
+            summary.shift(front.len() as u64);
+            if let Some(head) = &mut self.head {
+                head.splice(..0, front.into_bytes());
+            }
+        }
+        Ok((spool.seal()?, summary))
+    }
+
+    /// Its entry in the queue, for recipients elsewhere.
+    fn queue_entry(&self, now: i64, recipients: Vec<NewRecipient>, waits: bool) -> NewQueued {
+        let expire_after = self.shared.settings.expire_after.as_secs() as i64;
+        NewQueued {
+            sender: self.incoming.sender.clone(),
+            recipients,
+            ret: self.incoming.ret,
+            envid: self.incoming.envid.clone(),
+            // Whatever was said: other servers hear what there is.
+            terms: Terms {
+                body8: self.incoming.terms.body8 || self.eight_bit,
+                waits,
+                junk: self.judgement.junk.is_some(),
+                ..self.incoming.terms
+            },
+            smtputf8: self.incoming.smtputf8,
+            skip: self.skip,
+            arrived: now,
+            expires: self.incoming.terms.release(now) + expire_after,
+            submitted_by: self.incoming.authenticated.as_ref().map(|who| who.account),
+        }
     }
 }
 
@@ -335,6 +389,8 @@ fn accepted_step(
         size,
         mailboxes,
         queued,
+        judged: Vec::new(),
+        junk: None,
     }
 }
 
@@ -427,15 +483,33 @@ fn with_room(
     Ok(row.map_or(Destination::Account(id), |row| Destination::Remote(row.address)))
 }
 
-pub(crate) fn placements(
+/// Where a message goes in an account: into INBOX, or into Junk for a reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Filing {
+    pub account: AccountId,
+    pub junk: Option<String>,
+}
+
+/// All accounts get it alike: into Junk for that reason, or into INBOX.
+pub(crate) fn filings(accounts: &[AccountId], junk: Option<&str>) -> Vec<Filing> {
+    let filing = |account: &AccountId| Filing { account: *account, junk: junk.map(str::to_owned) };
+    accounts.iter().map(filing).collect()
+}
+
+pub(crate) async fn placements(
     shared: &Shared,
-    accounts: &[AccountId],
+    filings: &[Filing],
 ) -> Result<Vec<Placement>, DeliveryError> {
-    let mut placements = Vec::with_capacity(accounts.len());
-    for account in accounts {
-        let inbox = shared.store.inbox(*account)?;
-        let inbox = inbox.ok_or_else(|| DeliveryError::Unavailable("no INBOX".to_owned()))?;
-        placements.push(Placement { mailbox: inbox, flags: Vec::new() });
+    let mut placements = Vec::with_capacity(filings.len());
+    for filing in filings {
+        let mailbox = match filing.junk {
+            Some(_) => shared.store.junk(filing.account).await?,
+            None => {
+                let inbox = shared.store.inbox(filing.account)?;
+                inbox.ok_or_else(|| DeliveryError::Unavailable("no INBOX".to_owned()))?
+            }
+        };
+        placements.push(Placement { mailbox, flags: Vec::new() });
     }
     Ok(placements)
 }

@@ -213,7 +213,7 @@ pub(crate) async fn delivery(
         ret: None,
         envid: None,
         // A report is as urgent (RFC 6710 §4.6) and as secret (RFC 8689 §5) as what it is about.
-        terms: Terms { body8: !octets.is_ascii(), by: None, hold: None, ..about },
+        terms: Terms { body8: !octets.is_ascii(), by: None, hold: None, junk: false, ..about },
         smtputf8: to.needs_utf8(),
         skip: return_path.len() as u32,
         arrived: now,
@@ -225,7 +225,7 @@ pub(crate) async fn delivery(
         content: spool.seal()?,
         summary: parser.finish().encode(),
         date: now,
-        placements: accept::placements(shared, &accounts)?,
+        placements: accept::placements(shared, &accept::filings(&accounts, None)).await?,
         queue,
         journey: Vec::new(),
     }))

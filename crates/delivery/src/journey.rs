@@ -35,6 +35,12 @@ pub enum Step {
         mailboxes: usize,
         /// Recipients it was queued for.
         queued: usize,
+        /// What was found out about who sent it, in words.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        judged: Vec<String>,
+        /// Why it went into Junk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        junk: Option<String>,
     },
     /// We tried to hand it to another server.
     Attempt {

@@ -25,7 +25,7 @@ use store::Store;
 use sys::World;
 use sys::tls::TlsClient;
 
-pub use accept::{Accepted, AcceptedRecipient, DeliveryError, Incoming, Receiving};
+pub use accept::{Accepted, AcceptedRecipient, DeliveryError, Incoming, Judgement, Receiving};
 pub use notice::Notice;
 pub use schedule::Scheduler;
 

@@ -104,6 +104,8 @@ async fn delivery(
         at = to;
     }
     let now = shared.world.clock.unix_seconds();
+    let junk = row.terms.junk.then_some("so it was judged when it came");
+    let filings = accept::filings(&fate.accounts, junk);
     let queue = (!fate.remote.is_empty()).then(|| NewQueued {
         sender: row.sender.clone(),
         recipients: fate.remote,
@@ -122,7 +124,7 @@ async fn delivery(
         content: spool.seal()?,
         summary: parser.finish().encode(),
         date: now,
-        placements: accept::placements(shared, &fate.accounts)?,
+        placements: accept::placements(shared, &filings).await?,
         queue,
         journey: Vec::new(),
     };

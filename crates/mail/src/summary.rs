@@ -1,7 +1,7 @@
 //! What is kept about a message beside its bytes, made once when it arrives: the envelope and the
 //! structure that IMAP tells (RFC 9051 §7.5.2), so that no FETCH parses the message again.
 
-use crate::mime::Part;
+use crate::mime::{Part, PartBody};
 
 pub use crate::mime::parse::Parser;
 
@@ -61,4 +61,51 @@ pub struct Summary {
     pub sent: Option<i64>,
     /// References, unfolded, at most [`crate::limits::REFERENCES_OCTETS_MAX`] (THREAD).
     pub references: Option<Vec<u8>>,
+}
+
+impl Summary {
+    /// Trace fields of so many octets were put in front of the message. They say nothing that is
+    /// kept here but where things are.
+    pub fn shift(&mut self, octets: u64) {
+        let mut left = vec![&mut self.root];
+        let mut is_root = true;
+        while let Some(part) = left.pop() {
+            if !is_root {
+                part.header_start += octets;
+            }
+            is_root = false;
+            part.body_start += octets;
+            part.end += octets;
+            match &mut part.body {
+                PartBody::Leaf => {}
+                PartBody::Multipart(parts) => left.extend(parts),
+                PartBody::Message(_, root) => left.push(root),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::mime::summary_of;
+
+    #[test]
+    fn a_shifted_summary_is_that_of_the_longer_message() {
+        let trace = "Received: by x;\r\n\tThu, 1 Jan 2026 00:00:00 +0000\r\n";
+        let messages = [
+            "",
+            "\r\n",
+            "\r\nbody\r\n",
+            "From: a@x.test\r\nSubject: s\r\n",
+            "From: a@x.test\r\n\r\nbody\r\nmore",
+            "From: a@x.test\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b\n\
+             Content-Type: message/rfc822\n\nSubject: i\n\nin\n--b--\nend\n",
+        ];
+        for message in messages {
+            let mut shifted = summary_of(message.as_bytes());
+            shifted.shift(trace.len() as u64);
+            let whole = summary_of(format!("{trace}{message}").as_bytes());
+            assert_eq!(shifted, whole, "{message:?}");
+        }
+    }
 }

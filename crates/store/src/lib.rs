@@ -17,6 +17,7 @@ mod feed;
 pub mod fsck;
 mod gate;
 mod house;
+mod junk;
 mod known;
 pub mod limits;
 mod mailbox;

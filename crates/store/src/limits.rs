@@ -2,6 +2,8 @@
 
 /// Octets of an incoming message that stay in memory; beyond that it goes to a file.
 pub const SPOOL_MEMORY_MAX: usize = 1 << 20;
+/// Octets that can go in front of an incoming message when it is complete.
+pub const SPOOL_FRONT_MAX: usize = 64 << 10;
 /// Annotations of one mailbox or account.
 pub const ANNOTATIONS_MAX: usize = 200;
 /// Octets of a segment at which the next one is begun.

@@ -210,7 +210,7 @@ impl Tail {
                 let mut at = 0;
                 while at < body.len() {
                     let mut piece = vec![0; PIECE.min(body.len() - at) as usize];
-                    spool.file.read_at(&mut piece, at)?;
+                    spool.read_at(&mut piece, at)?;
                     at += piece.len() as u64;
                     self.pending.append(&mut piece);
                     self.flush_above(BUFFER)?;

@@ -3,7 +3,7 @@
 //! Typestate: only a [`Sealed`] spool can be delivered. A spool that is dropped leaves nothing.
 
 use crate::error::{Result, StoreError};
-use crate::limits::SPOOL_MEMORY_MAX;
+use crate::limits::{SPOOL_FRONT_MAX, SPOOL_MEMORY_MAX};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use sys::disk::{Disk, DiskFile, Mode};
 
 /// Octets that are written to a spool file at once.
 const PIECE: usize = 256 * 1024;
+/// Octets at the start of a spool file that are kept free for [`Spool::prepend`]; where nothing is,
+/// a hole on the disk.
+const FRONT: u64 = SPOOL_FRONT_MAX as u64;
 
 /// A message that is still coming in.
 pub struct Spool {
@@ -19,6 +22,8 @@ pub struct Spool {
     disk: Arc<dyn Disk>,
     memory: Vec<u8>,
     file: Option<SpoolFile>,
+    /// What goes in front of all that.
+    front: Vec<u8>,
     len: u64,
     crc: u32,
 }
@@ -38,9 +43,18 @@ pub(crate) enum Body {
 
 /// A file that goes when nobody needs it.
 pub(crate) struct SpoolFile {
-    pub file: Arc<dyn DiskFile>,
+    file: Arc<dyn DiskFile>,
+    /// Where the message starts in it.
+    start: u64,
     path: PathBuf,
     disk: Arc<dyn Disk>,
+}
+
+impl SpoolFile {
+    /// Octets of the message, from `at` on.
+    pub fn read_at(&self, octets: &mut [u8], at: u64) -> io::Result<()> {
+        self.file.read_at(octets, self.start + at)
+    }
 }
 
 impl Drop for SpoolFile {
@@ -52,7 +66,8 @@ impl Drop for SpoolFile {
 
 impl Spool {
     pub(crate) fn new(folder: PathBuf, disk: Arc<dyn Disk>) -> Spool {
-        Spool { folder, disk, memory: Vec::new(), file: None, len: 0, crc: 0 }
+        let (memory, front) = (Vec::new(), Vec::new());
+        Spool { folder, disk, memory, file: None, front, len: 0, crc: 0 }
     }
 
     /// Adds octets.
@@ -62,6 +77,19 @@ impl Spool {
         self.memory.extend_from_slice(octets);
         let most = if self.file.is_some() { PIECE } else { SPOOL_MEMORY_MAX };
         if self.memory.len() > most { self.spill().map_err(spool_error) } else { Ok(()) }
+    }
+
+    /// Puts octets in front of all that was written: trace fields that need the whole message. At
+    /// most [`SPOOL_FRONT_MAX`] in all; more is an error.
+    pub fn prepend(&mut self, octets: &[u8]) -> Result<()> {
+        if self.front.len() + octets.len() > SPOOL_FRONT_MAX {
+            return Err(StoreError::NotAllowed("too much goes in front of a message"));
+        }
+        let crc = crc32c::crc32c(octets);
+        self.crc = crc32c::crc32c_combine(crc, self.crc, self.len as usize);
+        self.len += octets.len() as u64;
+        self.front.splice(..0, octets.iter().copied());
+        Ok(())
     }
 
     /// Octets so far.
@@ -75,14 +103,14 @@ impl Spool {
 
     fn spill(&mut self) -> io::Result<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let at = self.len - self.memory.len() as u64;
+        let at = FRONT + self.len - (self.front.len() + self.memory.len()) as u64;
         let file = match &self.file {
             Some(file) => file,
             None => {
                 let number = NUMBER.fetch_add(1, Ordering::Relaxed);
                 let path = self.folder.join(format!("{}-{number}", std::process::id()));
                 let file = self.disk.open(&path, Mode::Write)?;
-                self.file.insert(SpoolFile { file, path, disk: self.disk.clone() })
+                self.file.insert(SpoolFile { file, start: FRONT, path, disk: self.disk.clone() })
             }
         };
         file.file.write_at(&self.memory, at)?;
@@ -96,8 +124,15 @@ impl Spool {
             self.spill().map_err(spool_error)?;
         }
         let body = match self.file {
-            Some(file) => Body::File(file),
-            None => Body::Memory(self.memory),
+            Some(mut file) => {
+                file.start = FRONT - self.front.len() as u64;
+                file.file.write_at(&self.front, file.start).map_err(spool_error)?;
+                Body::File(file)
+            }
+            None => {
+                self.memory.splice(..0, self.front);
+                Body::Memory(self.memory)
+            }
         };
         Ok(Sealed { body, len: self.len, crc: self.crc })
     }
@@ -122,7 +157,7 @@ impl Sealed {
             }
             Body::File(file) => {
                 let mut out = vec![0; range.end.saturating_sub(range.start) as usize];
-                file.file.read_at(&mut out, range.start).map_err(spool_error)?;
+                file.read_at(&mut out, range.start).map_err(spool_error)?;
                 Ok(out)
             }
         }

@@ -45,6 +45,8 @@ pub struct Terms {
     pub by: Option<DeliverBy>,
     /// There are recipients here among those in the queue: their mailboxes were full.
     pub waits: bool,
+    /// In mailboxes here it goes into Junk: so it was judged when it came.
+    pub junk: bool,
     /// HOLDFOR, HOLDUNTIL. RFC 4865. In a number of its own: [`Terms::pack_hold`].
     pub hold: Option<Hold>,
 }
@@ -57,6 +59,7 @@ const BY: i64 = 1 << 8;
 const BY_RETURN: i64 = 1 << 9;
 const BY_TRACE: i64 = 1 << 10;
 const WAITS: i64 = 1 << 11;
+const JUNK: i64 = 1 << 12;
 /// The seconds of the deliver-by-time take what is left.
 const BY_AT: u32 = 16;
 
@@ -70,7 +73,7 @@ impl Terms {
             BY | flag(by.mode == ByMode::Return, BY_RETURN) | flag(by.trace, BY_TRACE) | at
         });
         let flags = flag(self.body8, BODY8) | flag(self.require_tls, REQUIRE_TLS);
-        flags | flag(self.waits, WAITS) | priority | by
+        flags | flag(self.waits, WAITS) | flag(self.junk, JUNK) | priority | by
     }
 
     /// The number of [`Terms::hold`]; 0 for none. It leaves the highest two bits free.
@@ -105,6 +108,7 @@ impl Terms {
             priority: if priority >= 0x20 { priority - 0x40 } else { priority }.clamp(-9, 9),
             by: on(BY).then_some(by),
             waits: on(WAITS),
+            junk: on(JUNK),
             hold: None,
         }
     }
@@ -125,7 +129,8 @@ mod tests {
                 let until = by.is_some();
                 let hold = (priority > 3).then_some(Hold { at: 1_900_000_000, until });
                 let (require_tls, waits) = (priority > 0, priority % 2 == 0);
-                let terms = Terms { body8: false, require_tls, priority, by, waits, hold };
+                let junk = priority % 3 == 0;
+                let terms = Terms { require_tls, priority, by, waits, junk, hold, body8: false };
                 let read = Terms::unpack(terms.pack()).with_hold(terms.pack_hold());
                 assert_eq!(read, terms);
                 assert_eq!(read.release(7), if hold.is_some() { 1_900_000_000 } else { 7 });

@@ -48,6 +48,7 @@ impl Context {
             }),
             envid: envelope.mail.envid,
             authenticated: self.authenticated.clone(),
+            trace_last: false,
         };
         self.receiving = Some(self.shared.delivery.begin(incoming).await);
         Answer::Yes
@@ -67,7 +68,8 @@ impl Context {
             params::Hold::Until(at) => Hold { at, until: true },
         });
         let body8 = mail.body != Body::SevenBit;
-        Terms { body8, require_tls: mail.require_tls, priority, by, waits: false, hold }
+        let require_tls = mail.require_tls;
+        Terms { body8, require_tls, priority, by, hold, ..Terms::default() }
     }
 
     /// The protocol's name in `Received`. RFC 3848, RFC 6531 §4.3.
