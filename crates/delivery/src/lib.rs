@@ -8,6 +8,7 @@ pub mod accept;
 pub mod bounce;
 mod convert;
 pub mod journey;
+pub mod learning;
 pub mod limits;
 mod notice;
 mod release;

@@ -34,3 +34,9 @@ pub const PIECE_OCTETS: u64 = 256 * 1024;
 pub const DIALOGUE_LINES_MAX: usize = 64;
 /// Octets kept of one such line.
 pub const DIALOGUE_LINE_OCTETS_MAX: usize = 300;
+/// Messages that are learned from in one go: with their words they take a few megabytes.
+pub const LEARN_AT_ONCE: usize = 500;
+/// How long lessons are gathered, so that a person who sorts twenty messages causes one write.
+pub const LEARN_PAUSE: Duration = Duration::from_secs(5);
+/// How long learning waits when it failed.
+pub const LEARN_AGAIN: Duration = Duration::from_secs(60);

@@ -128,7 +128,7 @@ impl FlagBits {
         self.0 & other.0 == other.0
     }
     /// Both sets together.
-    pub fn with(self, other: FlagBits) -> FlagBits {
+    pub const fn with(self, other: FlagBits) -> FlagBits {
         FlagBits(self.0 | other.0)
     }
     /// Those flags of this set that somebody with these rights may set. RFC 4314 §4.
@@ -143,7 +143,7 @@ impl FlagBits {
             .with(of(Rights::WRITE, FlagBits(!named.0)))
     }
     /// This set less `other`.
-    pub fn without(self, other: FlagBits) -> FlagBits {
+    pub const fn without(self, other: FlagBits) -> FlagBits {
         FlagBits(self.0 & !other.0)
     }
 }

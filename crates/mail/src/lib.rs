@@ -21,6 +21,7 @@ pub mod stored;
 pub mod subject;
 pub mod summary;
 pub mod thread;
+pub mod tokens;
 
 pub use address::{Address, Domain, ReversePath};
 pub use flags::{Flag, FlagBits, Keyword, KeywordTable};

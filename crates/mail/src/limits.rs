@@ -28,3 +28,12 @@ pub const COMMENT_DEPTH_MAX: usize = 64;
 pub const REFERENCES_OCTETS_MAX: usize = 16 * 1024;
 /// Octets of a line of text without its line break. RFC 5322 §2.1.1.
 pub const LINE_OCTETS_MAX: usize = 998;
+/// Octets of a message's text parts, as they are stored, that its tokens are taken from. Spam says
+/// what it wants at once.
+pub const TOKEN_TEXT_OCTETS_MAX: u64 = 64 * 1024;
+/// Octets of a message's header that its tokens are taken from.
+pub const TOKEN_HEADER_OCTETS_MAX: u64 = 64 * 1024;
+/// Tokens of a message.
+pub const TOKENS_MAX: usize = 1_000;
+/// Characters of a token, without what says where it is from.
+pub const TOKEN_CHARS_MAX: usize = 40;

@@ -117,18 +117,29 @@ fn kind(c: char) -> Kind {
     }
 }
 
-/// The runs of a folded text, and where they start.
-fn runs(folded: &str) -> impl Iterator<Item = (usize, &str)> {
+/// A longest stretch of letters, digits and marks.
+pub(crate) struct Run<'a> {
+    /// Where it starts.
+    pub at: usize,
+    /// What it is.
+    pub text: &'a str,
+    /// It is one character of a language without blanks.
+    pub alone: bool,
+}
+
+/// The runs of a text.
+pub(crate) fn runs(folded: &str) -> impl Iterator<Item = Run<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let rest = folded.get(at..)?;
         let mut chars = rest.char_indices();
         let (skip, first) = chars.find(|(_, c)| kind(*c) != Kind::Between)?;
+        let alone = kind(first) == Kind::Alone;
         let end = match kind(first) {
             Kind::Alone => skip + first.len_utf8(),
             _ => chars.find(|(_, c)| kind(*c) != Kind::Run).map_or(rest.len(), |(end, _)| end),
         };
-        let found = (at + skip, rest.get(skip..end)?);
+        let found = Run { at: at + skip, text: rest.get(skip..end)?, alone };
         at += end;
         Some(found)
     })
@@ -136,7 +147,7 @@ fn runs(folded: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// Gives every word of a folded text to `each`, as often as it is there.
 pub fn words<'a>(folded: &'a str, mut each: impl FnMut(&'a str)) {
-    for (_, run) in runs(folded) {
+    for Run { text: run, .. } in runs(folded) {
         let mut start = 0;
         while let Some(rest) = run.get(start..) {
             if rest.len() <= PIECE_OCTETS {
@@ -173,9 +184,8 @@ impl Plan {
     /// The plan for a folded text.
     pub fn new(folded: &str) -> Plan {
         let mut exact = false;
-        let mut fragment = |(at, run): (usize, &str)| {
+        let mut fragment = |Run { at, text: run, alone }: Run<'_>| {
             let cut = run.floor_char_boundary(FRAGMENT_OCTETS_MAX);
-            let alone = run.chars().next().is_some_and(|c| kind(c) == Kind::Alone);
             exact = run.len() == folded.len() && cut == run.len();
             Fragment {
                 text: run.get(..cut).unwrap_or_default().to_owned(),

@@ -19,3 +19,16 @@ pub const GATEWAYS_MAX: usize = 1000;
 pub const TELL_AGAIN: Duration = Duration::from_secs(86_400);
 /// Addresses that are remembered.
 pub const PEERS_MAX: usize = 100_000;
+/// Spams, and as many other messages, that an account must have told of before its mail is judged.
+/// With fewer, a word that was in a single newsletter decides; other filters ask for 50 to 200.
+pub const SPAM_LESSONS_MIN: u32 = 50;
+/// Spams, or other messages, at which all counts are halved: what was long ago counts less.
+pub const SPAM_LESSONS_MAX: u32 = 50_000;
+/// Words that are known of an account's mail, 12 octets each: 384 KiB on disk, and in memory while
+/// it is used.
+pub const SPAM_WORDS_MAX: usize = 32 * 1024;
+/// Messages that an account taught by and that are known, 8 octets each: 64 KiB. What is older
+/// stays learned, but cannot be taken back.
+pub const SPAM_MESSAGES_MAX: usize = 8 * 1024;
+/// Words of a message that are put together, the strongest ones.
+pub const SPAM_ARGUMENTS_MAX: usize = 150;

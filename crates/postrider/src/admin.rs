@@ -2,7 +2,7 @@
 //! one (over its control socket), otherwise the command itself does.
 
 use crate::access::{self, Live};
-use crate::unique_ids;
+use crate::{spam, unique_ids};
 use delivery::journey::Step;
 use directory::{Directory, password};
 use mail::{Address, Domain, MessageId};
@@ -70,6 +70,13 @@ pub enum Request {
         name: String,
     },
     AppPasswordList {
+        address: String,
+    },
+    /// What an account taught about spam.
+    SpamShow {
+        address: String,
+    },
+    SpamForget {
         address: String,
     },
     BanAdd {
@@ -186,6 +193,9 @@ pub async fn execute(
         Request::AppPasswordAdd { .. }
         | Request::AppPasswordRemove { .. }
         | Request::AppPasswordList { .. } => access::app_password(directory, request).await,
+        Request::SpamShow { .. } | Request::SpamForget { .. } => {
+            spam::execute(store, request).await
+        }
         Request::AccountRelease { .. }
         | Request::BanAdd { .. }
         | Request::BanRemove { .. }
@@ -324,7 +334,7 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
 }
 
 /// The account of that address.
-fn known_account(store: &Store, text: &str) -> Result<(Address, mail::AccountId), Failure> {
+pub fn known_account(store: &Store, text: &str) -> Result<(Address, mail::AccountId), Failure> {
     let address = address(text)?;
     let found = store.lookup(&address).map_err(trouble)?.account;
     let no_account = || fail(exit::NO_USER, format!("the account {address} does not exist"));

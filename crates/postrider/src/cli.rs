@@ -1,6 +1,7 @@
 //! The command line, declared once.
 
 use crate::admin::{Failure, Request, exit};
+use crate::spam::{self, AccountSpam};
 use crate::unique_ids;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -266,6 +267,9 @@ pub enum Account {
         after_help = "Example:\n  postrider account app-password add bob@example.org phone"
     )]
     AppPassword(AppPassword),
+    /// Look at what an account taught about spam by moving mail into Junk and out of it
+    #[command(subcommand, after_help = "Example:\n  postrider account spam show bob@example.org")]
+    Spam(AccountSpam),
     /// Say how much an account may hold; without a number, show it
     #[command(
         after_help = "Examples:\n  postrider account quota bob@example.org --storage 5000000000\n  \
@@ -500,6 +504,7 @@ fn account(
         Account::HideCapabilities { address, names } => Request::AccountHide { address, names },
         Account::Release { address } => Request::AccountRelease { address },
         Account::AppPassword(command) => app_password(command),
+        Account::Spam(command) => spam::request(command),
     })
 }
 

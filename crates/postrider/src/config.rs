@@ -37,6 +37,9 @@ pub struct Config {
     /// How POP3 behaves.
     #[serde(default)]
     pub pop3: Pop3,
+    /// What is learned of spam.
+    #[serde(default)]
+    pub spam: Spam,
     /// How mail leaves.
     #[serde(default)]
     pub relay: Relay,
@@ -186,6 +189,23 @@ pub struct Pop3 {
     pub exclusive: bool,
     /// Seconds between two logins of an account, announced as LOGIN-DELAY; 0 is none.
     pub login_delay_seconds: u64,
+}
+
+/// `[spam]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spam {
+    /// Learn for each account from what it moves into Junk and out of it, and judge its new mail by
+    /// that.
+    pub learn: bool,
+    /// Put what is judged to be spam into Junk; otherwise a header line tells.
+    pub file: bool,
+}
+
+impl Default for Spam {
+    fn default() -> Spam {
+        Spam { learn: true, file: true }
+    }
 }
 
 /// `[relay]`
@@ -414,6 +434,7 @@ impl Config {
             limits: Limits::default(),
             imap: Imap::default(),
             pop3: Pop3::default(),
+            spam: Spam::default(),
             relay: Relay::default(),
             dns: Dns::default(),
             auth: Auth::default(),
@@ -483,7 +504,7 @@ impl Config {
     }
 }
 
-const COMMENTS: [(&str, &str); 34] = [
+const COMMENTS: [(&str, &str); 36] = [
     ("hostname =", "Our name, as the MX record and the certificate have it."),
     ("domain =", "The domain of user names without one."),
     ("user =", "Whom the server becomes when started as root; empty: postrider, if it exists."),
@@ -496,6 +517,8 @@ const COMMENTS: [(&str, &str); 34] = [
     ("message_octets =", "The largest message."),
     ("exclusive =", "One POP3 session of an account at a time; otherwise each has its own view."),
     ("login_delay_seconds =", "Between two POP3 logins of an account; 0 is none."),
+    ("learn =", "Learn for each account from what it moves into Junk and out of it; docs/spam.md."),
+    ("file =", "Put what is judged to be spam into Junk; otherwise only a header line tells."),
     ("smarthost =", "host:port that takes all mail for others; empty: the MX of each domain."),
     ("servers =", "Name servers as address:port; empty: those of the system."),
     ("plaintext =", "Passwords without TLS: for tests on loopback only."),

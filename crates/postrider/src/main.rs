@@ -15,6 +15,7 @@ mod port_owner;
 mod privilege;
 mod serve;
 mod setup;
+mod spam;
 mod unique_ids;
 
 use admin::{Failure, exit};

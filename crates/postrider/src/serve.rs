@@ -47,6 +47,7 @@ pub fn open(
     options.min_free_octets = config.store.min_free_octets;
     options.two_sync = config.store.two_sync;
     options.memory_limit = config.store.memory_limit;
+    options.learn = config.spam.learn;
     if let Some(trouble) = privilege::trouble_with(&options.folder) {
         return Err(fail(exit::CANT_CREATE, trouble));
     }
@@ -116,6 +117,9 @@ pub async fn serve(
     let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
+    if config.spam.learn {
+        tokio::spawn(delivery::learning::learn(store.clone(), shutdown.clone()));
+    }
     tokio::spawn(housekeeping::end_sessions(directory.clone(), shutdown.clone()));
     let uses = tokio::spawn(housekeeping::write_uses(directory.clone(), shutdown.clone()));
     let maildrops = Maildrops::new(settings.pop3_exclusive, settings.pop3_login_delay);

@@ -173,6 +173,7 @@ impl House {
         let delivery =
             Delivery::new(settings, store.clone(), directory.clone(), seen.clone(), client);
         let (down, shutdown) = watch::channel(false);
+        tokio::spawn(delivery::learning::learn(store.clone(), shutdown.clone()));
         tokio::spawn(Scheduler::new(&delivery).run(shutdown.clone()));
         let listeners = Service::ALL.map(|service| {
             let on = SocketAddr::new(ADDRESS, service.port());

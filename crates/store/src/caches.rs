@@ -20,6 +20,8 @@ pub(crate) struct Caches {
     pub mailboxes: usize,
     /// Addresses, INBOXes and limits, of each kind.
     pub known: usize,
+    /// Octets of what accounts taught.
+    pub taught: usize,
 }
 
 impl Caches {
@@ -30,12 +32,13 @@ impl Caches {
             usize::try_from(part.saturating_mul(parts) / octets).unwrap_or(usize::MAX).max(16)
         };
         Caches {
-            engine: part.saturating_mul(24),
+            engine: part.saturating_mul(23),
             pages: rows(3, PAGE_OCTETS),
             // Counted twice.
             content_pages: rows(1, CONTENT_PAGE_OCTETS),
             mailboxes: rows(1, MAILBOX_OCTETS),
             known: rows(1, KNOWN_OCTETS * 2),
+            taught: rows(1, 1),
         }
     }
 }

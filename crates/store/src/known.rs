@@ -27,6 +27,10 @@ pub(crate) struct Known {
     inner: Mutex<Inner>,
     /// Pages of contents, by number.
     contents: Mutex<HashMap<u64, Arc<[ContentRow]>>>,
+    /// What accounts taught.
+    taught: Mutex<TaughtInner>,
+    /// Octets of that.
+    taught_max: usize,
     /// How many access keys have been changed: `ticket.rs`.
     pub access_keys: AtomicU64,
 }
@@ -40,6 +44,15 @@ struct Inner {
     limits: HashMap<AccountId, Limits>,
 }
 
+#[derive(Default)]
+struct TaughtInner {
+    /// Grows each time that something is forgotten.
+    generation: u64,
+    /// Octets that are held.
+    octets: usize,
+    words: HashMap<AccountId, Option<Arc<[u8]>>>,
+}
+
 /// What an account may hold.
 pub(crate) type Limits = Arc<[(Resource, u64)]>;
 
@@ -51,6 +64,8 @@ impl Known {
             content_pages_max: caches.content_pages,
             inner: Mutex::default(),
             contents: Mutex::default(),
+            taught: Mutex::default(),
+            taught_max: caches.taught,
             access_keys: AtomicU64::default(),
         }
     }
@@ -129,6 +144,44 @@ impl Known {
                 inner.limits.clear();
             }
             inner.limits.insert(account, found.clone());
+        }
+        Ok(found)
+    }
+
+    fn taught_inner(&self) -> MutexGuard<'_, TaughtInner> {
+        self.taught.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what an account taught.
+    pub fn forget_taught(&self, account: AccountId) {
+        let mut inner = self.taught_inner();
+        inner.generation += 1;
+        let gone = inner.words.remove(&account).flatten();
+        inner.octets -= gone.map_or(0, |words| words.len());
+    }
+
+    /// What an account taught, or that it taught nothing; else what `read` finds.
+    pub fn taught<E>(
+        &self,
+        account: AccountId,
+        read: impl FnOnce() -> Result<Option<Arc<[u8]>>, E>,
+    ) -> Result<Option<Arc<[u8]>>, E> {
+        let inner = self.taught_inner();
+        if let Some(found) = inner.words.get(&account) {
+            return Ok(found.clone());
+        }
+        let generation = inner.generation;
+        drop(inner);
+        let found = read()?;
+        let mut inner = self.taught_inner();
+        let octets = found.as_ref().map_or(0, |words| words.len());
+        if inner.generation == generation && octets <= self.taught_max {
+            if inner.words.len() >= self.answers_max || inner.octets + octets > self.taught_max {
+                (inner.octets, inner.words) = (0, HashMap::new());
+            }
+            if inner.words.insert(account, found.clone()).is_none() {
+                inner.octets += octets;
+            }
         }
         Ok(found)
     }

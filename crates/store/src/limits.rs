@@ -37,5 +37,10 @@ pub const HISTORY_CHANGES: u64 = 10_000;
 pub const SPARE_OCTETS_MAX: u64 = 16 << 20;
 /// Octets that the disk gets back in one commit.
 pub const GIVE_BACK_OCTETS: u64 = 2 << 20;
+/// Messages that one act teaches something about, as a move into Junk; of more, the last ones.
+pub const LESSON_MESSAGES_MAX: usize = 1_000;
+/// Acts of one account that may wait to be learned from. Learning takes all of them at once, so
+/// there are more only when it is far behind; then they teach nothing.
+pub const LESSONS_WAITING_MAX: usize = 256;
 /// Messages that one commit changes in a large operation, so that deliveries need not wait long.
 pub const CHUNK_MESSAGES: usize = 10_000;

@@ -38,6 +38,8 @@ pub struct Options {
     pub memory_limit: u64,
     /// Sync segment and rows on every commit, so that nothing ever needs to be repeated.
     pub two_sync: bool,
+    /// Note what accounts say of their mail: spam or not.
+    pub learn: bool,
 }
 
 impl Options {
@@ -49,6 +51,7 @@ impl Options {
             segment_octets: SEGMENT_OCTETS,
             memory_limit: MEMORY_LIMIT,
             two_sync: false,
+            learn: true,
         }
     }
 }
@@ -69,6 +72,8 @@ pub(crate) struct Inner {
     pub known: Arc<Known>,
     health: Arc<Mutex<Health>>,
     pub queue: watch::Receiver<u64>,
+    pub lessons: watch::Receiver<u64>,
+    learn: bool,
     spool: PathBuf,
     disk: Arc<dyn Disk>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -128,6 +133,7 @@ impl Store {
         let views = Arc::new(Views::default());
         let known = Arc::new(Known::new(caches));
         let (queue_sender, queue) = watch::channel(0);
+        let (lessons_sender, lessons) = watch::channel(0);
         let (jobs, receiver) = mpsc::sync_channel(JOBS_MAX);
         let make_reader = unit.readers()?;
         let writer = Writer {
@@ -138,9 +144,11 @@ impl Store {
             clock,
             health: shared.clone(),
             queue: queue_sender,
+            lessons: lessons_sender,
             min_free_octets: options.min_free_octets,
             segment_octets: options.segment_octets,
             two_sync: options.two_sync,
+            learn: options.learn,
             deliveries: 0,
             room: Room::default(),
         };
@@ -158,6 +166,8 @@ impl Store {
                 known,
                 health: shared,
                 queue,
+                lessons,
+                learn: options.learn,
                 spool,
                 disk,
                 writer: Mutex::new(Some(thread)),
@@ -172,6 +182,11 @@ impl Store {
     /// What recovery did when the store was opened.
     pub fn recovered(&self) -> Recovered {
         self.inner.recovered
+    }
+
+    /// What accounts say of their mail is noted.
+    pub fn learns(&self) -> bool {
+        self.inner.learn
     }
 
     /// How the store is.

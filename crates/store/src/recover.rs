@@ -75,7 +75,7 @@ fn replay(
         return Ok(false);
     }
     let mut changes = Changes::default();
-    let mut w = Writing { unit, changes: &mut changes, now };
+    let mut w = Writing { unit, changes: &mut changes, now, learn: false };
     let row = ContentRow {
         id: *content,
         segment,

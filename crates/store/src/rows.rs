@@ -97,6 +97,10 @@ pub enum Holder {
     Correspondents(AccountId),
     /// Unique ids that messages of a mailbox had elsewhere.
     UniqueIds(MailboxId),
+    /// What an account said of messages and nobody has learned yet.
+    Lessons(AccountId),
+    /// What was learned from that.
+    Taught(AccountId),
 }
 
 impl Holder {
@@ -109,6 +113,8 @@ impl Holder {
             Holder::Quota(id) => (4, id.0),
             Holder::Correspondents(id) => (5, id.0),
             Holder::UniqueIds(id) => (6, id.0),
+            Holder::Lessons(id) => (7, id.0),
+            Holder::Taught(id) => (8, id.0),
         }
     }
 }

@@ -57,6 +57,10 @@ pub trait ReadTxn {
     fn property(&self, of: Holder, name: &str) -> Result<Option<Vec<u8>>>;
     /// All properties of a holder, by name.
     fn properties(&self, of: Holder) -> Result<Vec<(String, Vec<u8>)>>;
+    /// The names of the first properties of a holder, at most `limit`.
+    fn property_names(&self, of: Holder, limit: usize) -> Result<Vec<String>>;
+    /// The numbers of all holders of the same kind that have properties, in order.
+    fn owners(&self, of: Holder) -> Result<Vec<u32>>;
     /// The mailboxes whose list of access names somebody.
     fn accessible(&self, identifier: &str) -> Result<Vec<MailboxId>>;
     /// The first UID of the page with the greatest first UID that is not above `uid`.

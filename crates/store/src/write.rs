@@ -17,6 +17,8 @@ pub struct Writing<'a> {
     pub(crate) changes: &'a mut Changes,
     /// Seconds since 1970.
     pub now: i64,
+    /// What accounts say of their mail is noted.
+    pub(crate) learn: bool,
 }
 
 /// What a commit changed.
@@ -25,6 +27,8 @@ pub(crate) struct Changes {
     pub mailboxes: BTreeMap<MailboxId, MailboxChange>,
     /// Rows of the queue were added or came to be due.
     pub queue: bool,
+    /// There are new lessons.
+    pub lessons: bool,
     /// Domains, accounts, aliases, limits or names of mailboxes.
     pub names: bool,
     /// Accounts that watchers are told of.
@@ -49,6 +53,7 @@ impl Changes {
     /// Adds what a later write changed.
     pub fn absorb(&mut self, later: Changes) {
         self.queue |= later.queue;
+        self.lessons |= later.lessons;
         self.names |= later.names;
         self.accounts.extend(later.accounts);
         self.heard.absorb(later.heard);

@@ -68,9 +68,11 @@ pub(crate) struct Writer {
     pub clock: Arc<dyn Clock>,
     pub health: Arc<Mutex<Health>>,
     pub queue: watch::Sender<u64>,
+    pub lessons: watch::Sender<u64>,
     pub min_free_octets: u64,
     pub segment_octets: u64,
     pub two_sync: bool,
+    pub learn: bool,
     pub deliveries: u64,
     pub room: Room,
 }
@@ -287,7 +289,8 @@ impl Writer {
         changes: &mut Changes,
     ) -> Result<(Vec<Delivered>, Option<Given>)> {
         let now = self.clock.unix_seconds();
-        let mut w = Writing { unit: &mut self.unit, changes, now };
+        let learn = self.learn;
+        let mut w = Writing { unit: &mut self.unit, changes, now, learn };
         // Rows first: whatever can be refused is refused before a byte is written.
         let mut entered = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
@@ -297,7 +300,7 @@ impl Writer {
         let mut delivered = Vec::with_capacity(deliveries.len());
         for (delivery, (places, header)) in deliveries.iter().zip(entered) {
             let put = self.tail.append(kind, &header, &delivery.content).map_err(full_or_failed)?;
-            let mut w = Writing { unit: &mut self.unit, changes, now };
+            let mut w = Writing { unit: &mut self.unit, changes, now, learn };
             delivery::enter_content(&mut w, delivery, places.content, put)?;
             delivered.push(places);
         }
@@ -365,10 +368,13 @@ impl Writer {
         if changes.names {
             self.known.forget();
         }
-        let queue = changes.queue;
+        let (queue, lessons) = (changes.queue, changes.lessons);
         self.views.publish(changes);
         if queue {
             self.queue.send_modify(|n| *n = n.wrapping_add(1));
+        }
+        if lessons {
+            self.lessons.send_modify(|n| *n = n.wrapping_add(1));
         }
     }
 

@@ -92,6 +92,16 @@ impl ReadTxn for View {
         let all = self.state.properties.iter().filter(|((holder, _), _)| *holder == of);
         Ok(all.map(|((_, name), value)| (name.clone(), value.clone())).collect())
     }
+    fn property_names(&self, of: Holder, limit: usize) -> Result<Vec<String>> {
+        let names = self.properties(of)?.into_iter().map(|(name, _)| name);
+        Ok(names.take(limit).collect())
+    }
+    fn owners(&self, of: Holder) -> Result<Vec<u32>> {
+        let (kind, _) = of.key();
+        let keys = self.state.properties.keys().map(|(holder, _)| holder.key());
+        let all: BTreeSet<u32> = keys.filter(|key| key.0 == kind).map(|key| key.1).collect();
+        Ok(all.into_iter().collect())
+    }
     fn accessible(&self, identifier: &str) -> Result<Vec<MailboxId>> {
         let named = |(holder, name): &(Holder, String)| match holder {
             Holder::Access(id) if name == identifier => Some(*id),

@@ -3,6 +3,7 @@
 use super::append::{self, NewEntry};
 use super::{entries_of, expunge};
 use crate::error::Result;
+use crate::lessons;
 use crate::rows::MailboxRow;
 use crate::write::Writing;
 use mail::{Entry, Flag, FlagBits, Keyword, MailboxId, Rights, Uid, UidValidity};
@@ -30,7 +31,9 @@ pub(crate) fn copy(
     let mut uids = uids.to_vec();
     uids.sort_unstable();
     uids.dedup();
+    let said = lessons::of_move(w, &source, &target)?;
     let mut pairs = Vec::with_capacity(uids.len());
+    let mut taught = Vec::new();
     for entry in entries_of(w.unit, from, &uids)? {
         let mut entry = entry;
         entry.flags = entry.flags.permitted(rights);
@@ -39,6 +42,12 @@ pub(crate) fn copy(
         let new = NewEntry { content: entry.content, size: entry.size, date: entry.date, flags };
         let placed = append::add(w, &mut target, new)?;
         pairs.push((entry.uid, placed.uid));
+        if said.is_some() {
+            taught.push(entry.content);
+        }
+    }
+    if let Some(said) = said {
+        lessons::note(w, target.account, said, &taught)?;
     }
     Ok(Copied { uidvalidity: target.uidvalidity, pairs })
 }

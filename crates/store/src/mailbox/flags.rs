@@ -2,8 +2,9 @@
 
 use super::{append, bump, entries_of};
 use crate::error::Result;
+use crate::lessons::{self, Said, Telling};
 use crate::write::Writing;
-use mail::{Entry, Flag, FlagBits, MailboxId, ModSeq, Rights, Uid};
+use mail::{ContentId, Entry, Flag, FlagBits, MailboxId, ModSeq, Rights, Uid};
 
 /// What to do with the named flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,10 @@ pub(crate) fn change_flags(
         }
         Change::Add | Change::Replace => append::bits(&mut row, &wanted.flags)?,
     };
+    let touched = if wanted.change == Change::Replace { FlagBits(u64::MAX) } else { named };
+    let telling = if w.learn { Telling::of(&row.keywords, touched) } else { None };
+    let mut taught: [(Said, Vec<ContentId>); 3] =
+        [Said::Nothing, Said::Ham, Said::Spam].map(|said| (said, Vec::new()));
     let mut outcome = FlagOutcome::default();
     let mut modseq = None;
     for mut entry in entries_of(w.unit, mailbox, &wanted.uids)? {
@@ -90,6 +95,10 @@ pub(crate) fn change_flags(
                 entry.flags.contains(FlagBits::DELETED),
                 flags.contains(FlagBits::DELETED),
             );
+            if let Some(said) = telling.as_ref().and_then(|t| t.said(entry.flags, flags)) {
+                let all = taught.iter_mut().filter(|(of, _)| *of == said);
+                all.for_each(|(_, contents)| contents.push(entry.content));
+            }
             (entry.flags, entry.modseq) = (flags, at);
         }
         outcome.entries.push(entry);
@@ -99,6 +108,9 @@ pub(crate) fn change_flags(
         let changed: Vec<Entry> = changed.copied().collect();
         w.unit.set_entries(mailbox, &changed)?;
         w.save(&row)?.changed.extend(changed);
+        for (said, contents) in taught {
+            lessons::note(w, row.account, said, &contents)?;
+        }
     } else if row.keywords != keywords_before {
         w.save(&row)?;
     }

@@ -104,6 +104,16 @@ impl Handle {
         let sql = "SELECT name, value FROM property WHERE kind = ?1 AND owner = ?2 ORDER BY name";
         self.all(sql, of.key(), |row| Ok((column(row, 0)?, column(row, 1)?)))
     }
+    pub(super) fn names_of_properties(&self, of: Holder, limit: usize) -> Result<Vec<String>> {
+        let sql = "SELECT name FROM property WHERE kind = ?1 AND owner = ?2 ORDER BY name LIMIT ?3";
+        let (kind, owner) = of.key();
+        self.all(sql, (kind, owner, limit as i64), |row| column(row, 0))
+    }
+    pub(super) fn property_owners(&self, of: Holder) -> Result<Vec<u32>> {
+        let sql = "SELECT DISTINCT owner FROM property WHERE kind = ?1 ORDER BY owner";
+        let (kind, _) = of.key();
+        self.all(sql, [kind], |row| column(row, 0))
+    }
     pub(super) fn access_of(&self, identifier: &str) -> Result<Vec<MailboxId>> {
         let sql = "SELECT owner FROM property WHERE kind = ?1 AND name = ?2 ORDER BY owner";
         let (kind, _) = Holder::Access(MailboxId(0)).key();

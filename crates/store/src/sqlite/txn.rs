@@ -59,6 +59,12 @@ impl ReadTxn for Handle {
     fn properties(&self, of: Holder) -> Result<Vec<(String, Vec<u8>)>> {
         self.property_values(of)
     }
+    fn property_names(&self, of: Holder, limit: usize) -> Result<Vec<String>> {
+        self.names_of_properties(of, limit)
+    }
+    fn owners(&self, of: Holder) -> Result<Vec<u32>> {
+        self.property_owners(of)
+    }
     fn accessible(&self, identifier: &str) -> Result<Vec<MailboxId>> {
         self.access_of(identifier)
     }

@@ -1,0 +1,333 @@
+//! What a message is made of, for those who compare messages: the words of its decoded text and
+//! some of what its header says, each once. Spam filters count them.
+//!
+//! The same message gives the same tokens always; what is counted can be taken back. Only the
+//! start of a message is looked at. A token is a word in lower case (`money`), or has in front
+//! where it is from: `subject:money`, `from:@example.com`, `url:example.com`, `file:.zip`.
+
+use crate::header::{self, decode_words};
+use crate::limits::{TOKEN_CHARS_MAX, TOKEN_HEADER_OCTETS_MAX, TOKEN_TEXT_OCTETS_MAX, TOKENS_MAX};
+use crate::mime::text::text_of;
+use crate::mime::{Part, PartBody};
+use crate::search::{Run, runs};
+use crate::summary::{EnvelopeAddress, Summary};
+use std::collections::HashSet;
+use std::ops::Range;
+
+/// Shorter words say little.
+const WORD_CHARS_MIN: usize = 3;
+/// Fields whose words are tokens, and what these begin with. What servers on the way put in is left
+/// out, ours above all: a filter must not learn what it said itself.
+const FIELDS: [(&[u8], &str); 4] = [
+    (b"X-Mailer", "mailer:"),
+    (b"User-Agent", "mailer:"),
+    (b"List-Id", "list:"),
+    (b"Organization", "organization:"),
+];
+
+/// The tokens of a message, in the order of their first place. `read` gives its octets.
+pub fn tokens<E>(
+    summary: &Summary,
+    mut read: impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
+) -> Result<Vec<String>, E> {
+    let mut tokens = Tokens::default();
+    let head = read(0..summary.root.body_start.min(TOKEN_HEADER_OCTETS_MAX))?;
+    tokens.header(summary, &head);
+    let mut left = TOKEN_TEXT_OCTETS_MAX;
+    let mut open = vec![&summary.root];
+    while let Some(part) = open.pop() {
+        match &part.body {
+            PartBody::Multipart(parts) => open.extend(parts.iter().rev()),
+            PartBody::Message(_, inner) => open.push(inner),
+            PartBody::Leaf => {
+                tokens.part(part);
+                if part.media_type == b"text" && left > 0 && tokens.has_room() {
+                    let to = part.end.min(part.body_start.saturating_add(left));
+                    let body = read(part.body_start..to.max(part.body_start))?;
+                    left = left.saturating_sub(body.len() as u64);
+                    tokens.text(&text_of(part, &body), part.subtype == b"html");
+                }
+            }
+        }
+    }
+    Ok(tokens.found)
+}
+
+#[derive(Default)]
+struct Tokens {
+    found: Vec<String>,
+    known: HashSet<String>,
+}
+
+impl Tokens {
+    fn has_room(&self) -> bool {
+        self.found.len() < TOKENS_MAX
+    }
+
+    fn add(&mut self, kind: &str, word: &str) {
+        if word.is_empty() || !self.has_room() || word.chars().nth(TOKEN_CHARS_MAX).is_some() {
+            return;
+        }
+        let token = format!("{kind}{word}");
+        if !self.known.contains(&token) {
+            self.known.insert(token.clone());
+            self.found.push(token);
+        }
+    }
+
+    /// The words of a text. Of languages without blanks, each two characters are a word.
+    fn words(&mut self, kind: &str, text: &str) {
+        let lower = text.to_lowercase();
+        let mut before: Option<(usize, &str)> = None;
+        for Run { at, text: run, alone } in runs(&lower) {
+            if alone {
+                if let Some((start, _)) = before.filter(|(start, text)| start + text.len() == at) {
+                    self.add(kind, lower.get(start..at + run.len()).unwrap_or_default());
+                }
+                before = Some((at, run));
+                continue;
+            }
+            before = None;
+            let long_enough = run.chars().nth(WORD_CHARS_MIN - 1).is_some();
+            if long_enough && !run.bytes().all(|b| b.is_ascii_digit()) {
+                self.add(kind, run);
+            }
+            if !self.has_room() {
+                return;
+            }
+        }
+    }
+
+    fn header(&mut self, summary: &Summary, head: &[u8]) {
+        let envelope = &summary.envelope;
+        self.words("subject:", &decode_words(envelope.subject.as_deref().unwrap_or_default()));
+        self.addresses("from:", &envelope.from);
+        // The same again says nothing more.
+        if envelope.reply_to != envelope.from {
+            self.addresses("reply-to:", &envelope.reply_to);
+        }
+        if envelope.to.is_empty() && envelope.cc.is_empty() {
+            self.add("to:", "nobody");
+        }
+        for field in header::fields(head) {
+            let kind = FIELDS.iter().find(|(name, _)| field.name.eq_ignore_ascii_case(name));
+            if let Some((_, kind)) = kind {
+                self.words(kind, &decode_words(field.value));
+            }
+        }
+    }
+
+    fn addresses(&mut self, kind: &str, list: &[EnvelopeAddress]) {
+        for address in list.iter().take(8) {
+            let EnvelopeAddress::Mailbox { name, local, host } = address else { continue };
+            let local = String::from_utf8_lossy(local).to_lowercase();
+            let host = String::from_utf8_lossy(host).to_lowercase();
+            self.add(kind, &format!("{local}@{host}"));
+            self.add(kind, &format!("@{host}"));
+            self.words(kind, &decode_words(name.as_deref().unwrap_or_default()));
+        }
+    }
+
+    fn part(&mut self, part: &Part) {
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).to_lowercase();
+        let parameter = |of: &[(Vec<u8>, Vec<u8>)], wanted: &[u8]| {
+            of.iter().find(|(name, _)| name == wanted).map(|(_, value)| text(value))
+        };
+        self.add("type:", &format!("{}/{}", text(&part.media_type), text(&part.subtype)));
+        if let Some(charset) = parameter(&part.parameters, b"charset") {
+            self.add("charset:", &charset);
+        }
+        let named = part.disposition.as_ref().and_then(|of| parameter(&of.parameters, b"filename"));
+        let named = named.or_else(|| parameter(&part.parameters, b"name"));
+        if let Some((_, extension)) = named.as_deref().and_then(|name| name.rsplit_once('.')) {
+            self.add("file:.", extension);
+        }
+    }
+
+    fn text(&mut self, text: &str, is_html: bool) {
+        self.hosts(text);
+        match is_html {
+            true => self.words("", &without_tags(text)),
+            false => self.words("", text),
+        }
+    }
+
+    /// The hosts of the URLs in a text, in tags as well, and the domains above them.
+    fn hosts(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(at) = rest.find("://") {
+            rest = rest.get(at + 3..).unwrap_or_default();
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-' && c != '.');
+            let host = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default().to_lowercase();
+            self.add("url:", &host);
+            if let Some((at, _)) = host.rmatch_indices('.').nth(1) {
+                self.add("url:", host.get(at + 1..).unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// HTML without tags, comments, styles and scripts; each entity that is a character is that, since
+/// words are hidden behind them. Time grows with the length only.
+fn without_tags(html: &str) -> String {
+    let mut out = String::with_capacity(html.len());
+    let mut rest = html;
+    while let Some(at) = rest.find(['<', '&']) {
+        let (before, tail) = rest.split_at(at);
+        out.push_str(before);
+        if let Some(tag) = tail.strip_prefix('<') {
+            rest = after_tag(tag);
+            // Tags that stand within words are used to hide these; those that part words have
+            // blanks or breaks beside them, or are about lines.
+            if !is_within_line(tag) {
+                out.push(' ');
+            }
+        } else {
+            let (c, after) = entity(tail);
+            out.push(c);
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A tag that may stand in the middle of a word.
+fn is_within_line(tag: &str) -> bool {
+    const WITHIN: [&str; 8] = ["b", "i", "u", "em", "span", "font", "strong", "!--"];
+    let name = tag.strip_prefix('/').unwrap_or(tag);
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '!' && c != '-');
+    let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
+    name.starts_with("!--") || WITHIN.iter().any(|within| name.eq_ignore_ascii_case(within))
+}
+
+/// What follows a tag, or an element whose content is not shown.
+fn after_tag(tag: &str) -> &str {
+    let after = |text: &'_ str, end: &str| text.find(end).map(|at| at + end.len());
+    if let Some(comment) = tag.strip_prefix("!--") {
+        return after(comment, "-->").and_then(|at| comment.get(at..)).unwrap_or_default();
+    }
+    let hidden = ["style", "script"]
+        .into_iter()
+        .find(|name| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
+    let mut rest = tag;
+    if let Some(name) = hidden {
+        loop {
+            let Some(at) = after(rest, "</") else { return "" };
+            rest = rest.get(at..).unwrap_or_default();
+            if rest.get(..name.len()).is_some_and(|end| end.eq_ignore_ascii_case(name)) {
+                break;
+            }
+        }
+    }
+    after(rest, ">").and_then(|at| rest.get(at..)).unwrap_or_default()
+}
+
+/// The character that an entity at the front stands for, and what follows.
+fn entity(text: &str) -> (char, &str) {
+    const KNOWN: [(&str, char); 6] =
+        [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\''), ("nbsp", ' ')];
+    let rest = text.get(1..).unwrap_or_default();
+    // The longest that there are have ten characters or so.
+    let end = rest.bytes().take(12).position(|b| b == b';');
+    let Some((name, after)) = end.and_then(|at| Some((rest.get(..at)?, rest.get(at + 1..)?)))
+    else {
+        return ('&', rest);
+    };
+    let number = name.strip_prefix('#').and_then(|n| match n.strip_prefix(['x', 'X']) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None => n.parse().ok(),
+    });
+    let known = KNOWN.iter().find(|(known, _)| *known == name).map(|(_, c)| *c);
+    match number.and_then(char::from_u32).or(known) {
+        Some(c) => (c, after),
+        None => (' ', after),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mime::{summary_of, text::in_memory};
+
+    fn of(message: &[u8]) -> Vec<String> {
+        tokens(&summary_of(message), in_memory::<()>(message)).unwrap()
+    }
+
+    #[test]
+    fn header_and_text_are_cut_into_tokens() {
+        let message = "Received: from secret.example\r\nX-Spam-Status: Yes, viagra\r\n\
+            From: =?utf-8?q?J=C3=B6rg_Bank?= <Info@Mail.Example.com>\r\n\
+            Subject: Cheap PILLS 4 you\r\nX-Mailer: BulkSender 2000\r\n\
+            Content-Type: text/plain; charset=UTF-8\r\n\r\n\
+            Buy now at https://Shop.Pills.example/x?y=1 and buy 100 more\r\n\
+            \u{65e5}\u{672c}\u{8a9e}\r\n";
+        let expected = [
+            "subject:cheap",
+            "subject:pills",
+            "subject:you",
+            "from:info@mail.example.com",
+            "from:@mail.example.com",
+            "from:j\u{f6}rg",
+            "from:bank",
+            "to:nobody",
+            "mailer:bulksender",
+            "type:text/plain",
+            "charset:utf-8",
+            "url:shop.pills.example",
+            "url:pills.example",
+            "buy",
+            "now",
+            "https",
+            "shop",
+            "pills",
+            "example",
+            "and",
+            "more",
+            "\u{65e5}\u{672c}",
+            "\u{672c}\u{8a9e}",
+        ];
+        assert_eq!(of(message.as_bytes()), expected);
+    }
+
+    #[test]
+    fn markup_hides_nothing() {
+        let cases = [
+            ("vi<b>ag</b>ra", "viagra"),
+            ("vi<!-- x > y -->agra", "viagra"),
+            ("vi&#97;gr&#x61;", "viagra"),
+            ("<STYLE>p { a } </p></Style>one<br>two", "one two"),
+            ("<script>if (a</b) c</script>one &amp; two&lt;", "one & two<"),
+            ("&nosuch; & &#xffffffff;one", "  &  one"),
+            ("<p", " "),
+        ];
+        for (html, text) in cases {
+            assert_eq!(without_tags(html).trim(), text.trim(), "{html}");
+        }
+        let message =
+            b"Content-Type: text/html\r\n\r\n<a href=\"http://bad.example\">click</a>\r\n";
+        let found = of(message);
+        assert!(found.contains(&"url:bad.example".to_owned()) && !found.contains(&"href".into()));
+    }
+
+    #[test]
+    fn attachments_are_told_by_kind_and_name() {
+        let message = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/zip; name=\"a.b.ZIP\"\r\n\r\nxxxx\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nforwarded\r\n--b--\r\n";
+        let found = of(message);
+        for wanted in ["type:application/zip", "file:.zip", "forwarded"] {
+            assert!(found.iter().any(|token| token == wanted), "{wanted} in {found:?}");
+        }
+        assert!(!found.iter().any(|token| token == "xxxx"));
+    }
+
+    #[test]
+    fn hostile_texts_cost_little() {
+        for hostile in ["<", "&", "<!--", "<!-->", "<style></", "://", "a://a.a.a.a", "x "] {
+            let body = hostile.repeat((2 << 20) / hostile.len());
+            let message = format!("Content-Type: text/html\r\n\r\n{body}\r\n");
+            assert!(of(message.as_bytes()).len() <= TOKENS_MAX);
+        }
+        let many: String = (0..50_000).map(|n| format!("word{n} ")).collect();
+        assert_eq!(of(format!("\r\n{many}").as_bytes()).len(), TOKENS_MAX);
+    }
+}

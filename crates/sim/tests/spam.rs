@@ -1,0 +1,166 @@
+//! What accounts teach about spam by what they do with their mail, and what comes of it.
+//! users.md I-84.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use mail::{AccountId, MailboxName};
+use server::listen::Service;
+use sim::client::Client;
+use sim::house::{House, Plan, address};
+use sim::world::SimWorld;
+use std::time::Duration;
+
+const HERE: [u8; 4] = [198, 51, 100, 8];
+/// How long a test may take, in real time.
+const REAL_WAIT: Duration = Duration::from_secs(60);
+
+/// While it is there, time stands still: the store's thread is not tokio's to see.
+type Held = std::sync::mpsc::Sender<()>;
+
+/// A house with alice, who has some messages, and her client.
+async fn house(messages: usize) -> (House, AccountId, Client, Held) {
+    let (held, holds) = std::sync::mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || holds.recv_timeout(REAL_WAIT));
+    let house = House::build(Plan::default(), SimWorld::new(1)).await;
+    house.add_account("alice").await;
+    for _ in 0..messages {
+        house.add_message("alice", "INBOX").await;
+    }
+    let mut client = Client::connect(&house, Service::Imap, HERE).await;
+    client.line().await;
+    ok(&mut client, "LOGIN alice secret").await;
+    ok(&mut client, "CREATE Junk/older").await;
+    ok(&mut client, "SELECT INBOX").await;
+    let id = house.shared.store.lookup(&address("alice")).unwrap().account.unwrap().id;
+    (house, id, client, held)
+}
+
+/// Sends a command, and reads to its OK.
+async fn ok(client: &mut Client, command: &str) {
+    client.send(format!("a {command}\r\n").as_bytes()).await;
+    loop {
+        let line = client.line().await;
+        if line.starts_with("a ") || line.is_empty() {
+            assert!(line.starts_with("a OK"), "{command}: {line}");
+            return;
+        }
+    }
+}
+
+/// How many spams and other messages an account has taught by, once all is learned.
+async fn taught(house: &House, account: AccountId) -> (u32, u32) {
+    let store = &house.shared.store;
+    for _ in 0..200 {
+        if store.lessons(account).unwrap().is_empty() {
+            let (spam, ham, _) = policy::spam::counts(&store.taught(account).unwrap().words);
+            return (spam, ham);
+        }
+        house.advance(Duration::from_secs(5)).await;
+        // Learning reads messages on a thread of its own.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+    }
+    panic!("lessons still wait");
+}
+
+/// Plays commands, each with what alice has taught after it.
+async fn check(commands: &[(&str, (u32, u32))]) {
+    let (house, id, mut client, _held) = house(6).await;
+    for (command, expected) in commands {
+        for command in command.split("; ") {
+            ok(&mut client, command).await;
+        }
+        assert_eq!(taught(&house, id).await, *expected, "{command}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn i_84_moves_into_junk_are_spam_and_out_of_it_are_not() {
+    check(&[
+        ("UID MOVE 1 Junk", (1, 0)),
+        ("UID MOVE 2 Junk/older", (2, 0)),
+        // Clients without MOVE.
+        ("UID COPY 3 Junk; UID STORE 3 +FLAGS (\\Deleted); EXPUNGE", (3, 0)),
+        ("UID COPY 4 Trash", (3, 0)),
+        // Within Junk nothing is said; into Trash nothing either.
+        ("SELECT Junk; UID MOVE 1 Junk/older", (3, 0)),
+        ("UID COPY 2 Trash", (3, 0)),
+        // Out of it: what was learned is taken back, and the opposite learned.
+        ("UID MOVE 2 INBOX", (2, 1)),
+        ("SELECT Junk/older; UID MOVE 1 Archive", (1, 2)),
+        // Into it again, and out of it through the trash: the last word was spam.
+        ("SELECT Archive; UID MOVE 1 Junk", (2, 1)),
+        ("SELECT Junk; UID MOVE 3 Trash; SELECT Trash; UID MOVE 3 INBOX", (2, 1)),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn i_84_keywords_say_it_as_well() {
+    check(&[
+        ("UID STORE 1 +FLAGS ($Junk)", (1, 0)),
+        ("UID STORE 1 +FLAGS ($Junk)", (1, 0)),
+        // RFC 9051 §2.3.2: both together are as none.
+        ("UID STORE 1 +FLAGS ($NotJunk)", (0, 0)),
+        ("UID STORE 1 -FLAGS ($Junk)", (0, 1)),
+        ("UID STORE 1 FLAGS ()", (0, 0)),
+        // Thunderbird's names; a message has one opinion however often it is told.
+        ("UID STORE 2:3 +FLAGS (Junk); UID MOVE 2 Junk", (2, 0)),
+        ("UID STORE 3 FLAGS (NonJunk)", (1, 1)),
+        ("UID STORE 4 +FLAGS (\\Seen \\Flagged)", (1, 1)),
+        ("UID STORE 4 +FLAGS (\\Answered)", (1, 2)),
+        ("UID STORE 4 -FLAGS (\\Answered)", (1, 2)),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn i_84_mail_that_is_kept_is_not_spam() {
+    check(&[
+        ("UID MOVE 1 Archive", (0, 1)),
+        ("UID COPY 2 Drafts", (0, 1)),
+        ("UID MOVE 3 Trash; SELECT Trash; UID MOVE 1 Archive", (0, 1)),
+    ])
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn i_84_appending_to_junk_is_spam_and_the_same_message_counts_once() {
+    let (house, id, mut client, _held) = house(1).await;
+    let text = sim::house::numbered_message(1);
+    for (mailbox, flags, expected) in [
+        ("INBOX", "", (0, 0)),
+        ("Junk", "", (1, 0)),
+        ("Junk/older", "", (1, 0)),
+        ("INBOX", " ($NotJunk)", (0, 1)),
+    ] {
+        let command = format!("APPEND {mailbox}{flags} {{{}+}}\r\n{text}", text.len());
+        ok(&mut client, &command).await;
+        assert_eq!(taught(&house, id).await, expected, "{mailbox}{flags}");
+    }
+    // What a client fetched and appended is the message that was there.
+    ok(&mut client, "UID MOVE 1 Junk").await;
+    assert_eq!(taught(&house, id).await, (1, 0));
+    // What is delivered there is nobody's word.
+    house.add_message("alice", "Junk").await;
+    assert_eq!(taught(&house, id).await, (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn i_84_what_is_gone_teaches_nothing_and_accounts_learn_apart() {
+    let (house, id, mut client, _held) = house(2).await;
+    house.add_account("bob").await;
+    let bob = house.shared.store.lookup(&address("bob")).unwrap().account.unwrap().id;
+    ok(&mut client, "UID MOVE 1 Junk").await;
+    ok(&mut client, "SELECT Junk").await;
+    ok(&mut client, "UID STORE 1 +FLAGS (\\Deleted)").await;
+    ok(&mut client, "EXPUNGE").await;
+    let (alices, bobs) = (taught(&house, id).await, taught(&house, bob).await);
+    assert!(alices.0 <= 1 && alices.1 == 0 && bobs == (0, 0), "{alices:?} {bobs:?}");
+    // Forgetting takes what waits with it.
+    ok(&mut client, "SELECT INBOX").await;
+    ok(&mut client, "UID MOVE 2 Junk").await;
+    house.shared.store.forget_taught(id).await.unwrap();
+    assert_eq!(taught(&house, id).await, (0, 0));
+    let junk = MailboxName::new("Junk").unwrap();
+    assert_eq!(house.shared.store.mailbox(id, &junk).unwrap().unwrap().exists, 1);
+}
