@@ -86,6 +86,7 @@ impl Scheduler {
                 }
             };
             tokio::select! {
+                biased;
                 _ = shutdown.wait_for(|down| *down) => return,
                 changed = queue.changed() => if changed.is_err() { return },
                 () = self.moved.notified() => {}

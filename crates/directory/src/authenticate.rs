@@ -146,9 +146,10 @@ impl Directory {
         let permit = self.inner.hashing.acquire().await;
         let permit = permit.map_err(|e| AuthError::Unavailable(e.to_string()))?;
         let (text, stored) = (secret.to_owned(), hash.clone());
-        let verified = tokio::task::spawn_blocking(move || verify(&text, &stored)).await;
+        let hands = &*self.inner.hands;
+        let verified = sys::hands::blocking(hands, move || verify(&text, &stored)).await;
         drop(permit);
-        let right = verified.map_err(|e| AuthError::Unavailable(e.to_string()))?;
+        let right = verified.map_err(AuthError::Unavailable)?;
         if right && !key.is_empty() {
             self.inner.proven.learn([key, secret, &hash]);
         }

@@ -25,6 +25,7 @@ use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use store::Store;
+use sys::hands::{self, Hands};
 use sys::random::Random;
 use tokio::sync::Semaphore;
 
@@ -89,11 +90,17 @@ struct Inner {
     /// Uses of app passwords that are not written down yet.
     uses: Mutex<HashMap<(String, String), LastUse>>,
     random: Arc<dyn Random>,
+    hands: Arc<dyn Hands>,
 }
 
 impl Directory {
     /// A directory over the accounts in `store`.
-    pub fn new(store: Store, random: Arc<dyn Random>, settings: Settings) -> Directory {
+    pub fn new(
+        store: Store,
+        random: Arc<dyn Random>,
+        hands: Arc<dyn Hands>,
+        settings: Settings,
+    ) -> Directory {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoy = password::decoy(settings.hash_cost);
         let mut decoy_key = [0; 32];
@@ -108,6 +115,7 @@ impl Directory {
             correspondents: Mutex::default(),
             uses: Mutex::default(),
             random,
+            hands,
         };
         Directory { store, inner: Arc::new(inner) }
     }
@@ -122,12 +130,12 @@ impl Directory {
         let mut salt = [0; 16];
         self.inner.random.fill(&mut salt);
         let cost = self.inner.settings.hash_cost;
-        let done = tokio::task::spawn_blocking(move || {
+        let done = hands::blocking(&*self.inner.hands, move || {
             let hash = password::hash(&password, &salt, cost)?;
             let mut secret = secret::Secret::default();
             secret.set_password(hash, &password, &salt);
             Ok::<_, String>(secret.to_string())
         });
-        done.await.map_err(|e| Unavailable(e.to_string()))?.map_err(Unavailable)
+        done.await.map_err(Unavailable)?.map_err(Unavailable)
     }
 }

@@ -8,6 +8,7 @@ use crate::serve::open;
 use directory::Directory;
 use std::path::{Path, PathBuf};
 use store::Store;
+use sys::hands::{self, SystemHands};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -91,6 +92,6 @@ pub async fn administer(root: &Path, request: Request) -> Result<Response, Failu
     privilege::drop_root(root, &config)?;
     let (store, directory) = open(root, &config, None)?;
     let outcome = admin::execute(&store, &directory, None, request).await;
-    let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    let _ = hands::blocking(&SystemHands, move || store.close()).await;
     outcome
 }

@@ -20,10 +20,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{Health, Options, Store, StoreError};
+use store::{Health, Options, Store, StoreError, Surroundings};
 use sys::World;
 use sys::clock::SystemClock;
 use sys::disk::RealDisk;
+use sys::hands::{self, SystemHands};
 use sys::net::{self, Listener, TcpNet};
 use sys::random::SystemRandom;
 use sys::resolver::DnsResolver;
@@ -51,7 +52,12 @@ pub fn open(
     if let Some(trouble) = privilege::trouble_with(&options.folder) {
         return Err(fail(exit::CANT_CREATE, trouble));
     }
-    let store = Store::open(options, Arc::new(RealDisk), Arc::new(SystemClock::new()));
+    let surroundings = Surroundings {
+        disk: Arc::new(RealDisk),
+        clock: Arc::new(SystemClock::new()),
+        hands: Arc::new(SystemHands),
+    };
+    let store = Store::open(options, surroundings);
     let store = store.map_err(|error| match error {
         StoreError::Locked(who) => {
             fail(exit::TEMPORARY, format!("the data folder is in use by {who}"))
@@ -59,7 +65,8 @@ pub fn open(
         other => fail(exit::SOFTWARE, other.to_string()),
     })?;
     let settings = logins::settings(root, config, world)?;
-    let directory = Directory::new(store.clone(), Arc::new(SystemRandom), settings);
+    let directory =
+        Directory::new(store.clone(), Arc::new(SystemRandom), Arc::new(SystemHands), settings);
     Ok((store, directory))
 }
 
@@ -75,6 +82,7 @@ fn world(config: &Config) -> Result<World, Failure> {
         resolver: Arc::new(resolver),
         net: Arc::new(TcpNet),
         disk: Arc::new(RealDisk),
+        hands: Arc::new(SystemHands),
     })
 }
 
@@ -143,7 +151,7 @@ pub async fn serve(
     let _ = control.await;
     let _ = bans.await;
     let health = store.health();
-    let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    let _ = hands::blocking(&SystemHands, move || store.close()).await;
     match health {
         Health::Failed(why) => Err(fail(exit::IO, format!("the store stopped writing: {why}"))),
         Health::Fine | Health::Full => Ok(()),

@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use store::{AliasRow, NewAccount};
+use sys::hands::{self, SystemHands};
 
 fn fail(path: &Path, error: &std::io::Error) -> Failure {
     let mut text = format!("{}: {error}", path.display());
@@ -124,6 +125,6 @@ async fn accounts(
             store.alias_add(row).await.map_err(|error| software(error.to_string()))?;
         }
     }
-    let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    let _ = hands::blocking(&SystemHands, move || store.close()).await;
     Ok(())
 }

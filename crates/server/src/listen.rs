@@ -145,7 +145,11 @@ impl Accepting {
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
+                biased;
                 () = is_down(&mut self.shutdown) => break,
+                Some(ended) = sessions.join_next(), if !sessions.is_empty() => {
+                    self.note_panic(ended);
+                }
                 got = listener.accept() => match got {
                     Ok((stream, peer, _)) => self.session(&mut sessions, stream, peer),
                     Err(error) => {
@@ -154,9 +158,6 @@ impl Accepting {
                         tokio::time::sleep(Duration::from_millis(200)).await;
                     }
                 },
-                Some(ended) = sessions.join_next(), if !sessions.is_empty() => {
-                    self.note_panic(ended);
-                }
             }
         }
         drop(listener);

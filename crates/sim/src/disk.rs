@@ -4,6 +4,7 @@
 //! a name that was made or removed and whose folder was not synced may be there or not.
 
 use crate::model::State;
+use crate::pipe::Power;
 use crate::random::Random;
 use std::collections::BTreeMap;
 use std::io;
@@ -55,6 +56,25 @@ struct Inner {
     start: Vec<Event>,
     fault: Option<Fault>,
     sync_failed: bool,
+    /// Events until the power fails.
+    left: Option<u64>,
+    power: Power,
+}
+
+impl Inner {
+    /// What happens without power has not happened.
+    fn record(&mut self, event: Event) {
+        if self.power.is_off() {
+            return;
+        }
+        self.log.push(event);
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.power.fail();
+            }
+        }
+    }
 }
 
 /// The disk. Cloning gives another handle.
@@ -87,7 +107,12 @@ pub struct Wreck {
 impl SimDisk {
     /// Notes something that is not the disk's own doing.
     pub fn note(&self, event: Event) {
-        self.inner().log.push(event);
+        self.inner().record(event);
+    }
+    /// Lets so many more events happen; the last thing that does is that `power` fails.
+    pub fn cut_after(&self, events: u64, power: &Power) {
+        let mut inner = self.inner();
+        (inner.left, inner.power) = (Some(events), power.clone());
     }
     /// Everything that happened.
     pub fn log(&self) -> Vec<Event> {
@@ -104,6 +129,15 @@ impl SimDisk {
     /// A sync has failed.
     pub fn sync_failed(&self) -> bool {
         self.inner().sync_failed
+    }
+    /// What a crash now leaves; `rows` were there when this disk was made.
+    pub fn crash(&self, rows: Arc<State>, loss: Loss, random: &mut Random) -> Wreck {
+        let inner = self.inner();
+        let mut log = inner.start.clone();
+        log.push(Event::Commit(rows, Durability::Synced));
+        log.extend(inner.log.iter().cloned());
+        drop(inner);
+        crash(&log, log.len(), loss, random)
     }
     /// The fault that is to come, taken out.
     pub fn pause_fault(&self) -> Option<Fault> {
@@ -290,7 +324,7 @@ impl Disk for SimDisk {
                 let inode = inner.next;
                 inner.names.insert(path.to_owned(), inode);
                 inner.files.insert(inode, Vec::new());
-                inner.log.push(Event::Create(path.to_owned(), inode));
+                inner.record(Event::Create(path.to_owned(), inode));
                 inode
             }
         };
@@ -300,7 +334,7 @@ impl Disk for SimDisk {
         self.step()?;
         let mut inner = self.inner();
         inner.names.remove(path).ok_or(io::ErrorKind::NotFound)?;
-        inner.log.push(Event::Remove(path.to_owned()));
+        inner.record(Event::Remove(path.to_owned()));
         Ok(())
     }
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -313,7 +347,7 @@ impl Disk for SimDisk {
     }
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.step()?;
-        self.inner().log.push(Event::SyncFolder(folder.to_owned()));
+        self.inner().record(Event::SyncFolder(folder.to_owned()));
         Ok(())
     }
     fn available(&self, _: &Path) -> io::Result<u64> {
@@ -335,7 +369,7 @@ impl DiskFile for SimFile {
         if let Some(file) = inner.files.get_mut(&self.inode) {
             write(file, offset as usize, octets);
         }
-        inner.log.push(Event::Write(self.inode, offset, octets.into()));
+        inner.record(Event::Write(self.inode, offset, octets.into()));
         failed
     }
     fn read_at(&self, octets: &mut [u8], offset: u64) -> io::Result<()> {
@@ -351,7 +385,7 @@ impl DiskFile for SimFile {
         let failed = self.disk.step();
         let mut inner = self.disk.inner();
         match failed {
-            Ok(()) => inner.log.push(Event::Sync(self.inode)),
+            Ok(()) => inner.record(Event::Sync(self.inode)),
             Err(_) => inner.sync_failed = true,
         }
         failed
@@ -366,7 +400,7 @@ impl DiskFile for SimFile {
         if let Some(file) = inner.files.get_mut(&self.inode) {
             file.resize(len as usize, 0);
         }
-        inner.log.push(Event::SetLen(self.inode, len));
+        inner.record(Event::SetLen(self.inode, len));
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use store::{NewAccount, Options, Placement, Store};
+use store::{NewAccount, Options, Placement};
 use sys::tls::{ClientTrust, TlsClient, TlsServer, Trust};
 use tokio::sync::watch;
 
@@ -158,15 +158,18 @@ impl House {
         }
         let tls = Arc::new(tls);
         let seen = world.as_seen();
-        let mut options = Options::new(&folder.join("data"));
+        let ground = world.ground.is_some();
+        let data = if ground { PathBuf::from("/data") } else { folder.join("data") };
+        let mut options = Options::new(&data);
         options.min_free_octets = 1;
-        let store = Store::open(options, seen.disk.clone(), seen.clock.clone()).unwrap();
+        let store = world.open_store(options).unwrap();
         let settings = directory::Settings {
             default_domain: Domain::parse(DOMAIN).ok(),
             hash_cost: Cost { memory_kib: 8, passes: 1 },
             ..plan.directory
         };
-        let directory = Directory::new(store.clone(), seen.random.clone(), settings);
+        let directory =
+            Directory::new(store.clone(), seen.random.clone(), seen.hands.clone(), settings);
         let client = TlsClient::new(&Trust::Anybody).unwrap();
         let mut settings = plan.delivery;
         settings.verifying = Some(TlsClient::new(&Trust::Authorities(cert)).unwrap());
@@ -195,7 +198,10 @@ impl House {
         let drain = Duration::from_secs(5);
         tokio::spawn(listen::run(shared.clone(), listeners.into(), tls.clone(), shutdown, drain));
         let house = House { world, shared, tls, folder, down, messages: AtomicU64::new(0) };
-        house.add_domain(DOMAIN).await;
+        // A house that is built again on the same ground has it.
+        if house.shared.store.domains().unwrap().is_empty() {
+            house.add_domain(DOMAIN).await;
+        }
         house
     }
 

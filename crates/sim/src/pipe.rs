@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,16 +28,34 @@ struct Shared {
     moved: Notify,
 }
 
+/// Whether a house has power. Cloning gives another handle.
+#[derive(Clone, Default)]
+pub struct Power(Arc<AtomicBool>);
+
+impl Power {
+    /// It fails.
+    pub fn fail(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+    /// It has failed.
+    pub fn is_off(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// One end of a connection. Dropping it hangs up.
 pub struct End {
     shared: Arc<Shared>,
     side: usize,
+    /// Without it nothing is sent.
+    power: Option<Power>,
 }
 
 /// The two ends of a new connection.
 pub fn pair() -> (End, End) {
     let shared = Arc::new(Shared::default());
-    (End { shared: shared.clone(), side: 0 }, End { shared, side: 1 })
+    let near = End { shared: shared.clone(), side: 0, power: None };
+    (near, End { shared, side: 1, power: None })
 }
 
 /// Watches an end without owning it.
@@ -90,6 +109,11 @@ impl Shared {
 }
 
 impl End {
+    /// Its machine needs this power.
+    pub fn needs(&mut self, power: &Power) {
+        self.power = Some(power.clone());
+    }
+
     /// A watcher of this end.
     pub fn eye(&self) -> Eye {
         Eye { shared: self.shared.clone(), side: self.side }
@@ -145,7 +169,7 @@ impl AsyncWrite for End {
     ) -> Poll<io::Result<usize>> {
         let mut lanes = self.shared.lanes();
         let lane = &mut lanes[1 - self.side];
-        if lane.ended {
+        if lane.ended || self.power.as_ref().is_some_and(Power::is_off) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         lane.octets.extend(octets);

@@ -1,5 +1,6 @@
 //! Plays a transcript against a whole server, and compares every line that the server says.
 
+use crate::hands::{SimHands, hold_time};
 use crate::house::{House, PASSWORD, Plan, address};
 use crate::pipe::{End, Eye};
 use crate::script::{Captures, Line, Script, expand, expand_raw, matches};
@@ -14,7 +15,6 @@ use std::time::Duration;
 use sys::net::BoxStream;
 use sys::tls::{TlsClient, Trust};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
-use tokio::sync::Notify;
 
 /// How what the clients say reaches the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,32 +34,23 @@ pub struct Played {
     pub text: String,
 }
 
-/// How long a transcript may take in real time before the line it waits for counts as missing.
-const REAL_WAIT: Duration = Duration::from_secs(30);
-
 /// Plays `script`. With `update`, differences are not errors but go into [`Played::text`].
 pub fn play(script: &Script, service: Service, way: Way, update: bool) -> Result<Played, String> {
     if way == Way::Bytewise && script.whole_only {
         return Ok(Played::default());
     }
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().start_paused(true).build().map_err(|e| e.to_string())?;
-    // Time stands still while a blocking task runs: the store's thread is not tokio's to see.
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let late = Arc::new(Notify::new());
-    let alarm = late.clone();
-    runtime.spawn_blocking(move || {
-        if held.recv_timeout(REAL_WAIT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            alarm.notify_one();
-            let _ = held.recv();
-        }
-    });
-    let played = runtime.block_on(async {
-        let mut player = Player::new(script, service, way, late).await?;
-        player.play(script, update).await?;
+    let hands = SimHands::default();
+    let runtime = hands.runtime().map_err(|e| e.to_string())?;
+    let held = hold_time(&runtime);
+    let (script, calm) = (script.clone(), hands.clone());
+    // A task: what the runtime itself waits for is never the last to wait.
+    let playing = runtime.spawn(async move {
+        let mut player = Player::new(&script, service, way, calm).await?;
+        player.play(&script, update).await?;
         Ok(player.played)
     });
-    drop(release);
+    let played = runtime.block_on(playing).map_err(|e| e.to_string()).flatten();
+    drop(held);
     runtime.shutdown_background();
     played
 }
@@ -99,7 +90,7 @@ impl Talk {
     }
 
     /// The next line, or `None` when the server has hung up.
-    async fn line(&mut self, late: &Notify) -> Result<Option<String>, String> {
+    async fn line(&mut self, hands: &SimHands) -> Result<Option<String>, String> {
         loop {
             self.read_now().await;
             if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
@@ -107,11 +98,7 @@ impl Talk {
                 let line = line.strip_suffix(b"\r\n").ok_or("a line that ends in a bare LF")?;
                 return Ok(Some(String::from_utf8_lossy(line).into_owned()));
             }
-            tokio::select! {
-                biased;
-                () = self.eye.came() => {}
-                () = late.notified() => return Err("nothing comes".to_owned()),
-            }
+            hands.unless_stuck(self.eye.came()).await.ok_or("nothing comes")?;
             let before = self.buffer.len();
             self.read_now().await;
             let ended =
@@ -122,17 +109,17 @@ impl Talk {
         }
     }
 
-    async fn settled(&self, late: &Notify) -> Result<(), String> {
-        let settled =
-            async { if self.remote { self.eye.taken().await } else { self.eye.settled().await } };
-        tokio::select! {
-            biased;
-            () = settled => Ok(()),
-            () = late.notified() => Err("the server does not finish".to_owned()),
+    /// The server has dealt with everything. The future holds no connection, which only one may.
+    fn settled(&self, hands: &SimHands) -> impl Future<Output = Result<(), String>> + use<> {
+        let (eye, remote, hands) = (self.eye.clone(), self.remote, hands.clone());
+        async move {
+            let settled = async { if remote { eye.taken().await } else { eye.settled().await } };
+            let done = hands.unless_stuck(settled).await;
+            done.ok_or_else(|| "the server does not finish".to_owned())
         }
     }
 
-    async fn write(&mut self, octets: &[u8], way: Way, late: &Notify) -> Result<(), String> {
+    async fn write(&mut self, octets: &[u8], way: Way, hands: &SimHands) -> Result<(), String> {
         let size = if way == Way::Whole { octets.len().max(1) } else { 1 };
         for piece in octets.chunks(size) {
             // The server may have hung up: what it said before is still to be compared.
@@ -141,7 +128,7 @@ impl Talk {
                 return Ok(());
             }
             let _ = self.stream.flush().await;
-            self.settled(late).await?;
+            self.settled(hands).await?;
         }
         Ok(())
     }
@@ -150,7 +137,7 @@ impl Talk {
 struct Player {
     house: House,
     way: Way,
-    late: Arc<Notify>,
+    hands: SimHands,
     default: Service,
     /// What the header says of connections.
     wanted: BTreeMap<String, (Service, Option<IpAddr>)>,
@@ -165,7 +152,7 @@ impl Player {
         script: &Script,
         default: Service,
         way: Way,
-        late: Arc<Notify>,
+        hands: SimHands,
     ) -> Result<Player, String> {
         let mut plan = Plan::default();
         let mut rest = Vec::new();
@@ -175,11 +162,12 @@ impl Player {
                 None => rest.push(item.as_str()),
             }
         }
-        let house = House::build(plan, SimWorld::new(1)).await;
+        let world = SimWorld { hands: Arc::new(hands.clone()), ..SimWorld::new(1) };
+        let house = House::build(plan, world).await;
         let mut player = Player {
             house,
             way,
-            late,
+            hands,
             default,
             wanted: BTreeMap::new(),
             talks: BTreeMap::new(),
@@ -268,10 +256,10 @@ impl Player {
                 vec!["EHLO client.example".to_owned(), String::from_utf8_lossy(&auth).into_owned()]
             }
         };
-        let late = self.late.clone();
+        let hands = self.hands.clone();
         let talk = self.talk(who).await?;
         for line in lines {
-            talk.write(format!("{line}\r\n").as_bytes(), Way::Whole, &late).await?;
+            talk.write(format!("{line}\r\n").as_bytes(), Way::Whole, &hands).await?;
         }
         talk.read_now().await;
         talk.buffer.clear();
@@ -282,26 +270,24 @@ impl Player {
     async fn talk(&mut self, who: &str) -> Result<&mut Talk, String> {
         if !self.talks.contains_key(who) {
             let end = if let Some(listener) = self.remotes.get(who) {
-                tokio::select! {
-                    biased;
-                    got = listener.next() => got.map_err(|e| e.to_string())?.0,
-                    () = self.late.notified() => return Err(format!("{who}: nobody connects")),
-                }
+                let got = self.hands.unless_stuck(listener.next()).await;
+                let got = got.ok_or_else(|| format!("{who}: nobody connects"))?;
+                got.map_err(|e| e.to_string())?.0
             } else {
-                self.connect(who).await?
+                self.connect(who)?
             };
             let mut talk = Talk::new(end, who.starts_with('R'));
             let wanted = self.wanted.get(who).map(|(service, _)| *service);
             if who.starts_with('C') && wanted.unwrap_or(self.default).implicit_tls() {
                 self.start_tls(who, &mut talk).await?;
             }
-            talk.settled(&self.late).await?;
+            talk.settled(&self.hands).await?;
             self.talks.insert(who.to_owned(), talk);
         }
         self.talks.get_mut(who).ok_or_else(|| format!("no connection {who}"))
     }
 
-    async fn connect(&self, who: &str) -> Result<End, String> {
+    fn connect(&self, who: &str) -> Result<End, String> {
         let number: u16 = who.get(1..).and_then(|n| n.parse().ok()).ok_or("no such connection")?;
         if who.starts_with('R') {
             return Err(format!("'-- remote {who} ADDRESS' is missing"));
@@ -312,7 +298,7 @@ impl Player {
     }
 
     /// A client starts TLS, a remote server accepts it.
-    async fn start_tls(&self, who: &str, talk: &mut Talk) -> Result<(), String> {
+    async fn start_tls(&mut self, who: &str, talk: &mut Talk) -> Result<(), String> {
         let (dummy, _) = crate::pipe::pair();
         let clear = std::mem::replace(&mut talk.stream, Box::new(dummy));
         let secured = if who.starts_with('R') {
@@ -341,9 +327,9 @@ impl Player {
                 Line::Says(who, _) | Line::Sends(who, _) => {
                     let who = who.clone();
                     let octets = self.gather(script, &who, &mut at);
-                    let (way, late) = (self.way, self.late.clone());
+                    let (way, hands) = (self.way, self.hands.clone());
                     let talk = self.talk(&who).await.map_err(&named)?;
-                    talk.write(&octets, way, &late).await.map_err(&named)?;
+                    talk.write(&octets, way, &hands).await.map_err(&named)?;
                 }
                 Line::Answers(..) => {
                     self.answers(script, &mut at, update).await?;
@@ -433,12 +419,12 @@ impl Player {
         update: bool,
     ) -> Result<(), String> {
         while !patterns.is_empty() {
-            let late = self.late.clone();
+            let hands = self.hands.clone();
             let line = if update {
                 self.line_if_any(who).await?
             } else {
                 let talk = self.talk(who).await?;
-                talk.line(&late).await.map_err(|e| format!("{e}; expected: {}", patterns[0].0))?
+                talk.line(&hands).await.map_err(|e| format!("{e}; expected: {}", patterns[0].0))?
             };
             let Some(line) = line else {
                 if update {
@@ -469,11 +455,11 @@ impl Player {
     /// For `UPDATE`: the next line once the server has settled.
     async fn line_if_any(&mut self, who: &str) -> Result<Option<String>, String> {
         self.house.quiesce().await;
-        let late = self.late.clone();
+        let hands = self.hands.clone();
         let talk = self.talk(who).await?;
-        talk.settled(&late).await?;
+        talk.settled(&hands).await?;
         talk.read_now().await;
-        if talk.buffer.is_empty() { Ok(None) } else { talk.line(&late).await }
+        if talk.buffer.is_empty() { Ok(None) } else { talk.line(&hands).await }
     }
 
     /// For `UPDATE`: lines that the transcript does not have yet.
@@ -487,9 +473,9 @@ impl Player {
 
     /// The server has said nothing that the transcript does not list.
     async fn nothing_more(&mut self, who: &str) -> Result<(), String> {
-        let late = self.late.clone();
+        let hands = self.hands.clone();
         let talk = self.talk(who).await?;
-        talk.settled(&late).await?;
+        talk.settled(&hands).await?;
         talk.read_now().await;
         if talk.buffer.is_empty() {
             return Ok(());
@@ -508,20 +494,17 @@ impl Player {
             ["open", who] => self.talk(who).await.map(drop)?,
             ["cut", who] => drop(self.talks.remove(*who)),
             ["closed", who] => {
-                let late = self.late.clone();
+                let hands = self.hands.clone();
                 let talk = self.talk(who).await?;
-                tokio::select! {
-                    biased;
-                    () = talk.eye.ended() => {}
-                    () = late.notified() => return Err("the server does not hang up".to_owned()),
-                }
+                let ended = hands.unless_stuck(talk.eye.ended()).await;
+                ended.ok_or("the server does not hang up")?;
                 self.nothing_more(who).await?;
             }
             ["tls", who] => {
                 self.talk(who).await?;
                 let mut talk = self.talks.remove(*who).ok_or("no such connection")?;
                 self.start_tls(who, &mut talk).await?;
-                talk.settled(&self.late).await?;
+                talk.settled(&self.hands).await?;
                 self.talks.insert((*who).to_owned(), talk);
             }
             ["deliver", name] => self.house.add_message(name, "INBOX").await,

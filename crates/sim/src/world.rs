@@ -1,7 +1,9 @@
 //! The world in a box: a clock that moves when told, numbers that repeat, DNS from a table, a
 //! network in memory, a real disk that fails when told.
 
-use crate::pipe::{self, End};
+use crate::disk::SimDisk;
+use crate::model::Model;
+use crate::pipe::{self, End, Power};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,27 +11,36 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use store::{Options, Store, Surroundings};
 use sys::BoxFuture;
 use sys::clock::Clock;
 use sys::disk::{Disk, DiskFile, Mode, RealDisk};
+use sys::hands::{Hands, SystemHands};
 use sys::net::{BoxStream, Listener, Net};
 use sys::random::Random;
 use sys::resolver::{DnsError, Mx, Resolver};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
 /// 1 January 2026, 00:00 UTC, in milliseconds since 1970.
 pub const NEW_YEAR: i64 = 1_767_225_600_000;
 
-/// A clock that moves by [`SimClock::advance`] only.
+/// A clock that moves by [`SimClock::advance`], or with tokio's time.
 pub struct SimClock {
     millis: AtomicI64,
     /// Time since the world began, whatever the clock was set to.
     steady: AtomicU64,
+    /// Since when it moves with tokio's time.
+    follows: Mutex<Option<Instant>>,
 }
 
 impl Default for SimClock {
     fn default() -> SimClock {
-        SimClock { millis: AtomicI64::new(NEW_YEAR), steady: AtomicU64::new(0) }
+        SimClock {
+            millis: AtomicI64::new(NEW_YEAR),
+            steady: AtomicU64::new(0),
+            follows: Mutex::new(None),
+        }
     }
 }
 
@@ -41,6 +52,24 @@ impl SimClock {
         tokio::time::advance(by).await;
     }
 
+    /// Moves with the time of the runtime it is called in, until [`SimClock::stop`].
+    pub fn follow(&self) {
+        *lock(&self.follows) = Some(Instant::now());
+    }
+
+    /// Stands still from now on.
+    pub fn stop(&self) {
+        let gone = self.gone();
+        *lock(&self.follows) = None;
+        self.millis.fetch_add(gone.as_millis() as i64, Ordering::SeqCst);
+        self.steady.fetch_add(gone.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// Time since it follows.
+    fn gone(&self) -> Duration {
+        lock(&self.follows).map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// Somebody sets the clock forward by some seconds, or back; no time goes by.
     pub fn set(&self, seconds: i64) {
         self.millis.fetch_add(seconds * 1000, Ordering::SeqCst);
@@ -49,10 +78,10 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn unix_millis(&self) -> i64 {
-        self.millis.load(Ordering::SeqCst)
+        self.millis.load(Ordering::SeqCst) + self.gone().as_millis() as i64
     }
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.steady.load(Ordering::SeqCst))
+        Duration::from_millis(self.steady.load(Ordering::SeqCst)) + self.gone()
     }
 }
 
@@ -139,20 +168,29 @@ type Arrivals = UnboundedSender<(End, SocketAddr)>;
 #[derive(Default)]
 pub struct SimNet {
     listening: Mutex<HashMap<SocketAddr, Arrivals>>,
+    /// The power of the house; the others have their own.
+    power: Power,
 }
 
 /// Where connections arrive.
 pub struct SimListener {
     address: SocketAddr,
+    power: Power,
     arrivals: tokio::sync::Mutex<UnboundedReceiver<(End, SocketAddr)>>,
 }
 
 impl SimNet {
+    /// A network in which the house needs this power.
+    pub fn with_power(power: Power) -> SimNet {
+        SimNet { listening: Mutex::default(), power }
+    }
+
     /// Listens at an address; who listened there before hears no more.
     pub fn open(&self, on: SocketAddr) -> SimListener {
         let (sender, receiver) = unbounded_channel();
         lock(&self.listening).insert(on, sender);
-        SimListener { address: on, arrivals: tokio::sync::Mutex::new(receiver) }
+        let power = self.power.clone();
+        SimListener { address: on, power, arrivals: tokio::sync::Mutex::new(receiver) }
     }
 
     /// Connects; refused when nobody listens there.
@@ -183,7 +221,8 @@ impl SimListener {
 impl Listener for SimListener {
     fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr, SocketAddr)>> {
         Box::pin(async move {
-            let (end, peer) = self.next().await?;
+            let (mut end, peer) = self.next().await?;
+            end.needs(&self.power);
             Ok((Box::new(end) as BoxStream, peer, self.address))
         })
     }
@@ -200,7 +239,10 @@ impl Net for SimNet {
         _: Duration,
     ) -> BoxFuture<'_, io::Result<BoxStream>> {
         let from = SocketAddr::new(source.unwrap_or(IpAddr::from([203, 0, 113, 1])), 50_000);
-        let dialled = self.dial(to, from).map(|end| Box::new(end) as BoxStream);
+        let dialled = self.dial(to, from).map(|mut end| {
+            end.needs(&self.power);
+            Box::new(end) as BoxStream
+        });
         Box::pin(async move { dialled })
     }
     fn listen(&self, on: SocketAddr) -> io::Result<Box<dyn Listener>> {
@@ -287,6 +329,24 @@ pub struct SimWorld {
     pub random: Arc<SimRandom>,
     /// The disk.
     pub disk: Arc<MoodyDisk>,
+    /// Threads.
+    pub hands: Arc<dyn Hands>,
+    /// What the store stands on instead of the disk and SQLite.
+    pub ground: Option<Ground>,
+}
+
+/// A disk, a clock and the operating system's threads, for a store.
+pub fn with_threads(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Surroundings {
+    Surroundings { disk, clock, hands: Arc::new(SystemHands) }
+}
+
+/// A simulated disk, and the rows that are on it.
+#[derive(Clone, Default)]
+pub struct Ground {
+    /// The files.
+    pub disk: SimDisk,
+    /// The engine.
+    pub rows: Model,
 }
 
 impl SimWorld {
@@ -298,6 +358,8 @@ impl SimWorld {
             net: Arc::default(),
             random: Arc::new(SimRandom::new(seed)),
             disk: Arc::default(),
+            hands: Arc::new(SystemHands),
+            ground: None,
         }
     }
 
@@ -308,7 +370,25 @@ impl SimWorld {
             random: self.random.clone(),
             resolver: self.dns.clone(),
             net: self.net.clone(),
-            disk: self.disk.clone(),
+            disk: match &self.ground {
+                Some(ground) => Arc::new(ground.disk.clone()),
+                None => self.disk.clone(),
+            },
+            hands: self.hands.clone(),
+        }
+    }
+
+    /// What a store sees of it.
+    pub fn surroundings(&self) -> Surroundings {
+        let seen = self.as_seen();
+        Surroundings { disk: seen.disk, clock: seen.clock, hands: seen.hands }
+    }
+
+    /// Opens a store in it.
+    pub fn open_store(&self, options: Options) -> store::Result<Store> {
+        match &self.ground {
+            None => Store::open(options, self.surroundings()),
+            Some(ground) => Store::with_engine(ground.rows.engine(), options, self.surroundings()),
         }
     }
 }

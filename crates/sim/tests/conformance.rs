@@ -7,7 +7,7 @@ use sim::disk::SimDisk;
 use sim::model::Model;
 use sim::random::Random;
 use sim::workload::{self, Op, account, apply, options, picture, prepare};
-use sim::world::SimClock;
+use sim::world::{SimClock, with_threads};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,8 @@ impl Folder {
         Folder(folder)
     }
     fn open(&self) -> Store {
-        Store::open(options(&self.0), Arc::new(RealDisk), Arc::new(SimClock::default())).unwrap()
+        let clock = Arc::new(SimClock::default());
+        Store::open(options(&self.0), with_threads(Arc::new(RealDisk), clock)).unwrap()
     }
 }
 
@@ -38,7 +39,12 @@ impl Drop for Folder {
 fn model() -> Store {
     let disk = Arc::new(SimDisk::default());
     let options = workload::options(Path::new("/data"));
-    Store::with_engine(Model::new().engine(), options, disk, Arc::new(SimClock::default())).unwrap()
+    Store::with_engine(
+        Model::new().engine(),
+        options,
+        with_threads(disk, Arc::new(SimClock::default())),
+    )
+    .unwrap()
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use sim::disk::{Event, Fault, Loss, SimDisk, crash};
 use sim::model::Model;
 use sim::random::Random;
 use sim::workload::{self, Op, apply, picture, prepare};
-use sim::world::SimClock;
+use sim::world::{SimClock, with_threads};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn number(name: &str) -> Option<u64> {
 
 fn open(model: &Model, disk: &SimDisk, clock: &Arc<SimClock>) -> Result<Store, StoreError> {
     let options = workload::options(Path::new("/data"));
-    Store::with_engine(model.engine(), options, Arc::new(disk.clone()), clock.clone())
+    Store::with_engine(model.engine(), options, with_threads(Arc::new(disk.clone()), clock.clone()))
 }
 
 /// A run of a workload without a crash.

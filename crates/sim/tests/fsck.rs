@@ -6,7 +6,7 @@
 use mail::{Address, Domain, MailboxName};
 use sim::random::Random;
 use sim::workload::{NAMES, Op, account, apply, options, prepare};
-use sim::world::SimClock;
+use sim::world::{SimClock, with_threads};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::fsck::{Report, fsck};
@@ -21,7 +21,7 @@ fn folder(name: &str) -> PathBuf {
 
 fn open(folder: &Path) -> Store {
     let clock = Arc::new(SimClock::default());
-    Store::open(options(folder), Arc::new(RealDisk), clock).unwrap()
+    Store::open(options(folder), with_threads(Arc::new(RealDisk), clock)).unwrap()
 }
 
 fn check(folder: &Path, repair: bool) -> Report {

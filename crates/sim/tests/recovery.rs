@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use mail::{Address, Domain, MailboxId, MailboxName, MessageId, Uid};
+use sim::world::with_threads;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{
@@ -27,7 +28,9 @@ async fn space_comes_back_and_what_lives_stays() {
     let data = folder("space");
     let mut options = Options::new(&data);
     (options.min_free_octets, options.segment_octets) = (0, 10_000);
-    let store = Store::open(options, Arc::new(RealDisk), Arc::new(SystemClock::new())).unwrap();
+    let store =
+        Store::open(options, with_threads(Arc::new(RealDisk), Arc::new(SystemClock::new())))
+            .unwrap();
     let mailbox = inbox(&store).await;
     let mut uids = Vec::new();
     for n in 0..400 {
@@ -80,7 +83,7 @@ async fn damaged_bytes_are_found_before_they_are_needed_and_never_given_out() {
 fn try_open(folder: &Path, min_free_octets: u64) -> Result<Store, StoreError> {
     let mut options = Options::new(folder);
     options.min_free_octets = min_free_octets;
-    Store::open(options, Arc::new(RealDisk), Arc::new(SystemClock::new()))
+    Store::open(options, with_threads(Arc::new(RealDisk), Arc::new(SystemClock::new())))
 }
 
 fn open(folder: &Path) -> Store {

@@ -12,7 +12,7 @@ use sim::disk::SimDisk;
 use sim::model::Model;
 use sim::random::Random;
 use sim::workload::{self, account, prepare};
-use sim::world::SimClock;
+use sim::world::{SimClock, with_threads};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{Delivery, Placement, Store, Which};
@@ -168,7 +168,8 @@ struct World {
 
 fn open(model: &Model, disk: &SimDisk, clock: &Arc<SimClock>) -> Store {
     let options = workload::options(Path::new("/data"));
-    Store::with_engine(model.engine(), options, Arc::new(disk.clone()), clock.clone()).unwrap()
+    Store::with_engine(model.engine(), options, with_threads(Arc::new(disk.clone()), clock.clone()))
+        .unwrap()
 }
 
 impl World {

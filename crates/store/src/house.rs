@@ -80,9 +80,7 @@ impl Store {
             self.write(|w| w.unit.write()?.give_back(GIVE_BACK_OCTETS)).await?;
             (done.gave_back, done.more) = (true, true);
         }
-        let store = self.clone();
-        let found = tokio::task::spawn_blocking(move || store.look_around(octets)).await;
-        let (removed, moving) = found.map_err(|e| StoreError::Engine(e.to_string()))??;
+        let (removed, moving) = self.aside(move |store| store.look_around(octets)).await?;
         done.removed = removed;
         if let Some((moving, end)) = moving {
             done.moved_octets = moving.iter().map(|one| one.content.len()).sum();
@@ -92,12 +90,8 @@ impl Store {
             self.rounds().emptying = end;
             done.more = true;
         }
-        let store = self.clone();
-        let checked = tokio::task::spawn_blocking(move || store.check_some(octets)).await;
-        done.checked_octets = checked.map_err(|e| StoreError::Engine(e.to_string()))??;
-        let store = self.clone();
-        let indexed = tokio::task::spawn_blocking(move || store.index_some(octets)).await;
-        done.more |= indexed.map_err(|e| StoreError::Engine(e.to_string()))??;
+        done.checked_octets = self.aside(move |store| store.check_some(octets)).await?;
+        done.more |= self.aside(move |store| store.index_some(octets)).await?;
         Ok(done)
     }
 

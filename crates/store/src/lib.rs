@@ -53,7 +53,7 @@ pub use house::Housekeeping;
 pub use lessons::{Lesson, Said, Taught};
 pub use mailbox::append::Placed;
 pub use mailbox::{Change, ChangeFlags, Copied, FlagOutcome, Which};
-pub use open::{Options, Store};
+pub use open::{Options, Store, Surroundings};
 pub use queue::{NewQueued, NewRecipient, Settlement, settle};
 pub use quota::{Quota, Resource};
 pub use recover::Recovered;

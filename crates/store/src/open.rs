@@ -20,9 +20,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use sys::clock::Clock;
 use sys::disk::Disk;
+use sys::hands::{self, Hands, Leave};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 /// How a store is opened.
@@ -56,6 +56,17 @@ impl Options {
     }
 }
 
+/// What a store sees of the world.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Files.
+    pub disk: Arc<dyn Disk>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Who writes, and who does slow reads.
+    pub hands: Arc<dyn Hands>,
+}
+
 /// A store. Cloning is cheap.
 #[derive(Clone)]
 pub struct Store {
@@ -76,7 +87,8 @@ pub(crate) struct Inner {
     learn: bool,
     spool: PathBuf,
     disk: Arc<dyn Disk>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    pub hands: Arc<dyn Hands>,
+    writer: Mutex<Option<Leave>>,
     recovered: Recovered,
     pub rounds: Mutex<Rounds>,
     pub search: Search,
@@ -90,32 +102,32 @@ const JOBS_MAX: usize = 100_000;
 impl Store {
     /// Opens the store in a data folder, making it when there is none, and repeats what a crash
     /// took from the rows.
-    pub fn open(options: Options, disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Result<Store> {
+    pub fn open(options: Options, world: Surroundings) -> Result<Store> {
+        let disk = &world.disk;
         let folder = options.folder.clone();
         disk.create_folders(&folder).map_err(|e| io_error(&folder, &e))?;
         let lock = lock(&folder)?;
         let path = folder.join("meta.db");
         let engine = Sqlite::open(&path, Caches::of(options.memory_limit).engine)?;
-        Store::assemble(Box::new(engine), Some(lock), options, disk, clock)
+        Store::assemble(Box::new(engine), Some(lock), options, world)
     }
 
     /// A store over another engine.
     pub fn with_engine(
         engine: Box<dyn Engine>,
         options: Options,
-        disk: Arc<dyn Disk>,
-        clock: Arc<dyn Clock>,
+        world: Surroundings,
     ) -> Result<Store> {
-        Store::assemble(engine, None, options, disk, clock)
+        Store::assemble(engine, None, options, world)
     }
 
     fn assemble(
         engine: Box<dyn Engine>,
         lock: Option<File>,
         options: Options,
-        disk: Arc<dyn Disk>,
-        clock: Arc<dyn Clock>,
+        world: Surroundings,
     ) -> Result<Store> {
+        let Surroundings { disk, clock, hands } = world;
         let (folder, spool) = (options.folder.join("segments"), options.folder.join("spool"));
         for made in [&folder, &spool] {
             disk.create_folders(made).map_err(|e| io_error(made, &e))?;
@@ -151,10 +163,11 @@ impl Store {
             learn: options.learn,
             deliveries: 0,
             room: Room::default(),
+            jobs: receiver,
+            stopping: false,
         };
-        let thread = std::thread::Builder::new().name("store-writer".to_owned());
-        let thread = thread.spawn(move || writer.run(receiver));
-        let thread = thread.map_err(|e| StoreError::Failed(e.to_string()))?;
+        let writer = hands.hire("store-writer", Box::new(writer));
+        let writer = writer.map_err(|e| StoreError::Failed(e.to_string()))?;
         Ok(Store {
             inner: Arc::new(Inner {
                 jobs,
@@ -170,7 +183,8 @@ impl Store {
                 learn: options.learn,
                 spool,
                 disk,
-                writer: Mutex::new(Some(thread)),
+                hands,
+                writer: Mutex::new(Some(writer)),
                 recovered,
                 rounds: Mutex::default(),
                 search,
@@ -197,10 +211,8 @@ impl Store {
     /// Waits for the writer to finish what waits, and closes. Later writes fail.
     pub fn close(&self) {
         let _ = self.inner.jobs.send(Message::Stop);
-        let thread = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
-        }
+        let leave = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        leave.into_iter().for_each(|leave| leave());
     }
 
     /// A place for a message to come in.
@@ -236,9 +248,17 @@ impl Store {
         &self,
         read: impl FnOnce(&dyn ReadTxn) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.aside(move |store| store.look(read)).await
+    }
+
+    /// Does something slow where no session waits for it.
+    pub(crate) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let store = self.clone();
-        let done = tokio::task::spawn_blocking(move || store.look(read)).await;
-        done.map_err(|e| StoreError::Engine(e.to_string()))?
+        let done = hands::blocking(&*self.inner.hands, move || work(&store)).await;
+        done.map_err(StoreError::Engine)?
     }
 
     /// Runs a write in a commit of its own or with others. It is durable when this returns.

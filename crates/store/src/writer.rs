@@ -24,10 +24,11 @@ use crate::write::{Changes, Writing};
 use mail::MessageId;
 use std::any::Any;
 use std::io;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use sys::clock::Clock;
+use sys::hands::{Turn, Worker};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 /// What a write closure gives back, whatever its type.
@@ -75,6 +76,8 @@ pub(crate) struct Writer {
     pub learn: bool,
     pub deliveries: u64,
     pub room: Room,
+    pub jobs: Receiver<Message>,
+    pub stopping: bool,
 }
 
 /// How much room there was when it was last looked, and what was written since. Looking is dear.
@@ -121,29 +124,51 @@ struct Done {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Writer {
-    /// Writes until told to stop.
-    pub fn run(mut self, jobs: Receiver<Message>) {
-        let mut stop = false;
-        while !stop {
-            let Ok(Message::Job(first)) = jobs.recv() else { break };
-            let mut octets = octets_of(&first);
-            let mut batch = vec![*first];
-            while batch.len() < BATCH_JOBS_MAX && octets < BATCH_OCTETS_MAX {
-                match jobs.try_recv() {
-                    Ok(Message::Job(job)) => {
-                        octets += octets_of(&job);
-                        batch.push(*job);
-                    }
-                    Ok(Message::Stop) => {
-                        stop = true;
-                        break;
-                    }
-                    Err(_) => break,
-                }
+impl Worker for Writer {
+    fn turn(&mut self, patient: bool) -> Turn {
+        let next = match (self.stopping, patient) {
+            (true, _) => Err(TryRecvError::Disconnected),
+            (false, true) => self.jobs.recv().map_err(|_| TryRecvError::Disconnected),
+            (false, false) => self.jobs.try_recv(),
+        };
+        match next {
+            Ok(Message::Job(first)) => {
+                let batch = self.gather(*first);
+                self.batch(batch);
+                Turn::Worked
             }
-            self.batch(batch);
+            Err(TryRecvError::Empty) => Turn::Idle,
+            Ok(Message::Stop) | Err(TryRecvError::Disconnected) => {
+                self.end();
+                Turn::Over
+            }
         }
+    }
+}
+
+impl Writer {
+    /// What waits, as much of it as a batch may have, `first` first.
+    fn gather(&mut self, first: Job) -> Vec<Job> {
+        let mut octets = octets_of(&first);
+        let mut batch = vec![first];
+        while batch.len() < BATCH_JOBS_MAX && octets < BATCH_OCTETS_MAX {
+            match self.jobs.try_recv() {
+                Ok(Message::Job(job)) => {
+                    octets += octets_of(&job);
+                    batch.push(*job);
+                }
+                Ok(Message::Stop) => {
+                    self.stopping = true;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        batch
+    }
+
+    /// Leaves everything in order.
+    fn end(&mut self) {
         if let Err(error) = self.unit.tidy(true) {
             tracing::warn!(%error, "could not tidy the database at the end");
         }

@@ -1,4 +1,4 @@
-//! The only door to the outside: clock, randomness, DNS, TCP, TLS and disk.
+//! The only door to the outside: clock, randomness, DNS, TCP, TLS, disk and threads.
 //!
 //! Everything above sees the world through the traits here, so that the simulator can replace it
 //! and a seed replays a run. Invariant: no other crate reads a clock, opens a socket, asks DNS or
@@ -7,6 +7,7 @@
 mod client_certificate;
 pub mod clock;
 pub mod disk;
+pub mod hands;
 pub mod http;
 pub mod ldap;
 pub mod net;
@@ -31,6 +32,8 @@ pub struct World {
     pub net: Arc<dyn net::Net>,
     /// Files.
     pub disk: Arc<dyn disk::Disk>,
+    /// Threads.
+    pub hands: Arc<dyn hands::Hands>,
 }
 
 /// A boxed future, for the object-safe traits of this crate.

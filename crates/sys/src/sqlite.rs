@@ -1,6 +1,7 @@
 //! Questions to a SQLite database that somebody else keeps. It is opened for each question, for
 //! reading only, so that it may be replaced at any time. Values travel beside the statement.
 
+use crate::hands::{self, SystemHands};
 use crate::postgres::{ROWS_MAX, SqlRow};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
@@ -26,9 +27,9 @@ impl SqliteClient {
     pub async fn query(&self, statement: &str, values: &[&str]) -> Result<Vec<SqlRow>, String> {
         let (path, statement) = (self.path.clone(), statement.to_owned());
         let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
-        let asked = tokio::task::spawn_blocking(move || ask(&path, &statement, &values)).await;
+        let asked = hands::blocking(&SystemHands, move || ask(&path, &statement, &values)).await;
         let named = |why: String| format!("{}: {why}", self.path.display());
-        asked.map_err(|error| named(error.to_string()))?.map_err(|error| named(error.to_string()))
+        asked.map_err(named)?.map_err(|error| named(error.to_string()))
     }
 }
 

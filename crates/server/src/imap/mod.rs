@@ -237,6 +237,7 @@ impl Handler<Session> for Context {
                         }
                     };
                     tokio::select! {
+                        biased;
                         () = view => {}
                         () = metadata => {}
                     }

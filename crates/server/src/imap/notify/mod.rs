@@ -64,6 +64,7 @@ impl Notifying {
             }
         };
         tokio::select! {
+            biased;
             () = self.feed.changed() => {}
             () = view => {}
         }
