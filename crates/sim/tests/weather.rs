@@ -6,7 +6,8 @@
 //! its sender has one report about each recipient that does not exist.
 //!
 //! Clock, network, DNS, disk, rows and threads are all simulated, so that a seed repeats a run,
-//! line by line: each seed runs twice. `POSTRIDER_SEED=N` runs one seed, `POSTRIDER_SEEDS=N` so many.
+//! line by line: each seed runs twice. `POSTRIDER_SEED=N` runs one seed, `POSTRIDER_SEEDS=N` so
+//! many.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
