@@ -3,7 +3,8 @@
 //! [`world`] replaces clock, randomness, DNS and network below the same product code, [`hands`] its
 //! threads; [`house`] is a whole server in it, [`hosts`] are those of others; [`play`] plays
 //! conversations from files against one. [`model`] is the engine that specifies the others,
-//! [`disk`] one that crashes, [`workload`] what a store is made to do. Nothing here is known to the product.
+//! [`disk`] one that crashes, [`workload`] what a store is made to do. Nothing here is known to the
+//! product.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

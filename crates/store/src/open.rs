@@ -128,14 +128,7 @@ impl Store {
         world: Surroundings,
     ) -> Result<Store> {
         let Surroundings { disk, clock, hands } = world;
-        let (folder, spool) = (options.folder.join("segments"), options.folder.join("spool"));
-        for made in [&folder, &spool] {
-            disk.create_folders(made).map_err(|e| io_error(made, &e))?;
-        }
-        for left in disk.list(&spool).map_err(|e| io_error(&spool, &e))? {
-            disk.remove(&left).map_err(|e| io_error(&left, &e))?;
-        }
-        disk.sync_folder(&options.folder).map_err(|e| io_error(&options.folder, &e))?;
+        let (folder, spool) = make_folders(&options.folder, &*disk)?;
         let caches = Caches::of(options.memory_limit);
         let segments = Segments::new(&folder, disk.clone());
         let search = Search::new(&options.folder, disk.clone(), options.min_free_octets);
@@ -315,6 +308,19 @@ impl Store {
         self.inner.jobs.send(Message::Job(Box::new(job))).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
+}
+
+/// Makes the folders of segments and of the spool, which loses what a crash left there.
+fn make_folders(data: &Path, disk: &dyn Disk) -> Result<(PathBuf, PathBuf)> {
+    let (segments, spool) = (data.join("segments"), data.join("spool"));
+    for made in [&segments, &spool] {
+        disk.create_folders(made).map_err(|e| io_error(made, &e))?;
+    }
+    for left in disk.list(&spool).map_err(|e| io_error(&spool, &e))? {
+        disk.remove(&left).map_err(|e| io_error(&left, &e))?;
+    }
+    disk.sync_folder(data).map_err(|e| io_error(data, &e))?;
+    Ok((segments, spool))
 }
 
 pub(crate) fn io_error(path: &Path, error: &std::io::Error) -> StoreError {
