@@ -7,7 +7,7 @@ use crate::bounce;
 use crate::journey::{self, Step};
 use crate::limits::{HOPS_MAX, RETURNED_OCTETS_MAX};
 use crate::trace::{self, Claims, HopCounter, Mender, NewFields};
-use crate::{Delivery, Shared, convert};
+use crate::{Delivery, Shared, convert, judging};
 use directory::{Authenticated, Destination};
 use mail::summary::{Parser, Summary};
 use mail::{AccountId, Address, Domain, MessageId, ReversePath};
@@ -188,7 +188,7 @@ impl Delivery {
         };
         let told = |r: &AcceptedRecipient| r.notify.contains(Notify::SUCCESS);
         receiving.head = receiving.incoming.recipients.iter().any(told).then(Vec::new);
-        if receiving.incoming.trace_last {
+        if receiving.incoming.trace_last || judging::may_tell(&self.shared, &receiving.incoming) {
             receiving.trace = Some(received);
         } else {
             receiving.store(format!("{return_path}{received}").as_bytes()).await;
@@ -252,9 +252,11 @@ impl Receiving {
             Some(hold) if hold.at > now => held(&self.incoming.recipients),
             _ => decide(&shared, &self.incoming.recipients).await?,
         };
-        let filings = filings(&fate.accounts, self.judgement.junk.as_deref());
+        let mut filings = filings(&fate.accounts, self.judgement.junk.as_deref());
+        let mut summary = std::mem::take(&mut self.parser).finish();
+        self.judge(&mut filings, &summary, !fate.remote.is_empty());
         let placements = placements(&shared, &filings).await?;
-        let (mut content, mut summary) = self.put_together()?;
+        let mut content = self.put_together(&mut summary)?;
         if self.incoming.binary {
             (content, summary) = convert::as_lines(&shared, &content, &summary)?;
         }
@@ -290,9 +292,35 @@ impl Receiving {
         Ok(Accepted { message: self.incoming.message, octets })
     }
 
-    /// The whole message and what is kept beside it, with the trace lines that are not there yet.
-    fn put_together(&mut self) -> Result<(Sealed, Summary), DeliveryError> {
-        let mut summary = std::mem::take(&mut self.parser).finish();
+    /// Files what accounts here would call spam, and says so.
+    fn judge(&mut self, filings: &mut [Filing], summary: &Summary, relayed: bool) {
+        // Whoever logged in is no stranger.
+        if self.incoming.authenticated.is_some() {
+            return;
+        }
+        let accounts: Vec<AccountId> = filings.iter().map(|filing| filing.account).collect();
+        let verdicts = judging::judge(&self.shared, &accounts, summary, &self.spool);
+        if let [verdict] = verdicts.as_slice()
+            && filings.len() == 1
+            && !relayed
+        {
+            self.judgement.lines.push_str(&verdict.line());
+        }
+        for verdict in verdicts {
+            let reason = verdict.reason();
+            let filing = filings.iter_mut().find(|filing| filing.account == verdict.account);
+            if let Some(filing) = filing
+                && verdict.is_spam()
+                && self.shared.settings.file_spam
+            {
+                filing.junk.get_or_insert_with(|| reason.clone());
+            }
+            self.judgement.reasons.push(reason);
+        }
+    }
+
+    /// The whole message, with the trace lines that are not there yet.
+    fn put_together(&mut self, summary: &mut Summary) -> Result<Sealed, DeliveryError> {
         let mut spool = std::mem::replace(&mut self.spool, self.shared.store.spool());
         if let Some(received) = self.trace.take() {
             let return_path = trace::return_path(&self.incoming);
@@ -303,7 +331,7 @@ impl Receiving {
                 head.splice(..0, front.into_bytes());
             }
         }
-        Ok((spool.seal()?, summary))
+        Ok(spool.seal()?)
     }
 
     /// Its entry in the queue, for recipients elsewhere.

@@ -8,6 +8,7 @@ pub mod accept;
 pub mod bounce;
 mod convert;
 pub mod journey;
+mod judging;
 pub mod learning;
 pub mod limits;
 mod notice;
@@ -51,6 +52,10 @@ pub struct Settings {
     pub expire_after: Duration,
     /// When the sender is told of a delay.
     pub delay_notice_after: Duration,
+    /// Mail for accounts here is judged by what they taught about spam.
+    pub judge_spam: bool,
+    /// What is judged to be spam goes into Junk.
+    pub file_spam: bool,
 }
 
 impl Settings {
@@ -67,6 +72,8 @@ impl Settings {
             retry_after: [1, 5, 15, 30, 60, 120, 240].into_iter().map(minutes).collect(),
             expire_after: minutes(5 * 24 * 60),
             delay_notice_after: minutes(4 * 60),
+            judge_spam: true,
+            file_spam: true,
         }
     }
 }

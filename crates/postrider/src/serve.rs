@@ -223,6 +223,8 @@ fn delivery_settings(
         retry_after: relay.retry_seconds.iter().map(|s| Duration::from_secs(*s)).collect(),
         expire_after: Duration::from_secs(relay.expire_seconds),
         delay_notice_after: Duration::from_secs(relay.delay_notice_seconds),
+        judge_spam: config.spam.learn,
+        file_spam: config.spam.file,
         ..delivery::Settings::new(hostname)
     }
 }

@@ -104,6 +104,7 @@ impl Plan {
             "proxies" => self.sessions.proxies.push(value.parse().map_err(|why: String| why)?),
             "xclients" => self.sessions.xclients.push(value.parse().map_err(|why: String| why)?),
             "held_messages_max" => sessions.held_messages_max = value.parse().map_err(wrong)?,
+            "file_spam" => self.delivery.file_spam = value == "true",
             "smarthost" => self.delivery.smarthost = Some(value.to_owned()),
             _ => return Err(format!("given: no such setting: {key}")),
         }

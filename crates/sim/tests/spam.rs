@@ -19,9 +19,13 @@ type Held = std::sync::mpsc::Sender<()>;
 
 /// A house with alice, who has some messages, and her client.
 async fn house(messages: usize) -> (House, AccountId, Client, Held) {
+    house_of(Plan::default(), messages).await
+}
+
+async fn house_of(plan: Plan, messages: usize) -> (House, AccountId, Client, Held) {
     let (held, holds) = std::sync::mpsc::channel::<()>();
     tokio::task::spawn_blocking(move || holds.recv_timeout(REAL_WAIT));
-    let house = House::build(Plan::default(), SimWorld::new(1)).await;
+    let house = House::build(plan, SimWorld::new(1)).await;
     house.add_account("alice").await;
     for _ in 0..messages {
         house.add_message("alice", "INBOX").await;
@@ -163,4 +167,104 @@ async fn i_84_what_is_gone_teaches_nothing_and_accounts_learn_apart() {
     assert_eq!(taught(&house, id).await, (0, 0));
     let junk = MailboxName::new("Junk").unwrap();
     assert_eq!(house.shared.store.mailbox(id, &junk).unwrap().unwrap().exists, 1);
+}
+
+/// Teaches alice by `n` spams about pills and as many letters about a garden.
+async fn teach(house: &House, id: AccountId, client: &mut Client, n: u32) {
+    for (mailbox, subject, word) in
+        [("Junk", "Cheap pills", "viagra"), ("INBOX", "Garden", "roses")]
+    {
+        let flags = if mailbox == "INBOX" { " ($NotJunk)" } else { "" };
+        for i in 0..n {
+            let text =
+                format!("From: {word}{i}@x.test\r\nSubject: {subject}\r\n\r\n{word} for you\r\n");
+            let command = format!("APPEND {mailbox}{flags} {{{}+}}\r\n{text}", text.len());
+            ok(client, &command).await;
+        }
+    }
+    assert_eq!(taught(house, id).await, (n, n));
+}
+
+/// Delivers a message from elsewhere to `recipients`.
+async fn deliver(house: &House, recipients: &[&str], text: &str) -> String {
+    let mut smtp = Client::connect(house, Service::Smtp, HERE).await;
+    smtp.reply().await;
+    smtp.ask("EHLO client.example.net").await;
+    smtp.ask("MAIL FROM:<eve@example.net>").await;
+    for name in recipients {
+        assert!(smtp.ask(&format!("RCPT TO:<{name}@example.org>")).await.starts_with("250"));
+    }
+    smtp.ask("DATA").await;
+    let reply = smtp.ask(&format!("{text}.")).await;
+    assert!(reply.starts_with("250"), "{reply}");
+    reply.rsplit(' ').next().unwrap().to_owned()
+}
+
+/// The last message of a mailbox.
+async fn last(house: &House, name: &str, mailbox: &str) -> Option<String> {
+    let store = &house.shared.store;
+    let account = store.lookup(&address(name)).unwrap().account.unwrap().id;
+    let row = store.mailbox(account, &MailboxName::new(mailbox).unwrap()).unwrap().unwrap();
+    let listing = store.select(row.id).await.unwrap().listing;
+    let content = listing.iter().last()?.content;
+    Some(String::from_utf8(store.content(content, 0..u64::MAX).unwrap()).unwrap())
+}
+
+const SPAM: &str = "From: eve@example.net\r\nSubject: cheap PILLS\r\nX-Spam-Status: No\r\n\r\n\
+                    <viagra>\r\n";
+const LETTER: &str = "From: joe@example.net\r\nSubject: garden\r\n\r\nroses roses\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn i_84_what_looks_like_spam_goes_into_junk_and_says_why() {
+    let (house, id, mut client, _held) = house(0).await;
+    teach(&house, id, &mut client, 49).await;
+    deliver(&house, &["alice"], SPAM).await;
+    let inbox = last(&house, "alice", "INBOX").await.unwrap();
+    assert!(inbox.ends_with(SPAM), "too little was taught: {inbox}");
+    assert_eq!(inbox.matches("X-Spam-Status").count(), 1, "{inbox}");
+    house.shared.store.forget_taught(id).await.unwrap();
+    teach(&house, id, &mut client, 50).await;
+    let message = deliver(&house, &["alice"], SPAM).await;
+    let junk = last(&house, "alice", "Junk").await.unwrap();
+    let line = "X-Spam-Status: Yes, score=9.99 required=9.50 tests=LEARNED\r\n\t(probability 1.0000";
+    let (front, rest) = junk.split_once(line).unwrap_or_else(|| panic!("{junk}"));
+    assert_eq!(front, "Return-Path: <eve@example.net>\r\n");
+    assert!(rest.contains(",\r\n\tviagra 1.00") && rest.contains(",\r\n\tsubject:pills 1.00"));
+    assert!(rest.contains(")\r\nReceived: from client.example.net") && rest.ends_with(SPAM));
+    let journey = house.shared.store.journey(mail::MessageId::parse(&message).unwrap()).unwrap();
+    let first = String::from_utf8(journey.first().unwrap().clone()).unwrap();
+    let reason = "spam by what the account taught: probability 1.0000";
+    assert!(first.contains(&format!("\"junk\":\"{reason}")), "{first}");
+    // Filing it was nobody's word.
+    assert_eq!(taught(&house, id).await, (50, 50));
+    deliver(&house, &["alice"], LETTER).await;
+    let inbox = last(&house, "alice", "INBOX").await.unwrap();
+    assert!(inbox.contains("\r\nX-Spam-Status: No, score=0.0") && inbox.ends_with(LETTER));
+}
+
+#[tokio::test(start_paused = true)]
+async fn i_84_everybody_has_his_own_idea_of_spam_and_tells_nobody() {
+    let (house, id, mut client, _held) = house(0).await;
+    house.add_account("bob").await;
+    teach(&house, id, &mut client, 60).await;
+    deliver(&house, &["bob", "alice"], SPAM).await;
+    let (junk, inbox) = (last(&house, "alice", "Junk").await, last(&house, "bob", "INBOX").await);
+    assert_eq!(junk, inbox);
+    assert!(inbox.unwrap().ends_with(SPAM));
+    assert_eq!(last(&house, "bob", "Junk").await, None);
+    // Of more than is kept in memory the start is judged.
+    let large = format!("{SPAM}{}", "nothing more\r\n".repeat(120_000));
+    deliver(&house, &["alice"], &large).await;
+    let junk = last(&house, "alice", "Junk").await.unwrap();
+    assert!(junk.len() > 1_500_000 && junk.contains("X-Spam-Status: Yes"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn i_84_filing_can_be_switched_off() {
+    let mut plan = Plan::default();
+    plan.set("file_spam", "false").unwrap();
+    let (house, id, mut client, _held) = house_of(plan, 0).await;
+    teach(&house, id, &mut client, 60).await;
+    deliver(&house, &["alice"], SPAM).await;
+    assert!(last(&house, "alice", "INBOX").await.unwrap().contains("X-Spam-Status: Yes"));
 }

@@ -101,6 +101,22 @@ impl Spool {
         self.len == 0
     }
 
+    /// Octets of what was written, or what there is of it; not of what was put in front.
+    pub fn read(&self, range: std::ops::Range<u64>) -> Result<Vec<u8>> {
+        let written = self.len - self.front.len() as u64;
+        let range = range.start.min(written)..range.end.min(written);
+        let in_file = written - self.memory.len() as u64;
+        let mut out = Vec::new();
+        if let Some(file) = self.file.as_ref().filter(|_| range.start < in_file) {
+            out.resize(range.end.min(in_file).saturating_sub(range.start) as usize, 0);
+            file.read_at(&mut out, range.start).map_err(spool_error)?;
+        }
+        let at = |octet: u64| octet.saturating_sub(in_file) as usize;
+        let rest = self.memory.get(at(range.start)..at(range.end)).unwrap_or_default();
+        out.extend_from_slice(rest);
+        Ok(out)
+    }
+
     fn spill(&mut self) -> io::Result<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let at = FRONT + self.len - (self.front.len() + self.memory.len()) as u64;
