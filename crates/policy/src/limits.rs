@@ -20,8 +20,9 @@ pub const TELL_AGAIN: Duration = Duration::from_secs(86_400);
 /// Addresses that are remembered.
 pub const PEERS_MAX: usize = 100_000;
 /// Spams, and as many other messages, that an account must have told of before its mail is judged.
-/// With fewer, a word that was in a single newsletter decides; other filters ask for 50 to 200.
-pub const SPAM_LESSONS_MIN: u32 = 50;
+/// With 50 of each three times as much other mail is taken for spam (docs/spam.md has the figures):
+/// a word that was in a single newsletter decides too much then. Other filters ask for 200.
+pub const SPAM_LESSONS_MIN: u32 = 100;
 /// Spams, or other messages, at which all counts are halved: what was long ago counts less.
 pub const SPAM_LESSONS_MAX: u32 = 50_000;
 /// Words that are known of an account's mail, 12 octets each: 384 KiB on disk, and in memory while

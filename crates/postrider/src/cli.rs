@@ -267,7 +267,7 @@ pub enum Account {
         after_help = "Example:\n  postrider account app-password add bob@example.org phone"
     )]
     AppPassword(AppPassword),
-    /// Look at what an account taught about spam by moving mail into Junk and out of it
+    /// Look at what an account taught about spam
     #[command(subcommand, after_help = "Example:\n  postrider account spam show bob@example.org")]
     Spam(AccountSpam),
     /// Say how much an account may hold; without a number, show it

@@ -5,6 +5,7 @@ mod admin;
 mod bans;
 mod certificate;
 mod cli;
+mod comments;
 mod config;
 mod control;
 mod demo;

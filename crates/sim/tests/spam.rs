@@ -217,16 +217,17 @@ const LETTER: &str = "From: joe@example.net\r\nSubject: garden\r\n\r\nroses rose
 #[tokio::test(start_paused = true)]
 async fn i_84_what_looks_like_spam_goes_into_junk_and_says_why() {
     let (house, id, mut client, _held) = house(0).await;
-    teach(&house, id, &mut client, 49).await;
+    teach(&house, id, &mut client, 99).await;
     deliver(&house, &["alice"], SPAM).await;
     let inbox = last(&house, "alice", "INBOX").await.unwrap();
     assert!(inbox.ends_with(SPAM), "too little was taught: {inbox}");
     assert_eq!(inbox.matches("X-Spam-Status").count(), 1, "{inbox}");
     house.shared.store.forget_taught(id).await.unwrap();
-    teach(&house, id, &mut client, 50).await;
+    teach(&house, id, &mut client, 100).await;
     let message = deliver(&house, &["alice"], SPAM).await;
     let junk = last(&house, "alice", "Junk").await.unwrap();
-    let line = "X-Spam-Status: Yes, score=9.99 required=9.50 tests=LEARNED\r\n\t(probability 1.0000";
+    let line =
+        "X-Spam-Status: Yes, score=9.99 required=9.90 tests=LEARNED\r\n\t(probability 1.0000";
     let (front, rest) = junk.split_once(line).unwrap_or_else(|| panic!("{junk}"));
     assert_eq!(front, "Return-Path: <eve@example.net>\r\n");
     assert!(rest.contains(",\r\n\tviagra 1.00") && rest.contains(",\r\n\tsubject:pills 1.00"));
@@ -236,7 +237,7 @@ async fn i_84_what_looks_like_spam_goes_into_junk_and_says_why() {
     let reason = "spam by what the account taught: probability 1.0000";
     assert!(first.contains(&format!("\"junk\":\"{reason}")), "{first}");
     // Filing it was nobody's word.
-    assert_eq!(taught(&house, id).await, (50, 50));
+    assert_eq!(taught(&house, id).await, (100, 100));
     deliver(&house, &["alice"], LETTER).await;
     let inbox = last(&house, "alice", "INBOX").await.unwrap();
     assert!(inbox.contains("\r\nX-Spam-Status: No, score=0.0") && inbox.ends_with(LETTER));
@@ -246,7 +247,7 @@ async fn i_84_what_looks_like_spam_goes_into_junk_and_says_why() {
 async fn i_84_everybody_has_his_own_idea_of_spam_and_tells_nobody() {
     let (house, id, mut client, _held) = house(0).await;
     house.add_account("bob").await;
-    teach(&house, id, &mut client, 60).await;
+    teach(&house, id, &mut client, 120).await;
     deliver(&house, &["bob", "alice"], SPAM).await;
     let (junk, inbox) = (last(&house, "alice", "Junk").await, last(&house, "bob", "INBOX").await);
     assert_eq!(junk, inbox);
@@ -264,7 +265,7 @@ async fn i_84_filing_can_be_switched_off() {
     let mut plan = Plan::default();
     plan.set("file_spam", "false").unwrap();
     let (house, id, mut client, _held) = house_of(plan, 0).await;
-    teach(&house, id, &mut client, 60).await;
+    teach(&house, id, &mut client, 120).await;
     deliver(&house, &["alice"], SPAM).await;
     assert!(last(&house, "alice", "INBOX").await.unwrap().contains("X-Spam-Status: Yes"));
 }

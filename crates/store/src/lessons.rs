@@ -12,9 +12,9 @@
 //! - a move or a copy into `\Archive`, and `\Answered`: not spam. These are the only acts by which
 //!   people say so of mail that was never taken for spam, and without such mail there is nothing to
 //!   compare with;
-//! - the keywords `$Junk` and `$NotJunk` (RFC 9051 §2.3.2), and what Thunderbird calls them (`Junk`,
-//!   `NonJunk`) or Apple Mail did once (`NotJunk`); both together say nothing, and when the last
-//!   one goes what it said is taken back.
+//! - the keywords `$Junk` and `$NotJunk` (RFC 9051 §2.3.2), and what Thunderbird calls them
+//!   (`Junk`, `NonJunk`) or Apple Mail did once (`NotJunk`); both together say nothing, and
+//!   when the last one goes what it said is taken back.
 //!
 //! What is delivered into Junk is no act of anybody. The last act counts. Between accounts nothing
 //! does: what is spam to one is not to the other.

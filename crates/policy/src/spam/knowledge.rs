@@ -2,9 +2,9 @@
 //! each word was; and which messages these were, so that none is learned twice and each can be
 //! taken back exactly.
 //!
-//! Words: version, spams, other messages (4 octets each, little endian), then records sorted by key:
-//! key (6 octets of a hash), times in spam, times in others, when last (2 octets each). Words are
-//! kept as hashes: it is nobody's business to read them out of the database, and records of one
+//! Words: version, spams, other messages (4 octets each, little endian), then records sorted by
+//! key: key (6 octets of a hash), times in spam, times in others, when last (2 octets each). Words
+//! are kept as hashes: it is nobody's business to read them out of the database, and records of one
 //! size are searched where they are. Messages: version, then 8 octets each, oldest first.
 //! What does not read like that, or is of another version, counts as nothing.
 
@@ -39,7 +39,8 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// `message` is a number that only messages of the same octets share; `tokens` are all different.
+    /// `message` is a number that only messages of the same octets share; no two `tokens` are the
+    /// same.
     pub fn new(message: u64, tokens: &[String], opinion: Opinion) -> Lesson {
         let words = tokens.iter().map(|token| key(token)).collect();
         Lesson { message: message & !SPAM_BIT, words, opinion }

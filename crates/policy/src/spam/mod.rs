@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn words_of_spam_make_spam_and_are_told() {
-        let words = taught(60);
+        let words = taught(120);
         let spam = judge(&words, &tokens("cheap pills now unknown")).unwrap();
         let ham = judge(&words, &tokens("dear garden now unknown")).unwrap();
         let both = judge(&words, &tokens("dear garden cheap pills")).unwrap();
