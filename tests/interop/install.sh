@@ -20,6 +20,13 @@ if [ ! -x "$libraries/venv/bin/python" ]; then
   python3 -m venv "$libraries/venv"
   "$libraries/venv/bin/pip" install -q imapclient==4.1.0 imap-tools==1.16.0 aioimaplib==2.0.3
 fi
+# DKIM, DMARC and SPF by others; the source of pyspf has the openspf suite.
+if [ ! -f "$libraries/pyspf/test/rfc7208-tests.yml" ]; then
+  "$libraries/venv/bin/pip" install -q dkimpy==1.1.8 authheaders==0.16.3 pyyaml==6.0.4 pynacl setuptools wheel
+  "$libraries/venv/bin/pip" download -q --no-binary :all: --no-deps --no-build-isolation pyspf==2.0.14 -d "$libraries/sources"
+  mkdir -p "$libraries/pyspf"
+  tar xzf "$libraries"/sources/pyspf-2.0.14.tar.gz -C "$libraries/pyspf" --strip-components=1
+fi
 if command -v npm >/dev/null && [ ! -d "$libraries/node_modules/emailjs-imap-client" ]; then
   npm install --silent --no-save --prefix "$libraries" emailjs-imap-client@3.1.0 imapflow@2.10.2 oauth2-mock-server@8.1.0 nodemailer@10.6.1 smtp-server@3.21.6 >/dev/null
 fi

@@ -53,6 +53,10 @@ fi
 if [ -d "$libraries/node_modules/emailjs-imap-client" ]; then
   check "emailjs-imap-client" env NODE_MODULES_AT="$libraries/" NODE_EXTRA_CA_CERTS="$ca" node "$here/emailjs.mjs" $imaps
 fi
+spf=$here/../../target/debug/examples/spf suite=$libraries/pyspf/test/rfc7208-tests.yml
+if [ -x "$spf" ] && [ -f "$suite" ]; then
+  check "the openspf suite" "$libraries/venv/bin/python" "$here/spf.py" "$suite" "$spf"
+fi
 check "Mail::IMAPClient" perl "$here/mail_imapclient.pl" "$ca" $imaps
 check "Mail::IMAPTalk" perl "$here/imaptalk.pl" "$ca" $imaps
 cat >"$work/offlineimaprc" <<RC

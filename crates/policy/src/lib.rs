@@ -1,8 +1,9 @@
 //! Judgement: facts in, verdicts with reasons out. It never acts.
 //!
-//! Rates and spam are here; SPF, DKIM and DMARC will be.
+//! Rates and spam; and who is speaking: SPF, DKIM, DMARC, lists of addresses in DNS.
 
 pub mod guard;
 pub mod limits;
 pub mod network;
 pub mod spam;
+pub mod spf;

@@ -33,3 +33,12 @@ pub const SPAM_WORDS_MAX: usize = 32 * 1024;
 pub const SPAM_MESSAGES_MAX: usize = 8 * 1024;
 /// Words of a message that are put together, the strongest ones.
 pub const SPAM_ARGUMENTS_MAX: usize = 150;
+
+/// Terms of SPF records that ask DNS. RFC 7208 §4.6.4.
+pub const SPF_LOOKUPS_MAX: usize = 10;
+/// Of these, how many may find nothing. RFC 7208 §4.6.4.
+pub const SPF_VOID_MAX: usize = 2;
+/// MX records of a term, and names of an address. RFC 7208 §4.6.4.
+pub const SPF_NAMES_MAX: usize = 10;
+/// Octets of a domain's explanation that are told: a reply line has 512 (RFC 5321 §4.5.3.1.5).
+pub const SPF_EXPLANATION_OCTETS_MAX: usize = 300;

@@ -18,7 +18,7 @@ use sys::disk::{Disk, DiskFile, Mode, RealDisk};
 use sys::hands::{Hands, SystemHands};
 use sys::net::{BoxStream, Listener, Net};
 use sys::random::Random;
-use sys::resolver::{DnsError, Mx, Resolver};
+use sys::resolver::{DnsError, Mx, Resolver, reverse_name};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
@@ -109,11 +109,25 @@ impl Random for SimRandom {
     }
 }
 
-/// DNS from a table; what is not in it does not exist.
+/// DNS from a table.
 #[derive(Default)]
 pub struct SimDns {
-    mx: Mutex<HashMap<String, Result<Vec<Mx>, DnsError>>>,
-    addresses: Mutex<HashMap<String, Result<Vec<IpAddr>, DnsError>>>,
+    names: Mutex<HashMap<String, Records>>,
+    /// Questions that were asked.
+    asked: AtomicU64,
+}
+
+/// What there is at a name.
+#[derive(Clone, Default)]
+struct Records {
+    mx: Vec<Mx>,
+    addresses: Vec<IpAddr>,
+    texts: Vec<Vec<u8>>,
+    names: Vec<String>,
+    /// Nobody answers.
+    fails: bool,
+    /// Nobody answers questions about texts.
+    texts_fail: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -121,43 +135,113 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl SimDns {
+    fn change(&self, name: &str, change: impl FnOnce(&mut Records)) {
+        change(lock(&self.names).entry(name.to_ascii_lowercase()).or_default());
+    }
+
     /// Adds an MX record; the empty exchange is the null MX.
     pub fn add_mx(&self, name: &str, preference: u16, exchange: &str) {
-        let mut table = lock(&self.mx);
-        let entry = table.entry(name.to_owned()).or_insert(Ok(Vec::new()));
-        match entry {
-            Ok(list) => list.push(Mx { preference, exchange: exchange.to_owned() }),
-            other => *other = Ok(vec![Mx { preference, exchange: exchange.to_owned() }]),
-        }
+        let mx = Mx { preference, exchange: exchange.to_owned() };
+        self.change(name, |records| {
+            records.fails = false;
+            records.mx.push(mx);
+        });
     }
 
     /// Adds an address record.
     pub fn add_address(&self, name: &str, address: IpAddr) {
-        let mut table = lock(&self.addresses);
-        let entry = table.entry(name.to_owned()).or_insert(Ok(Vec::new()));
-        match entry {
-            Ok(list) => list.push(address),
-            other => *other = Ok(vec![address]),
-        }
-        // A name with an address exists, so that it merely has no MX.
-        lock(&self.mx).entry(name.to_owned()).or_insert(Err(DnsError::NoRecord));
+        self.change(name, |records| {
+            records.fails = false;
+            records.addresses.push(address);
+        });
+    }
+
+    /// Adds a TXT record.
+    pub fn add_text(&self, name: &str, text: &[u8]) {
+        self.change(name, |records| records.texts.push(text.to_vec()));
+    }
+
+    /// Takes all TXT records of a name away; the name stays.
+    pub fn clear_texts(&self, name: &str) {
+        self.change(name, |records| records.texts.clear());
+    }
+
+    /// Adds a PTR record.
+    pub fn add_name(&self, ip: IpAddr, name: &str) {
+        self.add_text_name(&reverse_name(ip), name);
+    }
+
+    /// Adds a PTR record at a name of `in-addr.arpa` or `ip6.arpa`.
+    pub fn add_text_name(&self, at: &str, name: &str) {
+        self.change(at, |records| records.names.push(name.to_owned()));
     }
 
     /// From now on questions about the name fail.
     pub fn fail(&self, name: &str) {
-        let failure = || DnsError::Temporary("SERVFAIL".to_owned());
-        lock(&self.mx).insert(name.to_owned(), Err(failure()));
-        lock(&self.addresses).insert(name.to_owned(), Err(failure()));
+        self.change(name, |records| *records = Records { fails: true, ..Records::default() });
+    }
+
+    /// From now on, or no longer, questions about texts of the name fail.
+    pub fn fail_texts(&self, name: &str, fails: bool) {
+        self.change(name, |records| records.texts_fail = fails);
+    }
+
+    /// How many questions were asked.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn find<T>(
+        &self,
+        name: &str,
+        take: impl FnOnce(&Records) -> Vec<T>,
+    ) -> Result<Vec<T>, DnsError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let names = lock(&self.names);
+        let name = name.to_ascii_lowercase();
+        let Some(records) = names.get(&name) else {
+            // A name with others below it exists (RFC 8020 §2).
+            let below =
+                names.keys().any(|n| n.strip_suffix(&name).is_some_and(|n| n.ends_with('.')));
+            return Err(if below { DnsError::NoRecord } else { DnsError::NoSuchName });
+        };
+        if records.fails {
+            return Err(DnsError::Temporary("SERVFAIL".to_owned()));
+        }
+        let found = take(records);
+        if found.is_empty() { Err(DnsError::NoRecord) } else { Ok(found) }
     }
 }
 
 impl Resolver for SimDns {
     fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Mx>, DnsError>> {
-        let found = lock(&self.mx).get(name).cloned().unwrap_or(Err(DnsError::NoSuchName));
+        let found = self.find(name, |records| records.mx.clone());
         Box::pin(async move { found })
     }
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        let found = lock(&self.addresses).get(name).cloned().unwrap_or(Err(DnsError::NoSuchName));
+        let found = self.find(name, |records| records.addresses.clone());
+        Box::pin(async move { found })
+    }
+    fn ipv4<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        let v4 = |all: &Records| all.addresses.iter().copied().filter(IpAddr::is_ipv4).collect();
+        let found = self.find(name, v4);
+        Box::pin(async move { found })
+    }
+    fn ipv6<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        let v6 = |all: &Records| all.addresses.iter().copied().filter(IpAddr::is_ipv6).collect();
+        let found = self.find(name, v6);
+        Box::pin(async move { found })
+    }
+    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>> {
+        let fails = lock(&self.names).get(&name.to_ascii_lowercase()).is_some_and(|r| r.texts_fail);
+        let found = match fails {
+            true => Err(DnsError::Temporary("SERVFAIL".to_owned())),
+            false => self.find(name, |records| records.texts.clone()),
+        };
+        Box::pin(async move { found })
+    }
+    fn ptr(&self, ip: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>> {
+        let found = self.find(&reverse_name(ip), |records| records.names.clone());
         Box::pin(async move { found })
     }
 }

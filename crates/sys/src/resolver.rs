@@ -7,7 +7,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as HickoryDnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{Resolver as HickoryResolver, TokioResolver};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -49,6 +49,35 @@ pub trait Resolver: Send + Sync {
     fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Mx>, DnsError>>;
     /// A and AAAA records, IPv4 first.
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;
+    /// A records.
+    fn ipv4<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;
+    /// AAAA records.
+    fn ipv6<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>>;
+    /// TXT records, the strings of each put together (RFC 7208 §3.3): at most [`RECORDS_MAX`] with
+    /// [`TEXT_OCTETS_MAX`] each; a longer one is left out.
+    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>>;
+    /// Names of an address (PTR), without final dots. RFC 1035 §3.5, RFC 3596 §2.5.
+    fn ptr(&self, ip: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>>;
+}
+
+/// Records of one answer that are looked at.
+pub const RECORDS_MAX: usize = 100;
+/// Octets of a TXT record: DKIM keys of 4096 bits have less than 1,000.
+pub const TEXT_OCTETS_MAX: usize = 8192;
+
+/// The name under which PTR records of an address are. RFC 1035 §3.5, RFC 3596 §2.5.
+pub fn reverse_name(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(v6) => {
+            let nibbles = (0..32).map(|n| (v6.to_bits() >> (4 * n)) & 0xf);
+            let labels: String = nibbles.map(|nibble| format!("{nibble:x}.")).collect();
+            format!("{labels}ip6.arpa")
+        }
+    }
 }
 
 /// A resolver that asks name servers over UDP and TCP.
@@ -82,7 +111,10 @@ impl DnsResolver {
     }
 
     async fn lookup(&self, name: &str, kind: RecordType) -> Result<Lookup, DnsError> {
-        let absolute = format!("{}.", name.trim_end_matches('.'));
+        // Labels may hold anything; what is no name does not exist.
+        let labels = name.trim_end_matches('.').split('.').map(str::as_bytes);
+        let mut absolute = Name::from_labels(labels).map_err(|_| DnsError::NoSuchName)?;
+        absolute.set_fqdn(true);
         self.inner.lookup(absolute, kind).await.map_err(|error| match &error {
             NetError::Dns(HickoryDnsError::NoRecordsFound(none)) => match none.response_code {
                 ResponseCode::NXDomain => DnsError::NoSuchName,
@@ -91,6 +123,21 @@ impl DnsResolver {
             },
             _ => temporary(&error),
         })
+    }
+}
+
+impl DnsResolver {
+    /// What `take` finds in the answer; nothing is [`DnsError::NoRecord`].
+    async fn records<T>(
+        &self,
+        name: String,
+        kind: RecordType,
+        take: fn(&RData) -> Option<T>,
+    ) -> Result<Vec<T>, DnsError> {
+        let found = self.lookup(&name, kind).await?;
+        let taken = found.answers().iter().filter_map(|record| take(&record.data));
+        let all: Vec<T> = taken.take(RECORDS_MAX).collect();
+        if all.is_empty() { Err(DnsError::NoRecord) } else { Ok(all) }
     }
 }
 
@@ -143,5 +190,35 @@ impl Resolver for DnsResolver {
             }
             if all.is_empty() { Err(error.unwrap_or(DnsError::NoRecord)) } else { Ok(all) }
         })
+    }
+
+    fn ipv4<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        Box::pin(self.records(name.to_owned(), RecordType::A, |data| match data {
+            RData::A(a) => Some(IpAddr::V4(a.0)),
+            _ => None,
+        }))
+    }
+
+    fn ipv6<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        Box::pin(self.records(name.to_owned(), RecordType::AAAA, |data| match data {
+            RData::AAAA(a) => Some(IpAddr::V6(a.0)),
+            _ => None,
+        }))
+    }
+
+    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>> {
+        Box::pin(self.records(name.to_owned(), RecordType::TXT, |data| match data {
+            RData::TXT(text) => {
+                Some(text.txt_data.concat()).filter(|text| text.len() <= TEXT_OCTETS_MAX)
+            }
+            _ => None,
+        }))
+    }
+
+    fn ptr(&self, ip: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>> {
+        Box::pin(self.records(reverse_name(ip), RecordType::PTR, |data| match data {
+            RData::PTR(name) => Some(name.0.to_ascii().trim_end_matches('.').to_lowercase()),
+            _ => None,
+        }))
     }
 }
