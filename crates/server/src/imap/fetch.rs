@@ -147,7 +147,7 @@ impl Context {
             within: view.rights,
         };
         let outcome = self.shared.store.change_flags(view.mailbox, change).await?;
-        view.patch(&outcome.entries);
+        view.patch(&outcome);
         Ok(outcome.entries)
     }
 

@@ -63,7 +63,7 @@ impl Context {
         let enabled = self.enabled;
         let Some(view) = &mut self.view else { return Ok(bad_number()) };
         let before = view.told.clone();
-        view.patch(&outcome.entries);
+        view.patch(&outcome);
         if before.keywords != view.told.keywords {
             // RFC 3501 §7.2.6: the list of flags has grown.
             flags_line(&view.told, out.buffer());

@@ -4,7 +4,7 @@
 //! changes the numbering, and says so.
 
 use super::search::live::{self, Live};
-use ::store::{Store, Watch, Which};
+use ::store::{FlagOutcome, Store, Watch, Which};
 use mail::listing::Difference;
 use mail::{Entry, Listing, MailboxId, MailboxName, Rights, Uid};
 use protocol::imap::grammar::SequenceSet;
@@ -142,11 +142,11 @@ impl View {
     }
 
     /// Our own change of flags: told by the command's own response, so it is no news.
-    pub fn patch(&mut self, entries: &[Entry]) {
-        let now = self.watch.current();
-        let ours = |entry: &Entry| entry.modseq == now.modseq;
-        // Each change has the next MODSEQ: with ours alone, this is what the client knows.
-        if now.modseq.0 == self.told.modseq.0 + 1 && entries.last().is_some_and(ours) {
+    pub fn patch(&mut self, outcome: &FlagOutcome) {
+        let (now, entries) = (self.watch.current(), &outcome.entries);
+        // Each change has the next MODSEQ: with ours alone, this is what the client knows. (An
+        // entry of that MODSEQ would not do: another's change may be in it, and in others.)
+        if now.modseq.0 == self.told.modseq.0 + 1 && outcome.modseq == Some(now.modseq) {
             self.told = now;
             self.touch(entries.iter().map(|entry| entry.uid));
             return;

@@ -92,6 +92,11 @@ impl Client {
         mine.len() == theirs.len() && mine.iter().zip(theirs).all(one)
     }
 
+    /// The copy of the selected mailbox, for a human.
+    pub fn copy(&self) -> String {
+        format!("{:?}", self.now.list)
+    }
+
     /// Logs in and selects.
     async fn begin(&mut self) {
         self.idling = None;

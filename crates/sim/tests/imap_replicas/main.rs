@@ -53,9 +53,11 @@ async fn run(seed: u64, rounds: u64) -> BTreeSet<&'static str> {
             client.select(at).await;
             assert!(
                 client.agrees(&fresh),
-                "seed {seed}, {name}, client {}: {:#?}",
+                "seed {seed}, {name}, client {}: {:#?}\nits copy: {}\nthe mailbox: {}",
                 client.n,
-                client.log
+                client.log,
+                client.copy(),
+                fresh.copy()
             );
             seen.extend(client.seen.iter().copied());
         }

@@ -50,6 +50,8 @@ pub struct FlagOutcome {
     pub entries: Vec<Entry>,
     /// The messages refused because of `unchanged_since`.
     pub refused: Vec<Uid>,
+    /// The MODSEQ that this change has; none when no flags became others.
+    pub modseq: Option<ModSeq>,
 }
 
 /// Changes flags. Messages whose flags stay the same keep their MODSEQ; the others get one new
@@ -76,7 +78,6 @@ pub(crate) fn change_flags(
     let mut taught: [(Said, Vec<ContentId>); 3] =
         [Said::Nothing, Said::Ham, Said::Spam].map(|said| (said, Vec::new()));
     let mut outcome = FlagOutcome::default();
-    let mut modseq = None;
     for mut entry in entries_of(w.unit, mailbox, &wanted.uids)? {
         if wanted.unchanged_since.is_some_and(|since| entry.modseq > since) {
             outcome.refused.push(entry.uid);
@@ -84,7 +85,7 @@ pub(crate) fn change_flags(
         }
         let flags = wanted.change.apply(entry.flags, named, wanted.within);
         if flags != entry.flags {
-            let at = *modseq.get_or_insert_with(|| bump(&mut row));
+            let at = *outcome.modseq.get_or_insert_with(|| bump(&mut row));
             recount(
                 &mut row.unseen,
                 !entry.flags.contains(FlagBits::SEEN),
@@ -103,7 +104,7 @@ pub(crate) fn change_flags(
         }
         outcome.entries.push(entry);
     }
-    if let Some(at) = modseq {
+    if let Some(at) = outcome.modseq {
         let changed = outcome.entries.iter().filter(|entry| entry.modseq == at);
         let changed: Vec<Entry> = changed.copied().collect();
         w.unit.set_entries(mailbox, &changed)?;
