@@ -88,8 +88,14 @@ pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
     for name in w.unit.rows().subscriptions(row.id)? {
         w.names()?.remove_subscription(row.id, &name)?;
     }
-    let holders =
-        [Holder::Account, Holder::Quota, Holder::Correspondents, Holder::Lessons, Holder::Taught];
+    let holders = [
+        Holder::Account,
+        Holder::Quota,
+        Holder::Correspondents,
+        Holder::Lessons,
+        Holder::Taught,
+        Holder::Asked,
+    ];
     for holder in holders.map(|of| of(row.id)) {
         w.unit.write()?.remove_properties(holder)?;
     }

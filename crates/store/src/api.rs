@@ -241,19 +241,11 @@ impl Store {
     }
     /// Subscribes; the mailbox need not exist. RFC 9051 §6.3.7.
     pub async fn subscribe(&self, account: AccountId, name: MailboxName) -> Result<()> {
-        self.write(move |w| {
-            w.renamed(account);
-            w.unit.write()?.put_subscription(account, &name)
-        })
-        .await
+        self.write(move |w| names::subscribe(w, account, &name)).await
     }
     /// Unsubscribes.
     pub async fn unsubscribe(&self, account: AccountId, name: MailboxName) -> Result<()> {
-        self.write(move |w| {
-            w.renamed(account);
-            w.unit.write()?.remove_subscription(account, &name)
-        })
-        .await
+        self.write(move |w| names::unsubscribe(w, account, &name)).await
     }
     /// Loads a mailbox, if it is not loaded, and watches it.
     pub async fn select(&self, id: MailboxId) -> Result<Selected> {

@@ -101,6 +101,8 @@ pub enum Holder {
     Lessons(AccountId),
     /// What was learned from that.
     Taught(AccountId),
+    /// Names that a client asked to be subscribed to; other subscriptions came with a mailbox.
+    Asked(AccountId),
 }
 
 impl Holder {
@@ -115,6 +117,7 @@ impl Holder {
             Holder::UniqueIds(id) => (6, id.0),
             Holder::Lessons(id) => (7, id.0),
             Holder::Taught(id) => (8, id.0),
+            Holder::Asked(id) => (9, id.0),
         }
     }
 }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Mailboxes an account can have.
 const MAILBOXES_MAX: usize = 10_000;
+/// Names an account can ask to be subscribed to, beside its mailboxes.
+const SUBSCRIPTIONS_MAX: usize = 20_000;
 
 /// Makes a mailbox and those above it that do not exist, and subscribes to them.
 pub(crate) fn create(
@@ -99,6 +101,37 @@ fn insert(
     Ok(row)
 }
 
+/// Subscribes, because a client asks for it: that stays when the mailbox goes. RFC 9051 §6.3.7.
+pub(crate) fn subscribe(w: &mut Writing<'_>, account: AccountId, name: &MailboxName) -> Result<()> {
+    let subscribed = w.unit.rows().subscriptions(account)?;
+    if subscribed.len() >= SUBSCRIPTIONS_MAX && !subscribed.contains(name) {
+        return Err(StoreError::NotAllowed("the account has as many subscriptions as it can have"));
+    }
+    w.renamed(account);
+    w.unit.write()?.put_property(Holder::Asked(account), name.as_str(), b"")?;
+    w.unit.write()?.put_subscription(account, name)
+}
+
+/// Unsubscribes.
+pub(crate) fn unsubscribe(
+    w: &mut Writing<'_>,
+    account: AccountId,
+    name: &MailboxName,
+) -> Result<()> {
+    w.renamed(account);
+    w.unit.write()?.remove_property(Holder::Asked(account), name.as_str())?;
+    w.unit.write()?.remove_subscription(account, name)
+}
+
+/// Takes back the subscription that came with a mailbox. One that a client asked for is the
+/// client's to take back, also when there is no such mailbox any more: RFC 3501 §6.3.6.
+fn unsubscribe_unasked(w: &mut Writing<'_>, account: AccountId, name: &MailboxName) -> Result<()> {
+    match w.unit.rows().property(Holder::Asked(account), name.as_str())? {
+        Some(_) => Ok(()),
+        None => w.unit.write()?.remove_subscription(account, name),
+    }
+}
+
 /// UIDVALIDITY: the time, but always greater than any given before, so that a mailbox of the same
 /// name never looks like the old one.
 fn next_uidvalidity(w: &mut Writing<'_>) -> Result<UidValidity> {
@@ -134,7 +167,7 @@ pub(crate) fn remove(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
             w.unit.write()?.remove_properties(holder)?;
         }
     }
-    w.unit.write()?.remove_subscription(row.account, &row.name)?;
+    unsubscribe_unasked(w, row.account, &row.name)?;
     w.note(row).deleted = true;
     Ok(())
 }
@@ -173,7 +206,7 @@ pub(crate) fn rename(
             return Err(StoreError::AlreadyExists(format!("the mailbox {moved}")));
         }
         if subscribed.contains(&row.name) {
-            w.unit.write()?.remove_subscription(account, &row.name)?;
+            unsubscribe_unasked(w, account, &row.name)?;
             w.unit.write()?.put_subscription(account, &moved)?;
         }
         w.changes.names = true;
