@@ -32,7 +32,7 @@ pub enum Field {
     Cc,
     /// Bcc.
     Bcc,
-    /// The whole header.
+    /// The whole header, and the MIME headers of the parts.
     Header,
     /// The text parts, and the headers of messages inside.
     Body,
@@ -65,7 +65,10 @@ pub fn texts<E>(
     let mut out: Vec<(Field, String)> =
         Field::ALL.into_iter().take(5).map(|of| (of, of.text(&summary.envelope))).collect();
     out.push((Field::Header, decode_words(&head)));
-    let bodies = text::texts(&summary.root, read)?;
+    for range in text::mime_headers(&summary.root) {
+        out.push((Field::Header, decode_words(&read(range)?)));
+    }
+    let bodies = text::texts(&summary.root, &mut read)?;
     out.extend(bodies.into_iter().map(|body| (Field::Body, body)));
     Ok(out)
 }

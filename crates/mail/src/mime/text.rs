@@ -71,9 +71,28 @@ pub fn texts<E>(
     Ok(all)
 }
 
-/// Octets of the parts that [`each_text`] reads, as they are stored.
+/// Where the MIME headers of the parts in a message are, those of messages inside excepted, which
+/// [`each_text`] gives. RFC 9051 §6.4.4: TEXT looks through them, BODY does not.
+pub fn mime_headers(root: &Part) -> Vec<Range<u64>> {
+    let (mut found, mut open) = (Vec::new(), vec![root]);
+    while let Some(part) = open.pop() {
+        match &part.body {
+            PartBody::Multipart(parts) => {
+                let header = |part: &Part| part.header_start..part.body_start;
+                found.extend(parts.iter().map(header).filter(|range| range.start < range.end));
+                open.extend(parts);
+            }
+            PartBody::Message(_, inner) => open.push(inner),
+            PartBody::Leaf => {}
+        }
+    }
+    found
+}
+
+/// Octets of what [`each_text`] and [`mime_headers`] read, as they are stored.
 pub fn text_octets(root: &Part) -> u64 {
-    let (mut sum, mut open) = (0, vec![root]);
+    let headers = mime_headers(root).iter().map(|range| range.end - range.start).sum::<u64>();
+    let (mut sum, mut open) = (headers, vec![root]);
     while let Some(part) = open.pop() {
         match &part.body {
             PartBody::Multipart(parts) => open.extend(parts),
@@ -146,6 +165,18 @@ mod tests {
         let mut found = texts(&summary_of(message).root, in_memory::<()>(message)).unwrap();
         found.sort();
         assert_eq!(found, ["café long", "hello"]);
+    }
+
+    #[test]
+    fn mime_headers_are_those_of_parts() {
+        let message = b"Subject: out\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nX: 1\r\n\r\none\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\nX: 2\r\n\r\ntwo\r\n--c\r\n\r\nthree\r\n--c--\r\n--b--\r\n";
+        let found = mime_headers(&summary_of(message).root).into_iter();
+        let mut found: Vec<&[u8]> =
+            found.map(|range| &message[range.start as usize..range.end as usize]).collect();
+        found.sort();
+        let expected: [&[u8]; 4] =
+            [b"\r\n", b"Content-Type: message/rfc822\r\n\r\n", b"X: 1\r\n\r\n", b"X: 2\r\n\r\n"];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io;
 use sys::disk::DiskFile;
 
-const MAGIC: &[u8; 8] = b"PRsrch01";
+const MAGIC: &[u8; 8] = b"PRsrch02";
 /// Magic, length and checksum of the directory.
 const LEAD: usize = 16;
 /// Words of one block of postings.

@@ -70,7 +70,8 @@ pub(crate) struct Candidate<'a> {
 
 /// A message that was read.
 struct Whole {
-    header: String,
+    /// Its header, and the MIME headers of its parts.
+    headers: Vec<String>,
     texts: Vec<String>,
 }
 
@@ -127,6 +128,8 @@ impl Test {
                 None => Test::Never,
             },
             Key::Header(name, text) => Test::Header(name.into_bytes(), Needle::new(&text), none()),
+            // Nothing at all is in every text, also in that of a picture.
+            Key::Body(text) | Key::Text(text) if text.is_empty() => Test::All(Vec::new()),
             Key::Body(text) => Test::Body(Needle::new(&text), none()),
             Key::Text(text) => Test::Text(Needle::new(&text), none(), none()),
         }
@@ -293,12 +296,14 @@ impl Context {
             }),
             Test::Body(needle, _) if is_large(c.entry) => self.has_text(needle, c)?,
             Test::Text(needle, ..) if is_large(c.entry) => {
-                needle.is_in(&header::decode_words(self.header(c)?)) || self.has_text(needle, c)?
+                needle.is_in(&header::decode_words(self.header(c)?))
+                    || self.has_mime_header(needle, c)?
+                    || self.has_text(needle, c)?
             }
             Test::Body(needle, _) => self.whole(c)?.texts.iter().any(|text| needle.is_in(text)),
             Test::Text(needle, ..) => {
                 let whole = self.whole(c)?;
-                needle.is_in(&whole.header) || whole.texts.iter().any(|text| needle.is_in(text))
+                whole.headers.iter().chain(&whole.texts).any(|text| needle.is_in(text))
             }
             _ => false,
         })
@@ -333,6 +338,17 @@ impl Context {
         Ok(c.header.as_deref().unwrap_or_default())
     }
 
+    /// The text is in the MIME header of a part of a large message.
+    fn has_mime_header(&self, needle: &Needle, c: &Candidate<'_>) -> Result<bool, StoreError> {
+        for range in text::mime_headers(&self.summary(c.entry)?.root) {
+            let header = self.shared.store.content(c.entry.content, range)?;
+            if needle.is_in(&header::decode_words(&header)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The text is in the body of a large message, which is read in pieces.
     fn has_text(&self, needle: &Needle, c: &Candidate<'_>) -> Result<bool, StoreError> {
         let root = self.summary(c.entry)?.root;
@@ -352,10 +368,14 @@ impl Context {
                 let size = u64::from(c.entry.size);
                 let content = self.shared.store.content(c.entry.content, 0..size)?;
                 let root = self.summary(c.entry)?.root;
-                let head = content.get(..root.body_start as usize).unwrap_or_default();
-                let header = header::decode_words(head);
+                let ranges = std::iter::once(0..root.body_start).chain(text::mime_headers(&root));
+                let headers = ranges.map(|range| {
+                    let range = range.start as usize..range.end as usize;
+                    header::decode_words(content.get(range).unwrap_or_default())
+                });
+                let headers = headers.collect();
                 let texts = text::texts(&root, text::in_memory::<StoreError>(&content))?;
-                Whole { header, texts }
+                Whole { headers, texts }
             }
         };
         Ok(c.whole.insert(read))
