@@ -15,8 +15,8 @@ class Imap:
         return Imap(file, sock.sendall)
 
     @staticmethod
-    def program(command):
-        run = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def program(command, **options):
+        run = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
 
         def write(octets):
             run.stdin.write(octets)
