@@ -4,6 +4,7 @@
 //! the clients of all transcripts say, and with mutations of it.
 
 pub mod imap;
+pub mod judge;
 
 use protocol::line::{Input, Line};
 use protocol::machine::{Machine, Security, Step};

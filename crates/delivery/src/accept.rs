@@ -6,6 +6,7 @@
 use crate::bounce;
 use crate::journey::{self, Step};
 use crate::limits::{HOPS_MAX, RETURNED_OCTETS_MAX};
+use crate::reports::{self, Kept};
 use crate::trace::{self, Claims, HopCounter, Mender, NewFields};
 use crate::{Delivery, Shared, convert, judging};
 use directory::{Authenticated, Destination};
@@ -255,6 +256,13 @@ impl Receiving {
         let mut filings = filings(&fate.accounts, self.judgement.junk.as_deref());
         let mut summary = std::mem::take(&mut self.parser).finish();
         self.judge(&mut filings, &summary, !fate.remote.is_empty());
+        let kept = self.report(&summary).await;
+        if let Some(kept) = &kept
+            && shared.settings.reports.as_ref().is_some_and(|reports| !reports.deliver)
+            && self.incoming.recipients.len() == 1
+        {
+            return self.keep_only(kept).await;
+        }
         let placements = placements(&shared, &filings).await?;
         let mut content = self.put_together(&mut summary)?;
         if self.incoming.binary {
@@ -288,8 +296,29 @@ impl Receiving {
             }
             None => None,
         };
-        commit(&shared, delivery, report).await?;
+        commit(&shared, delivery, report, kept).await?;
         Ok(Accepted { message: self.incoming.message, octets })
+    }
+
+    /// The report about mail from our domains that it is; what is forged is none.
+    async fn report(&self, summary: &Summary) -> Option<Kept> {
+        match self.judgement.junk {
+            Some(_) => None,
+            None => reports::read(&self.shared, &self.incoming, summary, &self.spool).await,
+        }
+    }
+
+    /// Keeps a report, and nothing of the message that it came in.
+    async fn keep_only(self, kept: &Kept) -> Result<Accepted, DeliveryError> {
+        let (message, octets) = (self.incoming.message, self.spool.len());
+        let step = accepted_step(&self.shared, &self.incoming, octets, 0, 0).encode();
+        let kept = kept.clone();
+        let keep = move |w: &mut store::Writing<'_>| {
+            w.add_journey(message, &step)?;
+            kept.keep(w)
+        };
+        self.shared.store.write(keep).await?;
+        Ok(Accepted { message, octets })
     }
 
     /// Files what accounts here would call spam, and says so.
@@ -382,19 +411,29 @@ async fn check_claims(
     Ok(())
 }
 
-/// The message, and the report that it arrived, in one commit.
+/// The message, the report that it arrived, and what is kept of the report that it is, in one
+/// commit.
 async fn commit(
     shared: &Shared,
     delivery: store::Delivery,
     report: Option<bounce::Made>,
+    kept: Option<Kept>,
 ) -> Result<(), StoreError> {
-    let Some(bounce::Made { delivery: report, step }) = report else {
+    if report.is_none() && kept.is_none() {
         return shared.store.deliver(delivery).await.map(drop);
-    };
+    }
     let message = delivery.message;
-    tracing::info!(id = %message, report = %report.message, "report");
-    let note = move |w: &mut store::Writing<'_>| w.add_journey(message, &step.encode());
-    shared.store.deliver_and(vec![delivery, report], note).await.map(drop)
+    let (mut deliveries, mut steps) = (vec![delivery], Vec::new());
+    if let Some(bounce::Made { delivery: report, step }) = report {
+        tracing::info!(id = %message, report = %report.message, "report");
+        deliveries.push(report);
+        steps.push(step.encode());
+    }
+    let note = move |w: &mut store::Writing<'_>| {
+        steps.iter().try_for_each(|step| w.add_journey(message, step))?;
+        kept.map_or(Ok(()), |kept| kept.keep(w))
+    };
+    shared.store.deliver_and(deliveries, note).await.map(drop)
 }
 
 fn accepted_step(

@@ -51,9 +51,7 @@ async fn learn_all(store: &Store) -> Result<(), StoreError> {
 
 /// Learns from some lessons of an account; whether there may be more.
 async fn learn_some(store: &Store, account: AccountId) -> Result<bool, StoreError> {
-    let reader = store.clone();
-    let made = tokio::task::spawn_blocking(move || study(&reader, account)).await;
-    let made = made.map_err(|error| StoreError::Engine(error.to_string()))??;
+    let made = store.aside(move |store| study(store, account)).await?;
     let Some((learned, taught)) = made else { return Ok(false) };
     store.learn(account, learned, taught).await?;
     Ok(true)

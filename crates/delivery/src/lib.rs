@@ -14,6 +14,7 @@ pub mod limits;
 mod notice;
 mod release;
 pub mod remote;
+pub mod reports;
 pub mod route;
 pub mod schedule;
 pub mod trace;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub judge_spam: bool,
     /// What is judged to be spam goes into Junk.
     pub file_spam: bool,
+    /// Where reports about mail from our domains come in.
+    pub reports: Option<reports::Reports>,
 }
 
 impl Settings {
@@ -74,6 +77,7 @@ impl Settings {
             delay_notice_after: minutes(4 * 60),
             judge_spam: true,
             file_spam: true,
+            reports: None,
         }
     }
 }

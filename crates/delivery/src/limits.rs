@@ -48,3 +48,7 @@ pub const JUDGED_ACCOUNTS_MAX: usize = 50;
 pub const SPAM_FILED: f64 = 0.99;
 /// Octets of a word in the header line that tells of spam.
 pub const SPAM_LINE_WORD_MAX: usize = 60;
+/// Octets of a message that is looked at for a report about mail from our domains.
+pub const REPORT_MAIL_OCTETS_MAX: u64 = 12 << 20;
+/// Octets of such a report as it is kept; of more the details are cut.
+pub const REPORT_KEPT_OCTETS_MAX: usize = 64 << 10;

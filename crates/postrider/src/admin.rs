@@ -2,7 +2,7 @@
 //! one (over its control socket), otherwise the command itself does.
 
 use crate::access::{self, Live};
-use crate::{spam, unique_ids};
+use crate::{reports, spam, unique_ids};
 use delivery::journey::Step;
 use directory::{Directory, password};
 use mail::{Address, Domain, MessageId};
@@ -71,6 +71,13 @@ pub enum Request {
     },
     AppPasswordList {
         address: String,
+    },
+    ReportsList {
+        domain: Option<String>,
+        limit: usize,
+    },
+    ReportsShow {
+        name: String,
     },
     /// What an account taught about spam.
     SpamShow {
@@ -193,6 +200,9 @@ pub async fn execute(
         Request::AppPasswordAdd { .. }
         | Request::AppPasswordRemove { .. }
         | Request::AppPasswordList { .. } => access::app_password(directory, request).await,
+        Request::ReportsList { .. } | Request::ReportsShow { .. } => {
+            reports::execute(store, request)
+        }
         Request::SpamShow { .. } | Request::SpamForget { .. } => {
             spam::execute(store, request).await
         }

@@ -1,6 +1,7 @@
 //! The command line, declared once.
 
 use crate::admin::{Failure, Request, exit};
+use crate::reports::{self, Reports};
 use crate::spam::{self, AccountSpam};
 use crate::unique_ids;
 use clap::{Args, Parser, Subcommand};
@@ -65,6 +66,9 @@ pub enum Command {
     /// Look at and change the queue of outgoing mail
     #[command(subcommand)]
     Queue(Queue),
+    /// Look at what other receivers report about mail from our domains
+    #[command(subcommand)]
+    Reports(Reports),
     /// Tell whether the server runs and how its store is
     #[command(
         after_help = "Example:\n  postrider status --root /srv/mail --json\n\nThe exit code is 0 \
@@ -458,6 +462,7 @@ pub fn request(
             Route::Remove { domain } => Request::RouteRemove { domain },
             Route::List => Request::RouteList,
         },
+        Command::Reports(command) => reports::request(command),
         Command::Queue(command) => match command {
             Queue::List { domain, limit } => Request::QueueList { domain, limit },
             Queue::Show { id } => Request::QueueShow { id },

@@ -41,6 +41,9 @@ pub struct Config {
     /// What is learned of spam.
     #[serde(default)]
     pub spam: Spam,
+    /// Reports about mail from our domains.
+    #[serde(default)]
+    pub reports: Reports,
     /// How mail leaves.
     #[serde(default)]
     pub relay: Relay,
@@ -206,6 +209,22 @@ pub struct Spam {
 impl Default for Spam {
     fn default() -> Spam {
         Spam { learn: true, file: true }
+    }
+}
+
+/// `[reports]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reports {
+    /// Where DMARC and TLS reports come in, as our DNS records say; empty for nowhere.
+    pub address: String,
+    /// They are delivered to that address as well; otherwise only what they say is kept.
+    pub deliver: bool,
+}
+
+impl Default for Reports {
+    fn default() -> Reports {
+        Reports { address: String::new(), deliver: true }
     }
 }
 
@@ -436,6 +455,7 @@ impl Config {
             imap: Imap::default(),
             pop3: Pop3::default(),
             spam: Spam::default(),
+            reports: Reports::default(),
             relay: Relay::default(),
             dns: Dns::default(),
             auth: Auth::default(),

@@ -14,6 +14,7 @@ mod housekeeping;
 mod logins;
 mod port_owner;
 mod privilege;
+mod reports;
 mod serve;
 mod setup;
 mod spam;
@@ -179,6 +180,12 @@ async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failu
         "  In DNS: {} MX 10 {}, and an A record for {}",
         config.domain, config.hostname, config.hostname
     ));
+    if !config.reports.address.is_empty() {
+        let (domain, to) = (&config.domain, &config.reports.address);
+        say(&format!("  To hear who sends mail as {domain}, and how TLS goes (docs/reports.md):"));
+        say(&format!("    _dmarc.{domain}. TXT \"v=DMARC1; p=none; rua=mailto:{to}\""));
+        say(&format!("    _smtp._tls.{domain}. TXT \"v=TLSRPTv1; rua=mailto:{to}\""));
+    }
     say(&format!(
         "  A real certificate: put it at {} and {}; it is read again when it changes",
         root.join(&config.tls.certificate).display(),

@@ -3,13 +3,14 @@
 use crate::access::Live;
 use crate::admin::{Failure, exit};
 use crate::bans::Bans;
-use crate::config::{Config, Limits};
+use crate::config::{self, Config, Limits};
 use crate::port_owner::port_owner;
 use crate::privilege;
 use crate::{certificate, control, housekeeping, logins};
+use delivery::reports::Reports;
 use delivery::{Delivery, Scheduler};
 use directory::Directory;
-use mail::Domain;
+use mail::{Address, Domain};
 use policy::guard::Guard;
 use policy::network::Network;
 use server::imap::Arrangements;
@@ -113,7 +114,7 @@ pub async fn serve(
         listeners.iter().filter_map(|(s, l)| Some((*s, l.local_addr().ok()?))).collect();
     let client = TlsClient::new(&Trust::Anybody)
         .map_err(|error| fail(exit::SOFTWARE, format!("TLS: {error}")))?;
-    let settings = delivery_settings(&config, hostname.clone(), &addresses);
+    let settings = delivery_settings(&config, hostname.clone(), &addresses)?;
     let delivery = Delivery::new(settings, store.clone(), directory.clone(), world.clone(), client);
     let scheduler = tokio::spawn(Scheduler::new(&delivery).run(shutdown.clone()));
     let settings = session_settings(&config, hostname)?;
@@ -207,7 +208,7 @@ fn delivery_settings(
     config: &Config,
     hostname: Domain,
     addresses: &[(Service, SocketAddr)],
-) -> delivery::Settings {
+) -> Result<delivery::Settings, Failure> {
     let relay = &config.relay;
     let verifying = TlsClient::new(&Trust::Authorities(relay.authorities.clone()));
     if let Err(error) = &verifying {
@@ -215,7 +216,8 @@ fn delivery_settings(
         tracing::warn!(%file, %error, "relay.authorities: mail with REQUIRETLS cannot leave");
     }
     let smtp = addresses.iter().filter(|(service, _)| *service == Service::Smtp);
-    delivery::Settings {
+    let reports = reports(&config.reports)?;
+    Ok(delivery::Settings {
         smarthost: (!relay.smarthost.is_empty()).then(|| relay.smarthost.clone()),
         relay_port: relay.port,
         verifying: verifying.ok(),
@@ -224,9 +226,20 @@ fn delivery_settings(
         expire_after: Duration::from_secs(relay.expire_seconds),
         delay_notice_after: Duration::from_secs(relay.delay_notice_seconds),
         judge_spam: config.spam.learn,
+        reports,
         file_spam: config.spam.file,
         ..delivery::Settings::new(hostname)
+    })
+}
+
+/// Where reports come in.
+fn reports(config: &config::Reports) -> Result<Option<Reports>, Failure> {
+    if config.address.is_empty() {
+        return Ok(None);
     }
+    let address = Address::parse(&config.address)
+        .map_err(|error| fail(exit::CONFIG, format!("reports.address: {error}")))?;
+    Ok(Some(Reports { address, deliver: config.deliver }))
 }
 
 fn owner_of(address: SocketAddr) -> String {

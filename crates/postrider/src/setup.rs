@@ -13,6 +13,9 @@ use std::path::Path;
 use store::{AliasRow, NewAccount};
 use sys::hands::{self, SystemHands};
 
+/// Where reports about mail from the domain come in.
+const REPORTS: &str = "dmarc-reports";
+
 fn fail(path: &Path, error: &std::io::Error) -> Failure {
     let mut text = format!("{}: {error}", path.display());
     if error.kind() == std::io::ErrorKind::PermissionDenied {
@@ -65,6 +68,7 @@ fn configuration(root: &Path, setup: &Setup, address: &Address) -> Result<Config
         // As the Filesystem Hierarchy Standard has it, §3.7 and §5.8.
         config.store.folder = "/var/lib/postrider".into();
     }
+    config.reports.address = format!("{REPORTS}@{domain}");
     for assignment in &setup.set {
         config.set(assignment).map_err(|text| Failure { text, code: exit::CONFIG })?;
     }
@@ -94,7 +98,8 @@ fn certificate(root: &Path, config: &Config) -> Result<(), Failure> {
     write(&cert, cert_pem.as_bytes())
 }
 
-/// The domain, the first account, postmaster and abuse. What is there already stays.
+/// The domain, the first account, postmaster, abuse and the address of reports. What is there
+/// already stays.
 async fn accounts(
     root: &Path,
     config: &Config,
@@ -117,7 +122,7 @@ async fn accounts(
         }
     };
     made.map_err(|error| software(error.to_string()))?;
-    for local in ["postmaster", "abuse"] {
+    for local in ["postmaster", "abuse", REPORTS] {
         let Ok(alias) = Address::new(local, address.domain().clone()) else { continue };
         let taken = store.lookup(&alias).map_err(|error| software(error.to_string()))?;
         if taken.account.is_none() && taken.alias.is_none() {

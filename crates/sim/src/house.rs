@@ -104,6 +104,11 @@ impl Plan {
             "proxies" => self.sessions.proxies.push(value.parse().map_err(|why: String| why)?),
             "xclients" => self.sessions.xclients.push(value.parse().map_err(|why: String| why)?),
             "held_messages_max" => sessions.held_messages_max = value.parse().map_err(wrong)?,
+            "reports" => {
+                let deliver = !value.ends_with(" only");
+                let address = address(value.trim_end_matches(" only"));
+                self.delivery.reports = Some(delivery::reports::Reports { address, deliver });
+            }
             "file_spam" => self.delivery.file_spam = value == "true",
             "smarthost" => self.delivery.smarthost = Some(value.to_owned()),
             _ => return Err(format!("given: no such setting: {key}")),

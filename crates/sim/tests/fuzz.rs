@@ -196,6 +196,7 @@ const MESSAGES: [&[u8]; 4] = [
 fn messages_are_taken_apart_and_told() {
     let seeds: Vec<Vec<u8>> = MESSAGES.map(<[u8]>::to_vec).into();
     replay_times(&seeds, 500, checks::imap::message);
+    replay_times(&seeds, 500, checks::judge::tokens);
 }
 
 /// The odd messages of tests/interop/mime_corpus.py, the short ones.
@@ -206,6 +207,17 @@ fn odd_messages_are_taken_apart_and_told() {
     let seeds: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
     assert!(seeds.len() > 80);
     replay(&seeds, checks::imap::message);
+    replay(&seeds, checks::judge::tokens);
+}
+
+/// Reports as senders write them: fuzz/corpus/report.
+#[test]
+fn reports_are_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/report");
+    let files = std::fs::read_dir(folder).unwrap();
+    let seeds: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(seeds.iter().filter(|seed| checks::judge::reads(seed)).count() >= 4);
+    replay_times(&seeds, 2000, checks::judge::report);
 }
 
 #[test]

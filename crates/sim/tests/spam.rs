@@ -2,6 +2,7 @@
 //! users.md I-84.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "time is held by tokio's own threads")]
 
 use mail::{AccountId, MailboxName};
 use server::listen::Service;

@@ -44,3 +44,7 @@ pub const LESSON_MESSAGES_MAX: usize = 1_000;
 pub const LESSONS_WAITING_MAX: usize = 256;
 /// Messages that one commit changes in a large operation, so that deliveries need not wait long.
 pub const CHUNK_MESSAGES: usize = 10_000;
+/// Reports of other receivers that are kept; a domain gets some ten a day.
+pub const FEEDBACK_MAX: usize = 1_000;
+/// Days that they are kept.
+pub const FEEDBACK_DAYS: i64 = 400;

@@ -245,7 +245,7 @@ impl Store {
     }
 
     /// Does something slow where no session waits for it.
-    pub(crate) async fn aside<T: Send + 'static>(
+    pub async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Store) -> Result<T> + Send + 'static,
     ) -> Result<T> {

@@ -103,6 +103,8 @@ pub enum Holder {
     Taught(AccountId),
     /// Names that a client asked to be subscribed to; other subscriptions came with a mailbox.
     Asked(AccountId),
+    /// Reports of other receivers about mail from our domains.
+    Feedback,
 }
 
 impl Holder {
@@ -118,6 +120,7 @@ impl Holder {
             Holder::Lessons(id) => (7, id.0),
             Holder::Taught(id) => (8, id.0),
             Holder::Asked(id) => (9, id.0),
+            Holder::Feedback => (10, 0),
         }
     }
 }

@@ -1,3 +1,4 @@
 //! Reports about messages.
 
 pub mod dsn;
+pub mod feedback;
