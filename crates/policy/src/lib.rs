@@ -2,8 +2,11 @@
 //!
 //! Rates and spam; and who is speaking: SPF, DKIM, DMARC, lists of addresses in DNS.
 
+pub mod dkim;
+pub mod dmarc;
 pub mod guard;
 pub mod limits;
 pub mod network;
 pub mod spam;
 pub mod spf;
+pub mod tags;

@@ -42,3 +42,13 @@ pub const SPF_VOID_MAX: usize = 2;
 pub const SPF_NAMES_MAX: usize = 10;
 /// Octets of a domain's explanation that are told: a reply line has 512 (RFC 5321 §4.5.3.1.5).
 pub const SPF_EXPLANATION_OCTETS_MAX: usize = 300;
+/// DKIM signatures of a message that are looked at: senders make one or two.
+pub const DKIM_SIGNATURES_MAX: usize = 10;
+/// Names in a signature's `h=`.
+pub const DKIM_NAMES_MAX: usize = 500;
+/// Bits of an RSA key: RFC 8301 §3.2 asks for 1024 to 4096.
+pub const RSA_BITS_MAX: usize = 4096;
+/// Octets of a header that we sign; it was mended before, so it is no longer than that.
+pub const SIGNED_HEADER_OCTETS_MAX: usize = 512 * 1024;
+/// Questions to find a DMARC record. RFC 9989 §4.10.
+pub const DMARC_QUERIES_MAX: usize = 8;
