@@ -63,6 +63,8 @@ pub struct Settings {
     pub issuer: Option<issuer::Issuer>,
     /// Another directory, which knows people that are not here.
     pub external: Option<external::External>,
+    /// SCRAM is offered though there is another directory, whose people cannot use it.
+    pub scram_with_external: bool,
     /// Client certificates by their SHA-256, and whose they are.
     pub certificates: HashMap<[u8; 32], String>,
 }
@@ -118,6 +120,14 @@ impl Directory {
             hands,
         };
         Directory { store, inner: Arc::new(inner) }
+    }
+
+    /// SCRAM is offered. A server cannot know who will log in when it says which mechanisms there
+    /// are (RFC 4422 §3.2), and programs that choose SCRAM do not try another one: so it is not when
+    /// the passwords of some are in another directory, unless the administrator says so. Somebody
+    /// from there who uses it hears that the password is wrong.
+    pub fn offers_scram(&self) -> bool {
+        !self.is_external() || self.inner.settings.scram_with_external
     }
 
     /// There is an issuer, whose tokens log in.

@@ -51,6 +51,7 @@ pub const COMMENTS: &[(&str, &str)] = &[
         "Messages of one command (MESSAGELIMIT), and of one that stores (SAVELIMIT); 0: any.",
     ),
     ("expire_seconds =", "When a message is given up, and when its sender hears of a delay."),
+    ("scram_with_directory =", "Only accounts with a password here can use it: docs/logins.md."),
     ("directory_seconds =", "How long a login that LDAP or SQL proved is remembered."),
     ("urls =", "ldap://host or ldaps://host, the first that answers; docs/logins.md."),
     ("url =", "postgres://user@host/database or sqlite:FILE; docs/logins.md."),

@@ -285,6 +285,9 @@ pub struct Auth {
     pub client_authorities: PathBuf,
     /// Certificates of clients by their SHA-256, each with an account: `AB:CD:… ADDRESS`.
     pub client_certificates: Vec<String>,
+    /// Offer SCRAM beside LDAP or SQL. Only accounts with a password here can use it, and programs
+    /// of others that choose it because it is there fail.
+    pub scram_with_directory: bool,
     /// Seconds for which a login that LDAP or SQL proved need not be proven again; 0 is never.
     pub directory_seconds: u64,
 }
@@ -297,6 +300,7 @@ impl Default for Auth {
             hash_memory_kib: 19 * 1024,
             hash_passes: 2,
             client_authorities: PathBuf::new(),
+            scram_with_directory: false,
             directory_seconds: 60,
             client_certificates: Vec::new(),
         }

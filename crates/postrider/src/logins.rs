@@ -38,6 +38,7 @@ pub fn settings(
         hash_cost: Cost { memory_kib: auth.hash_memory_kib, passes: auth.hash_passes },
         issuer,
         external: external(root, config, world)?,
+        scram_with_external: auth.scram_with_directory,
         certificates: certificates(auth)?,
     })
 }

@@ -26,7 +26,7 @@ pub(crate) enum Step {
 /// What logins there are besides passwords.
 pub(crate) fn offered(shared: &Shared) -> Offered {
     let directory = &shared.directory;
-    Offered { bearer: directory.takes_tokens(), scram: !directory.is_external() }
+    Offered { bearer: directory.takes_tokens(), scram: directory.offers_scram() }
 }
 
 /// How a connection is protected.

@@ -7,11 +7,16 @@ use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use directory::Scope;
+use directory::external::sql::{Database, Sql, SqlPlan};
+use directory::external::{External, Source};
 use server::listen::Service;
 use sim::client::Client;
 use sim::house::{House, Plan, address};
 use sim::world::SimWorld;
 use std::num::NonZeroU32;
+use std::time::Duration;
+use store::NewAccount;
+use sys::sqlite::SqliteClient;
 
 const CLEAR: [Service; 3] = [Service::Submission, Service::Imap, Service::Pop3];
 const TLS: [Service; 3] = [Service::Submissions, Service::Imaps, Service::Pop3s];
@@ -451,5 +456,54 @@ async fn au_3_exchanges_of_noise_let_nobody_in() {
             }
             step = protocol::sasl::Client::Responds(message());
         }
+    }
+}
+
+/// RFC 4422 §3.2: a server says which mechanisms there are before it knows who comes. Those who
+/// cannot use SCRAM, because their password is elsewhere, are told what a wrong password is told.
+#[tokio::test(start_paused = true)]
+async fn scram_beside_another_directory_is_for_accounts_that_are_here() {
+    for offered in [false, true] {
+        let world = SimWorld::new(12);
+        let nowhere = SqliteClient::new(std::path::Path::new("/nonexistent/people.db"));
+        let plan = SqlPlan {
+            login_query: "SELECT address, hash FROM people WHERE address = $1".to_owned(),
+            address_query: "SELECT address FROM people WHERE address = $1".to_owned(),
+        };
+        let source = Source::Sql(Sql::new(Database::Sqlite(nowhere), plan).unwrap());
+        let external = External::new(source, world.as_seen().clock, Duration::ZERO);
+        let directory = directory::Settings {
+            external: Some(external),
+            scram_with_external: offered,
+            ..Default::default()
+        };
+        let house = House::build(Plan { directory, ..Plan::default() }, world).await;
+        house.add_account("alice").await;
+        let (address, secret) = (address("ann"), "external".to_owned());
+        house.shared.store.account_add(NewAccount { address, secret }).await.unwrap();
+        let mut client = ready(&house, Service::Pop3).await;
+        client.send(b"CAPA\r\n").await;
+        let mut capabilities = Vec::new();
+        while capabilities.last().is_none_or(|line| line != ".") {
+            capabilities.push(client.line().await);
+        }
+        let named = capabilities.iter().any(|line| line.contains("SCRAM-SHA-256"));
+        assert_eq!(named, offered, "{capabilities:?}");
+        if !offered {
+            continue;
+        }
+        let mut replies = Vec::new();
+        for user in ["alice@example.org", "ann@example.org", "eve@example.org"] {
+            let mut client = ready(&house, Service::Pop3).await;
+            let wrong = Scram { user, password: "wrong", header: "n,,", binding: vec![] };
+            let (salt, reply) = wrong.login(&mut client, Service::Pop3, "SCRAM-SHA-256").await;
+            assert_eq!(salt.len(), 24, "{user}: {salt}");
+            replies.push(reply);
+        }
+        assert!(replies[0].starts_with("-ERR [AUTH]"), "{replies:?}");
+        assert!(replies.iter().all(|reply| *reply == replies[0]), "{replies:?}");
+        let right = alice("secret", "n,,", vec![]);
+        let (_, reply) = right.login(&mut client, Service::Pop3, "SCRAM-SHA-256").await;
+        assert!(reply.starts_with("+OK"), "the other directory is not asked: {reply}");
     }
 }

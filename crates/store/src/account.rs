@@ -94,6 +94,7 @@ pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
         Holder::Correspondents,
         Holder::Lessons,
         Holder::Taught,
+        Holder::Held,
         Holder::Asked,
     ];
     for holder in holders.map(|of| of(row.id)) {

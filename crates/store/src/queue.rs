@@ -1,7 +1,7 @@
 //! The queue: messages for other servers, one row for each recipient. RFC 5321 §4.5.4.
 
 use crate::error::Result;
-use crate::rows::{Notify, QueueRow, QueuedRow, RecipientRow, Ret};
+use crate::rows::{Holder, Notify, QueueRow, QueuedRow, RecipientRow, Ret};
 use crate::terms::Terms;
 use crate::txn::ReadTxn;
 use crate::write::Writing;
@@ -71,6 +71,16 @@ pub(crate) fn add(
     size: u64,
     new: &NewQueued,
 ) -> Result<()> {
+    if let (Some(hold), Some(account)) = (new.terms.hold, new.submitted_by) {
+        let of = Holder::Held(account);
+        // Those whose time has come count no more, whatever has become of them.
+        for old in w.unit.rows().property_names(of, HELD_PRUNED)? {
+            if old < held_name(w.now, None) {
+                w.unit.write()?.remove_property(of, &old)?;
+            }
+        }
+        w.unit.write()?.put_property(of, &held_name(hold.at, Some(message)), b"")?;
+    }
     w.unit.write()?.put_queued(&QueuedRow {
         message,
         content,
@@ -150,6 +160,18 @@ pub(crate) fn retry(w: &mut Writing<'_>, message: MessageId) -> Result<bool> {
     change_all(w, message, |row| row.next_attempt = due)
 }
 
+/// What the row of a message is called that waits for that time; without a message, what is before
+/// all that wait longer.
+fn held_name(at: i64, message: Option<MessageId>) -> String {
+    match message {
+        Some(message) => format!("{:020} {message}", at.max(0)),
+        None => format!("{:020}", at.max(0).saturating_add(1)),
+    }
+}
+
+/// Rows of messages whose time has come that one more message takes away.
+const HELD_PRUNED: usize = 100;
+
 /// How many messages of an account wait for the time that their sender named; `most` at most.
 pub(crate) fn held_by(
     txn: &dyn ReadTxn,
@@ -157,23 +179,20 @@ pub(crate) fn held_by(
     now: i64,
     most: usize,
 ) -> Result<usize> {
-    let (mut found, mut after) = (0, None);
-    while found < most {
-        let page = txn.queue(after, 500)?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.message);
-        let held = |row: &&QueuedRow| {
-            row.submitted_by == Some(account) && row.terms.hold.is_some_and(|hold| hold.at > now)
-        };
-        found += page.iter().filter(held).count();
-    }
-    Ok(found.min(most))
+    let (of, from) = (Holder::Held(account), held_name(now, None));
+    // Those whose time has come are first, and few.
+    let names = txn.property_names(of, most.saturating_add(HELD_PRUNED))?;
+    Ok(names.into_iter().filter(|name| *name >= from).count().min(most))
 }
 
 /// Takes a message out of the queue, whatever has become of it.
 pub(crate) fn forget(w: &mut Writing<'_>, message: MessageId) -> Result<bool> {
     let Some(row) = w.unit.rows().queued(message)? else { return Ok(false) };
     w.unit.write()?.remove_queued(message)?;
+    if let (Some(hold), Some(account)) = (row.terms.hold, row.submitted_by) {
+        let name = held_name(hold.at, Some(message));
+        w.unit.write()?.remove_property(Holder::Held(account), &name)?;
+    }
     w.release(row.content)?;
     Ok(true)
 }

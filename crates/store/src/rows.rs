@@ -105,6 +105,8 @@ pub enum Holder {
     Asked(AccountId),
     /// Reports of other receivers about mail from our domains.
     Feedback,
+    /// Messages of an account that wait for the time that their sender named, by that time.
+    Held(AccountId),
 }
 
 impl Holder {
@@ -121,6 +123,7 @@ impl Holder {
             Holder::Taught(id) => (8, id.0),
             Holder::Asked(id) => (9, id.0),
             Holder::Feedback => (10, 0),
+            Holder::Held(id) => (11, id.0),
         }
     }
 }
