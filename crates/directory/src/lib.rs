@@ -123,7 +123,7 @@ impl Directory {
     }
 
     /// SCRAM is offered. A server cannot know who will log in when it says which mechanisms there
-    /// are (RFC 4422 §3.2), and programs that choose SCRAM do not try another one: so it is not when
+    /// are (RFC 4422 §3.2), and programs that choose SCRAM try no other one: so it is not when
     /// the passwords of some are in another directory, unless the administrator says so. Somebody
     /// from there who uses it hears that the password is wrong.
     pub fn offers_scram(&self) -> bool {
