@@ -94,7 +94,7 @@ fn study(store: &Store, account: AccountId) -> Result<Option<(Vec<String>, Taugh
 
 /// Where a message is, and its tokens.
 fn words_of(store: &Store, id: ContentId) -> Result<Option<(ContentRow, Vec<String>)>, StoreError> {
-    let mut kept = store.kept(&[id], true)?;
+    let mut kept = store.kept(&[id], true, true)?;
     let (row, summary) = (kept.rows.pop().flatten(), kept.summaries.pop().flatten());
     let summary = summary.as_deref().and_then(Summary::decode);
     let (Some(row), Some(summary)) = (row, summary) else { return Ok(None) };

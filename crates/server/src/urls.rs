@@ -183,7 +183,7 @@ impl Shared {
         let listing = self.store.select(found.row.id).await?.listing;
         let entry = Uid::new(url.uid).and_then(|uid| listing.get(uid)).copied();
         let Some(entry) = entry else { return Ok(None) };
-        let row = self.store.kept(&[entry.content], false)?.rows.pop().flatten();
+        let row = self.store.kept(&[entry.content], true, false)?.rows.pop().flatten();
         let Some(row) = row else { return Ok(None) };
         let root = summary(&self.store, &entry)?.root;
         let section = url.section;

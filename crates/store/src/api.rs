@@ -334,10 +334,11 @@ impl Store {
         let own = |sealed: Option<Vec<u8>>| sealed.as_deref().and_then(unseal).map(<[u8]>::to_vec);
         self.look(|txn| ids.iter().map(|id| txn.summary(*id).map(own)).collect())
     }
-    /// Where the bytes of some messages are and, with `summaries`, what is kept beside them, found
-    /// in one look.
-    pub fn kept(&self, ids: &[ContentId], summaries: bool) -> Result<Kept> {
-        let mut kept = Kept { rows: self.locate(ids)?, summaries: Vec::new() };
+    /// With `octets` where the bytes of some messages are, and with `summaries` what is kept beside
+    /// them.
+    pub fn kept(&self, ids: &[ContentId], octets: bool, summaries: bool) -> Result<Kept> {
+        let rows = if octets { self.locate(ids)? } else { Vec::new() };
+        let mut kept = Kept { rows, summaries: Vec::new() };
         if summaries {
             kept.summaries = vec![None; ids.len()];
             self.look(|txn| {

@@ -72,7 +72,7 @@ impl Changes {
 
 impl MailboxChange {
     fn absorb(&mut self, later: MailboxChange) {
-        self.changed.extend(later.changed);
+        self.add_changed(later.changed);
         self.expunged.extend(later.expunged);
         self.modseq = later.modseq;
         self.uidnext = later.uidnext;
@@ -80,14 +80,24 @@ impl MailboxChange {
         self.deleted |= later.deleted;
     }
 
+    /// Adds new and changed messages; the first ones are taken as they are, copies of 100,000 cost.
+    pub fn add_changed(&mut self, mut changed: Vec<Entry>) {
+        match self.changed.is_empty() {
+            true => self.changed = changed,
+            false => self.changed.append(&mut changed),
+        }
+    }
+
     /// Sorts both lists by UID; each UID is in one of them, once.
     pub fn settle(&mut self) {
         self.expunged.sort_unstable();
         self.expunged.dedup();
         let gone = std::mem::take(&mut self.expunged);
-        self.changed.reverse();
-        self.changed.sort_by_key(|entry| entry.uid);
-        self.changed.dedup_by_key(|entry| entry.uid);
+        if !self.changed.is_sorted_by(|one, next| one.uid < next.uid) {
+            self.changed.reverse();
+            self.changed.sort_by_key(|entry| entry.uid);
+            self.changed.dedup_by_key(|entry| entry.uid);
+        }
         if !gone.is_empty() {
             self.changed.retain(|entry| gone.binary_search(&entry.uid).is_err());
         }

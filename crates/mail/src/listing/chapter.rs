@@ -1,6 +1,6 @@
 //! A chapter of a listing: up to 64 pages of up to 128 entries, each page shared by itself.
 
-use super::Entry;
+use super::{Entry, replace};
 use crate::flags::FlagBits;
 use crate::id::{ModSeq, Uid};
 use std::ops::Deref;
@@ -194,13 +194,7 @@ impl Chapter {
             let end = page.last().map(|entry| entry.uid);
             let (here, later) = replaced.split_at(replaced.partition_point(|e| Some(e.uid) <= end));
             let mut entries = page.to_vec();
-            for entry in here {
-                if let Ok(n) = entries.binary_search_by(|e| e.uid.cmp(&entry.uid))
-                    && let Some(slot) = entries.get_mut(n)
-                {
-                    *slot = *entry;
-                }
-            }
+            replace(&mut entries, here);
             *page = entries.into_iter().collect();
             replaced = later;
         }

@@ -37,6 +37,17 @@ pub struct Entry {
     pub content: ContentId,
 }
 
+/// Puts new entries in the place of those with the same UIDs; both are sorted by UID.
+pub fn replace(entries: &mut [Entry], new: &[Entry]) {
+    let mut new = new.iter().peekable();
+    for slot in entries {
+        while new.next_if(|entry| entry.uid < slot.uid).is_some() {}
+        if let Some(entry) = new.next_if(|entry| entry.uid == slot.uid) {
+            *slot = *entry;
+        }
+    }
+}
+
 /// A mailbox's messages at one moment. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Listing {

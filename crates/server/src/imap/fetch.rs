@@ -82,8 +82,8 @@ impl Context {
             }
         };
         let needs = Needs::of(&fetch.items);
-        if needs == Needs::Listing {
-            let latest = (!Arc::ptr_eq(&latest, &told)).then_some(&*latest);
+        let latest = (!Arc::ptr_eq(&latest, &told)).then_some(&*latest);
+        if needs == Needs::default() {
             let done = self.fetch_listed(&fetch, each(), latest, out).await;
             return Ok(self.tell_limit(done, lowest, out));
         }
@@ -98,13 +98,13 @@ impl Context {
             let mut ahead = self.look_ahead(&chunk, needs)?;
             for ((number, entry), message) in chunk.iter().zip(&mut ahead) {
                 let marked = seen.binary_search_by_key(&entry.uid, |changed| changed.uid);
-                let marked = marked.ok().and_then(|at| seen.get(at)).copied();
+                let marked = marked.ok().and_then(|at| seen.get(at));
                 message.newly_seen = marked.is_some();
-                let Some(known) = latest.get(entry.uid).copied() else {
+                let Some(known) = latest.map_or(Some(entry), |latest| latest.get(entry.uid)) else {
                     trouble.gone = true;
                     continue;
                 };
-                let now = marked.unwrap_or(known);
+                let now = *marked.unwrap_or(known);
                 let (start, sent) = (out.buffer().len(), out.sent());
                 match self.message(&fetch, *number, &now, message, out).await {
                     Ok(true) => {}
@@ -251,19 +251,19 @@ impl Context {
     /// What is needed of some messages, found in one look.
     fn look_ahead(&self, chunk: &[(u32, Entry)], needs: Needs) -> Result<Vec<Message>, StoreError> {
         let ids: Vec<ContentId> = chunk.iter().map(|(_, entry)| entry.content).collect();
-        let stored = needs >= Needs::Stored;
-        let mut kept = self.shared.store.kept(&ids, stored)?;
+        let mut kept = self.shared.store.kept(&ids, needs.octets, needs.summary > Kept::Nothing)?;
+        kept.rows.resize(ids.len(), None);
         kept.summaries.resize(ids.len(), None);
         let message = |(row, stored): (_, Option<Box<[u8]>>)| {
-            let known = match needs {
-                Needs::Tree => stored.and_then(|stored| {
+            let known = match needs.summary {
+                Kept::Tree => stored.and_then(|stored| {
                     let root = Summary::decode_structure(&stored)?.root;
                     Some(Known { stored, root })
                 }),
-                Needs::Stored => stored
+                Kept::Stored => stored
                     .filter(|stored| stored::structure(stored).is_some())
                     .map(|stored| Known { stored, root: Part::default() }),
-                Needs::Listing | Needs::Octets => Some(Known::default()),
+                Kept::Nothing => Some(Known::default()),
             };
             Message { row, known, newly_seen: false }
         };
@@ -389,33 +389,47 @@ impl Trouble {
     }
 }
 
-/// How much of a message has to be read for some items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Needs {
-    /// Nothing.
-    Listing,
+/// What has to be read of a message for some items; by default its entry is enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Needs {
     /// Where its bytes are.
-    Octets,
-    /// Its summary as it is stored.
+    octets: bool,
+    summary: Kept,
+}
+
+/// What is needed of the summary that is kept beside a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Kept {
+    #[default]
+    Nothing,
+    /// As it is stored.
     Stored,
-    /// The summary and the tree of its parts.
+    /// The tree of the message's parts as well.
     Tree,
 }
 
 impl Needs {
     fn of(items: &[Item]) -> Needs {
-        let one = |item: &Item| match item {
-            Item::Envelope | Item::Body | Item::BodyStructure | Item::ThreadId => Needs::Stored,
-            Item::Binary(section) | Item::BinarySize(section) if section.path.is_empty() => {
-                Needs::Octets
-            }
-            Item::Section(section) if section.is_header() || section.is_all() => Needs::Octets,
-            Item::Section(_) | Item::Binary(_) | Item::BinarySize(_) | Item::Preview(_) => {
-                Needs::Tree
-            }
-            _ => Needs::Listing,
-        };
-        items.iter().map(one).max().unwrap_or(Needs::Listing)
+        let mut needs = Needs::default();
+        for item in items {
+            let (octets, summary) = match item {
+                Item::Envelope | Item::Body | Item::BodyStructure | Item::ThreadId => {
+                    (false, Kept::Stored)
+                }
+                Item::Binary(section) | Item::BinarySize(section) if section.path.is_empty() => {
+                    (true, Kept::Nothing)
+                }
+                Item::Section(section) if section.is_header() || section.is_all() => {
+                    (true, Kept::Nothing)
+                }
+                Item::Section(_) | Item::Binary(_) | Item::BinarySize(_) => (true, Kept::Tree),
+                Item::Preview(_) => (false, Kept::Tree),
+                _ => continue,
+            };
+            needs.octets |= octets;
+            needs.summary = needs.summary.max(summary);
+        }
+        needs
     }
 }
 

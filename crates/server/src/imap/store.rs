@@ -5,7 +5,7 @@ use super::view::{View, flags_line};
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, Copied, StoreError, Which};
-use mail::{Flag, FlagBits, ModSeq, Rights, Uid};
+use mail::{Entry, Flag, FlagBits, ModSeq, Rights, Uid};
 use protocol::imap::command::{self, Name, Store};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
@@ -27,6 +27,19 @@ fn permitted(view: &View, command: &Store) -> Option<Vec<Flag>> {
 
 fn bad_number() -> Answer {
     Answer::Bad("There is no message of that number".to_owned())
+}
+
+/// Messages that were found, with their numbers, and what came of each, sorted by UID.
+fn side_by_side<'a>(
+    found: &'a mut [(u32, Entry)],
+    now: &'a [Entry],
+) -> impl Iterator<Item = (&'a (u32, Entry), &'a Entry)> {
+    found.sort_by_key(|(number, _)| *number);
+    let mut found = found.iter().peekable();
+    now.iter().filter_map(move |entry| {
+        while found.next_if(|(_, old)| old.uid < entry.uid).is_some() {}
+        Some((found.next_if(|(_, old)| old.uid == entry.uid)?, entry))
+    })
 }
 
 impl Context {
@@ -70,18 +83,15 @@ impl Context {
         }
         let bits = flags.iter().filter_map(|flag| view.told.keywords.bit(flag));
         let named = bits.fold(FlagBits::default(), FlagBits::with);
-        for entry in &outcome.entries {
-            let (Ok(at), Some(old)) = (before.find(entry.uid), before.get(entry.uid)) else {
-                continue;
-            };
+        for ((number, old), entry) in side_by_side(&mut found, &outcome.entries) {
             let changed = old.modseq != entry.modseq;
             // RFC 3501 §6.4.6: what others changed meanwhile is told in any case.
             let meant = kind.apply(old.flags, named, view.rights);
             if !command.silent || meant != entry.flags {
-                view.fetch_flags(at + 1, entry, command.uid, enabled, out.buffer());
+                view.fetch_flags(*number, entry, command.uid, enabled, out.buffer());
             } else if enabled.condstore && changed {
                 // RFC 7162 §3.1.3: the MODSEQ is told even when the flags are not.
-                response::fetch(at + 1, entry.uid.get(), enabled.uid_only, out.buffer());
+                response::fetch(*number, entry.uid.get(), enabled.uid_only, out.buffer());
                 let uid =
                     if enabled.uid_only { String::new() } else { format!("UID {} ", entry.uid) };
                 let rest = format!("{uid}MODSEQ ({}))\r\n", entry.modseq);

@@ -103,7 +103,10 @@ impl View {
     /// The messages a set names: numbers and UIDs of what the client was told.
     pub fn resolve(&self, set: &SequenceSet, by_uid: bool) -> Option<Vec<(u32, Entry)>> {
         let places = self.places_of(set, by_uid)?;
-        Some(at_places(&self.told, &places).collect())
+        let count: usize = places.iter().map(|(from, to)| to.saturating_sub(*from) as usize).sum();
+        let mut found = Vec::with_capacity(count.min(self.told.len() as usize));
+        found.extend(at_places(&self.told, &places));
+        Some(found)
     }
 
     /// Where those are: ranges of places counted from 0, first and behind the last. `None` when a

@@ -203,7 +203,7 @@ impl Context {
         let size = u64::from(entry.size);
         let mut writer = DataWriter::default();
         let mut top = lines.map(Top::new);
-        let kept = self.shared.store.kept(&[entry.content], false);
+        let kept = self.shared.store.kept(&[entry.content], true, false);
         let Some(row) = kept.ok().and_then(|mut kept| kept.rows.pop().flatten()) else {
             return no("[SYS/TEMP] The message cannot be read now");
         };

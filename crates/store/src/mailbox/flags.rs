@@ -3,6 +3,7 @@
 use super::{append, bump, entries_of};
 use crate::error::Result;
 use crate::lessons::{self, Said, Telling};
+use crate::rows::MailboxRow;
 use crate::write::Writing;
 use mail::{ContentId, Entry, Flag, FlagBits, MailboxId, ModSeq, Rights, Uid};
 
@@ -78,6 +79,7 @@ pub(crate) fn change_flags(
     let mut taught: [(Said, Vec<ContentId>); 3] =
         [Said::Nothing, Said::Ham, Said::Spam].map(|said| (said, Vec::new()));
     let mut outcome = FlagOutcome::default();
+    outcome.entries.reserve(wanted.uids.len());
     for mut entry in entries_of(w.unit, mailbox, &wanted.uids)? {
         if wanted.unchanged_since.is_some_and(|since| entry.modseq > since) {
             outcome.refused.push(entry.uid);
@@ -86,16 +88,7 @@ pub(crate) fn change_flags(
         let flags = wanted.change.apply(entry.flags, named, wanted.within);
         if flags != entry.flags {
             let at = *outcome.modseq.get_or_insert_with(|| bump(&mut row));
-            recount(
-                &mut row.unseen,
-                !entry.flags.contains(FlagBits::SEEN),
-                !flags.contains(FlagBits::SEEN),
-            );
-            recount(
-                &mut row.deleted,
-                entry.flags.contains(FlagBits::DELETED),
-                flags.contains(FlagBits::DELETED),
-            );
+            recount(&mut row, entry.flags, flags);
             if let Some(said) = telling.as_ref().and_then(|t| t.said(entry.flags, flags)) {
                 let all = taught.iter_mut().filter(|(of, _)| *of == said);
                 all.for_each(|(_, contents)| contents.push(entry.content));
@@ -105,10 +98,10 @@ pub(crate) fn change_flags(
         outcome.entries.push(entry);
     }
     if let Some(at) = outcome.modseq {
-        let changed = outcome.entries.iter().filter(|entry| entry.modseq == at);
-        let changed: Vec<Entry> = changed.copied().collect();
+        let mut changed = Vec::with_capacity(outcome.entries.len());
+        changed.extend(outcome.entries.iter().filter(|entry| entry.modseq == at));
         w.unit.set_entries(mailbox, &changed)?;
-        w.save(&row)?.changed.extend(changed);
+        w.save(&row)?.add_changed(changed);
         for (said, contents) in taught {
             lessons::note(w, row.account, said, &contents)?;
         }
@@ -118,10 +111,14 @@ pub(crate) fn change_flags(
     Ok(outcome)
 }
 
-fn recount(counter: &mut u32, before: bool, after: bool) {
-    match (before, after) {
+/// Counts a message that has other flags now.
+fn recount(row: &mut MailboxRow, before: FlagBits, after: FlagBits) {
+    let step = |counter: &mut u32, before: bool, after: bool| match (before, after) {
         (false, true) => *counter = counter.saturating_add(1),
         (true, false) => *counter = counter.saturating_sub(1),
         _ => {}
-    }
+    };
+    let [seen, deleted] = [FlagBits::SEEN, FlagBits::DELETED];
+    step(&mut row.unseen, !before.contains(seen), !after.contains(seen));
+    step(&mut row.deleted, before.contains(deleted), after.contains(deleted));
 }

@@ -24,12 +24,13 @@ pub(crate) fn entries_of(unit: &mut Unit, mailbox: MailboxId, uids: &[Uid]) -> R
     let mut found = Vec::with_capacity(uids.len());
     for run in uids.chunk_by(|a, b| b.get().saturating_sub(a.get()) <= GAP) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        let read = unit.entries(mailbox, *first, *last)?;
         let mut wanted = run.iter().peekable();
-        found.extend(read.into_iter().filter(|entry| {
+        unit.each_entry(mailbox, *first, *last, |entry| {
             while wanted.next_if(|uid| **uid < entry.uid).is_some() {}
-            wanted.peek() == Some(&&entry.uid)
-        }));
+            if wanted.peek() == Some(&&entry.uid) {
+                found.push(*entry);
+            }
+        })?;
     }
     Ok(found)
 }

@@ -8,6 +8,7 @@ use super::table::Table;
 use crate::error::{Result, StoreError};
 use crate::packed::{decode_entries, encode_entries};
 use crate::txn::{ReadTxn, Txn};
+use mail::listing::replace;
 use mail::{Entry, MailboxId, Uid};
 
 /// Messages of a full page.
@@ -67,13 +68,26 @@ impl Unit {
 
     /// The messages of a mailbox with UIDs from `from` to `to`, in order.
     pub fn entries(&mut self, mailbox: MailboxId, from: Uid, to: Uid) -> Result<Vec<Entry>> {
+        let mut found = Vec::new();
+        self.each_entry(mailbox, from, to, |entry| found.push(*entry))?;
+        Ok(found)
+    }
+
+    /// Shows the same messages one after the other.
+    pub fn each_entry(
+        &mut self,
+        mailbox: MailboxId,
+        from: Uid,
+        to: Uid,
+        mut each: impl FnMut(&Entry),
+    ) -> Result<()> {
         self.load_pages(mailbox, from, to)?;
         let first = self.page_of(mailbox, from).unwrap_or(from);
-        let mut found = Vec::new();
         for (_, page) in self.pages.range((mailbox, first)..=(mailbox, to)) {
-            found.extend(page.iter().filter(|entry| entry.uid >= from && entry.uid <= to));
+            let within = page.iter().filter(|entry| entry.uid >= from && entry.uid <= to);
+            within.for_each(&mut each);
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Adds a message.
@@ -113,15 +127,7 @@ impl Unit {
         while let Some(entry) = rest.first() {
             let (first, here, later) = self.split(mailbox, rest, entry.uid, |entry| entry.uid)?;
             rest = later;
-            self.pages.change(&(mailbox, first), |page| {
-                for entry in here {
-                    if let Ok(at) = page.binary_search_by_key(&entry.uid, |other| other.uid)
-                        && let Some(slot) = page.get_mut(at)
-                    {
-                        *slot = *entry;
-                    }
-                }
-            });
+            self.pages.change(&(mailbox, first), |page| replace(page, here));
         }
         Ok(())
     }

@@ -262,7 +262,7 @@ impl Context {
         batch: &[(u32, Entry)],
     ) -> Result<Found, StoreError> {
         let ids: Vec<ContentId> = batch.iter().map(|(_, entry)| entry.content).collect();
-        let mut kept = self.shared.store.kept(&ids, true)?.summaries;
+        let mut kept = self.shared.store.kept(&ids, false, true)?.summaries;
         kept.resize(ids.len(), None);
         let mut found = Vec::new();
         for (message, stored) in batch.iter().zip(kept) {
