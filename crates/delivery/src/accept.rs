@@ -249,10 +249,13 @@ impl Receiving {
         }
         let shared = self.shared.clone();
         let now = shared.world.clock.unix_seconds();
-        let fate = match self.incoming.terms.hold {
+        let mut fate = match self.incoming.terms.hold {
             Some(hold) if hold.at > now => held(&self.incoming.recipients),
             _ => decide(&shared, &self.incoming.recipients).await?,
         };
+        if self.judgement.junk.is_some() {
+            self.tell_nobody(&mut fate.remote);
+        }
         let mut filings = filings(&fate.accounts, self.judgement.junk.as_deref());
         let mut summary = std::mem::take(&mut self.parser).finish();
         self.judge(&mut filings, &summary, !fate.remote.is_empty());
@@ -361,6 +364,13 @@ impl Receiving {
             }
         }
         Ok(spool.seal()?)
+    }
+
+    /// Whoever is named as the sender did not send it, perhaps: no report goes there (users.md
+    /// S-62).
+    fn tell_nobody(&mut self, remote: &mut [NewRecipient]) {
+        self.head = None;
+        remote.iter_mut().for_each(|recipient| recipient.notify = Notify::NEVER);
     }
 
     /// Its entry in the queue, for recipients elsewhere.

@@ -2,9 +2,11 @@
 //!
 //! Rates and spam; and who is speaking: SPF, DKIM, DMARC, lists of addresses in DNS.
 
+pub mod authres;
 pub mod dkim;
 pub mod dmarc;
 pub mod guard;
+pub mod judge;
 pub mod limits;
 pub mod network;
 pub mod spam;

@@ -52,3 +52,7 @@ pub const RSA_BITS_MAX: usize = 4096;
 pub const SIGNED_HEADER_OCTETS_MAX: usize = 512 * 1024;
 /// Questions to find a DMARC record. RFC 9989 §4.10.
 pub const DMARC_QUERIES_MAX: usize = 8;
+/// Domains of one message's authors that are looked at.
+pub const AUTHORS_MAX: usize = 4;
+/// Octets of a header that is held back to be judged.
+pub const JUDGED_HEADER_OCTETS_MAX: usize = 1 << 20;

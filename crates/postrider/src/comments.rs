@@ -32,6 +32,12 @@ pub const COMMENTS: &[(&str, &str)] = &[
     ("min_free_octets =", "With less room on the disk new mail is refused; deleting works."),
     ("memory_limit =", "Octets of all caches together."),
     ("lmtp =", "LMTP comes in here: addresses with a port, or paths of UNIX sockets."),
+    ("networks =", "Who is not judged on port 25."),
+    (
+        "forwarders =",
+        "Networks, or domains that SPF or DKIM proves, whose mail is taken whatever DMARC says.",
+    ),
+    ("dmarc =", "enforce, observe or off; docs/authentication.md."),
     ("proxies =", "Networks of proxies whose connections begin with a PROXY header."),
     ("xclients =", "Networks whose XCLIENT is believed."),
     ("connections_per_account =", "IMAP sessions of one account at a time."),

@@ -1,6 +1,7 @@
 //! The configuration file: one short TOML file. Unknown keys are errors that name the nearest one.
 
 use crate::comments::COMMENTS;
+pub use crate::judging::{Judge, Trusted};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,9 @@ pub struct Config {
     /// Whose word is taken.
     #[serde(default)]
     pub trusted: Trusted,
+    /// Who is speaking.
+    #[serde(default)]
+    pub judge: Judge,
     /// What is limited.
     #[serde(default)]
     pub limits: Limits,
@@ -110,17 +114,6 @@ impl Default for Tls {
             second_key: PathBuf::new(),
         }
     }
-}
-
-/// `[trusted]`
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Trusted {
-    /// Networks of proxies. Their connections must begin with a PROXY header (version 1 or 2), and
-    /// the client that it names is taken for the peer. Nobody else's header is.
-    pub proxies: Vec<String>,
-    /// Networks of SMTP proxies that may tell by XCLIENT who the client is (as Postfix has it).
-    pub xclients: Vec<String>,
 }
 
 /// `[limits]`
@@ -455,6 +448,7 @@ impl Config {
             listen: Listen::default(),
             tls: Tls::default(),
             trusted: Trusted::default(),
+            judge: Judge::default(),
             limits: Limits::default(),
             imap: Imap::default(),
             pop3: Pop3::default(),

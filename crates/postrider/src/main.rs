@@ -11,6 +11,7 @@ mod control;
 mod demo;
 mod fsck;
 mod housekeeping;
+mod judging;
 mod logins;
 mod port_owner;
 mod privilege;

@@ -6,7 +6,7 @@ use crate::bans::Bans;
 use crate::config::{self, Config, Limits};
 use crate::port_owner::port_owner;
 use crate::privilege;
-use crate::{certificate, control, housekeeping, logins};
+use crate::{certificate, control, housekeeping, judging, logins};
 use delivery::reports::Reports;
 use delivery::{Delivery, Scheduler};
 use directory::Directory;
@@ -171,7 +171,7 @@ fn guard(limits: &Limits, sessions: &Settings) -> Arc<Guard> {
     Arc::new(guard.sparing(proxies))
 }
 
-fn networks(key: &str, texts: &[String]) -> Result<Vec<Network>, Failure> {
+pub(crate) fn networks(key: &str, texts: &[String]) -> Result<Vec<Network>, Failure> {
     let networks: Result<_, String> = texts.iter().map(|text| text.parse()).collect();
     networks.map_err(|why| fail(exit::CONFIG, format!("{key}: {why}")))
 }
@@ -189,6 +189,7 @@ fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failu
         plaintext_auth: config.auth.plaintext,
         proxies,
         xclients,
+        judge: judging::settings(config)?,
         hold_max: Duration::from_secs(limits.hold_seconds),
         held_messages_max: limits.held_messages,
         connections_max: limits.connections,

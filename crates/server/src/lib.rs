@@ -44,6 +44,8 @@ pub struct Settings {
     pub hold_max: Duration,
     /// Messages of an account that may wait for their time; 0 is any number. RFC 4865 §6.
     pub held_messages_max: usize,
+    /// Who is judged, and how.
+    pub judge: policy::judge::Settings,
     /// Connections at a time.
     pub connections_max: usize,
     /// Connections at a time from one address.

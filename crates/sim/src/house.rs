@@ -55,6 +55,11 @@ impl Default for Plan {
                 plaintext_auth: true,
                 proxies: Vec::new(),
                 xclients: Vec::new(),
+                // Nobody is judged unless a test wants it: what it says is shorter then.
+                judge: policy::judge::Settings {
+                    trusted: ["0.0.0.0/0", "::/0"].iter().filter_map(|n| n.parse().ok()).collect(),
+                    ..Default::default()
+                },
                 hold_max: Duration::from_secs(30 * 86_400),
                 held_messages_max: 100,
                 connections_max: 1000,
@@ -110,6 +115,18 @@ impl Plan {
                 self.delivery.reports = Some(delivery::reports::Reports { address, deliver });
             }
             "file_spam" => self.delivery.file_spam = value == "true",
+            "judge" => sessions.judge.trusted.clear(),
+            "dmarc" => {
+                sessions.judge.dmarc = match value {
+                    "observe" => policy::judge::Mode::Observe,
+                    "off" => policy::judge::Mode::Off,
+                    _ => policy::judge::Mode::Enforce,
+                }
+            }
+            "forwarders" => match value.parse() {
+                Ok(network) => sessions.judge.forwarder_networks.push(network),
+                Err(_) => sessions.judge.forwarder_domains.extend(Domain::parse(value)),
+            },
             "smarthost" => self.delivery.smarthost = Some(value.to_owned()),
             _ => return Err(format!("given: no such setting: {key}")),
         }

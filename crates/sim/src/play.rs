@@ -515,6 +515,13 @@ impl Player {
                 let exchange = exchange.trim_end_matches('.');
                 self.house.world.dns.add_mx(name, preference, exchange);
             }
+            ["dns", "fail", name, "TXT"] => self.house.world.dns.fail_texts(name, true),
+            ["dns", name, "TXT", text @ ..] => {
+                let text = expand(&text.join(" "), &self.captures);
+                self.house.world.dns.clear_texts(name);
+                self.house.world.dns.fail_texts(name, false);
+                self.house.world.dns.add_text(name, &text);
+            }
             ["dns", "fail", name] => self.house.world.dns.fail(name),
             ["dns", name, ip] => {
                 let ip = ip.parse().map_err(|_| "an address is missing")?;

@@ -98,6 +98,8 @@ replies! {
 
     /// Something of ours does not work now.
     TRY_LATER = 451, "4.3.0", "Cannot do that now, come back later";
+    /// DNS did not say whether a message is from its author's domain. RFC 3463 §3.8.
+    CANNOT_JUDGE = 451, "4.7.0", "Cannot find out who sent that, come back later";
     /// The disk is full. RFC 5321 §4.2.3.
     DISK_FULL = 452, "4.3.1", "No room to store the message, come back later";
     /// The account sent to more recipients than it may in an hour or a day. RFC 3463 §3.8.
@@ -164,6 +166,8 @@ replies! {
     NO_SUCH_USER = 550, "5.1.1", "Nobody here has this address";
     /// Strangers may not relay. RFC 3463 §3.8.
     RELAY_DENIED = 550, "5.7.1", "Not a domain of ours; to send mail, log in on port 465 or 587";
+    /// Its author's domain did not send it. RFC 3463 §3.8.
+    FORGED = 550, "5.7.1", "The domain of its author wants such mail refused (DMARC)";
     /// Bare CR or LF, or NUL, in a message. RFC 5321 §2.3.8.
     BARE_IN_MESSAGE = 550, "5.6.11", "The message has a bare CR, bare LF or NUL in it, refused";
     /// BODY=BINARYMIME, and no MIME that could be made lines of. RFC 3463 §3.7.
@@ -187,7 +191,9 @@ replies! {
 }
 
 /// Those that are only ever said in other words.
-pub const REWORDED: [Reply; 6] = [
+pub const REWORDED: [Reply; 8] = [
+    FORGED,
+    CANNOT_JUDGE,
     NOT_BINARY_MIME,
     OVER_RATE,
     MESSAGE_ACCEPTED,

@@ -30,6 +30,7 @@ impl Context {
         let world = &self.shared.world;
         let fresh = || MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
         let terms = self.terms(&envelope.mail);
+        self.judging = self.judging(&hello.name, &envelope.mail.sender);
         let binary = envelope.mail.body == Body::Binary;
         let incoming = Incoming {
             message: self.message.take().unwrap_or_else(fresh),
@@ -48,7 +49,7 @@ impl Context {
             }),
             envid: envelope.mail.envid,
             authenticated: self.authenticated.clone(),
-            trace_last: false,
+            trace_last: self.judging.is_some(),
         };
         self.receiving = Some(self.shared.delivery.begin(incoming).await);
         Answer::Yes
@@ -137,7 +138,11 @@ impl Context {
 
     /// The message is complete.
     pub(super) async fn end(&mut self) -> Answer {
+        let judged = self.judge().await;
         let Some(receiving) = self.receiving.take() else { return Answer::Reply(reply::TRY_LATER) };
+        if let Err(refusal) = judged {
+            return Answer::Reply(refusal);
+        }
         let peer = self.accepted.peer;
         Answer::Reply(match receiving.finish().await {
             Ok(accepted) => {

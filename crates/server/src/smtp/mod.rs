@@ -1,6 +1,7 @@
 //! SMTP sessions: what the machine asks, answered from directory and delivery. RFC 5321.
 
 mod accept;
+mod judge;
 mod rcpt;
 
 use crate::Shared;
@@ -31,6 +32,8 @@ pub struct Context {
     /// Recipients of the present transaction that are accounts.
     accounts: HashMap<Address, AccountId>,
     receiving: Option<Receiving>,
+    /// The message that comes is judged.
+    judging: Option<judge::Judging>,
 }
 
 /// Machine and handler of a new session.
@@ -57,6 +60,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         message: None,
         accounts: HashMap::new(),
         receiving: None,
+        judging: None,
     };
     (machine, context)
 }
@@ -82,15 +86,14 @@ impl Handler<Session> for Context {
             Question::End => self.end().await,
             Question::Abort => {
                 self.receiving = None;
+                self.judging = None;
                 Answer::Yes
             }
         }
     }
 
     async fn body(&mut self, octets: Vec<u8>) {
-        if let Some(receiving) = &mut self.receiving {
-            receiving.write(&octets).await;
-        }
+        self.take_in(&octets).await;
     }
 
     async fn changed(&mut self) -> News<Answer> {

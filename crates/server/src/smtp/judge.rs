@@ -1,0 +1,130 @@
+//! Messages of strangers are judged while they come: questions to DNS are on their way as soon as
+//! there is something to ask.
+
+use super::Context;
+use crate::limits::JUDGE_WAIT;
+use delivery::Judgement;
+use mail::ReversePath;
+use policy::judge::{self, Action, Answers, Envelope, Inspector, SpfFound};
+use protocol::smtp::reply::{self, Reply};
+use std::sync::Arc;
+use sys::resolver::Resolver;
+use tokio::task::JoinHandle;
+
+/// A message that is being judged.
+pub(super) struct Judging {
+    envelope: Envelope,
+    inspector: Inspector,
+    resolver: Arc<dyn Resolver>,
+    spf: JoinHandle<Option<SpfFound>>,
+    answers: Option<JoinHandle<Option<Answers>>>,
+}
+
+impl Drop for Judging {
+    fn drop(&mut self) {
+        // Nobody wants to know any more.
+        self.spf.abort();
+        if let Some(answers) = &self.answers {
+            answers.abort();
+        }
+    }
+}
+
+impl Context {
+    /// Begins to judge a message, if its sender is a stranger: who logged in, mail systems that
+    /// speak LMTP, and networks that are trusted are not judged.
+    pub(super) fn judging(&self, helo: &str, sender: &ReversePath) -> Option<Judging> {
+        let ip = self.accepted.peer.ip();
+        let settings = &self.shared.settings;
+        let smtp = self.accepted.service == crate::listen::Service::Smtp;
+        let trusted = settings.judge.trusted.iter().any(|network| network.contains(ip));
+        if !smtp || trusted || self.authenticated.is_some() {
+            return None;
+        }
+        let now = self.shared.world.clock.unix_seconds();
+        let envelope = Envelope {
+            ip,
+            helo: helo.to_owned(),
+            sender: sender.address().cloned(),
+            hostname: settings.hostname.clone(),
+            now,
+        };
+        let resolver = self.shared.world.resolver.clone();
+        let (ask, facts) = (resolver.clone(), envelope.clone());
+        let spf = tokio::spawn(async move {
+            tokio::time::timeout(JUDGE_WAIT, judge::spf(&*ask, &facts)).await.ok()
+        });
+        let inspector = Inspector::new(settings.hostname.clone(), now);
+        Some(Judging { envelope, inspector, resolver, spf, answers: None })
+    }
+
+    /// The next octets of a message: what of them may be stored.
+    pub(super) async fn take_in(&mut self, octets: &[u8]) {
+        let Some(receiving) = &mut self.receiving else { return };
+        let Some(judging) = &mut self.judging else { return receiving.write(octets).await };
+        let mut kept = Vec::with_capacity(octets.len());
+        judging.inspector.feed(octets, &mut kept);
+        judging.ask();
+        receiving.write(&kept).await;
+    }
+
+    /// The message is complete: it is judged, or refused.
+    pub(super) async fn judge(&mut self) -> Result<(), Reply> {
+        let (Some(mut judging), Some(receiving)) = (self.judging.take(), &mut self.receiving)
+        else {
+            return Ok(());
+        };
+        let mut rest = Vec::new();
+        judging.inspector.finish(&mut rest);
+        receiving.write(&rest).await;
+        judging.ask();
+        let verdict = judging.conclude(&self.shared.settings.judge).await;
+        let peer = self.accepted.peer;
+        for reason in &verdict.reasons {
+            tracing::debug!(%peer, reason, "judged");
+        }
+        let mut judgement =
+            Judgement { lines: verdict.lines, reasons: verdict.reasons, junk: None };
+        match verdict.action {
+            Action::Accept => {}
+            Action::Junk(why) => {
+                tracing::info!(%peer, why, "into Junk");
+                judgement.junk = Some(why);
+            }
+            Action::Reject(why) => {
+                tracing::info!(%peer, why, "message refused");
+                return Err(reply::FORGED.saying(why));
+            }
+            Action::Defer(why) => {
+                tracing::info!(%peer, why, "message deferred");
+                return Err(reply::CANNOT_JUDGE.saying(why));
+            }
+        }
+        receiving.judged(judgement);
+        Ok(())
+    }
+}
+
+impl Judging {
+    /// Asks DNS what the header raises, once.
+    fn ask(&mut self) {
+        if let Some(questions) = self.inspector.questions() {
+            let resolver = self.resolver.clone();
+            self.answers = Some(tokio::spawn(async move {
+                tokio::time::timeout(JUDGE_WAIT, judge::ask(&*resolver, questions)).await.ok()
+            }));
+        }
+    }
+
+    async fn conclude(mut self, settings: &judge::Settings) -> judge::Verdict {
+        let spf = (&mut self.spf).await.ok().flatten().unwrap_or_else(SpfFound::late);
+        let answers = match &mut self.answers {
+            Some(answers) => answers.await.ok().flatten(),
+            None => None,
+        };
+        let fresh = Inspector::new(self.envelope.hostname.clone(), self.envelope.now);
+        let inspector = std::mem::replace(&mut self.inspector, fresh);
+        let resolver = &*self.resolver;
+        judge::conclude(resolver, settings, &self.envelope, inspector, spf, answers).await
+    }
+}

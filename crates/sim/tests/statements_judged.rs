@@ -1,0 +1,198 @@
+//! Who is speaking, users.md §5.2: SPF, DKIM, DMARC over whole sessions.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use mail::Domain;
+use policy::dkim::{Signer, SigningKey, new_ed25519};
+use server::listen::Service;
+use sim::client::Client;
+use sim::house::{House, Plan, address};
+use sim::world::SimWorld;
+
+const PEER: [u8; 4] = [192, 0, 2, 10];
+
+async fn house(settings: &[(&str, &str)]) -> House {
+    let mut plan = Plan::default();
+    plan.set("judge", "true").unwrap();
+    for (key, value) in settings {
+        plan.set(key, value).unwrap();
+    }
+    let house = House::build(plan, SimWorld::new(3)).await;
+    house.add_account("alice").await;
+    house
+}
+
+/// Gives a message; the last reply, and the messages in INBOX and Junk afterwards.
+async fn give(house: &House, sender: &str, text: &str) -> String {
+    give_with(house, sender, "", text).await
+}
+
+async fn give_with(house: &House, sender: &str, parameters: &str, text: &str) -> String {
+    let mut client = Client::connect(house, Service::Smtp, PEER).await;
+    client.line().await;
+    client.send(b"EHLO mail.example.net\r\n").await;
+    while !client.line().await.starts_with("250 ") {}
+    let envelope =
+        format!("MAIL FROM:<{sender}>\r\nRCPT TO:<alice@example.org>{parameters}\r\nDATA\r\n");
+    client.send(envelope.as_bytes()).await;
+    for code in ["250", "250", "354"] {
+        let line = client.line().await;
+        assert!(line.starts_with(code), "{line}");
+    }
+    client.send(format!("{text}.\r\n").as_bytes()).await;
+    let reply = client.line().await;
+    house.quiesce().await;
+    reply
+}
+
+/// The messages of one of alice's mailboxes.
+async fn messages(house: &House, mailbox: &str) -> Vec<String> {
+    let store = &house.shared.store;
+    let account = store.lookup(&address("alice")).unwrap().account.unwrap().id;
+    let mailboxes = store.mailboxes(account).unwrap();
+    let row = mailboxes.into_iter().find(|row| row.name.as_str() == mailbox).unwrap();
+    let listing = store.select(row.id).await.unwrap().listing;
+    let whole = |id| String::from_utf8(store.content(id, 0..u64::MAX).unwrap()).unwrap();
+    listing.iter().map(|entry| whole(entry.content)).collect()
+}
+
+fn text(author: &str) -> String {
+    format!("From: {author}\r\nTo: alice@example.org\r\nSubject: hi\r\n\r\nA line \r\n")
+}
+
+/// The message, signed by a domain whose key is published.
+fn signed(house: &House, domain: &str, text: &str) -> String {
+    let domain = Domain::parse(domain).unwrap();
+    let key = SigningKey::new(&domain, "s1", &new_ed25519().unwrap()).unwrap();
+    house.world.dns.clear_texts(&key.name());
+    house.world.dns.add_text(&key.name(), key.record().as_bytes());
+    let mut signer = Signer::default();
+    signer.feed(text.as_bytes());
+    format!("{}{text}", signer.finish(&[key], sim::world::NEW_YEAR / 1000))
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_15_spf_is_written_down_and_only_dmarc_refuses() {
+    let house = house(&[]).await;
+    let dns = &house.world.dns;
+    // Eleven look-ups, a domain that does not answer, and one that forbids: all are taken.
+    let many: String = (0..11).map(|n| format!("a:h{n}.example.net ")).collect();
+    for n in 0..11 {
+        dns.add_address(&format!("h{n}.example.net"), "198.51.100.1".parse().unwrap());
+    }
+    dns.add_text("example.net", format!("v=spf1 {many}-all").as_bytes());
+    dns.add_text("example.com", b"v=spf1 -all");
+    dns.fail("example.edu");
+    for (domain, result) in
+        [("example.net", "permerror"), ("example.com", "fail"), ("example.edu", "temperror")]
+    {
+        let reply = give(&house, &format!("f@{domain}"), &text("f@example.test")).await;
+        assert!(reply.starts_with("250 "), "{reply}");
+        let whole = messages(&house, "INBOX").await.pop().unwrap();
+        let of = |line: &str, property: &str| {
+            let (_, rest) = whole.split_once(line).unwrap();
+            rest.split(';').next().unwrap().contains(property)
+        };
+        assert!(of(&format!("spf={result}\r\n"), &format!("smtp.mailfrom=f@{domain}")), "{whole}");
+        assert!(of("spf=none\r\n", "smtp.helo=mail.example.net"), "{whole}");
+    }
+    // The look-ups were too many, or DNS does not answer: then only DMARC wants to know.
+    dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
+    let reply = give(&house, "f@example.net", &text("f@example.net")).await;
+    assert!(reply.starts_with("550 5.7.1 "), "{reply}");
+    dns.fail_texts("example.net", true);
+    let reply = give(&house, "f@example.net", &text("f@example.net")).await;
+    assert!(reply.starts_with("451 4.7.0 "), "{reply}");
+    // Whom DKIM proves needs no SPF.
+    let proven = signed(&house, "example.net", &text("f@example.net"));
+    let reply = give(&house, "f@example.net", &proven).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_16_dmarc_waits_for_dns_and_spares_forwarders_that_are_known() {
+    let house = house(&[("forwarders", "lists.example"), ("forwarders", "198.51.100.0/24")]).await;
+    let dns = &house.world.dns;
+    dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
+    let proven = signed(&house, "example.net", &text("f@example.net"));
+    dns.fail_texts("s1._domainkey.example.net", true);
+    let reply = give(&house, "f@example.com", &proven).await;
+    assert!(reply.starts_with("451 4.7.0 "), "{reply}");
+    dns.fail_texts("s1._domainkey.example.net", false);
+    let reply = give(&house, "f@example.com", &proven).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    // A list adds a footer and signs itself.
+    let with_footer = format!("{proven}-- \r\na list\r\n");
+    let reply = give(&house, "f@example.com", &with_footer).await;
+    assert!(reply.starts_with("550 5.7.1 "), "{reply}");
+    let by_list = signed(&house, "lists.example", &with_footer);
+    let reply = give(&house, "f@example.com", &by_list).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    let last = messages(&house, "INBOX").await.pop().unwrap();
+    assert!(last.contains("dmarc=fail") && last.contains("the body was changed"), "{last}");
+    assert!(messages(&house, "Junk").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_22_what_is_stored_still_verifies() {
+    let house = house(&[]).await;
+    let dns = &house.world.dns;
+    dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
+    let proven = signed(&house, "example.net", &text("f@example.net"));
+    for long in [0, 2_000_000] {
+        let more = "0123456789abcde\r\n".repeat(long / 17);
+        let proven = signed(&house, "example.net", &format!("{}{more}", text("f@example.net")));
+        let reply = give(&house, "f@example.net", &proven).await;
+        assert!(reply.starts_with("250 "), "{reply}");
+        let stored = messages(&house, "INBOX").await.pop().unwrap();
+        assert!(stored.ends_with(&proven) && stored.contains("dkim=pass"), "trace goes in front");
+        // As it is stored, it comes by another way.
+        let reply = give(&house, "other@example.com", &stored).await;
+        assert!(reply.starts_with("250 "), "{reply}");
+    }
+    assert!(proven.starts_with("DKIM-Signature: "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_62_nobody_hears_of_mail_that_is_forged() {
+    let house = house(&[]).await;
+    let dns = &house.world.dns;
+    dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
+    dns.add_text("_dmarc.example.com", b"v=DMARC1; p=quarantine");
+    let route = "192.0.2.9:25".to_owned();
+    for domain in ["example.net", "example.com"] {
+        let domain = Domain::parse(domain).unwrap();
+        house.shared.store.route_add(domain, route.clone()).await.unwrap();
+    }
+    let notify = " NOTIFY=SUCCESS,FAILURE,DELAY";
+    let reply = give_with(&house, "f@example.net", notify, &text("f@example.net")).await;
+    assert!(reply.starts_with("550 5.7.1 "), "{reply}");
+    let reply = give_with(&house, "f@example.com", notify, &text("f@example.com")).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert_eq!(messages(&house, "Junk").await.len(), 1);
+    let queued = house.shared.store.queue_list(&Default::default()).unwrap();
+    assert!(queued.is_empty(), "no report waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_logged_in_and_who_is_trusted_is_not_judged() {
+    let house = House::build(Plan::default(), SimWorld::new(3)).await;
+    house.add_account("alice").await;
+    house.world.dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
+    let before = house.world.dns.asked();
+    let reply = give(&house, "f@example.net", &text("f@example.net")).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert_eq!(house.world.dns.asked(), before, "DNS is not asked");
+    let stored = messages(&house, "INBOX").await.pop().unwrap();
+    assert!(!stored.contains("Authentication-Results"), "{stored}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn observing_refuses_nothing() {
+    let house = house(&[("dmarc", "observe")]).await;
+    house.world.dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
+    let reply = give(&house, "f@example.net", &text("f@example.net")).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    let stored = messages(&house, "INBOX").await.pop().unwrap();
+    assert!(stored.contains("dmarc=fail") && stored.contains("policy.dmarc=reject"), "{stored}");
+}
