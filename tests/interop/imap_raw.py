@@ -3,8 +3,9 @@ import socket, ssl, subprocess
 
 
 class Imap:
-    def __init__(self, read, write):
+    def __init__(self, read, write, close=None):
         self.stream, self.write, self.tag, self.buffer = read, write, 0, b""
+        self.close = close
         self.greeting = self.line()
 
     @staticmethod
@@ -12,7 +13,7 @@ class Imap:
         context = ssl.create_default_context(cafile=ca)
         sock = context.wrap_socket(socket.create_connection(("localhost", port)), server_hostname="localhost")
         file = sock.makefile("rb")
-        return Imap(file, sock.sendall)
+        return Imap(file, sock.sendall, lambda: sock.shutdown(socket.SHUT_RDWR))
 
     @staticmethod
     def program(command, **options):
@@ -21,7 +22,7 @@ class Imap:
         def write(octets):
             run.stdin.write(octets)
             run.stdin.flush()
-        return Imap(run.stdout, write)
+        return Imap(run.stdout, write, run.kill)
 
     def line(self):
         """A whole response with its literals, as a list of bytes and (literal,)."""

@@ -134,6 +134,7 @@ check "50 MB by IMAP in 8 MB of memory, COMPRESS never stalls" python3 "$here/la
 
 . "$here/readers.sh"
 . "$here/mime.sh"
+. "$here/beside.sh"
 . "$here/logins.sh"
 . "$here/ldap.sh"
 . "$here/sql.sh"

@@ -71,7 +71,7 @@ impl SequenceSet {
 }
 
 fn is_atom_char(b: u8) -> bool {
-    b > 0x20 && b != 0x7f && !b"(){%*\"\\".contains(&b)
+    b > 0x20 && b < 0x7f && !b"(){%*\"\\".contains(&b)
 }
 
 impl<'a> Cursor<'a> {
@@ -91,6 +91,10 @@ impl<'a> Cursor<'a> {
             self.rest = self.rest.get(word.len()..).unwrap_or_default();
         }
         eats
+    }
+    /// A blank with more behind it: blanks at the end of a command say nothing.
+    pub fn more(&mut self) -> bool {
+        !self.rest.iter().all(|b| *b == b' ') && self.eat(b' ')
     }
     /// Items between parentheses, blanks between them; `read` takes one.
     pub fn list(&mut self, mut read: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
@@ -300,7 +304,11 @@ impl<'a> Cursor<'a> {
         let text = self.astring()?;
         let mut parts = text.split(|b| *b == b'-');
         let (day, month, year) = (parts.next(), parts.next(), parts.next());
-        civil(day, month, year, None).and_then(|c| c.to_unix(0)).ok_or(Bad("a date"))
+        let only = parts.next().is_none();
+        civil(day, month, year, None)
+            .filter(|_| only)
+            .and_then(|c| c.to_unix(0))
+            .ok_or(Bad("a date"))
     }
     /// `date-time`: `"17-Jul-1996 02:44:25 -0700"`.
     pub fn date_time(&mut self) -> Read<i64> {
@@ -310,6 +318,8 @@ impl<'a> Cursor<'a> {
         let time = words.next();
         let zone = words.next().and_then(zone);
         let made = civil(day.next(), day.next(), day.next(), time);
+        let only = day.next().is_none() && words.next().is_none();
+        let made = made.filter(|_| only);
         made.zip(zone).and_then(|(c, zone)| c.to_unix(zone)).ok_or(Bad("a date and time"))
     }
     /// A UID.
@@ -319,6 +329,9 @@ impl<'a> Cursor<'a> {
 }
 
 fn digits(text: &[u8]) -> Option<u32> {
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
@@ -328,11 +341,13 @@ fn civil(
     year: Option<&[u8]>,
     time: Option<&[u8]>,
 ) -> Option<date::Civil> {
-    let mut clock = time.unwrap_or(b"0:0:0").split(|b| *b == b':').map(digits);
+    let mut clock = time.unwrap_or(b"00:00:00").split(|b| *b == b':');
+    let two = |text: &[u8]| if text.len() == 2 { digits(text) } else { None };
+    let mut clock = std::iter::from_fn(|| clock.next().map(two));
     Some(date::Civil {
-        year: i64::from(digits(year?)?),
-        month: date::month_number(month?)?,
-        day: digits(day?.trim_ascii())?,
+        year: year.filter(|text| text.len() == 4).and_then(digits).map(i64::from)?,
+        month: month.filter(|text| text.len() == 3).and_then(date::month_number)?,
+        day: day.map(<[u8]>::trim_ascii_start).filter(|text| text.len() <= 2).and_then(digits)?,
         hour: clock.next()??,
         minute: clock.next()??,
         second: clock.next()??,

@@ -99,7 +99,7 @@ pub(super) fn fetch(from: &mut Cursor<'_>, uid: bool) -> Read<Fetch> {
     let names_uid = items.contains(&Item::Uid);
     let (changed_since, vanished, partial) = (None, false, None);
     let mut fetch = Fetch { uid, set, items, names_uid, changed_since, vanished, partial };
-    if from.eat(b' ') {
+    if from.more() {
         modifiers(from, &mut fetch)?;
     }
     if fetch.changed_since.is_some() {

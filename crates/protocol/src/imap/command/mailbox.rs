@@ -83,7 +83,7 @@ pub enum StatusItem {
 pub(super) fn select(from: &mut Cursor<'_>, examine: bool) -> Read<Select> {
     let mailbox = from.mailbox()?;
     let mut select = Select { mailbox, examine, condstore: false, resync: None };
-    if from.eat(b' ') {
+    if from.more() {
         from.list(|from| {
             match from.keyword()?.as_str() {
                 "CONDSTORE" => select.condstore = true,
@@ -105,10 +105,10 @@ fn resync(from: &mut Cursor<'_>) -> Read<Resync> {
     let uidvalidity = from.number()?;
     from.space()?;
     let mut resync = Resync { uidvalidity, modseq: from.number()?, known: None, matches: None };
-    let mut more = from.eat(b' ');
+    let mut more = from.more();
     if more && from.peek() != Some(b'(') {
         resync.known = Some(from.sequence_set()?);
-        more = from.eat(b' ');
+        more = from.more();
     }
     if more {
         from.expect(b'(', "numbers and their UIDs")?;
@@ -125,7 +125,7 @@ fn resync(from: &mut Cursor<'_>) -> Read<Resync> {
 pub(super) fn create(from: &mut Cursor<'_>) -> Read<Command> {
     let mailbox = from.mailbox()?;
     let mut special_use = Vec::new();
-    if from.eat(b' ') {
+    if from.more() {
         from.list(|from| {
             if from.keyword()? != "USE" {
                 return Err(Bad("USE"));
@@ -160,7 +160,7 @@ pub(super) fn list(from: &mut Cursor<'_>, verb: &'static str) -> Read<List> {
     } else {
         list.patterns.push(from.pattern()?);
     }
-    if from.eat(b' ') {
+    if from.more() {
         if !from.eat_word("RETURN") {
             return Err(Bad("RETURN"));
         }

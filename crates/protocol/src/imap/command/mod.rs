@@ -232,7 +232,7 @@ fn texts(from: &mut Cursor<'_>) -> Read<Vec<String>> {
 fn authenticate(from: &mut Cursor<'_>) -> Read<Command> {
     let mechanism = from.keyword()?;
     let mut initial = None;
-    if from.eat(b' ') {
+    if from.more() {
         initial = Some(from.rest().to_vec());
         *from = Cursor::new(b"");
     }
