@@ -114,11 +114,13 @@ pub fn parse(token: &str) -> Option<Token<'_>> {
     };
     let header: Claims = object(header)?;
     let text = |name: &str| header.get(name).and_then(Value::as_str);
-    // RFC 7515 §4.1.11: whoever does not know a critical extension must refuse the token.
+    // RFC 9068 §4 wants `at+jwt`; issuers older than that, Keycloak among them, say `JWT` or nothing.
+    // What keeps their ID tokens out is `aud`.
     let typed = text("typ").is_none_or(|typ| {
         let typ = typ.rsplit('/').next().unwrap_or(typ);
         typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("at+jwt")
     });
+    // RFC 7515 §4.1.11: whoever does not know a critical extension must refuse the token.
     if header.contains_key("crit") || !typed {
         return None;
     }
