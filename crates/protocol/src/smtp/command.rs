@@ -165,9 +165,11 @@ fn mail_parameter(mail: &mut Mail, keyword: &str, value: Option<&str>) -> Result
         ("SIZE", Some(value)) => mail.size = Some(value.parse().map_err(|_| reply::SYNTAX)?),
         ("BODY", Some(value)) => mail.body = Body::parse(value).ok_or(reply::SYNTAX)?,
         ("SMTPUTF8", None) => mail.smtputf8 = true,
-        ("RET", Some(value)) if value.eq_ignore_ascii_case("FULL") => mail.ret = Some(Ret::Full),
-        ("RET", Some(value)) if value.eq_ignore_ascii_case("HDRS") => mail.ret = Some(Ret::Headers),
-        ("ENVID", Some(value)) if value.len() <= 100 => {
+        // RFC 3461 §4.5: RET, ENVID, NOTIFY and ORCPT once only.
+        ("RET", Some(value)) if mail.ret.is_none() => {
+            mail.ret = Some(Ret::parse(value).ok_or(reply::SYNTAX)?);
+        }
+        ("ENVID", Some(value)) if mail.envid.is_none() && value.len() <= 100 => {
             mail.envid = Some(xtext_decode(value).ok_or(reply::SYNTAX)?);
         }
         ("REQUIRETLS", None) => mail.require_tls = true,
@@ -206,12 +208,14 @@ fn rcpt(rest: &str) -> Result<Rcpt, Reply> {
         inner => Some(Address::parse(inner).map_err(|_| reply::BAD_ADDRESS)?),
     };
     let mut rcpt = Rcpt { recipient, notify: Notify::default(), orcpt: None };
+    let mut notified = false;
     for (keyword, value) in words(found.rest) {
         match (keyword.as_str(), value) {
-            ("NOTIFY", Some(value)) => {
+            ("NOTIFY", Some(value)) if !notified => {
+                notified = true;
                 rcpt.notify = Notify::parse(value).ok_or(reply::SYNTAX)?;
             }
-            ("ORCPT", Some(value)) if value.len() <= 500 => {
+            ("ORCPT", Some(value)) if rcpt.orcpt.is_none() && value.len() <= 500 => {
                 let decoded = xtext_decode(value).filter(|text| text.contains(';'));
                 rcpt.orcpt = Some(decoded.ok_or(reply::SYNTAX)?);
             }

@@ -9,6 +9,17 @@ pub enum Ret {
     Headers,
 }
 
+impl Ret {
+    /// Reads a value.
+    pub fn parse(text: &str) -> Option<Ret> {
+        match text.to_ascii_uppercase().as_str() {
+            "FULL" => Some(Ret::Full),
+            "HDRS" => Some(Ret::Headers),
+            _ => None,
+        }
+    }
+}
+
 /// BODY. RFC 6152 §3, RFC 3030 §3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Body {

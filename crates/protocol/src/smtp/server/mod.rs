@@ -524,6 +524,10 @@ impl Machine for Session {
         self.input.clear();
         self.hello = None;
         self.envelope = None;
+        // RFC 3207 §4.2: nothing that was said before counts, a login neither.
+        self.chunks = None;
+        self.authenticated = false;
+        self.octets = 0;
         self.security = security;
         self.errors = 0;
         self.phase = Phase::Command;
