@@ -114,7 +114,7 @@ pub fn parse(token: &str) -> Option<Token<'_>> {
     };
     let header: Claims = object(header)?;
     let text = |name: &str| header.get(name).and_then(Value::as_str);
-    // RFC 9068 §4 wants `at+jwt`; issuers older than that, Keycloak among them, say `JWT` or nothing.
+    // RFC 9068 §4 wants `at+jwt`; issuers older than that, as Keycloak, say `JWT` or nothing.
     // What keeps their ID tokens out is `aud`.
     let typed = text("typ").is_none_or(|typ| {
         let typ = typ.rsplit('/').next().unwrap_or(typ);
