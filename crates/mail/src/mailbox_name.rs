@@ -4,6 +4,8 @@
 //! `INBOX` (users.md I-32). Wire encodings (modified UTF-7) belong to the protocol.
 
 use crate::limits::{MAILBOX_NAME_LEVELS_MAX, MAILBOX_NAME_OCTETS_MAX};
+use icu_normalizer::ComposingNormalizerBorrowed;
+use std::borrow::Cow;
 use std::fmt;
 
 /// The separator between levels.
@@ -58,6 +60,16 @@ impl MailboxName {
             return Ok(MailboxName(format!("INBOX{rest}").into()));
         }
         Ok(MailboxName(name.into()))
+    }
+
+    /// The name in Net-Unicode: composed characters where there are any (NFC); `None` when it is so
+    /// already, or would be too long. RFC 9051 §5.1, RFC 5198 §2.
+    pub fn composed(&self) -> Option<MailboxName> {
+        let normalizer = const { ComposingNormalizerBorrowed::new_nfc() };
+        match normalizer.normalize(&self.0) {
+            Cow::Owned(name) if name != *self.0 => MailboxName::new(&name).ok(),
+            _ => None,
+        }
     }
 
     /// `INBOX`.

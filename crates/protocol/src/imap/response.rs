@@ -45,7 +45,9 @@ pub fn mailbox(name: &str, charset: Charset, out: &mut Vec<u8>) {
         Charset::Ascii => super::utf7::encode(name),
         Charset::Utf8 => name.to_owned(),
     };
+    // NIL would be nothing at all.
     let atom = !encoded.is_empty()
+        && !encoded.eq_ignore_ascii_case("NIL")
         && encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./&,+".contains(&b));
     match charset {
         _ if atom => out.extend_from_slice(encoded.as_bytes()),

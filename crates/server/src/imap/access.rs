@@ -20,17 +20,39 @@ impl Context {
     pub(super) fn mailbox(&self, name: &Name, needed: Rights) -> Result<Visible, StoreError> {
         let name = name.as_ref().map_err(|_| StoreError::NoSuchMailbox)?;
         let actor = self.actor()?;
-        let found = self.shared.store.visible(&actor, name)?.ok_or(StoreError::NoSuchMailbox)?;
+        let mut found = self.shared.store.visible(&actor, name)?;
+        if let (None, Some(composed)) = (&found, name.composed()) {
+            // RFC 9051 §5.1: new mailboxes have composed names, however they are asked for.
+            found = self.shared.store.visible(&actor, &composed)?;
+        }
+        let found = found.ok_or(StoreError::NoSuchMailbox)?;
         match found.rights.contains(needed) {
             true => Ok(found),
             false => Err(StoreError::NotPermitted),
         }
     }
 
-    /// Whose mailbox a name is or could be, and what they call it.
+    /// Whose mailbox a name is or could be, and what they call it; in Net-Unicode. RFC 9051 §6.3.4.
     pub(super) fn place(&self, name: &Name) -> Result<(AccountId, MailboxName), StoreError> {
         let name = name.as_ref().map_err(|_| StoreError::NotAllowed("that cannot be a name"))?;
+        let composed = name.composed();
+        let name = composed.as_ref().unwrap_or(name);
         self.shared.store.place_of(&self.actor()?, name)?.ok_or(StoreError::NoSuchMailbox)
+    }
+
+    /// `* LIST (…) "/" name ("OLDNAME" (supplied))`, as rev2 wants when a name was supplied in
+    /// another form; false, and nothing said, when it was not. RFC 9051 §6.3.9.7.
+    pub(super) fn old_name(&self, supplied: &Name, out: &mut Vec<u8>) -> bool {
+        let composed = supplied.as_ref().ok().and_then(|supplied| supplied.composed());
+        if let (true, Ok(supplied), Some(composed)) = (self.enabled.rev2, supplied, composed) {
+            out.extend_from_slice(b"* LIST () \"/\" ");
+            response::mailbox(composed.as_str(), self.enabled.charset(), out);
+            out.extend_from_slice(b" (\"OLDNAME\" (");
+            response::mailbox(supplied.as_str(), self.enabled.charset(), out);
+            out.extend_from_slice(b"))\r\n");
+            return true;
+        }
+        false
     }
 
     /// Looks again what the session may do with the mailbox it has selected, which may be somebody

@@ -25,6 +25,7 @@ impl Context {
                 store.may_create(&actor, owner, &name)?;
                 let special_use = special_use.filter(|_| owner == actor.account);
                 let made = store.mailbox_create(owner, name, special_use).await?;
+                self.old_name(&mailbox, out.buffer());
                 let id = mailbox_id(made.id);
                 Ok(Answer::Ok(format!("[MAILBOXID ({id})] CREATE completed")))
             }

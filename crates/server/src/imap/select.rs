@@ -4,8 +4,8 @@ use super::view::{View, flag_names, flags_line};
 use super::{Context, Done, mailbox_id, refusal};
 use crate::drive::Output;
 use ::store::{StoreError, Visible};
-use mail::{ModSeq, Rights, Uid};
-use protocol::imap::command::{Resync, Select};
+use mail::{MailboxName, ModSeq, Rights, Uid};
+use protocol::imap::command::{Name, Resync, Select};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::{Answer, State};
@@ -55,7 +55,7 @@ impl Context {
                 });
             }
         };
-        self.tell_selected(&view, out.buffer());
+        self.tell_selected(&view, &select.mailbox, out.buffer());
         if let Some(resync) = &select.resync {
             self.resync(&view, resync, out).await?;
         }
@@ -92,14 +92,17 @@ impl Context {
     }
 
     /// What a mailbox is when it is selected. RFC 3501 §6.3.1, RFC 9051 §6.3.2.
-    fn tell_selected(&self, view: &View, out: &mut Vec<u8>) {
+    fn tell_selected(&self, view: &View, supplied: &Name, out: &mut Vec<u8>) {
         let listing = &view.told;
         flags_line(listing, out);
         out.extend_from_slice(format!("* {} EXISTS\r\n", listing.len()).as_bytes());
         if self.enabled.rev2 {
-            out.extend_from_slice(b"* LIST () \"/\" ");
-            response::mailbox(view.name.as_str(), self.enabled.charset(), out);
-            out.extend_from_slice(b"\r\n");
+            let same = |supplied: &MailboxName| *supplied == view.name;
+            if supplied.as_ref().is_ok_and(same) || !self.old_name(supplied, out) {
+                out.extend_from_slice(b"* LIST () \"/\" ");
+                response::mailbox(view.name.as_str(), self.enabled.charset(), out);
+                out.extend_from_slice(b"\r\n");
+            }
         } else {
             out.extend_from_slice(format!("* {} RECENT\r\n", view.recent_count()).as_bytes());
             // RFC 9586 §3: no message numbers.
