@@ -8,15 +8,16 @@ use crate::journey::{self, Step};
 use crate::limits::{HOPS_MAX, RETURNED_OCTETS_MAX};
 use crate::reports::{self, Kept};
 use crate::trace::{self, Claims, HopCounter, Mender, NewFields};
-use crate::{Delivery, Shared, convert, judging};
+use crate::{Delivery, Shared, judging, signing};
 use directory::{Authenticated, Destination};
 use mail::summary::{Parser, Summary};
 use mail::{AccountId, Address, Domain, MessageId, ReversePath};
+use policy::dkim::Signer;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{NewQueued, NewRecipient, Notify, Placement, Ret, Sealed, Spool, StoreError, Terms};
+use store::{NewQueued, NewRecipient, Notify, Placement, Ret, Spool, StoreError, Terms};
 use sys::tls::TlsFacts;
 
 /// A recipient that was accepted at RCPT.
@@ -143,9 +144,9 @@ impl From<directory::Unavailable> for DeliveryError {
 
 /// A message on its way in.
 pub struct Receiving {
-    shared: Arc<Shared>,
-    incoming: Incoming,
-    spool: Spool,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) incoming: Incoming,
+    pub(crate) spool: Spool,
     parser: Parser,
     hops: HopCounter,
     mender: Option<(Mender, NewFields)>,
@@ -155,10 +156,12 @@ pub struct Receiving {
     /// Octets above 127 were seen.
     eight_bit: bool,
     /// Trace lines that are not written yet.
-    trace: Option<String>,
-    judgement: Judgement,
+    pub(crate) trace: Option<String>,
+    pub(crate) judgement: Judgement,
+    /// It is signed, since it leaves.
+    pub(crate) signer: Option<Signer>,
     /// The start of the message, if somebody wants a report that it arrived.
-    head: Option<Vec<u8>>,
+    pub(crate) head: Option<Vec<u8>>,
 }
 
 impl Delivery {
@@ -185,11 +188,17 @@ impl Delivery {
             eight_bit: false,
             trace: None,
             judgement: Judgement::default(),
+            signer: None,
             head: None,
         };
         let told = |r: &AcceptedRecipient| r.notify.contains(Notify::SUCCESS);
         receiving.head = receiving.incoming.recipients.iter().any(told).then(Vec::new);
-        if receiving.incoming.trace_last || judging::may_tell(&self.shared, &receiving.incoming) {
+        receiving.signer = signing::signer(&receiving.incoming);
+        let signed = receiving.signer.is_some();
+        if signed
+            || receiving.incoming.trace_last
+            || judging::may_tell(&self.shared, &receiving.incoming)
+        {
             receiving.trace = Some(received);
         } else {
             receiving.store(format!("{return_path}{received}").as_bytes()).await;
@@ -222,6 +231,9 @@ impl Receiving {
             return;
         }
         self.parser.feed(octets);
+        if let (Some(signer), false) = (&mut self.signer, self.incoming.binary) {
+            signer.feed(octets);
+        }
         self.eight_bit |= !octets.is_ascii();
         if let Some(head) = &mut self.head {
             let room = (RETURNED_OCTETS_MAX as usize).saturating_sub(head.len());
@@ -267,10 +279,7 @@ impl Receiving {
             return self.keep_only(kept).await;
         }
         let placements = placements(&shared, &filings).await?;
-        let mut content = self.put_together(&mut summary)?;
-        if self.incoming.binary {
-            (content, summary) = convert::as_lines(&shared, &content, &summary)?;
-        }
+        let content = self.put_together(&mut summary)?;
         let octets = content.len();
         let queued = fate.remote.len();
         let mut step = accepted_step(&shared, &self.incoming, octets, placements.len(), queued);
@@ -349,28 +358,6 @@ impl Receiving {
             }
             self.judgement.reasons.push(reason);
         }
-    }
-
-    /// The whole message, with the trace lines that are not there yet.
-    fn put_together(&mut self, summary: &mut Summary) -> Result<Sealed, DeliveryError> {
-        let mut spool = std::mem::replace(&mut self.spool, self.shared.store.spool());
-        if let Some(received) = self.trace.take() {
-            let return_path = trace::return_path(&self.incoming);
-            let front = format!("{return_path}{}{received}", self.judgement.lines);
-            spool.prepend(front.as_bytes())?;
-            summary.shift(front.len() as u64);
-            if let Some(head) = &mut self.head {
-                head.splice(..0, front.into_bytes());
-            }
-        }
-        Ok(spool.seal()?)
-    }
-
-    /// Whoever is named as the sender did not send it, perhaps: no report goes there (users.md
-    /// S-62).
-    fn tell_nobody(&mut self, remote: &mut [NewRecipient]) {
-        self.head = None;
-        remote.iter_mut().for_each(|recipient| recipient.notify = Notify::NEVER);
     }
 
     /// Its entry in the queue, for recipients elsewhere.

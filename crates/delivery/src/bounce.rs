@@ -6,10 +6,11 @@
 use crate::accept::{AcceptedRecipient, Incoming};
 use crate::journey::Step;
 use crate::limits::RETURNED_OCTETS_MAX;
-use crate::{DeliveryError, Shared, accept};
+use crate::{DeliveryError, Shared, accept, signing};
 use directory::Destination;
 use mail::report::dsn::{Action, FutureRelease, Original, Report, ReportedRecipient};
 use mail::{Address, MessageId, ReversePath};
+use policy::dkim::Signer;
 use store::{NewQueued, NewRecipient, Notify, QueueRow, RecipientRow, Ret, Terms};
 
 /// What a report says of one recipient.
@@ -201,12 +202,18 @@ pub(crate) async fn delivery(
         return Ok(None);
     }
     let return_path = b"Return-Path: <>\r\n";
+    let mut signed = String::new();
+    if !remote.is_empty() {
+        let mut signer = Signer::default();
+        signer.feed(octets);
+        signed = signing::signatures(shared, signer)?;
+    }
     let mut spool = shared.store.spool();
-    spool.write(return_path)?;
-    spool.write(octets)?;
     let mut parser = mail::summary::Parser::new();
-    parser.feed(return_path);
-    parser.feed(octets);
+    for piece in [return_path.as_slice(), signed.as_bytes(), octets] {
+        spool.write(piece)?;
+        parser.feed(piece);
+    }
     let queue = (!remote.is_empty()).then(|| NewQueued {
         sender: ReversePath::Null,
         recipients: remote,

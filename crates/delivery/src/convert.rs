@@ -5,15 +5,17 @@ use crate::limits::PIECE_OCTETS;
 use crate::{DeliveryError, Shared};
 use mail::mime::encode::{Carries, Plan, Rewrite, Unconvertible};
 use mail::summary::{Parser, Summary};
+use policy::dkim::Signer;
 use protocol::smtp::body::BareCheck;
-use store::{QueueRow, Sealed, StoreError};
+use store::{QueueRow, Sealed, Spool, StoreError};
 
 /// A message with `BODY=BINARYMIME`, whose structure is `summary`, as lines of any octets but NUL.
 pub(crate) fn as_lines(
     shared: &Shared,
     binary: &Sealed,
     summary: &Summary,
-) -> Result<(Sealed, Summary), DeliveryError> {
+    mut signer: Option<&mut Signer>,
+) -> Result<(Spool, Summary), DeliveryError> {
     let plan = Plan::make(&summary.root, Carries::EightBit, |range| binary.read(range))?;
     let mut rewrite = Rewrite::new(plan.map_err(|why| DeliveryError::NotBinaryMime(why.0))?);
     let (mut spool, mut parser) = (shared.store.spool(), Parser::new());
@@ -23,6 +25,9 @@ pub(crate) fn as_lines(
         rewrite.give(&binary.read(range)?, &mut out);
         check.feed(&out);
         parser.feed(&out);
+        if let Some(signer) = &mut signer {
+            signer.feed(&out);
+        }
         spool.write(&out)?;
         out.clear();
     }
@@ -31,7 +36,7 @@ pub(crate) fn as_lines(
         let why = "there is a bare CR, bare LF or NUL outside of its parts";
         return Err(DeliveryError::NotBinaryMime(why));
     }
-    Ok((spool.seal()?, parser.finish()))
+    Ok((spool, parser.finish()))
 }
 
 /// A queued message for a server that takes 7 bits.

@@ -17,6 +17,7 @@ pub mod remote;
 pub mod reports;
 pub mod route;
 pub mod schedule;
+mod signing;
 pub mod trace;
 
 use directory::Directory;
@@ -94,6 +95,7 @@ pub(crate) struct Shared {
     pub directory: Directory,
     pub world: World,
     pub tls: TlsClient,
+    pub keys: signing::ReadyKeys,
 }
 
 impl Delivery {
@@ -105,6 +107,15 @@ impl Delivery {
         world: World,
         tls: TlsClient,
     ) -> Delivery {
-        Delivery { shared: Arc::new(Shared { settings, store, directory, world, tls }) }
+        Delivery {
+            shared: Arc::new(Shared {
+                settings,
+                store,
+                directory,
+                world,
+                tls,
+                keys: signing::ReadyKeys::default(),
+            }),
+        }
     }
 }

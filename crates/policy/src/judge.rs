@@ -102,7 +102,8 @@ pub struct Authors {
 }
 
 impl Authors {
-    fn of(head: &[u8]) -> Authors {
+    /// Those of a header.
+    pub fn of(head: &[u8]) -> Authors {
         let mut authors = Authors::default();
         let from = |field: &header::Field<'_>| field.name.eq_ignore_ascii_case(b"From");
         for field in header::fields(head).filter(from) {

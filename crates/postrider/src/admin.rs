@@ -2,7 +2,7 @@
 //! one (over its control socket), otherwise the command itself does.
 
 use crate::access::{self, Live};
-use crate::{reports, spam, unique_ids};
+use crate::{dkim, reports, spam, unique_ids};
 use delivery::journey::Step;
 use directory::{Directory, password};
 use mail::{Address, Domain, MessageId};
@@ -105,6 +105,15 @@ pub enum Request {
         to: Option<String>,
     },
     DomainList,
+    /// The keys of a domain.
+    DkimShow {
+        domain: String,
+    },
+    DkimRotate {
+        domain: String,
+        finish: bool,
+        rsa_only: bool,
+    },
     AliasAdd {
         address: String,
         targets: Vec<String>,
@@ -202,6 +211,9 @@ pub async fn execute(
         | Request::AppPasswordList { .. } => access::app_password(directory, request).await,
         Request::ReportsList { .. } | Request::ReportsShow { .. } => {
             reports::execute(store, request)
+        }
+        Request::DkimShow { .. } | Request::DkimRotate { .. } => {
+            dkim::execute(store, request).await
         }
         Request::SpamShow { .. } | Request::SpamForget { .. } => {
             spam::execute(store, request).await
@@ -416,7 +428,11 @@ async fn names(store: &Store, request: Request) -> Outcome {
         Request::DomainAdd { domain: text } => {
             let domain = domain(&text)?;
             store.domain_add(domain.clone()).await.map_err(trouble)?;
-            done(format!("domain {domain} is ours"))
+            dkim::first(store, &domain).await?;
+            done(format!(
+                "domain {domain} is ours; the DNS records of its keys: \
+                 postrider domain dkim show {domain}"
+            ))
         }
         Request::DomainRemove { domain: text } => {
             let domain = domain(&text)?;

@@ -1,6 +1,7 @@
 //! The command line, declared once.
 
 use crate::admin::{Failure, Request, exit};
+use crate::dkim::{self, DomainDkim};
 use crate::reports::{self, Reports};
 use crate::spam::{self, AccountSpam};
 use crate::unique_ids;
@@ -335,6 +336,9 @@ pub enum DomainCommand {
     /// List domains
     #[command(after_help = "Example:\n  postrider domain list")]
     List,
+    /// Look at the keys by which a domain signs, and make new ones
+    #[command(subcommand, after_help = "Example:\n  postrider domain dkim show example.net")]
+    Dkim(DomainDkim),
 }
 
 /// `alias`
@@ -451,6 +455,7 @@ pub fn request(
             DomainCommand::Remove { domain } => Request::DomainRemove { domain },
             DomainCommand::CatchAll { domain, to } => Request::DomainCatchAll { domain, to },
             DomainCommand::List => Request::DomainList,
+            DomainCommand::Dkim(command) => dkim::request(command),
         },
         Command::Alias(command) => match command {
             Alias::Add { address, targets } => Request::AliasAdd { address, targets },

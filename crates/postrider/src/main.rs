@@ -9,6 +9,7 @@ mod comments;
 mod config;
 mod control;
 mod demo;
+mod dkim;
 mod fsck;
 mod housekeeping;
 mod judging;
@@ -180,6 +181,12 @@ async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failu
     say(&format!(
         "  In DNS: {} MX 10 {}, and an A record for {}",
         config.domain, config.hostname, config.hostname
+    ));
+    say(&format!("  So that others believe in it: {}. TXT \"v=spf1 mx -all\"", config.domain));
+    say(&format!(
+        "  and what this prints: postrider --root {} domain dkim show {}",
+        root.display(),
+        config.domain
     ));
     if !config.reports.address.is_empty() {
         let (domain, to) = (&config.domain, &config.reports.address);

@@ -4,7 +4,7 @@
 use crate::admin::{Failure, exit};
 use crate::cli::{self, Setup};
 use crate::config::{Config, FILE};
-use crate::{privilege, serve};
+use crate::{dkim, privilege, serve};
 use mail::{Address, Domain};
 use std::fs;
 use std::io::Write as _;
@@ -113,6 +113,7 @@ async fn accounts(
         let added = store.domain_add(address.domain().clone()).await;
         added.map_err(|error| software(error.to_string()))?;
     }
+    dkim::first(&store, address.domain()).await?;
     let secret = directory.hash(password).await.map_err(|error| wrong(error.0))?;
     let made = match found.account {
         Some(_) => store.account_set_secret(address.clone(), secret).await,

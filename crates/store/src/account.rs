@@ -3,6 +3,7 @@
 use crate::error::{Result, StoreError};
 use crate::mailbox::names;
 use crate::rows::{AccountRow, AliasRow, DomainRow, Holder, Lookup};
+use crate::signing;
 use crate::txn::ReadTxn;
 use crate::write::Writing;
 use mail::{AccountId, Address, Domain, MailboxName, SpecialUse};
@@ -147,6 +148,7 @@ pub(crate) fn remove_domain(w: &mut Writing<'_>, domain: &Domain) -> Result<()> 
     if in_use {
         return Err(StoreError::NotAllowed("the domain still has accounts or aliases"));
     }
+    signing::forget(w, domain)?;
     match w.names()?.remove_domain(domain.as_str())? {
         true => Ok(()),
         false => Err(not_found("domain", domain)),

@@ -107,6 +107,8 @@ pub enum Holder {
     Feedback,
     /// Messages of an account that wait for the time that their sender named, by that time.
     Held(AccountId),
+    /// Keys by which our domains sign.
+    SigningKeys,
 }
 
 impl Holder {
@@ -124,6 +126,7 @@ impl Holder {
             Holder::Asked(id) => (9, id.0),
             Holder::Feedback => (10, 0),
             Holder::Held(id) => (11, id.0),
+            Holder::SigningKeys => (12, 0),
         }
     }
 }

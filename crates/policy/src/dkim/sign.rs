@@ -2,6 +2,7 @@
 
 use super::KeyKind;
 use super::canon::{self, BodyHash, Canon};
+use crate::judge::Authors;
 use crate::limits::SIGNED_HEADER_OCTETS_MAX;
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
@@ -142,6 +143,12 @@ impl Signer {
             let rest = self.head.split_off(end);
             self.body.feed(rest.get(2..).unwrap_or_default());
         }
+    }
+
+    /// The domain that the message is from, if it is one.
+    pub fn author(&self) -> Option<Domain> {
+        let mut authors = Authors::of(&self.head);
+        authors.domains.pop().filter(|_| authors.domains.is_empty())
     }
 
     /// DKIM-Signature fields for the message's front, one for each key.

@@ -1,0 +1,121 @@
+//! What leaves is signed in its final form, with the keys of its author's domain: users.md S-59.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use mail::Domain;
+use policy::dkim::{DkimResult, SigningKey, Verifier, new_ed25519, new_rsa};
+use server::listen::Service;
+use sim::client::Client;
+use sim::house::{House, PASSWORD, Plan};
+use sim::world::SimWorld;
+use std::collections::HashMap;
+use store::SigningKeyRow;
+
+const PEER: [u8; 4] = [192, 0, 2, 10];
+
+fn plain() -> String {
+    use base64::Engine as _;
+    let login = format!("\0alice@example.org\0{PASSWORD}");
+    base64::engine::general_purpose::STANDARD.encode(login)
+}
+
+async fn submit(house: &House, sends: &[u8], replies: &[&str]) {
+    let mut client = Client::connect(house, Service::Submission, PEER).await;
+    client.line().await;
+    client.send(format!("EHLO x\r\nAUTH PLAIN {}\r\n", plain()).as_bytes()).await;
+    while !client.line().await.starts_with("235 ") {}
+    client.send(sends).await;
+    for code in replies {
+        let line = client.line().await;
+        assert!(line.starts_with(code), "{line}");
+    }
+    house.quiesce().await;
+}
+
+/// The message that waits in the queue, as it goes out, and what its signatures are worth.
+fn queued(house: &House, keys: &[SigningKey]) -> (String, Vec<DkimResult>) {
+    let store = &house.shared.store;
+    let row = store.queue_list(&Default::default()).unwrap().pop().unwrap();
+    let whole = store.content(row.queued.content, u64::from(row.queued.skip)..u64::MAX).unwrap();
+    let whole = String::from_utf8(whole).unwrap();
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+    let mut verifier = Verifier::new(format!("{head}\r\n").as_bytes(), sim::world::NEW_YEAR / 1000);
+    verifier.feed(body.as_bytes());
+    let record = |key: &SigningKey| (key.name(), Ok(vec![key.record().into_bytes()]));
+    let known: HashMap<_, _> = keys.iter().map(record).collect();
+    let found = verifier.finish(&known).into_iter().map(|one| one.result).collect();
+    (whole, found)
+}
+
+async fn house() -> (House, Vec<SigningKey>) {
+    let house = House::build(Plan::default(), SimWorld::new(3)).await;
+    house.add_account("alice").await;
+    let domain = Domain::parse("example.org").unwrap();
+    let store = &house.shared.store;
+    let mut keys = Vec::new();
+    for (selector, secret) in [("rsa1", new_rsa()), ("ed1", new_ed25519())] {
+        let secret = secret.unwrap();
+        keys.push(SigningKey::new(&domain, selector, &secret).unwrap());
+        let row = SigningKeyRow { selector: selector.to_owned(), next: false, secret };
+        store.signing_keys_add(domain.clone(), vec![row]).await.unwrap();
+    }
+    let route = "192.0.2.9:25".to_owned();
+    store.route_add(Domain::parse("example.net").unwrap(), route).await.unwrap();
+    (house, keys)
+}
+
+const ENVELOPE: &str = "MAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.net>\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn s_59_what_leaves_is_signed_in_its_final_form() {
+    let (house, keys) = house().await;
+    // Date and Message-ID are added and Bcc goes before it is signed.
+    let text =
+        "From: Alice <alice@example.org>\r\nBcc: x@example.net\r\nSubject: hi\r\n\r\nHi \r\n";
+    let sends = format!("{ENVELOPE}DATA\r\n{text}.\r\n");
+    submit(&house, sends.as_bytes(), &["250", "250", "354", "250"]).await;
+    let (whole, found) = queued(&house, &keys);
+    assert_eq!(found, [DkimResult::Pass, DkimResult::Pass], "{whole}");
+    assert!(whole.starts_with("Received: ") && !whole.contains("Bcc"), "{whole}");
+    assert!(whole.contains("h=From:From:") && whole.contains(":Date:Date:"), "{whole}");
+    assert!(!whole.contains(":Received"), "what relays add is not signed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_binary_message_is_signed_as_the_lines_that_it_becomes() {
+    let (house, keys) = house().await;
+    let text = b"From: alice@example.org\r\nMIME-Version: 1.0\r\nContent-Type: image/png\r\n\
+        Content-Transfer-Encoding: binary\r\n\r\na\0b\nc";
+    let head = format!(
+        "MAIL FROM:<alice@example.org> BODY=BINARYMIME\r\nRCPT TO:<bob@example.net>\r\n\
+         BDAT {} LAST\r\n",
+        text.len()
+    );
+    let sends = [head.as_bytes(), text].concat();
+    submit(&house, &sends, &["250", "250", "250"]).await;
+    let (whole, found) = queued(&house, &keys);
+    assert_eq!(found, [DkimResult::Pass, DkimResult::Pass], "{whole}");
+    assert!(whole.contains("base64"), "{whole}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_are_not_published_yet_sign_nothing_until_they_turn() {
+    let (house, keys) = house().await;
+    let domain = Domain::parse("example.org").unwrap();
+    let store = &house.shared.store;
+    let secret = new_ed25519().unwrap();
+    let next = SigningKey::new(&domain, "ed2", &secret).unwrap();
+    let row = SigningKeyRow { selector: "ed2".to_owned(), next: true, secret };
+    store.signing_keys_add(domain.clone(), vec![row]).await.unwrap();
+    let text = "From: alice@example.org\r\n\r\nHi\r\n";
+    let sends = format!("{ENVELOPE}DATA\r\n{text}.\r\n");
+    submit(&house, sends.as_bytes(), &["250", "250", "354", "250"]).await;
+    assert_eq!(queued(&house, &keys).1, [DkimResult::Pass, DkimResult::Pass]);
+    assert!(store.signing_keys_turn(domain.clone()).await.unwrap());
+    assert!(!store.signing_keys_turn(domain.clone()).await.unwrap());
+    let message = store.queue_list(&Default::default()).unwrap().pop().unwrap().queued.message;
+    store.queue_drop(message).await.unwrap();
+    submit(&house, sends.as_bytes(), &["250", "250", "354", "250"]).await;
+    assert_eq!(queued(&house, &[next]).1, [DkimResult::Pass]);
+    assert_eq!(store.signing_keys(&domain).unwrap().len(), 1);
+}
