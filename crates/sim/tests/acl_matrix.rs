@@ -61,7 +61,9 @@ const SELECTED: [(&str, &str); 23] = [
 ];
 
 /// Commands whose OK means nothing: done is what brings this response.
-const ANSWERED: [(&str, &str); 5] = [
+const ANSWERED: [(&str, &str); 7] = [
+    ("GENURLAUTH", "* GENURLAUTH"),
+    ("LSUB", "* LSUB (\\HasNoChildren)"),
     ("ESEARCH", "* ESEARCH"),
     ("LIST \"\" BOX RETURN (STATUS", "* STATUS"),
     ("LIST \"\" BOX RETURN (METADATA", "* LIST"),
@@ -199,6 +201,36 @@ fn commands_with_two_mailboxes() {
             let fine = source == "x" && target == "k";
             let script = opening(source, target);
             assert_eq!(done(&script, Who::Granted, &command), fine, "{source} {target}: {command}");
+        }
+    }
+}
+
+/// Where a mailbox is named by a URL, and LSUB, which shows what one subscribed to oneself: as of a
+/// mailbox, or as of nothing.
+#[test]
+fn urls_and_subscriptions() {
+    let theirs = "Other%20Users/alice%40example.org/Archive";
+    let subscribes = format!("C2: u SUBSCRIBE {SHARED}\nS2: u OK …\n");
+    let commands = [
+        (
+            format!(
+                "GENURLAUTH \"imap://bob@example.org/{theirs}/;uid=1;urlauth=authuser\" INTERNAL"
+            ),
+            "r",
+        ),
+        (format!("APPEND INBOX CATENATE (URL \"/{theirs}/;UID=1\")"), "r"),
+        (format!("LSUB \"\" {SHARED}"), "l"),
+    ];
+    for (command, needed) in commands {
+        let ask = |who, letters: &str| {
+            done(&format!("{}{subscribes}", opening(who, letters, false)), who, &command)
+        };
+        for who in [Who::Stranger, Who::Revoked] {
+            assert!(!ask(who, "lrswipkxtea"), "{who:?}: {command}");
+        }
+        for (letter, right) in Rights::each() {
+            let fine = right.contains(rights(needed));
+            assert_eq!(ask(Who::Granted, &letter.to_string()), fine, "{letter}: {command}");
         }
     }
 }
