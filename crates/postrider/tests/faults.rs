@@ -238,6 +238,25 @@ fn too_many_open_files_delay_clients_but_turn_nobody_away() {
     assert_eq!(server.subjects(USER), ["large"]);
 }
 
+#[test]
+fn a_ban_that_cannot_be_written_down_holds_and_is_written_later() {
+    let mut server = Server::new("rename", "here.test", &[]);
+    let renames = "rename,renameat,renameat2";
+    let Some(faults) = Faults::inject(&server, renames, "EIO") else { return };
+    server.run(&["ban", "add", "192.0.2.9"], "");
+    assert!(wait(10, || log(&server).contains("cannot write bans down")), "{}", log(&server));
+    assert!(server.run(&["ban", "list"], "").contains("192.0.2.9"));
+    send(&server, "meanwhile").unwrap();
+    faults.end();
+    let file = server.root.join("data/bans.json");
+    let written = || fs::read_to_string(&file).is_ok_and(|text| text.contains("192.0.2.9"));
+    assert!(wait(10, written), "{}", log(&server));
+    server.kill();
+    server.start();
+    assert!(server.run(&["ban", "list"], "").contains("192.0.2.9"));
+    compare(&server, &["meanwhile".to_owned()]);
+}
+
 /// A file system of a few megabytes in memory; unmounted when it goes.
 struct SmallDisk(PathBuf);
 
