@@ -53,10 +53,17 @@ pub fn tokens<E>(
     Ok(tokens.found)
 }
 
+/// It has more than so many characters.
+fn is_longer(word: &str, chars: usize) -> bool {
+    // No character has more than four octets.
+    word.len() > chars && (word.len() > chars * 4 || word.chars().nth(chars).is_some())
+}
+
 #[derive(Default)]
 struct Tokens {
     found: Vec<String>,
-    known: HashSet<String>,
+    /// Hashes of those: most words come again, and need not be made for that.
+    known: HashSet<u64>,
 }
 
 impl Tokens {
@@ -65,13 +72,16 @@ impl Tokens {
     }
 
     fn add(&mut self, kind: &str, word: &str) {
-        if word.is_empty() || !self.has_room() || word.chars().nth(TOKEN_CHARS_MAX).is_some() {
+        if word.is_empty() || !self.has_room() || is_longer(word, TOKEN_CHARS_MAX) {
             return;
         }
-        let token = format!("{kind}{word}");
-        if !self.known.contains(&token) {
-            self.known.insert(token.clone());
-            self.found.push(token);
+        let octets = kind.bytes().chain(word.bytes());
+        // FNV-1a, 64 bits: two tokens of a message do not meet by chance.
+        let hash = octets.fold(0xcbf2_9ce4_8422_2325u64, |hash, octet| {
+            (hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3)
+        });
+        if self.known.insert(hash) {
+            self.found.push([kind, word].concat());
         }
     }
 
@@ -88,7 +98,7 @@ impl Tokens {
                 continue;
             }
             before = None;
-            let long_enough = run.chars().nth(WORD_CHARS_MIN - 1).is_some();
+            let long_enough = is_longer(run, WORD_CHARS_MIN - 1);
             if long_enough && !run.bytes().all(|b| b.is_ascii_digit()) {
                 self.add(kind, run);
             }

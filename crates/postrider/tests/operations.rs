@@ -363,3 +363,48 @@ fn bans_outlive_the_server_whatever_ends_it() {
     server.start();
     assert_eq!(server.run(&["ban", "list"], "").trim(), "");
 }
+
+#[test]
+fn reports_about_our_mail_and_what_junk_taught_are_told() {
+    let mut server = Server::new("reports", "here.test", &[]);
+    let mut smtp = server.talk(25).unwrap();
+    smtp.reply().unwrap();
+    let xml = "<feedback><report_metadata><org_name>Receiver</org_name><report_id>7</report_id>\
+        <date_range><begin>1767139200</begin><end>1767225599</end></date_range></report_metadata>\
+        <policy_published><domain>here.test</domain><p>none</p></policy_published><record><row>\
+        <source_ip>192.0.2.1</source_ip><count>3</count><policy_evaluated><disposition>none\
+        </disposition><dkim>fail</dkim><spf>fail</spf></policy_evaluated></row><identifiers>\
+        <header_from>here.test</header_from></identifiers></record></feedback>";
+    // `setup` has made the address.
+    for command in ["EHLO x", "MAIL FROM:<r@x.test>", "RCPT TO:<dmarc-reports+a@here.test>"] {
+        assert!(smtp.smtp(command).unwrap().starts_with("250"), "{command}");
+    }
+    smtp.smtp("DATA").unwrap();
+    let text =
+        format!("From: r@x.test\r\nSubject: Report\r\nContent-Type: text/xml\r\n\r\n{xml}\r\n.");
+    assert!(smtp.smtp(&text).unwrap().starts_with("250"));
+    // A lesson that waits when power fails is learned after the next start.
+    let mut imap = server.talk(143).unwrap();
+    imap.line().unwrap();
+    assert!(imap.tagged("a LOGIN admin@here.test secret").unwrap().starts_with("a OK"));
+    assert!(imap.tagged("b SELECT INBOX").unwrap().starts_with("b OK"));
+    assert!(imap.tagged("c UID MOVE 1 Junk").unwrap().starts_with("c OK"));
+    server.kill();
+    let told = |args: &[&str], server: &Server| -> serde_json::Value {
+        serde_json::from_str(&server.run(args, "")).unwrap()
+    };
+    let show = ["account", "spam", "show", "admin@here.test", "--json"];
+    assert_eq!(told(&show, &server)["waiting"], 1);
+    server.start();
+    assert!(wait(30, || told(&show, &server)["waiting"] == 0));
+    assert_eq!(told(&show, &server)["spam"], 1);
+    assert_eq!(told(&show, &server)["judges"], false);
+    server.run(&["account", "spam", "forget", "admin@here.test"], "");
+    assert_eq!(told(&show, &server)["spam"], 0);
+    let list = told(&["reports", "list", "--json"], &server);
+    assert_eq!(list["reports"][0]["failed"], 3);
+    assert_eq!(list["sources"][0]["source"], "192.0.2.1");
+    let name = list["reports"][0]["name"].as_str().unwrap();
+    let text = server.run(&["reports", "show", name], "");
+    assert!(text.contains("192.0.2.1  3 messages from here.test: DKIM fail, SPF fail"), "{text}");
+}

@@ -210,6 +210,21 @@ fn odd_messages_are_taken_apart_and_told() {
     replay(&seeds, checks::judge::tokens);
 }
 
+/// Good beginnings of every mechanism, and noise.
+#[test]
+fn sasl_exchanges() {
+    let messages: [&[u8]; 5] = [
+        b"\nn,,n=alice,r=x\nc=biws,r=x,p=AAAA\n",
+        b"p=tls-exporter,,n=alice@example.org,r=x\nc=biws,r=x,p=AAAA\n",
+        b"\0alice\0secret\n",
+        b"\nalice\nsecret\n",
+        b"n,a=alice@example.org,\x01auth=Bearer x.y.z\x01\x01\n\x01\n",
+    ];
+    let seeds: Vec<Vec<u8>> =
+        (0..12).flat_map(|kind| messages.map(|message| [&[kind], message].concat())).collect();
+    replay_times(&seeds, 20, checks::exchange::exchange);
+}
+
 /// Reports as senders write them: fuzz/corpus/report.
 #[test]
 fn reports_are_read() {

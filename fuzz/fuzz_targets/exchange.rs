@@ -1,0 +1,5 @@
+//! `cargo +nightly fuzz run exchange`
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::exchange::exchange(data));
