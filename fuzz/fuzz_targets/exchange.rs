@@ -2,4 +2,7 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::exchange::exchange(data));
+#[path = "../src/exchange.rs"]
+mod exchange;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| exchange::exchange(data));

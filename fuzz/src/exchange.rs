@@ -1,5 +1,6 @@
 //! What must hold of any SASL exchange with the directory: it ends, lets nobody in, and no name or
-//! response of a stranger breaks anything. security.md AU-3.
+//! response of a stranger breaks anything. security.md AU-3. Apart from `lib.rs`, which crates use that
+//! know no directory.
 
 use directory::password::Cost;
 use directory::{Channel, Directory, Progress, Settings, Use};

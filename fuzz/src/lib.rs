@@ -3,7 +3,6 @@
 //! The fuzz targets call these; `crates/sim/tests/fuzz.rs` calls them in plain `cargo test` with what
 //! the clients of all transcripts say, and with mutations of it.
 
-pub mod exchange;
 pub mod imap;
 pub mod judge;
 

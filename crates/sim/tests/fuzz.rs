@@ -5,6 +5,8 @@
 
 #[path = "../../../fuzz/src/lib.rs"]
 mod checks;
+#[path = "../../../fuzz/src/exchange.rs"]
+mod exchange;
 
 use sim::script::{Captures, Line, Script, expand, expand_raw};
 use sim::world::SimRandom;
@@ -222,7 +224,7 @@ fn sasl_exchanges() {
     ];
     let seeds: Vec<Vec<u8>> =
         (0..12).flat_map(|kind| messages.map(|message| [&[kind], message].concat())).collect();
-    replay_times(&seeds, 20, checks::exchange::exchange);
+    replay_times(&seeds, 20, exchange::exchange);
 }
 
 /// Reports as senders write them: fuzz/corpus/report.
