@@ -6,6 +6,7 @@
 use crate::authres::{self, Results};
 use crate::dkim::{DkimResult, Verified, Verifier};
 use crate::dmarc::{self, By, DmarcResult, Finding, Identifier, Policy, Proof, Unanswered, Walk};
+use crate::dnsbl::Lists;
 use crate::limits::{AUTHORS_MAX, JUDGED_HEADER_OCTETS_MAX};
 use crate::network::Network;
 use crate::spf::{self, Outcome, Request, SpfResult};
@@ -14,6 +15,7 @@ use mail::summary::EnvelopeAddress;
 use mail::{Address, Domain};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use sys::resolver::{DnsError, Resolver};
 
 /// What is done with what DMARC finds.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub forwarder_domains: Vec<Domain>,
     /// What is done with what DMARC finds.
     pub dmarc: Mode,
+    /// Lists of addresses that are asked about strangers.
+    pub lists: Arc<Lists>,
 }
 
 /// The envelope of a message, and who brings it.

@@ -5,6 +5,7 @@
 pub mod authres;
 pub mod dkim;
 pub mod dmarc;
+pub mod dnsbl;
 pub mod guard;
 pub mod judge;
 pub mod limits;

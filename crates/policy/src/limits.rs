@@ -56,3 +56,9 @@ pub const DMARC_QUERIES_MAX: usize = 8;
 pub const AUTHORS_MAX: usize = 4;
 /// Octets of a header that is held back to be judged.
 pub const JUDGED_HEADER_OCTETS_MAX: usize = 1 << 20;
+/// A list of addresses that misbehaves is not asked for so long (users.md §1.4 #18).
+pub const LIST_DISABLED: Duration = Duration::from_secs(3600);
+/// A list that does not answer is not asked for so long.
+pub const LIST_DISABLED_SHORTLY: Duration = Duration::from_secs(300);
+/// The test entries of a list are looked at so often.
+pub const LIST_CHECK_AGAIN: Duration = Duration::from_secs(3600);

@@ -38,6 +38,10 @@ pub const COMMENTS: &[(&str, &str)] = &[
         "Networks, or domains that SPF or DKIM proves, whose mail is taken whatever DMARC says.",
     ),
     ("dmarc =", "enforce, observe or off; docs/authentication.md."),
+    (
+        "block_lists =",
+        "Lists in DNS: \"zone\" refuses who is on it, \"zone junk\" files into Junk.",
+    ),
     ("proxies =", "Networks of proxies whose connections begin with a PROXY header."),
     ("xclients =", "Networks whose XCLIENT is believed."),
     ("connections_per_account =", "IMAP sessions of one account at a time."),

@@ -61,9 +61,9 @@ pub async fn make(
         // An RSA key takes a moment.
         let made = hands::blocking(&SystemHands, make).await.map_err(software)?;
         let secret = made.ok_or_else(|| software("no key could be made"))?;
-        let free = |n: &u32| !known.iter().any(|key| key.selector == format!("{kind}{n}"));
+        let free = |n: &u32| !known.iter().any(|key| key.selector == format!("{kind}-{n}"));
         let number = (1..).find(free).unwrap_or(1);
-        keys.push(SigningKeyRow { selector: format!("{kind}{number}"), next, secret });
+        keys.push(SigningKeyRow { selector: format!("{kind}-{number}"), next, secret });
     }
     store.signing_keys_add(domain.clone(), keys).await.map_err(software)
 }

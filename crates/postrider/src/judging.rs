@@ -4,6 +4,7 @@ use crate::admin::{Failure, exit};
 use crate::config::Config;
 use crate::serve::networks;
 use mail::Domain;
+use policy::dnsbl::{Lists, Use};
 use policy::judge::{Mode, Settings};
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +52,14 @@ pub struct Judge {
     /// `enforce`: what the author's domain wants is done; `observe`: it is only written down;
     /// `off`.
     pub dmarc: String,
+    /// Block lists in DNS: `zen.example.org` refuses who is on it, `bl.example.org junk` puts their
+    /// mail into Junk.
+    pub block_lists: Vec<String>,
 }
 
 impl Default for Judge {
     fn default() -> Judge {
-        Judge { dmarc: "enforce".to_owned() }
+        Judge { dmarc: "enforce".to_owned(), block_lists: Vec::new() }
     }
 }
 
@@ -75,6 +79,19 @@ pub fn settings(config: &Config) -> Result<Settings, Failure> {
         },
         ..Settings::default()
     };
+    let mut lists = Vec::new();
+    for text in &config.judge.block_lists {
+        let (zone, purpose) = match text.strip_suffix(" junk") {
+            Some(zone) => (zone, Use::Junk),
+            None => (text.as_str(), Use::Refuse),
+        };
+        let zone = Domain::parse(zone.trim()).ok().and_then(|zone| zone.to_ascii());
+        let zone = zone.ok_or_else(|| {
+            wrong(format!("judge.block_lists: '{text}' is not 'zen.example.org' or '… junk'"))
+        })?;
+        lists.push((zone, purpose));
+    }
+    settings.lists = Lists::new(lists).into();
     for text in &config.trusted.forwarders {
         match (text.parse(), Domain::parse(text)) {
             (Ok(network), _) => settings.forwarder_networks.push(network),

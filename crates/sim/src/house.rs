@@ -123,6 +123,13 @@ impl Plan {
                     _ => policy::judge::Mode::Enforce,
                 }
             }
+            "block_list" => {
+                let purpose = match value.strip_suffix(" junk") {
+                    Some(zone) => (zone.to_owned(), policy::dnsbl::Use::Junk),
+                    None => (value.to_owned(), policy::dnsbl::Use::Refuse),
+                };
+                sessions.judge.lists = policy::dnsbl::Lists::new(vec![purpose]).into();
+            }
             "forwarders" => match value.parse() {
                 Ok(network) => sessions.judge.forwarder_networks.push(network),
                 Err(_) => sessions.judge.forwarder_domains.extend(Domain::parse(value)),

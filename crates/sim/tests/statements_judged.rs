@@ -196,3 +196,73 @@ async fn observing_refuses_nothing() {
     let stored = messages(&house, "INBOX").await.pop().unwrap();
     assert!(stored.contains("dmarc=fail") && stored.contains("policy.dmarc=reject"), "{stored}");
 }
+
+/// What a stranger hears at RCPT.
+async fn recipient(house: &House, to: &str) -> String {
+    let mut client = Client::connect(house, Service::Smtp, PEER).await;
+    client.line().await;
+    client
+        .send(format!("HELO x\r\nMAIL FROM:<f@example.com>\r\nRCPT TO:<{to}>\r\n").as_bytes())
+        .await;
+    client.line().await;
+    client.line().await;
+    client.line().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_14_a_list_that_makes_no_sense_says_nothing() {
+    // What the list answers for: 127.0.0.2, 127.0.0.1, the client; and whether it counts.
+    type Case<'a> = ([Option<&'a str>; 3], bool);
+    let cases: [Case<'_>; 7] = [
+        ([Some("127.0.0.2"), None, Some("127.0.0.4")], true),
+        ([Some("127.0.0.2"), None, None], false),
+        // It wants no questions from here.
+        ([Some("127.255.255.254"), Some("127.255.255.254"), Some("127.255.255.254")], false),
+        ([Some("127.0.0.2"), None, Some("127.255.255.255")], false),
+        // Its domain was sold, and all names exist.
+        ([Some("203.0.113.7"), Some("203.0.113.7"), Some("203.0.113.7")], false),
+        ([Some("127.0.0.2"), Some("127.0.0.2"), Some("127.0.0.2")], false),
+        // It is empty.
+        ([None, None, Some("127.0.0.2")], false),
+    ];
+    for (answers, counts) in cases {
+        let house = house(&[("block_list", "bl.test")]).await;
+        let names = ["2.0.0.127.bl.test", "1.0.0.127.bl.test", "10.2.0.192.bl.test"];
+        for (name, answer) in names.iter().zip(answers) {
+            if let Some(answer) = answer {
+                house.world.dns.add_address(name, answer.parse().unwrap());
+            }
+        }
+        let reply = recipient(&house, "alice@example.org").await;
+        match counts {
+            true => assert_eq!(reply, "554 5.7.1 192.0.2.10 is listed by bl.test"),
+            false => assert!(reply.starts_with("250 "), "{answers:?}: {reply}"),
+        }
+        let reply = recipient(&house, "postmaster@example.org").await;
+        assert!(reply.starts_with("550 5.1.1 "), "{reply}");
+    }
+    // SERVFAIL, and then it works again: not at once, but after a while.
+    let house = house(&[("block_list", "bl.test")]).await;
+    let dns = &house.world.dns;
+    dns.fail("2.0.0.127.bl.test");
+    assert!(recipient(&house, "alice@example.org").await.starts_with("250 "));
+    dns.add_address("2.0.0.127.bl.test", "127.0.0.2".parse().unwrap());
+    dns.add_address("10.2.0.192.bl.test", "127.0.0.2".parse().unwrap());
+    let before = dns.asked();
+    assert!(recipient(&house, "alice@example.org").await.starts_with("250 "));
+    assert_eq!(dns.asked(), before, "it is left alone");
+    house.advance(std::time::Duration::from_secs(301)).await;
+    assert!(recipient(&house, "alice@example.org").await.starts_with("554 5.7.1 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_can_file_into_junk() {
+    let house = house(&[("block_list", "bl.test junk")]).await;
+    let dns = &house.world.dns;
+    for name in ["2.0.0.127.bl.test", "10.2.0.192.bl.test"] {
+        dns.add_address(name, "127.0.0.2".parse().unwrap());
+    }
+    let reply = give(&house, "f@example.com", &text("f@example.com")).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert_eq!(messages(&house, "Junk").await.len(), 1);
+}

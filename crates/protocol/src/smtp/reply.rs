@@ -168,6 +168,8 @@ replies! {
     RELAY_DENIED = 550, "5.7.1", "Not a domain of ours; to send mail, log in on port 465 or 587";
     /// Its author's domain did not send it. RFC 3463 §3.8.
     FORGED = 550, "5.7.1", "The domain of its author wants such mail refused (DMARC)";
+    /// The client is on a list that the operator believes. RFC 3463 §3.8.
+    LISTED = 554, "5.7.1", "Your address is on a block list";
     /// Bare CR or LF, or NUL, in a message. RFC 5321 §2.3.8.
     BARE_IN_MESSAGE = 550, "5.6.11", "The message has a bare CR, bare LF or NUL in it, refused";
     /// BODY=BINARYMIME, and no MIME that could be made lines of. RFC 3463 §3.7.
@@ -191,7 +193,8 @@ replies! {
 }
 
 /// Those that are only ever said in other words.
-pub const REWORDED: [Reply; 8] = [
+pub const REWORDED: [Reply; 9] = [
+    LISTED,
     FORGED,
     CANNOT_JUDGE,
     NOT_BINARY_MIME,

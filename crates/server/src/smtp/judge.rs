@@ -4,9 +4,11 @@
 use super::Context;
 use crate::limits::JUDGE_WAIT;
 use delivery::Judgement;
-use mail::ReversePath;
+use mail::{Address, ReversePath};
+use policy::dnsbl::Listed;
 use policy::judge::{self, Action, Answers, Envelope, Inspector, SpfFound};
 use protocol::smtp::reply::{self, Reply};
+use protocol::smtp::server::Answer;
 use std::sync::Arc;
 use sys::resolver::Resolver;
 use tokio::task::JoinHandle;
@@ -31,16 +33,60 @@ impl Drop for Judging {
 }
 
 impl Context {
-    /// Begins to judge a message, if its sender is a stranger: who logged in, mail systems that
-    /// speak LMTP, and networks that are trusted are not judged.
-    pub(super) fn judging(&self, helo: &str, sender: &ReversePath) -> Option<Judging> {
+    /// The client is a stranger: who logged in, mail systems that speak LMTP, and networks that
+    /// are trusted are not judged.
+    fn is_stranger(&self) -> bool {
         let ip = self.accepted.peer.ip();
-        let settings = &self.shared.settings;
         let smtp = self.accepted.service == crate::listen::Service::Smtp;
-        let trusted = settings.judge.trusted.iter().any(|network| network.contains(ip));
-        if !smtp || trusted || self.authenticated.is_some() {
+        let mut trusted = self.shared.settings.judge.trusted.iter();
+        smtp && self.authenticated.is_none() && !trusted.any(|network| network.contains(ip))
+    }
+
+    /// Begins to ask lists about a stranger.
+    pub(super) fn ask_lists(&mut self) {
+        let settings = &self.shared.settings.judge;
+        let ip = self.accepted.peer.ip();
+        let forwards = settings.forwarder_networks.iter().any(|network| network.contains(ip));
+        if settings.lists.is_empty() || forwards || !self.is_stranger() {
+            return;
+        }
+        let (lists, resolver) = (settings.lists.clone(), self.shared.world.resolver.clone());
+        let now = self.shared.world.clock.monotonic();
+        self.lists = Some(tokio::spawn(async move {
+            let asked = lists.ask(&*resolver, ip, now);
+            tokio::time::timeout(JUDGE_WAIT, asked).await.unwrap_or_default()
+        }));
+    }
+
+    /// What lists say of the client, once they were asked.
+    async fn listed(&mut self) -> &Listed {
+        if let Some(asked) = self.lists.take() {
+            self.listed = asked.await.unwrap_or_default();
+            for alert in &self.listed.alerts {
+                tracing::warn!(alert, "a block list is disabled");
+            }
+        }
+        &self.listed
+    }
+
+    /// The refusal of a client that is on a list, if it writes to anybody but postmaster (RFC 5321
+    /// §4.5.1), who can help.
+    pub(super) async fn refused_by_list(&mut self, to: &Address) -> Option<Answer> {
+        if to.local().eq_ignore_ascii_case("postmaster") {
             return None;
         }
+        let peer = self.accepted.peer;
+        let why = self.listed().await.refused.clone()?;
+        tracing::info!(%peer, why, "recipient refused");
+        Some(Answer::Reply(reply::LISTED.saying(why)))
+    }
+
+    /// Begins to judge a message, if its sender is a stranger.
+    pub(super) fn judging(&self, helo: &str, sender: &ReversePath) -> Option<Judging> {
+        if !self.is_stranger() {
+            return None;
+        }
+        let (ip, settings) = (self.accepted.peer.ip(), &self.shared.settings);
         let now = self.shared.world.clock.unix_seconds();
         let envelope = Envelope {
             ip,
@@ -70,6 +116,7 @@ impl Context {
 
     /// The message is complete: it is judged, or refused.
     pub(super) async fn judge(&mut self) -> Result<(), Reply> {
+        let listed = self.listed().await.clone();
         let (Some(mut judging), Some(receiving)) = (self.judging.take(), &mut self.receiving)
         else {
             return Ok(());
@@ -86,7 +133,10 @@ impl Context {
         let mut judgement =
             Judgement { lines: verdict.lines, reasons: verdict.reasons, junk: None };
         match verdict.action {
-            Action::Accept => {}
+            Action::Accept => {
+                judgement.reasons.extend(listed.refused.into_iter().chain(listed.junk.clone()));
+                judgement.junk = listed.junk;
+            }
             Action::Junk(why) => {
                 tracing::info!(%peer, why, "into Junk");
                 judgement.junk = Some(why);

@@ -12,6 +12,7 @@ use crate::login::{Logins, Step, offered, security};
 use delivery::Receiving;
 use directory::{AuthError, Authenticated};
 use mail::{AccountId, Address, MessageId};
+use policy::dnsbl::Listed;
 use protocol::sasl::Client;
 use protocol::smtp::command::Mail;
 use protocol::smtp::params::{By, Hold};
@@ -34,6 +35,9 @@ pub struct Context {
     receiving: Option<Receiving>,
     /// The message that comes is judged.
     judging: Option<judge::Judging>,
+    /// Block lists are being asked about the client, and what they said.
+    lists: Option<tokio::task::JoinHandle<Listed>>,
+    listed: Listed,
 }
 
 /// Machine and handler of a new session.
@@ -61,6 +65,8 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         accounts: HashMap::new(),
         receiving: None,
         judging: None,
+        lists: None,
+        listed: Listed::default(),
     };
     (machine, context)
 }
@@ -176,6 +182,7 @@ impl Context {
         let message = MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
         self.message = Some(message);
         self.accounts.clear();
+        self.ask_lists();
         if let Some(refusal) = mail.hold.and_then(|hold| self.hold_refusal(hold, mail.by)) {
             return Answer::Reply(refusal);
         }

@@ -16,6 +16,9 @@ impl Context {
         if let Some(refusal) = self.over_rate().await {
             return refusal;
         }
+        if let Some(refusal) = self.refused_by_list(&address).await {
+            return refusal;
+        }
         let message = self.message.map(|id| id.to_string()).unwrap_or_default();
         let verdict = match self.shared.directory.resolve(&address).await {
             Ok(Resolution::Account(account)) => match self.shared.store.is_over_quota(account) {
