@@ -4,7 +4,7 @@
 //! before EXPUNGE, so that message numbers still hold; what is new or changed is looked at after
 //! its EXISTS or FETCH, here. The values a SORT goes by never change, so only membership does.
 
-use super::test::{Candidate, Test};
+use super::test::{Candidate, Test, ago};
 use crate::drive::Output;
 use crate::imap::Context;
 use crate::imap::view::View;
@@ -35,6 +35,8 @@ pub(crate) struct Live {
     pub items: Vec<Item>,
     /// What it has found.
     pub results: Vec<Uid>,
+    /// When it was looked at last, in seconds; for OLDER and YOUNGER.
+    pub looked: i64,
 }
 
 /// Another one can be kept beside these: always the first.
@@ -76,6 +78,33 @@ fn mentions_last(key: &Key) -> bool {
         Key::Not(key) => mentions_last(key),
         _ => false,
     }
+}
+
+/// The ages, in seconds, that OLDER and YOUNGER name in it.
+fn ages(key: &Key, found: &mut Vec<u64>) {
+    match key {
+        Key::Older(seconds) | Key::Younger(seconds) => found.push(*seconds),
+        Key::And(keys) => keys.iter().for_each(|key| ages(key, found)),
+        Key::Or(a, b) => {
+            ages(a, found);
+            ages(b, found);
+        }
+        Key::Not(key) => ages(key, found),
+        _ => {}
+    }
+}
+
+/// The messages that have come to an age of the key since it was looked at. RFC 5032 §2.
+fn aged(live: &mut Live, told: &Listing, now: i64) -> Vec<Uid> {
+    let mut found = Vec::new();
+    ages(&live.key, &mut found);
+    let before = std::mem::replace(&mut live.looked, now);
+    if found.is_empty() || now <= before {
+        return Vec::new();
+    }
+    let ranges: Vec<_> = found.iter().map(|age| ago(before, *age)..=ago(now, *age)).collect();
+    let of_age = |entry: &&Entry| ranges.iter().any(|range| range.contains(&entry.date));
+    told.iter().filter(of_age).map(|entry| entry.uid).collect()
 }
 
 /// Takes what is gone out of the results, and says so; `told` is what the client counts by.
@@ -201,6 +230,8 @@ impl Context {
         let mut touched = std::mem::take(&mut view.touched);
         let mut fresh = std::mem::take(&mut view.fresh);
         let mut lives = std::mem::take(&mut view.live);
+        let now = self.shared.world.clock.unix_seconds();
+        touched.extend(lives.iter_mut().flat_map(|live| aged(live, &view.told, now)));
         if touched.is_empty() || lives.is_empty() {
             view.live = lives;
             return;
@@ -314,7 +345,7 @@ mod tests {
         let results = results.iter().map(|n| Uid::new(*n).unwrap()).collect();
         let criteria = sorted.then(|| vec![(Criterion::Date, false)]);
         let (tag, of, items) = ("C01".to_owned(), String::new(), Vec::new());
-        Live { tag, of, uid: true, key: Key::All, criteria, items, results }
+        Live { tag, of, uid: true, key: Key::All, criteria, items, results, looked: 0 }
     }
 
     #[test]

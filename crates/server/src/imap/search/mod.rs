@@ -142,7 +142,8 @@ impl Context {
             let (tag, criteria) = (search.tag.clone(), criteria.map(<[_]>::to_vec));
             let of = String::new();
             let (items, results) = (search.update_items.clone(), Vec::new());
-            let live = Live { tag, of, uid, key, criteria, items, results };
+            let looked = self.shared.world.clock.unix_seconds();
+            let live = Live { tag, of, uid, key, criteria, items, results, looked };
             self.keep_live(&found, live, out.buffer());
         }
         if let (true, Some(view)) = (asked.save, &mut self.view) {

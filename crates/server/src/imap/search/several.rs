@@ -73,7 +73,8 @@ impl Context {
             let (tag, found) = (search.tag, found.unwrap_or_default());
             let of = of.unwrap_or_default();
             let (items, results) = (search.update_items, Vec::new());
-            let live = Live { tag, of, uid: true, key, criteria: None, items, results };
+            let looked = self.shared.world.clock.unix_seconds();
+            let live = Live { tag, of, uid: true, key, criteria: None, items, results, looked };
             self.keep_live(&found, live, out.buffer());
         }
         Ok(Answer::Ok("ESEARCH completed".to_owned()))

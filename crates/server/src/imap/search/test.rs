@@ -243,7 +243,7 @@ impl Test {
 }
 
 /// RFC 5032 §3: so many seconds before now.
-fn ago(now: i64, seconds: u64) -> i64 {
+pub(crate) fn ago(now: i64, seconds: u64) -> i64 {
     now.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
