@@ -215,7 +215,9 @@ impl Context {
         if self.view.as_ref().is_some_and(|view| view.mailbox == mailbox) {
             self.own_new = places.iter().map(|place| place.uid).collect();
         }
-        let code = places.first().map_or(String::new(), |place| {
+        // RFC 4315 §3: who may not select the mailbox hears nothing of what is in it.
+        let told = places.first().filter(|_| rights.contains(Rights::READ));
+        let code = told.map_or(String::new(), |place| {
             format!("[APPENDUID {} {}] ", place.uidvalidity, response::set(&uids))
         });
         if replaces.is_none() {

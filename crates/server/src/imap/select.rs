@@ -1,6 +1,6 @@
 //! SELECT, EXAMINE, CLOSE, UNSELECT. RFC 3501 §6.3.1, §6.3.2, §6.4.2, RFC 3691, RFC 7162 §3.2.5.
 
-use super::view::{View, flag_names, flags_line};
+use super::view::{View, flags_line};
 use super::{Context, Done, mailbox_id, refusal};
 use crate::drive::Output;
 use ::store::{StoreError, Visible};
@@ -16,17 +16,6 @@ const CHANGES: Rights = Rights::SEEN
     .with(Rights::INSERT)
     .with(Rights::DELETED)
     .with(Rights::EXPUNGE);
-
-/// The flags that the session may change for good. RFC 4314 §5.1.1.
-fn permanent_flags(view: &View) -> String {
-    let may = |name: &&str| match *name {
-        "\\Seen" => view.rights.contains(Rights::SEEN),
-        "\\Deleted" => view.rights.contains(Rights::DELETED),
-        _ => view.rights.contains(Rights::WRITE),
-    };
-    let names = format!("{} \\*", flag_names(&view.told));
-    names.split(' ').filter(may).collect::<Vec<_>>().join(" ")
-}
 
 impl Context {
     /// SELECT, EXAMINE. A failure leaves nothing selected. RFC 3501 §6.3.1.
@@ -113,7 +102,7 @@ impl Context {
         }
         let permanent = match view.read_only {
             true => String::new(),
-            false => permanent_flags(view),
+            false => view.permanent_flags(listing),
         };
         let next = listing.uidnext.map_or(u32::MAX, Uid::get);
         let id = mailbox_id(view.mailbox);

@@ -80,6 +80,7 @@ impl Context {
         if before.keywords != view.told.keywords {
             // RFC 3501 §7.2.6: the list of flags has grown.
             flags_line(&view.told, out.buffer());
+            view.full_line(&view.told, out.buffer());
         }
         let bits = flags.iter().filter_map(|flag| view.told.keywords.bit(flag));
         let named = bits.fold(FlagBits::default(), FlagBits::with);
@@ -154,11 +155,15 @@ impl Context {
         if target.row.id == from {
             self.own_new = copied.pairs.iter().map(|(_, uid)| *uid).collect();
         }
-        let code = copy_uid(&copied);
-        if moves && !code.is_empty() {
+        // RFC 4315 §3: who may not select the mailbox hears nothing of what is in it.
+        let reads = target.rights.contains(Rights::READ);
+        let code = if reads { copy_uid(&copied) } else { String::new() };
+        if moves && !copied.pairs.is_empty() {
             // RFC 6851 §4.3: before the EXPUNGEs.
-            let line = format!("* OK {code}{}\r\n", self.language.text("Moved"));
-            out.buffer().extend_from_slice(line.as_bytes());
+            if reads {
+                let line = format!("* OK {code}{}\r\n", self.language.text("Moved"));
+                out.buffer().extend_from_slice(line.as_bytes());
+            }
             let gone: Vec<Uid> = copied.pairs.iter().map(|(uid, _)| *uid).collect();
             self.sync_expunged(&gone, out.buffer());
             let answer = Answer::Ok(format!("{}MOVE completed", self.highest(true)));

@@ -6,7 +6,7 @@
 use super::search::live::{self, Live};
 use ::store::{FlagOutcome, Store, Watch, Which};
 use mail::listing::Difference;
-use mail::{Entry, Listing, MailboxId, MailboxName, Rights, Uid};
+use mail::{Entry, FlagBits, Listing, MailboxId, MailboxName, Rights, Uid};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::Enabled;
@@ -139,6 +139,28 @@ impl View {
         Some(places)
     }
 
+    /// The flags that the session may change for good: RFC 4314 §5.1.1. `\*` is not among them when
+    /// the mailbox has as many keywords as it can have: RFC 9051 §7.1.
+    pub fn permanent_flags(&self, listing: &Listing) -> String {
+        let may = |name: &&str| match *name {
+            "\\Seen" => self.rights.contains(Rights::SEEN),
+            "\\Deleted" => self.rights.contains(Rights::DELETED),
+            _ => self.rights.contains(Rights::WRITE),
+        };
+        let names = flag_names(listing);
+        let more = if is_full(listing) { None } else { Some("\\*") };
+        names.split(' ').chain(more).filter(may).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Tells when the last keyword has come that the mailbox can have. RFC 9051 §7.1.
+    pub fn full_line(&self, listing: &Listing, out: &mut Vec<u8>) {
+        if is_full(listing) && !self.read_only {
+            let flags = self.permanent_flags(listing);
+            let line = format!("* OK [PERMANENTFLAGS ({flags})] No more keywords\r\n");
+            out.extend_from_slice(line.as_bytes());
+        }
+    }
+
     /// What EXPUNGE takes: all that are `\Deleted` now. Found here, where no row has to be read.
     pub fn marked(&mut self) -> Which {
         Which::DeletedAmong(self.watch.current().deleted().map(|entry| entry.uid).collect())
@@ -192,6 +214,7 @@ impl View {
         let differences = now.changes_since(&self.told);
         if now.keywords != self.told.keywords {
             flags_line(&now, out);
+            self.full_line(&now, out);
         }
         let gone: Vec<Uid> = differences.iter().filter_map(expunged).collect();
         live::expunged(&mut self.live, &gone, &self.told, out);
@@ -316,6 +339,11 @@ fn emptied(listing: &Listing) -> Listing {
 pub fn flags_line(listing: &Listing, out: &mut Vec<u8>) {
     let text = format!("* FLAGS ({})\r\n", flag_names(listing));
     out.extend_from_slice(text.as_bytes());
+}
+
+/// It has as many keywords as a mailbox can have.
+fn is_full(listing: &Listing) -> bool {
+    listing.keywords.iter().count() >= FlagBits::KEYWORDS_MAX
 }
 
 /// All flags of a mailbox.
