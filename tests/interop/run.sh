@@ -57,6 +57,9 @@ spf=$here/../../target/debug/examples/spf suite=$libraries/pyspf/test/rfc7208-te
 if [ -x "$spf" ] && [ -f "$suite" ]; then
   check "the openspf suite" "$libraries/venv/bin/python" "$here/spf.py" "$suite" "$spf"
 fi
+if [ -x "${spf%spf}dkim" ]; then
+  check "dkimpy, both ways" "$libraries/venv/bin/python" "$here/dkimpy.py" "${spf%spf}dkim"
+fi
 check "Mail::IMAPClient" perl "$here/mail_imapclient.pl" "$ca" $imaps
 check "Mail::IMAPTalk" perl "$here/imaptalk.pl" "$ca" $imaps
 cat >"$work/offlineimaprc" <<RC

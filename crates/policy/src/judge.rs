@@ -223,7 +223,9 @@ impl Inspector {
 
     fn header_is_complete(&mut self, end: usize, out: &mut Vec<u8>) {
         let whole = std::mem::take(&mut self.head);
-        let (head, rest) = whole.split_at(end.min(whole.len()));
+        let (head, _) = whole.split_at(end.min(whole.len()));
+        // An empty line may end with LF alone: binary messages have that.
+        let (head, rest) = whole.split_at(header::octets(head));
         self.authors = Authors::of(head);
         let mut verifier = Verifier::new(head, self.now);
         let authors = self.authors.domains.clone();
@@ -235,7 +237,8 @@ impl Inspector {
             }
         }
         out.extend_from_slice(rest);
-        verifier.feed(rest.strip_prefix(b"\r\n").unwrap_or(rest));
+        let body = rest.strip_prefix(b"\r\n").or(rest.strip_prefix(b"\n"));
+        verifier.feed(body.unwrap_or(rest));
         self.verifier = Some(verifier);
     }
 

@@ -8,6 +8,9 @@ mod checks;
 #[path = "../../../fuzz/src/exchange.rs"]
 mod exchange;
 
+#[path = "../../../fuzz/src/speaking.rs"]
+mod speaking;
+
 use sim::script::{Captures, Line, Script, expand, expand_raw};
 use sim::world::SimRandom;
 use std::path::Path;
@@ -247,4 +250,24 @@ fn imap_urls() {
     ];
     let urls: Vec<Vec<u8>> = urls.map(|url| url.as_bytes().to_vec()).into();
     replay_times(&urls, 3000, checks::imap::url);
+}
+
+/// Records and messages by which strangers prove who they are.
+#[test]
+fn who_is_speaking() {
+    let records: [&[u8]; 5] = [
+        b"v=spf1 a:%{ir}.%{v}._spf.%{d2}/24//64 mx ptr:b.example ip4:192.0.2.0/24 ~exists:%{l1r-}.x.test exp=e.%{d}",
+        b"v=spf1 ip6:2001:db8::/32 include:_spf.x.test redirect=%{d} moo=%{s}%%%_%-",
+        b"v=DMARC1; p=reject; sp=quarantine; np=none; adkim=s; aspf=r; psd=n; t=y; rua=mailto:a@x.test!10m",
+        b"v=DKIM1; k=ed25519; h=sha256; s=email; t=y:s; n=x; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+        b"k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWR",
+    ];
+    let records: Vec<Vec<u8>> = records.map(<[u8]>::to_vec).into();
+    replay_times(&records, 3000, speaking::record);
+    let example = include_str!("../../policy/src/dkim/rfc8463.eml").replace('\n', "\r\n");
+    let forged = "Authentication-Results : (x) \"mail.example.org\" 1; spf=pass\r\n\t(y)\r\n";
+    let messages =
+        [example.clone(), format!("{forged}{example}"), format!("{forged}From: a@x.test")];
+    let messages: Vec<Vec<u8>> = messages.map(String::into_bytes).into();
+    replay_times(&messages, 1000, speaking::message);
 }

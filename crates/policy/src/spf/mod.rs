@@ -87,6 +87,11 @@ pub struct Outcome {
     pub explanation: Option<String>,
 }
 
+/// Why a record is wrong, if it is. RFC 7208 §4.6.
+pub fn check_record(text: &[u8]) -> Result<(), String> {
+    Record::parse(text).map(drop)
+}
+
 /// check_host(). RFC 7208 §4.
 pub async fn check_host(resolver: &dyn Resolver, request: Request<'_>) -> Outcome {
     let sender = match request.sender.rsplit_once('@') {
