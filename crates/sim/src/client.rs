@@ -7,6 +7,19 @@ use sys::net::BoxStream;
 use sys::tls::{TlsClient, TlsFacts, Trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+/// While it is there, time stands still but for [`House::advance`].
+pub type Still = std::sync::mpsc::Sender<()>;
+
+/// Lets time stand still: paused time runs when tokio has nothing to do, and it does not see the
+/// store's own thread, so that sessions time out while that works. A test that takes longer than a
+/// minute goes on without it.
+#[allow(clippy::disallowed_methods, reason = "it is tokio's own threads that hold its time")]
+pub fn stand_still() -> Still {
+    let (still, held) = std::sync::mpsc::channel();
+    tokio::task::spawn_blocking(move || held.recv_timeout(std::time::Duration::from_secs(60)));
+    still
+}
+
 /// A connection to a house.
 pub struct Client {
     stream: BoxStream,

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use mail::MailboxName;
 use mail::report::feedback::Feedback;
 use server::listen::Service;
-use sim::client::Client;
+use sim::client::{Client, Still, stand_still};
 use sim::house::{House, Plan, address};
 use sim::world::SimWorld;
 use store::AliasRow;
@@ -22,14 +22,15 @@ const XML: &str = "<?xml version=\"1.0\"?><feedback><report_metadata><org_name>R
     <identifiers><header_from>example.org</header_from></identifiers></record></feedback>";
 
 /// A house where reports come in for alice.
-async fn house(setting: &str) -> House {
+async fn house(setting: &str) -> (House, Still) {
+    let still = stand_still();
     let mut plan = Plan::default();
     plan.set("reports", setting).unwrap();
     let house = House::build(plan, SimWorld::new(3)).await;
     house.add_account("alice").await;
     let (address, targets) = (address("dmarc-reports"), vec![address("alice")]);
     house.shared.store.alias_add(AliasRow { address, targets }).await.unwrap();
-    house
+    (house, still)
 }
 
 async fn send(house: &House, to: &str, body: &str) {
@@ -56,7 +57,7 @@ fn delivered(house: &House) -> u32 {
 
 #[tokio::test(start_paused = true)]
 async fn s_23_reports_are_kept_and_delivered() {
-    let house = house("dmarc-reports").await;
+    let (house, _still) = house("dmarc-reports").await;
     let packed = STANDARD.encode(XML);
     let lines: Vec<&str> =
         packed.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -85,7 +86,7 @@ async fn s_23_reports_are_kept_and_delivered() {
 
 #[tokio::test(start_paused = true)]
 async fn s_23_only_what_a_report_says_may_be_kept() {
-    let house = house("dmarc-reports only").await;
+    let (house, _still) = house("dmarc-reports only").await;
     send(&house, "dmarc-reports", &format!("Content-Type: text/xml\r\n\r\n{XML}")).await;
     assert_eq!((kept(&house).len(), delivered(&house)), (1, 0));
     send(&house, "dmarc-reports", "\r\nhello").await;
@@ -94,7 +95,7 @@ async fn s_23_only_what_a_report_says_may_be_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn s_23_reports_are_bounded_and_the_oldest_go() {
-    let house = house("dmarc-reports").await;
+    let (house, _still) = house("dmarc-reports").await;
     let store = &house.shared.store;
     let now = house.world.as_seen().clock.unix_seconds();
     let most = store::limits::FEEDBACK_MAX as i64;

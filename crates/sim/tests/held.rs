@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use server::listen::Service;
-use sim::client::Client;
+use sim::client::{Client, stand_still};
 use sim::house::{House, Plan};
 use sim::world::SimWorld;
 
@@ -22,6 +22,7 @@ async fn hold(client: &mut Client) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_dropped_makes_room_for_another() {
+    let _still = stand_still();
     let mut plan = Plan::default();
     plan.set("held_messages_max", "2").unwrap();
     let house = House::build(plan, SimWorld::new(21)).await;
@@ -38,6 +39,7 @@ async fn a_message_that_is_dropped_makes_room_for_another() {
     let queued = store.queue_list(&Default::default()).unwrap();
     assert_eq!(queued.len(), 2);
     assert!(store.queue_drop(queued[0].queued.message).await.unwrap());
-    assert!(hold(&mut client).await.starts_with("250"));
+    let reply = hold(&mut client).await;
+    assert!(reply.starts_with("250"), "{reply}");
     assert!(hold(&mut client).await.starts_with("552 5.7.16"));
 }

@@ -10,7 +10,7 @@ use directory::Scope;
 use directory::external::sql::{Database, Sql, SqlPlan};
 use directory::external::{External, Source};
 use server::listen::Service;
-use sim::client::Client;
+use sim::client::{Client, stand_still};
 use sim::house::{House, Plan, address};
 use sim::world::SimWorld;
 use std::num::NonZeroU32;
@@ -463,6 +463,7 @@ async fn au_3_exchanges_of_noise_let_nobody_in() {
 /// cannot use SCRAM, because their password is elsewhere, are told what a wrong password is told.
 #[tokio::test(start_paused = true)]
 async fn scram_beside_another_directory_is_for_accounts_that_are_here() {
+    let _still = stand_still();
     for offered in [false, true] {
         let world = SimWorld::new(12);
         let nowhere = SqliteClient::new(std::path::Path::new("/nonexistent/people.db"));

@@ -2,30 +2,22 @@
 //! users.md I-84.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(clippy::disallowed_methods, reason = "time is held by tokio's own threads")]
 
 use mail::{AccountId, MailboxName};
 use server::listen::Service;
-use sim::client::Client;
+use sim::client::{Client, Still, stand_still};
 use sim::house::{House, Plan, address};
 use sim::world::SimWorld;
 use std::time::Duration;
 
 const HERE: [u8; 4] = [198, 51, 100, 8];
-/// How long a test may take, in real time.
-const REAL_WAIT: Duration = Duration::from_secs(60);
-
-/// While it is there, time stands still: the store's thread is not tokio's to see.
-type Held = std::sync::mpsc::Sender<()>;
-
 /// A house with alice, who has some messages, and her client.
-async fn house(messages: usize) -> (House, AccountId, Client, Held) {
+async fn house(messages: usize) -> (House, AccountId, Client, Still) {
     house_of(Plan::default(), messages).await
 }
 
-async fn house_of(plan: Plan, messages: usize) -> (House, AccountId, Client, Held) {
-    let (held, holds) = std::sync::mpsc::channel::<()>();
-    tokio::task::spawn_blocking(move || holds.recv_timeout(REAL_WAIT));
+async fn house_of(plan: Plan, messages: usize) -> (House, AccountId, Client, Still) {
+    let still = stand_still();
     let house = House::build(plan, SimWorld::new(1)).await;
     house.add_account("alice").await;
     for _ in 0..messages {
@@ -37,7 +29,7 @@ async fn house_of(plan: Plan, messages: usize) -> (House, AccountId, Client, Hel
     ok(&mut client, "CREATE Junk/older").await;
     ok(&mut client, "SELECT INBOX").await;
     let id = house.shared.store.lookup(&address("alice")).unwrap().account.unwrap().id;
-    (house, id, client, held)
+    (house, id, client, still)
 }
 
 /// Sends a command, and reads to its OK.
@@ -62,14 +54,14 @@ async fn taught(house: &House, account: AccountId) -> (u32, u32) {
         }
         house.advance(Duration::from_secs(5)).await;
         // Learning reads messages on a thread of its own.
-        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        house.shared.store.aside(|_| Ok(())).await.unwrap();
     }
     panic!("lessons still wait");
 }
 
 /// Plays commands, each with what alice has taught after it.
 async fn check(commands: &[(&str, (u32, u32))]) {
-    let (house, id, mut client, _held) = house(6).await;
+    let (house, id, mut client, _still) = house(6).await;
     for (command, expected) in commands {
         for command in command.split("; ") {
             ok(&mut client, command).await;
@@ -130,7 +122,7 @@ async fn i_84_mail_that_is_kept_is_not_spam() {
 
 #[tokio::test(start_paused = true)]
 async fn i_84_appending_to_junk_is_spam_and_the_same_message_counts_once() {
-    let (house, id, mut client, _held) = house(1).await;
+    let (house, id, mut client, _still) = house(1).await;
     let text = sim::house::numbered_message(1);
     for (mailbox, flags, expected) in [
         ("INBOX", "", (0, 0)),
@@ -152,7 +144,7 @@ async fn i_84_appending_to_junk_is_spam_and_the_same_message_counts_once() {
 
 #[tokio::test(start_paused = true)]
 async fn i_84_what_is_gone_teaches_nothing_and_accounts_learn_apart() {
-    let (house, id, mut client, _held) = house(2).await;
+    let (house, id, mut client, _still) = house(2).await;
     house.add_account("bob").await;
     let bob = house.shared.store.lookup(&address("bob")).unwrap().account.unwrap().id;
     ok(&mut client, "UID MOVE 1 Junk").await;
@@ -217,7 +209,7 @@ const LETTER: &str = "From: joe@example.net\r\nSubject: garden\r\n\r\nroses rose
 
 #[tokio::test(start_paused = true)]
 async fn i_84_what_looks_like_spam_goes_into_junk_and_says_why() {
-    let (house, id, mut client, _held) = house(0).await;
+    let (house, id, mut client, _still) = house(0).await;
     teach(&house, id, &mut client, 99).await;
     deliver(&house, &["alice"], SPAM).await;
     let inbox = last(&house, "alice", "INBOX").await.unwrap();
@@ -246,7 +238,7 @@ async fn i_84_what_looks_like_spam_goes_into_junk_and_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn i_84_everybody_has_his_own_idea_of_spam_and_tells_nobody() {
-    let (house, id, mut client, _held) = house(0).await;
+    let (house, id, mut client, _still) = house(0).await;
     house.add_account("bob").await;
     teach(&house, id, &mut client, 120).await;
     deliver(&house, &["bob", "alice"], SPAM).await;
@@ -265,7 +257,7 @@ async fn i_84_everybody_has_his_own_idea_of_spam_and_tells_nobody() {
 async fn i_84_filing_can_be_switched_off() {
     let mut plan = Plan::default();
     plan.set("file_spam", "false").unwrap();
-    let (house, id, mut client, _held) = house_of(plan, 0).await;
+    let (house, id, mut client, _still) = house_of(plan, 0).await;
     teach(&house, id, &mut client, 120).await;
     deliver(&house, &["alice"], SPAM).await;
     assert!(last(&house, "alice", "INBOX").await.unwrap().contains("X-Spam-Status: Yes"));

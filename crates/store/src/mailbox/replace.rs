@@ -26,7 +26,10 @@ impl Store {
         let delivered = self.put(deliveries, replaces, &targets).await?;
         let stored = delivered.iter().filter_map(|one| Some((one.places.first()?, one.content)));
         let appended = stored.zip(flags).map(|((place, id), flags)| (place.mailbox, flags, id));
-        self.teach(appended.collect()).await?;
+        // The messages are there whatever becomes of this: no client must append them again.
+        if let Err(error) = self.teach(appended.collect()).await {
+            tracing::warn!(%error, "what appending says of spam is not noted");
+        }
         Ok(delivered)
     }
 
