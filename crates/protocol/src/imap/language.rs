@@ -163,6 +163,11 @@ const TEXTS: &[(&str, &str)] = &[
     ("that cannot be a name", "So kann ein Postfach nicht heißen"),
     ("that name is for the mailboxes of others", "Dieser Name ist für die Postfächer anderer"),
     ("the account has as many mailboxes as it can have", "Mehr Postfächer kann das Konto nicht haben"),
+    (
+        "the account has as many subscriptions as it can have",
+        "Mehr Postfächer kann das Konto nicht abonnieren",
+    ),
+    ("No more keywords", "Mehr Schlüsselwörter gibt es nicht"),
     ("the new name is too long", "Der neue Name ist zu lang"),
     ("Only addresses and anyone can have rights", "Nur Adressen und anyone können Rechte haben"),
     ("The owner has all rights always", "Der Eigentümer hat immer alle Rechte"),

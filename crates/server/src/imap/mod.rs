@@ -315,7 +315,11 @@ impl Context {
         }
         let own = std::mem::take(&mut self.own_new);
         let Some(view) = self.view.as_mut().filter(|_| wanted.messages) else { return };
+        let before = view.told.clone();
         let told = view.sync(&self.shared.store, enabled, expunges, wanted.flags, out);
+        if view::is_full(&view.told) && !view::is_full(&before) {
+            self.tell_full(out);
+        }
         let Some(notify) = &self.notify else { return };
         let selected = &notify.wish.selected;
         self.due |= told.held && !selected.delayed;
@@ -436,6 +440,14 @@ impl Context {
     pub(crate) fn untagged(&self, verdict: &str, code: &str, text: &str, out: &mut Vec<u8>) {
         let text = self.language.text(text);
         out.extend_from_slice(format!("* {verdict} [{code}] {text}\r\n").as_bytes());
+    }
+
+    /// The last keyword has come that the mailbox can have. RFC 9051 §7.1.
+    fn tell_full(&self, out: &mut Vec<u8>) {
+        if let Some(view) = self.view.as_ref().filter(|view| !view.read_only) {
+            let flags = view.permanent_flags(&view.told);
+            self.untagged("OK", &format!("PERMANENTFLAGS ({flags})"), "No more keywords", out);
+        }
     }
 
     /// LANGUAGE. RFC 5255 §3.2: what the namespaces are called now.

@@ -1,7 +1,7 @@
 //! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162
 //! §3.1.3.
 
-use super::view::{View, flags_line};
+use super::view::{self, View, flags_line};
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, Copied, StoreError, Which};
@@ -80,7 +80,6 @@ impl Context {
         if before.keywords != view.told.keywords {
             // RFC 3501 §7.2.6: the list of flags has grown.
             flags_line(&view.told, out.buffer());
-            view.full_line(&view.told, out.buffer());
         }
         let bits = flags.iter().filter_map(|flag| view.told.keywords.bit(flag));
         let named = bits.fold(FlagBits::default(), FlagBits::with);
@@ -98,6 +97,9 @@ impl Context {
                 let rest = format!("{uid}MODSEQ ({}))\r\n", entry.modseq);
                 out.buffer().extend_from_slice(rest.as_bytes());
             }
+        }
+        if view::is_full(&view.told) && !view::is_full(&before) {
+            self.tell_full(out.buffer());
         }
         if outcome.refused.is_empty() {
             return Ok(self.tell_limit(ok("STORE completed"), lowest, out));

@@ -152,15 +152,6 @@ impl View {
         names.split(' ').chain(more).filter(may).collect::<Vec<_>>().join(" ")
     }
 
-    /// Tells when the last keyword has come that the mailbox can have. RFC 9051 §7.1.
-    pub fn full_line(&self, listing: &Listing, out: &mut Vec<u8>) {
-        if is_full(listing) && !self.read_only {
-            let flags = self.permanent_flags(listing);
-            let line = format!("* OK [PERMANENTFLAGS ({flags})] No more keywords\r\n");
-            out.extend_from_slice(line.as_bytes());
-        }
-    }
-
     /// What EXPUNGE takes: all that are `\Deleted` now. Found here, where no row has to be read.
     pub fn marked(&mut self) -> Which {
         Which::DeletedAmong(self.watch.current().deleted().map(|entry| entry.uid).collect())
@@ -214,7 +205,6 @@ impl View {
         let differences = now.changes_since(&self.told);
         if now.keywords != self.told.keywords {
             flags_line(&now, out);
-            self.full_line(&now, out);
         }
         let gone: Vec<Uid> = differences.iter().filter_map(expunged).collect();
         live::expunged(&mut self.live, &gone, &self.told, out);
@@ -342,7 +332,7 @@ pub fn flags_line(listing: &Listing, out: &mut Vec<u8>) {
 }
 
 /// It has as many keywords as a mailbox can have.
-fn is_full(listing: &Listing) -> bool {
+pub fn is_full(listing: &Listing) -> bool {
     listing.keywords.iter().count() >= FlagBits::KEYWORDS_MAX
 }
 
