@@ -22,7 +22,7 @@ if [ ! -x "$libraries/venv/bin/python" ]; then
 fi
 # DKIM, DMARC and SPF by others; the source of pyspf has the openspf suite.
 if [ ! -f "$libraries/pyspf/test/rfc7208-tests.yml" ]; then
-  "$libraries/venv/bin/pip" install -q dkimpy==1.1.8 authheaders==0.16.3 pyyaml==6.0.4 pynacl setuptools wheel
+  "$libraries/venv/bin/pip" install -q dkimpy==1.1.8 authheaders==0.16.3 pyyaml==6.0.4 pynacl dnslib==0.9.26 setuptools wheel
   "$libraries/venv/bin/pip" download -q --no-binary :all: --no-deps --no-build-isolation pyspf==2.0.14 -d "$libraries/sources"
   mkdir -p "$libraries/pyspf"
   tar xzf "$libraries"/sources/pyspf-2.0.14.tar.gz -C "$libraries/pyspf" --strip-components=1

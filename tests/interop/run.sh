@@ -55,10 +55,13 @@ if [ -d "$libraries/node_modules/emailjs-imap-client" ]; then
 fi
 spf=$here/../../target/debug/examples/spf suite=$libraries/pyspf/test/rfc7208-tests.yml
 if [ -x "$spf" ] && [ -f "$suite" ]; then
-  check "the openspf suite" "$libraries/venv/bin/python" "$here/spf.py" "$suite" "$spf"
+  check "the openspf suite" "$libraries/venv/bin/python" "$here/openspf.py" "$suite" "$spf"
 fi
 if [ -x "${spf%spf}dkim" ]; then
   check "dkimpy, both ways" "$libraries/venv/bin/python" "$here/dkimpy.py" "${spf%spf}dkim"
+fi
+if "$libraries/venv/bin/python" -c 'import authheaders, dnslib' 2>/dev/null; then
+  check "SPF, DKIM, DMARC over real DNS" "$libraries/venv/bin/python" "$here/speaking.py" "$postrider" $((B+1300)) "$work/speaking"
 fi
 check "Mail::IMAPClient" perl "$here/mail_imapclient.pl" "$ca" $imaps
 check "Mail::IMAPTalk" perl "$here/imaptalk.pl" "$ca" $imaps

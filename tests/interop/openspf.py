@@ -1,6 +1,6 @@
 """The openspf suite for RFC 7208, as the source of pyspf ships it, against ours.
 
-Usage: spf.py SUITE.yml PROGRAM: PROGRAM takes zones and cases as JSON lines (crates/sim/examples/spf.rs).
+Usage: openspf.py SUITE.yml PROGRAM: PROGRAM takes zones and cases as JSON lines (crates/sim/examples/spf.rs).
 """
 
 import json
