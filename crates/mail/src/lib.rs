@@ -9,6 +9,7 @@ pub mod casemap;
 pub mod date;
 pub mod flags;
 pub mod header;
+mod html;
 pub mod id;
 pub mod limits;
 pub mod listing;

@@ -6,6 +6,7 @@
 //! where it is from: `subject:money`, `from:@example.com`, `url:example.com`, `file:.zip`.
 
 use crate::header::{self, decode_words};
+use crate::html::without_tags;
 use crate::limits::{TOKEN_CHARS_MAX, TOKEN_HEADER_OCTETS_MAX, TOKEN_TEXT_OCTETS_MAX, TOKENS_MAX};
 use crate::mime::text::text_of;
 use crate::mime::{Part, PartBody};
@@ -157,7 +158,7 @@ impl Tokens {
     fn text(&mut self, text: &str, is_html: bool) {
         self.hosts(text);
         match is_html {
-            true => self.words("", &without_tags(text)),
+            true => self.words("", &without_tags(text, &["style", "script"])),
             false => self.words("", text),
         }
     }
@@ -174,84 +175,6 @@ impl Tokens {
                 self.add("url:", host.get(at + 1..).unwrap_or_default());
             }
         }
-    }
-}
-
-/// HTML without tags, comments, styles and scripts; each entity that is a character is that, since
-/// words are hidden behind them. Time grows with the length only.
-fn without_tags(html: &str) -> String {
-    let mut out = String::with_capacity(html.len());
-    let mut rest = html;
-    while let Some(at) = rest.find(['<', '&']) {
-        let (before, tail) = rest.split_at(at);
-        out.push_str(before);
-        if let Some(tag) = tail.strip_prefix('<') {
-            rest = after_tag(tag);
-            // Tags that stand within words are used to hide these; those that part words have
-            // blanks or breaks beside them, or are about lines.
-            if !is_within_line(tag) {
-                out.push(' ');
-            }
-        } else {
-            let (c, after) = entity(tail);
-            out.push(c);
-            rest = after;
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-/// A tag that may stand in the middle of a word.
-fn is_within_line(tag: &str) -> bool {
-    const WITHIN: [&str; 8] = ["b", "i", "u", "em", "span", "font", "strong", "!--"];
-    let name = tag.strip_prefix('/').unwrap_or(tag);
-    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '!' && c != '-');
-    let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
-    name.starts_with("!--") || WITHIN.iter().any(|within| name.eq_ignore_ascii_case(within))
-}
-
-/// What follows a tag, or an element whose content is not shown.
-fn after_tag(tag: &str) -> &str {
-    let after = |text: &'_ str, end: &str| text.find(end).map(|at| at + end.len());
-    if let Some(comment) = tag.strip_prefix("!--") {
-        return after(comment, "-->").and_then(|at| comment.get(at..)).unwrap_or_default();
-    }
-    let hidden = ["style", "script"]
-        .into_iter()
-        .find(|name| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
-    let mut rest = tag;
-    if let Some(name) = hidden {
-        loop {
-            let Some(at) = after(rest, "</") else { return "" };
-            rest = rest.get(at..).unwrap_or_default();
-            if rest.get(..name.len()).is_some_and(|end| end.eq_ignore_ascii_case(name)) {
-                break;
-            }
-        }
-    }
-    after(rest, ">").and_then(|at| rest.get(at..)).unwrap_or_default()
-}
-
-/// The character that an entity at the front stands for, and what follows.
-fn entity(text: &str) -> (char, &str) {
-    const KNOWN: [(&str, char); 6] =
-        [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\''), ("nbsp", ' ')];
-    let rest = text.get(1..).unwrap_or_default();
-    // The longest that there are have ten characters or so.
-    let end = rest.bytes().take(12).position(|b| b == b';');
-    let Some((name, after)) = end.and_then(|at| Some((rest.get(..at)?, rest.get(at + 1..)?)))
-    else {
-        return ('&', rest);
-    };
-    let number = name.strip_prefix('#').and_then(|n| match n.strip_prefix(['x', 'X']) {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => n.parse().ok(),
-    });
-    let known = KNOWN.iter().find(|(known, _)| *known == name).map(|(_, c)| *c);
-    match number.and_then(char::from_u32).or(known) {
-        Some(c) => (c, after),
-        None => (' ', after),
     }
 }
 
@@ -312,7 +235,7 @@ mod tests {
             ("<p", " "),
         ];
         for (html, text) in cases {
-            assert_eq!(without_tags(html).trim(), text.trim(), "{html}");
+            assert_eq!(without_tags(html, &["style", "script"]).trim(), text.trim(), "{html}");
         }
         let message =
             b"Content-Type: text/html\r\n\r\n<a href=\"http://bad.example\">click</a>\r\n";

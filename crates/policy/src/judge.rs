@@ -202,15 +202,9 @@ impl Inspector {
             out.extend_from_slice(octets);
             return;
         }
-        let searched = self.head.len().saturating_sub(3);
+        let searched = self.head.len();
         self.head.extend_from_slice(octets);
-        let end = match self.head.starts_with(b"\r\n") {
-            true => Some(0),
-            false => {
-                let tail = self.head.get(searched..).unwrap_or_default();
-                tail.windows(4).position(|four| four == b"\r\n\r\n").map(|at| searched + at + 2)
-            }
-        };
+        let end = header::end_of(&self.head, searched);
         match end {
             Some(end) => self.header_is_complete(end, out),
             None if self.head.len() > JUDGED_HEADER_OCTETS_MAX => {

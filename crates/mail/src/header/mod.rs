@@ -87,6 +87,17 @@ pub fn unfold(value: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Where a header that comes in pieces ends: behind its last field, in front of the empty line.
+/// What came before `searched` was looked at already.
+pub fn end_of(head: &[u8], searched: usize) -> Option<usize> {
+    if head.starts_with(b"\r\n") {
+        return Some(0);
+    }
+    let from = searched.saturating_sub(3);
+    let tail = head.get(from..).unwrap_or_default();
+    tail.windows(4).position(|four| four == b"\r\n\r\n").map(|at| from + at + 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! A few words that tell what a message says. RFC 8970 §4.
 
 use super::structure::{Part, PartBody};
+use crate::html::without_tags;
 
 /// Characters of a preview. RFC 8970 §3.2: at most 200 should be, 256 must be.
 pub const PREVIEW_CHARS: usize = 200;
@@ -31,7 +32,8 @@ pub fn part(root: &Part) -> Option<&Part> {
 
 /// The preview of a text: one line, no quoted lines, no markup.
 pub fn preview(text: &str, is_html: bool) -> String {
-    let plain = if is_html { without_markup(text) } else { text.to_owned() };
+    let plain =
+        if is_html { without_tags(text, &["style", "script", "title"]) } else { text.to_owned() };
     let lines = plain.lines().filter(|line| is_html || !line.starts_with('>'));
     let words = lines.flat_map(str::split_whitespace);
     let mut out = String::new();
@@ -52,59 +54,6 @@ pub fn preview(text: &str, is_html: bool) -> String {
         }
     }
     out.trim_end().to_owned()
-}
-
-/// HTML without tags, comments, styles and scripts; the usual entities resolved.
-fn without_markup(html: &str) -> String {
-    let mut out = String::with_capacity(html.len().min(4096));
-    let mut rest = html;
-    while let Some(at) = rest.find(['<', '&']) {
-        let (before, tail) = rest.split_at(at);
-        out.push_str(before);
-        if let Some(tag) = tail.strip_prefix('<') {
-            rest = after_tag(tag);
-            // Tags part words.
-            out.push(' ');
-        } else {
-            let (text, after) = entity(tail);
-            out.push_str(text);
-            rest = after;
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-/// What follows a tag, or an element whose content is not shown.
-fn after_tag(tag: &str) -> &str {
-    let begins = |name: &str| tag.get(..name.len()).is_some_and(|t| t.eq_ignore_ascii_case(name));
-    let end = match () {
-        () if begins("!--") => "-->",
-        () if begins("style") => "</style",
-        () if begins("script") => "</script",
-        () if begins("title") => "</title",
-        () => ">",
-    };
-    let lower = if end == ">" { None } else { Some(tag.to_ascii_lowercase()) };
-    let found = lower.as_deref().unwrap_or(tag).find(end);
-    let Some(after) = found.and_then(|at| tag.get(at..)) else { return "" };
-    // An end tag is passed over too.
-    after.find('>').and_then(|at| after.get(at + 1..)).unwrap_or_default()
-}
-
-/// The character that an entity at the front stands for, and what follows.
-fn entity(text: &str) -> (&str, &str) {
-    const KNOWN: [(&str, &str); 7] = [
-        ("&amp;", "&"),
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&#39;", "'"),
-        ("&apos;", "'"),
-        ("&nbsp;", " "),
-    ];
-    let known = KNOWN.iter().find_map(|(code, c)| Some((*c, text.strip_prefix(code)?)));
-    known.unwrap_or_else(|| text.split_at(1))
 }
 
 #[cfg(test)]
