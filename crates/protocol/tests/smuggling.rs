@@ -3,15 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../../fuzz/src/lib.rs"]
-#[allow(dead_code, reason = "only the reference is used here")]
-mod checks;
+#[path = "../../../fuzz/src/reference.rs"]
+mod reference;
 
-use checks::reference;
 use protocol::machine::{Machine, Security, Step};
 use protocol::smtp::body::{Bare, BareCheck, DataReader, DataWriter};
 use protocol::smtp::reply;
 use protocol::smtp::server::{Answer, Offer, Question, Session};
+use reference::reference;
 
 fn received(octets: &[u8], at: usize, bare: Bare) -> Option<(Vec<u8>, bool, usize)> {
     let mut reader = DataReader::new(bare);
