@@ -3,18 +3,23 @@
 //! A name begins with `/shared/`, seen by all who see the mailbox, or with `/private/`, seen by the
 //! account that set it; the row's name of a private one has the account's number in front.
 
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::feed::Kinds;
 use crate::limits::ANNOTATIONS_MAX;
+use crate::mailbox::{self, names};
 use crate::open::Store;
 use crate::quota::{self, MANAGER};
 use crate::rows::Holder;
 use crate::ticket::KEY;
 use crate::txn::ReadTxn;
-use mail::AccountId;
+use crate::write::Writing;
+use mail::{AccountId, MailboxId, SpecialUse};
 
 /// The row of the capabilities that are hidden from an account; no annotation has such a name.
 const HIDDEN: &str = "hidden-capabilities";
+
+/// What the mailbox is for: no row of its own. RFC 6154 §4.
+const SPECIAL_USE: &str = "/private/specialuse";
 
 /// A row of that name is an annotation.
 pub(crate) fn is_annotation(name: &str) -> bool {
@@ -63,8 +68,17 @@ impl Store {
             None if name.starts_with('/') => Some((name, value)),
             None => None,
         };
-        let rows = self.look(|txn| txn.properties(of))?;
+        let (rows, mailbox) = self.look(|txn| {
+            let mailbox = match of {
+                Holder::Mailbox(id) => txn.mailbox(id)?,
+                _ => None,
+            };
+            Ok((txn.properties(of)?, mailbox))
+        })?;
         let mut found: Vec<_> = rows.into_iter().filter_map(seen).collect();
+        found.retain(|(name, _)| name != SPECIAL_USE);
+        let own = mailbox.filter(|row| row.account == who).and_then(|row| row.special_use);
+        found.extend(own.map(|of| (SPECIAL_USE.to_owned(), of.attribute().as_bytes().to_vec())));
         found.sort_unstable();
         Ok(found)
     }
@@ -75,7 +89,7 @@ impl Store {
         &self,
         of: Holder,
         who: AccountId,
-        changes: Vec<(String, Option<Vec<u8>>)>,
+        mut changes: Vec<(String, Option<Vec<u8>>)>,
     ) -> Result<bool> {
         self.write(move |w| {
             let account = match of {
@@ -83,6 +97,12 @@ impl Store {
                 _ => who,
             };
             w.changes.heard.note(account, Kinds::METADATA);
+            if let Holder::Mailbox(id) = of {
+                let uses = changes.extract_if(.., |(name, _)| name == SPECIAL_USE);
+                for (_, value) in uses.collect::<Vec<_>>() {
+                    change_use(w, id, who, value)?;
+                }
+            }
             let rows = w.unit.rows().properties(of)?;
             let mut names: Vec<String> = rows.into_iter().map(|(name, _)| name).collect();
             names.retain(|name| !name.starts_with(KEY));
@@ -94,12 +114,20 @@ impl Store {
             if names.len() > ANNOTATIONS_MAX {
                 return Ok(false);
             }
+            let mut changed = false;
             for (name, value) in changes {
                 let name = row_name(who, &name);
+                changed |= w.unit.rows().property(of, &name)? != value;
                 match value {
                     Some(value) => w.unit.write()?.put_property(of, &name, &value)?,
                     None => w.unit.write()?.remove_property(of, &name)?,
                 }
+            }
+            if let (Holder::Mailbox(id), true) = (of, changed) {
+                // RFC 7162 §3.2.
+                let mut row = w.mailbox(id)?;
+                mailbox::bump(&mut row);
+                w.save(&row)?;
             }
             // Taking away is always allowed.
             if sets_some {
@@ -109,4 +137,23 @@ impl Store {
         })
         .await
     }
+}
+
+/// Gives a mailbox another special use, as its annotation says.
+fn change_use(
+    w: &mut Writing<'_>,
+    id: MailboxId,
+    who: AccountId,
+    value: Option<Vec<u8>>,
+) -> Result<()> {
+    let row = w.mailbox(id)?;
+    if row.account != who {
+        return Err(StoreError::NotPermitted);
+    }
+    let parse = |value: Vec<u8>| SpecialUse::parse(std::str::from_utf8(&value).ok()?);
+    let use_ = match value.filter(|value| !value.is_empty()) {
+        None => None,
+        Some(value) => Some(parse(value).ok_or(StoreError::SpecialUse("there is no such use"))?),
+    };
+    names::set_special_use(w, row, use_)
 }

@@ -15,6 +15,8 @@ pub enum StoreError {
     HasChildren,
     /// Not possible for this mailbox or name.
     NotAllowed(&'static str),
+    /// The special use does not exist, or is not for this mailbox.
+    SpecialUse(&'static str),
     /// The mailbox has as many keywords as it can have.
     KeywordsFull,
     /// The mailbox has given out all its UIDs.
@@ -42,7 +44,7 @@ impl fmt::Display for StoreError {
             StoreError::NotFound(what) => write!(f, "{what} does not exist"),
             StoreError::AlreadyExists(what) => write!(f, "{what} exists already"),
             StoreError::HasChildren => f.write_str("the mailbox has others below it"),
-            StoreError::NotAllowed(why) => f.write_str(why),
+            StoreError::NotAllowed(why) | StoreError::SpecialUse(why) => f.write_str(why),
             StoreError::KeywordsFull => f.write_str("the mailbox cannot have more keywords"),
             StoreError::UidsUsedUp => f.write_str("the mailbox has used up its UIDs"),
             StoreError::NotPermitted => f.write_str("you may not do that with this mailbox"),

@@ -46,6 +46,12 @@ pub enum Number {
 }
 
 impl SequenceSet {
+    /// `*` is in it.
+    pub fn has_last(&self) -> bool {
+        let SequenceSet::Ranges(ranges) = self else { return false };
+        ranges.iter().any(|(a, b)| *a == Number::Last || *b == Number::Last)
+    }
+
     /// The ranges, ascending and apart, with `*` meaning `last`; none for `$`.
     pub fn ranges(&self, last: u32) -> Vec<(u32, u32)> {
         let SequenceSet::Ranges(given) = self else { return Vec::new() };
@@ -167,6 +173,10 @@ impl<'a> Cursor<'a> {
         let text = std::str::from_utf8(digits).unwrap_or_default();
         text.parse().map_err(|_| Bad("a number"))
     }
+    /// `mod-sequence-valzer`: 63 bits. RFC 7162 §7.
+    pub fn mod_sequence(&mut self) -> Read<u64> {
+        self.number().ok().filter(|n| *n <= i64::MAX as u64).ok_or(Bad("a MODSEQ"))
+    }
     /// A quoted string or a literal.
     pub fn string(&mut self) -> Read<Vec<u8>> {
         match self.peek() {
@@ -193,6 +203,12 @@ impl<'a> Cursor<'a> {
         }
     }
     fn literal(&mut self) -> Read<Vec<u8>> {
+        let octets = self.literal8()?;
+        // RFC 3501 §9: CHAR8 is any octet but NUL.
+        if octets.contains(&0) { Err(Bad("a literal without NUL")) } else { Ok(octets) }
+    }
+    /// The octets of a literal, whatever they are.
+    fn literal8(&mut self) -> Read<Vec<u8>> {
         self.expect(b'{', "a literal")?;
         if !self.peek().is_some_and(|b| b.is_ascii_digit()) {
             return Err(Bad("a literal"));
@@ -204,8 +220,11 @@ impl<'a> Cursor<'a> {
         self.expect(b'\n', "a literal")?;
         let (text, rest) = self.rest.split_at_checked(len).ok_or(Bad("a whole literal"))?;
         self.rest = rest;
-        // RFC 3501 §9: CHAR8 is any octet but NUL.
-        if text.contains(&0) { Err(Bad("a literal without NUL")) } else { Ok(text.to_vec()) }
+        Ok(text.to_vec())
+    }
+    /// `value`: nstring or literal8. RFC 5464 §5.
+    pub fn value(&mut self) -> Read<Option<Vec<u8>>> {
+        if self.eat(b'~') { self.literal8().map(Some) } else { self.nstring() }
     }
     /// `astring`
     pub fn astring(&mut self) -> Read<Vec<u8>> {

@@ -171,7 +171,10 @@ const TEXTS: &[(&str, &str)] = &[
     ("the new name is too long", "Der neue Name ist zu lang"),
     ("Only addresses and anyone can have rights", "Nur Adressen und anyone können Rechte haben"),
     ("The owner has all rights always", "Der Eigentümer hat immer alle Rechte"),
+    ("That cannot be an identifier", "Das kann kein Name sein"),
     ("There is no such right", "Dieses Recht gibt es nicht"),
+    ("INBOX has no special use", "INBOX hat keine besondere Verwendung"),
+    ("there is no such use", "Diese Verwendung gibt es nicht"),
     ("the list is as long as it can be", "Die Liste kann nicht länger werden"),
     // Messages.
     ("Only the newest messages", "Nur die neuesten Nachrichten"),

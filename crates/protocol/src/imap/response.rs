@@ -39,6 +39,15 @@ fn quoted(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// An atom where that can be, else a string.
+pub fn astring(text: &[u8], out: &mut Vec<u8>) {
+    let atom = |b: &u8| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(b);
+    match !text.is_empty() && text.iter().all(atom) {
+        true => out.extend_from_slice(text),
+        false => string(text, out),
+    }
+}
+
 /// A mailbox name.
 pub fn mailbox(name: &str, charset: Charset, out: &mut Vec<u8>) {
     let encoded = match charset {

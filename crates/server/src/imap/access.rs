@@ -95,7 +95,7 @@ impl Context {
             }
             Acl::List(name, who) => {
                 let found = self.mailbox(&name, Rights::ADMIN)?;
-                let Some(known) = identifier(&who) else { return Ok(no_such_identifier()) };
+                let Some(known) = identifier(&who) else { return Ok(no_such_identifier(&who)) };
                 let owner = self.shared.store.access(&found.row)?.into_iter().next();
                 let is_owner = owner.is_some_and(|(name, _)| identifier(&name) == Some(known));
                 let text = out.buffer();
@@ -122,13 +122,6 @@ impl Context {
     }
 
     async fn set_acl(&mut self, name: &Name, who: &str, letters: &str, verb: &str) -> Done {
-        let found = self.mailbox(name, Rights::ADMIN)?;
-        let Some(known) = identifier(who) else { return Ok(no_such_identifier()) };
-        let owner = self.shared.store.access(&found.row)?.into_iter().next();
-        let plain = known.trim_start_matches('-');
-        if owner.is_some_and(|(name, _)| identifier(&name).as_deref() == Some(plain)) {
-            return Ok(Answer::No("[CANNOT] The owner has all rights always".to_owned()));
-        }
         let (sign, letters) = match letters.split_at_checked(1) {
             Some((sign @ ("+" | "-"), rest)) => (sign, rest),
             _ => ("", letters),
@@ -136,6 +129,13 @@ impl Context {
         let Some(rights) = Rights::parse(letters) else {
             return Ok(Answer::Bad("There is no such right".to_owned()));
         };
+        let found = self.mailbox(name, Rights::ADMIN)?;
+        let Some(known) = identifier(who) else { return Ok(no_such_identifier(who)) };
+        let owner = self.shared.store.access(&found.row)?.into_iter().next();
+        let plain = known.trim_start_matches('-');
+        if owner.is_some_and(|(name, _)| identifier(&name).as_deref() == Some(plain)) {
+            return Ok(Answer::No("[CANNOT] The owner has all rights always".to_owned()));
+        }
         let sign = sign.to_owned();
         let change = move |old: Rights| match sign.as_str() {
             "+" => old.with(rights),
@@ -147,7 +147,11 @@ impl Context {
     }
 }
 
-fn no_such_identifier() -> Answer {
+fn no_such_identifier(who: &str) -> Answer {
+    // RFC 4314 §3.
+    if who.is_empty() || who.contains(char::is_control) {
+        return Answer::Bad("That cannot be an identifier".to_owned());
+    }
     Answer::No("[CANNOT] Only addresses and anyone can have rights".to_owned())
 }
 

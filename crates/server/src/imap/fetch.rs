@@ -23,10 +23,18 @@ fn choose(
     latest: &Listing,
     places: &[(u32, u32)],
 ) -> Option<Vec<(u32, Entry)>> {
-    let found: Vec<(u32, Entry)> = match (fetch.changed_since, &fetch.partial) {
-        (None, None) => return None,
-        (None, Some(_)) => at_places(told, places).collect(),
-        (Some(since), _) => {
+    let is_changed =
+        |entry: &Entry, since| latest.get(entry.uid).is_some_and(|now| now.modseq > ModSeq(since));
+    match (fetch.changed_since, &fetch.partial) {
+        (None, None) => None,
+        (since, Some(partial)) => {
+            // RFC 9394 §3.4: the window first, and of it what has changed.
+            let all: Vec<(u32, Entry)> = at_places(told, places).collect();
+            let mut window = partial.window(&all).to_vec();
+            window.retain(|(_, entry)| since.is_none_or(|since| is_changed(entry, since)));
+            Some(window)
+        }
+        (Some(since), None) => {
             let number = |entry: &Entry| Some(told.find(entry.uid).ok()? + 1);
             let wanted = |number: &u32| {
                 let at = places.partition_point(|(_, end)| end < number);
@@ -34,13 +42,9 @@ fn choose(
             };
             let changed = latest.changed(ModSeq(since));
             let numbered = changed.filter_map(|(_, entry)| Some((number(entry)?, *entry)));
-            numbered.filter(|(number, _)| wanted(number)).collect()
+            Some(numbered.filter(|(number, _)| wanted(number)).collect())
         }
-    };
-    Some(match &fetch.partial {
-        Some(partial) => partial.window(&found).to_vec(),
-        None => found,
-    })
+    }
 }
 
 /// Octets of a message that are read at once.
@@ -172,9 +176,11 @@ impl Context {
         };
         response::fetch(number, entry.uid.get(), self.enabled.uid_only, out.buffer());
         let mut first = true;
-        let extra = [Item::Flags, Item::ModSeq];
+        // RFC 7162 §3.2.4: UID and MODSEQ go with flags that are told unasked.
+        let extra = [Item::Uid, Item::Flags, Item::ModSeq];
         let has = |item: &Item| fetch.items.contains(item);
         let more = extra.iter().filter(|item| match item {
+            Item::Uid => *newly_seen && self.enabled.condstore && !has(item),
             Item::Flags => *newly_seen && !has(item),
             _ => self.enabled.condstore && !has(item) && (has(&Item::Flags) || *newly_seen),
         });

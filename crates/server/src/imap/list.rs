@@ -1,6 +1,7 @@
 //! LIST, LSUB, XLIST, STATUS. RFC 3501 §6.3.8 to §6.3.10, RFC 5258, RFC 5819, RFC 8438, RFC 8474.
 
 use super::access::told;
+use super::property::absent;
 use super::{Context, Done, mailbox_id, ok};
 use crate::drive::Output;
 use ::store::{Holder, MailboxRow, StoreError, Visible};
@@ -72,7 +73,10 @@ pub(super) fn above(name: &MailboxName) -> impl Iterator<Item = MailboxName> + u
 
 impl Context {
     /// LIST, LSUB, XLIST.
-    pub(super) async fn list(&self, list: &List, out: &mut Output<'_>) -> Done {
+    pub(super) async fn list(&mut self, list: &List, out: &mut Output<'_>) -> Done {
+        if list.return_status.contains(&StatusItem::HighestModSeq) {
+            self.enable_condstore(out);
+        }
         if list.patterns.iter().all(String::is_empty) && !list.extended && list.verb != "LSUB" {
             // users.md I-30: the separator and the root.
             let line = format!("* {} (\\Noselect) \"/\" \"\"\r\n", list.verb);
@@ -84,15 +88,20 @@ impl Context {
         let subscribed = store.subscriptions(actor.account)?;
         let shared = store.shared_with(&actor)?;
         let names = Names::new(store.mailboxes(actor.account)?, shared, subscribed, list);
+        // RFC 5258 §3: an empty pattern matches nothing in an extended LIST.
+        let patterns = list.patterns.iter().filter(|pattern| !pattern.is_empty());
         let patterns: Vec<Pattern> =
-            list.patterns.iter().filter_map(|p| Pattern::new(&list.reference, p)).collect();
+            patterns.filter_map(|pattern| Pattern::new(&list.reference, pattern)).collect();
         let matches = |name: &MailboxName| patterns.iter().any(|pattern| pattern.matches(name));
-        // Names above a selected one that is not itself returned.
-        let mut hidden_below = HashSet::new();
+        // Names above a selected one, and those of them above one that is not itself returned.
+        let (mut above_selected, mut hidden_below) = (HashSet::new(), HashSet::new());
         if list.recursive || list.verb == "LSUB" {
             for (name, row) in &names.all {
-                if names.selected(list, name, row.as_ref()) && !matches(name) {
-                    hidden_below.extend(above(name));
+                if names.selected(list, name, row.as_ref()) {
+                    above_selected.extend(above(name));
+                    if !matches(name) {
+                        hidden_below.extend(above(name));
+                    }
                 }
             }
         }
@@ -100,8 +109,8 @@ impl Context {
         order.sort_by_key(|(name, _)| !name.is_inbox());
         for (name, row) in order.into_iter().filter(|(name, _)| matches(name)) {
             let selected = names.selected(list, name, row.as_ref());
-            let below = hidden_below.contains(name);
-            if selected || below {
+            if selected || hidden_below.contains(name) {
+                let below = above_selected.contains(name);
                 let found = Found { name, row: row.as_ref(), selected, below };
                 self.list_line(list, &names, &found, out.buffer());
                 if let Some(found) = row {
@@ -135,7 +144,8 @@ impl Context {
             let (of, who) = (Holder::Mailbox(found.row.id), self.actor()?.account);
             let mut annotations = self.shared.store.annotations(of, who)?;
             annotations.retain(|(name, _)| list.return_metadata.contains(name));
-            self.metadata(found.name.as_str(), &annotations, out);
+            let absent = absent(&list.return_metadata, &annotations);
+            self.metadata(found.name.as_str(), &annotations, &absent, out);
         }
         Ok(())
     }
@@ -166,7 +176,7 @@ impl Context {
         out.extend_from_slice(start.as_bytes());
         response::mailbox(found.name.as_str(), self.enabled.charset(), out);
         if list.recursive && found.below {
-            // RFC 5258 §3.5.
+            // RFC 5258 §3.5: whether or not what is below is returned too.
             out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
         }
         out.extend_from_slice(b"\r\n");
@@ -220,7 +230,7 @@ struct Found<'a> {
     row: Option<&'a Visible>,
     /// It meets the selection options.
     selected: bool,
-    /// Something below it does that is not itself returned.
+    /// Something below it does.
     below: bool,
 }
 

@@ -27,6 +27,7 @@ use crate::login::{Logins, Step, offered, security};
 use ::store::StoreError;
 use directory::{AuthError, Authenticated};
 use protocol::imap::command::Command;
+use protocol::imap::command::search::{Sort, Thread};
 use protocol::imap::language::Language;
 use protocol::imap::session::{Answer, Enabled, Offer, Question, Session, State};
 use std::sync::Arc;
@@ -136,6 +137,21 @@ fn serious(error: &StoreError) -> bool {
     matches!(error, E::Full | E::Failed(_) | E::Locked(_) | E::Corrupt(_) | E::Engine(_))
 }
 
+/// No EXPUNGE while it is answered: it counts by sequence numbers. RFC 3501 §7.4.1, RFC 5256 §3;
+/// the same is so of numbers in a UID SEARCH: RFC 7162 §3.2.10.2.
+fn by_number(command: &Command) -> bool {
+    match command {
+        Command::Fetch(fetch) => !fetch.uid,
+        Command::Store(store) => !store.uid,
+        Command::Search { uid, search }
+        | Command::Sort { uid, sort: Sort { search, .. } }
+        | Command::Thread { uid, thread: Thread { search, .. } } => {
+            !uid || search.key.has_numbers()
+        }
+        _ => false,
+    }
+}
+
 /// What a refusal of the store is in IMAP. RFC 5530.
 pub(crate) fn refusal(error: &StoreError) -> Answer {
     let code = match error {
@@ -145,6 +161,8 @@ pub(crate) fn refusal(error: &StoreError) -> Answer {
         StoreError::OverQuota => "[OVERQUOTA] ",
         StoreError::HasChildren => "[HASCHILDREN] ",
         StoreError::NotAllowed(_) => "[CANNOT] ",
+        // RFC 6154 §3.
+        StoreError::SpecialUse(_) => "[USEATTR] ",
         // A full disk is a limit we ran into; nothing is down, and deleting helps.
         StoreError::KeywordsFull | StoreError::UidsUsedUp | StoreError::Full => "[LIMIT] ",
         _ => "[SERVERBUG] ",
@@ -317,6 +335,13 @@ impl Context {
         let Some(view) = self.view.as_mut().filter(|_| wanted.messages) else { return };
         let before = view.told.clone();
         let told = view.sync(&self.shared.store, enabled, expunges, wanted.flags, out);
+        let behind = std::mem::replace(&mut view.behind, told.held);
+        if enabled.qresync && (told.held || behind) {
+            // RFC 7162 §3.2: what is held back has a MODSEQ below others that are told already.
+            let code = format!("HIGHESTMODSEQ {}", view.told.modseq);
+            self.untagged("OK", &code, "Highest", out);
+        }
+        let Some(view) = &self.view else { return };
         if view::is_full(&view.told) && !view::is_full(&before) {
             self.tell_full(out);
         }
@@ -343,15 +368,7 @@ impl Context {
 
     async fn command(&mut self, command: Command, out: &mut Output<'_>) -> Done {
         self.appending = None;
-        // RFC 3501 §7.4.1, RFC 5256 §3: no EXPUNGE while sequence numbers are in use.
-        let by_number = match &command {
-            Command::Fetch(fetch) => !fetch.uid,
-            Command::Store(store) => !store.uid,
-            Command::Search { uid, .. }
-            | Command::Sort { uid, .. }
-            | Command::Thread { uid, .. } => !uid,
-            _ => false,
-        };
+        let by_number = by_number(&command);
         self.renew_rights();
         if std::mem::take(&mut self.lost) && !matches!(command, Command::Select(_)) {
             return Ok(self.deselected());

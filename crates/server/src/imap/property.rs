@@ -44,30 +44,47 @@ impl Context {
         let size = |value: &Vec<u8>| value.len() as u64;
         let most = get.size_max.unwrap_or(u64::MAX);
         let longest = found.iter().map(|(_, value)| size(value)).filter(|n| *n > most).max();
+        let asked = if get.depth == Some(0) { get.entries.as_slice() } else { &[] };
+        let absent = absent(asked, &found);
         found.retain(|(_, value)| size(value) <= most);
-        self.metadata(&name, &found, out.buffer());
+        self.metadata(&name, &found, &absent, out.buffer());
         Ok(match longest {
             Some(n) => Answer::Ok(format!("[METADATA LONGENTRIES {n}] GETMETADATA completed")),
             None => ok("GETMETADATA completed"),
         })
     }
 
-    /// `* METADATA name (…)`, when there is something to tell.
-    pub(super) fn metadata(&self, name: &str, found: &[(String, Vec<u8>)], out: &mut Vec<u8>) {
-        if found.is_empty() {
+    /// `* METADATA name (…)`, when there is something to tell; the value of an entry that is not
+    /// there is NIL.
+    pub(super) fn metadata(
+        &self,
+        name: &str,
+        found: &[(String, Vec<u8>)],
+        absent: &[&String],
+        out: &mut Vec<u8>,
+    ) {
+        if found.is_empty() && absent.is_empty() {
             return;
         }
         out.extend_from_slice(b"* METADATA ");
         response::mailbox(name, self.enabled.charset(), out);
         out.extend_from_slice(b" (");
-        for (n, (entry, value)) in found.iter().enumerate() {
-            let blank = if n > 0 { " " } else { "" };
-            out.extend_from_slice(format!("{blank}{entry} ").as_bytes());
-            if value.contains(&0) {
-                // A literal8: the value has a NUL.
-                out.push(b'~');
+        let there = found.iter().map(|(entry, value)| (entry, Some(value)));
+        let each = there.chain(absent.iter().map(|entry| (*entry, None)));
+        for (n, (entry, value)) in each.enumerate() {
+            if n > 0 {
+                out.push(b' ');
             }
-            response::string(value, out);
+            response::astring(entry.as_bytes(), out);
+            out.push(b' ');
+            match value {
+                Some(value) => {
+                    // A literal8: the value has a NUL.
+                    out.extend_from_slice(if value.contains(&0) { b"~" } else { b"" });
+                    response::string(value, out);
+                }
+                None => out.extend_from_slice(b"NIL"),
+            }
         }
         out.extend_from_slice(b")\r\n");
     }
@@ -188,6 +205,15 @@ impl Context {
 
 fn no_root() -> Answer {
     Answer::No("[NONEXISTENT] There is no such quota root".to_owned())
+}
+
+/// Those of the entries that were asked for, each once, that are not among what was found.
+pub(super) fn absent<'a>(asked: &'a [String], found: &[(String, Vec<u8>)]) -> Vec<&'a String> {
+    let is_found = |entry: &String| found.iter().any(|(name, _)| name == entry);
+    let mut absent: Vec<&String> = asked.iter().filter(|entry| !is_found(entry)).collect();
+    absent.sort_unstable();
+    absent.dedup();
+    absent
 }
 
 /// The entry is `asked` or at most so many levels below it. RFC 5464 §4.2.2.

@@ -71,6 +71,7 @@ impl Context {
             recent: Vec::new(),
             saved: Vec::new(),
             live: Vec::new(),
+            behind: false,
             touched: Vec::new(),
             fresh: Vec::new(),
             key: None,
@@ -124,7 +125,7 @@ impl Context {
         resync: &Resync,
         out: &mut Output<'_>,
     ) -> Result<(), StoreError> {
-        if resync.uidvalidity != u64::from(view.told.uidvalidity.0.get()) {
+        if resync.uidvalidity != view.told.uidvalidity.0.get() {
             return Ok(());
         }
         let known = match &resync.known {

@@ -4,8 +4,8 @@
 use super::view::{self, View, flags_line};
 use super::{Context, Done, ok};
 use crate::drive::Output;
-use ::store::{Change, ChangeFlags, Copied, StoreError, Which};
-use mail::{Entry, Flag, FlagBits, ModSeq, Rights, Uid};
+use ::store::{Change, ChangeFlags, Copied, FlagOutcome, StoreError, Which};
+use mail::{Entry, Flag, FlagBits, Listing, MailboxId, ModSeq, Rights, Uid};
 use protocol::imap::command::{self, Name, Store};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
@@ -25,8 +25,35 @@ fn permitted(view: &View, command: &Store) -> Option<Vec<Flag>> {
     (replaces || !flags.is_empty() || command.flags.is_empty()).then_some(flags)
 }
 
+/// None of these flags of a message has changed since that MODSEQ, as far as this session can tell:
+/// it knows how they were then. RFC 7162 §3.1.3: a keyword that is not there has never changed.
+fn is_beside(view: &View, now: &Listing, uid: Uid, since: ModSeq, flags: &[Flag]) -> bool {
+    let has = |listing: &Listing, entry: &Entry, flag: &Flag| {
+        listing.keywords.bit(flag).is_some_and(|bit| entry.flags.contains(bit))
+    };
+    let Some(entry) = now.get(uid) else { return false };
+    let is_absent = |flag: &Flag| matches!(flag, Flag::Keyword(_)) && !has(now, entry, flag);
+    if since == ModSeq(0) {
+        return flags.iter().all(is_absent);
+    }
+    let told = &view.told;
+    let known = told.get(uid).filter(|known| known.modseq <= since && since <= told.modseq);
+    let same = |known: &Entry, flag| has(told, known, flag) == has(now, entry, flag);
+    known.is_some_and(|known| flags.iter().all(|flag| same(known, flag)))
+}
+
 fn bad_number() -> Answer {
     Answer::Bad("There is no message of that number".to_owned())
+}
+
+/// MODIFIED: the messages that were refused, by number or UID. RFC 7162 §3.1.3.
+fn modified(told: &Listing, refused: &[Uid], by_uid: bool) -> Answer {
+    let number = |uid: &Uid| match by_uid {
+        true => Some(uid.get()),
+        false => told.find(*uid).ok().map(|at| at + 1),
+    };
+    let refused: Vec<u32> = refused.iter().filter_map(number).collect();
+    Answer::Ok(format!("[MODIFIED {}] Some have changed", response::set(&refused)))
 }
 
 /// Messages that were found, with their numbers, and what came of each, sorted by UID.
@@ -72,7 +99,10 @@ impl Context {
             within: view.rights,
             unchanged_since: command.unchanged_since.map(ModSeq),
         };
-        let outcome = self.shared.store.change_flags(mailbox, change).await?;
+        let mut outcome = self.shared.store.change_flags(mailbox, change.clone()).await?;
+        if !outcome.refused.is_empty() {
+            self.store_beside(mailbox, change, &mut outcome).await?;
+        }
         let enabled = self.enabled;
         let Some(view) = &mut self.view else { return Ok(bad_number()) };
         let before = view.told.clone();
@@ -89,7 +119,7 @@ impl Context {
             let meant = kind.apply(old.flags, named, view.rights);
             if !command.silent || meant != entry.flags {
                 view.fetch_flags(*number, entry, command.uid, enabled, out.buffer());
-            } else if enabled.condstore && changed {
+            } else if enabled.condstore && (changed || command.unchanged_since.is_some()) {
                 // RFC 7162 §3.1.3: the MODSEQ is told even when the flags are not.
                 response::fetch(*number, entry.uid.get(), enabled.uid_only, out.buffer());
                 let uid =
@@ -104,14 +134,38 @@ impl Context {
         if outcome.refused.is_empty() {
             return Ok(self.tell_limit(ok("STORE completed"), lowest, out));
         }
-        let number = |uid: &Uid| match command.uid {
-            true => Some(uid.get()),
-            false => before.find(*uid).ok().map(|at| at + 1),
-        };
-        let refused: Vec<u32> = outcome.refused.iter().filter_map(number).collect();
-        let code = format!("[MODIFIED {}]", response::set(&refused));
-        let answer = Answer::Ok(format!("{code} Some have changed"));
+        let answer = modified(&before, &outcome.refused, command.uid);
         Ok(self.tell_limit(answer, lowest, out))
+    }
+
+    /// Changes those of the refused messages after all whose other flags have changed, not these.
+    /// RFC 7162 §3.1.12.
+    async fn store_beside(
+        &mut self,
+        mailbox: MailboxId,
+        mut change: ChangeFlags,
+        outcome: &mut FlagOutcome,
+    ) -> Result<(), StoreError> {
+        let (Some(view), Some(since)) = (&mut self.view, change.unchanged_since) else {
+            return Ok(());
+        };
+        let now = view.watch.current();
+        let flags = change.flags.as_slice();
+        let refused = std::mem::take(&mut outcome.refused);
+        let adds = change.change != Change::Replace;
+        let is_beside = |uid: &Uid| adds && is_beside(view, &now, *uid, since, flags);
+        (change.uids, outcome.refused) = refused.into_iter().partition(is_beside);
+        if change.uids.is_empty() {
+            return Ok(());
+        }
+        change.unchanged_since = Some(now.modseq);
+        let more = self.shared.store.change_flags(mailbox, change).await?;
+        outcome.entries.extend(more.entries);
+        outcome.entries.sort_unstable_by_key(|entry| entry.uid);
+        outcome.refused.extend(more.refused);
+        outcome.refused.sort_unstable();
+        outcome.modseq = more.modseq.or(outcome.modseq);
+        Ok(())
     }
 
     pub(super) async fn copy(

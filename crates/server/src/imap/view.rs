@@ -38,6 +38,8 @@ pub struct View {
     pub key_changes: u64,
     /// Searches that are kept up to date. RFC 5267 §4.3.
     pub live: Vec<Live>,
+    /// Expunges are held back, and the client knows of later changes.
+    pub behind: bool,
     /// What was told of as new or changed, and is to be looked at for those.
     pub touched: Vec<Uid>,
     /// Those of them that are new.
@@ -273,7 +275,7 @@ impl View {
         }
     }
 
-    /// `* n FETCH (FLAGS (…))`.
+    /// `* n FETCH (FLAGS (…))`; with the UID for clients that know of MODSEQ: RFC 7162 §3.2.4.
     pub fn fetch_flags(
         &self,
         number: u32,
@@ -283,7 +285,7 @@ impl View {
         out: &mut Vec<u8>,
     ) {
         response::fetch(number, entry.uid.get(), enabled.uid_only, out);
-        if (with_uid || enabled.qresync) && !enabled.uid_only {
+        if (with_uid || enabled.condstore) && !enabled.uid_only {
             out.extend_from_slice(b"UID ");
             response::number(u64::from(entry.uid.get()), out);
             out.push(b' ');

@@ -1,6 +1,7 @@
 //! Making, deleting and renaming mailboxes. RFC 9051 §6.3.4 to §6.3.6.
 
 use super::copy;
+use crate::annotation::is_annotation;
 use crate::error::{Result, StoreError};
 use crate::quota;
 use crate::rows::{Holder, MailboxRow};
@@ -31,7 +32,7 @@ pub(crate) fn create(
         return Err(StoreError::NotAllowed("the account has as many mailboxes as it can have"));
     }
     if special_use.is_some() && existing.iter().any(|row| row.special_use == special_use) {
-        return Err(StoreError::NotAllowed("another mailbox has this special use already"));
+        return Err(StoreError::SpecialUse("another mailbox has this special use already"));
     }
     let mut parent = name.parent();
     let mut missing = Vec::new();
@@ -48,6 +49,29 @@ pub(crate) fn create(
     let made = insert(w, account, name, special_use)?;
     quota::check(w, account, &[quota::Resource::Mailbox])?;
     Ok(made)
+}
+
+/// Gives a mailbox another special use, or none. RFC 6154 §4.
+pub(crate) fn set_special_use(
+    w: &mut Writing<'_>,
+    mut row: MailboxRow,
+    special_use: Option<SpecialUse>,
+) -> Result<()> {
+    if row.special_use == special_use {
+        return Ok(());
+    }
+    if row.name.is_inbox() {
+        return Err(StoreError::SpecialUse("INBOX has no special use"));
+    }
+    let taken = |other: &MailboxRow| other.special_use == special_use;
+    if special_use.is_some() && w.unit.mailboxes(row.account)?.iter().any(taken) {
+        return Err(StoreError::SpecialUse("another mailbox has this special use already"));
+    }
+    row.special_use = special_use;
+    super::bump(&mut row);
+    w.changes.names = true;
+    w.renamed(row.account);
+    w.save(&row).map(drop)
 }
 
 /// The names of other users' and of public mailboxes are nobody's own.
@@ -187,6 +211,7 @@ pub(crate) fn rename(
         let target = create(w, account, to, None)?;
         let entries = w.unit.entries(row.id, Uid::FIRST, Uid::MAX)?;
         let uids: Vec<Uid> = entries.iter().map(|entry| entry.uid).collect();
+        copy_annotations(w, row.id, target.id)?;
         return copy::move_(w, row.id, &uids, target.id, Rights::ALL).map(drop);
     }
     not_reserved(to)?;
@@ -213,6 +238,17 @@ pub(crate) fn rename(
         w.renamed(account);
         row.name = moved;
         w.unit.put_mailbox(&row)?;
+    }
+    Ok(())
+}
+
+/// INBOX keeps its annotations when it is renamed, and the other mailbox has them too. RFC 5464
+/// §4.1.
+fn copy_annotations(w: &mut Writing<'_>, from: MailboxId, to: MailboxId) -> Result<()> {
+    for (name, value) in w.unit.rows().properties(Holder::Mailbox(from))? {
+        if is_annotation(&name) {
+            w.unit.write()?.put_property(Holder::Mailbox(to), &name, &value)?;
+        }
     }
     Ok(())
 }

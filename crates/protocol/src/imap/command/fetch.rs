@@ -140,7 +140,7 @@ fn modifiers(from: &mut Cursor<'_>, fetch: &mut Fetch) -> Read<()> {
         match from.keyword()?.as_str() {
             "CHANGEDSINCE" => {
                 from.space()?;
-                fetch.changed_since = Some(from.number()?);
+                fetch.changed_since = Some(from.mod_sequence()?);
             }
             "VANISHED" if fetch.uid => fetch.vanished = true,
             "PARTIAL" if fetch.uid => {

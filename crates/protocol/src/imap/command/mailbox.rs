@@ -25,7 +25,7 @@ pub struct Select {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resync {
     /// The UIDVALIDITY it knows.
-    pub uidvalidity: u64,
+    pub uidvalidity: u32,
     /// The HIGHESTMODSEQ it knows.
     pub modseq: u64,
     /// The UIDs it knows; all when it does not say.
@@ -102,23 +102,34 @@ pub(super) fn select(from: &mut Cursor<'_>, examine: bool) -> Read<Select> {
 /// `(uidvalidity modseq known-uids (numbers uids))`. RFC 7162 §3.2.5.
 fn resync(from: &mut Cursor<'_>) -> Read<Resync> {
     from.expect(b'(', "UIDVALIDITY and MODSEQ")?;
-    let uidvalidity = from.number()?;
+    let uidvalidity = from.uid()?.get();
     from.space()?;
-    let mut resync = Resync { uidvalidity, modseq: from.number()?, known: None, matches: None };
+    // 0 is against the grammar, but webmails say it when they know nothing yet.
+    let modseq = from.mod_sequence()?;
+    let mut resync = Resync { uidvalidity, modseq, known: None, matches: None };
     let mut more = from.more();
     if more && from.peek() != Some(b'(') {
-        resync.known = Some(from.sequence_set()?);
+        resync.known = Some(known_set(from)?);
         more = from.more();
     }
     if more {
         from.expect(b'(', "numbers and their UIDs")?;
-        let numbers = from.sequence_set()?;
+        let numbers = known_set(from)?;
         from.space()?;
-        resync.matches = Some((numbers, from.sequence_set()?));
+        resync.matches = Some((numbers, known_set(from)?));
         from.expect(b')', "a closing parenthesis")?;
     }
     from.expect(b')', "a closing parenthesis")?;
     Ok(resync)
+}
+
+/// What a client knew: RFC 7162 §7 has no `*` in it, and `$` is empty by now.
+fn known_set(from: &mut Cursor<'_>) -> Read<SequenceSet> {
+    let set = from.sequence_set()?;
+    match set.has_last() {
+        true => Err(Bad("numbers, not *")),
+        false => Ok(set),
+    }
 }
 
 /// CREATE, with USE of RFC 6154 §3.
@@ -199,8 +210,8 @@ fn selection(from: &mut Cursor<'_>, list: &mut List) -> Read<()> {
         }
         Ok(())
     })?;
-    // RFC 5258 §3.1: it has to go with an option that selects something.
-    if list.recursive && !list.subscribed && !list.special_use {
+    // RFC 5258 §6: it has to go with a list-select-base-opt; SPECIAL-USE is none (RFC 6154 §6).
+    if list.recursive && !list.subscribed {
         return Err(Bad("SUBSCRIBED beside RECURSIVEMATCH"));
     }
     Ok(())

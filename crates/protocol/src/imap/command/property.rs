@@ -128,11 +128,14 @@ pub(super) fn entries(from: &mut Cursor<'_>) -> Read<Vec<String>> {
     if entries.is_empty() { Err(Bad("an entry")) } else { Ok(entries) }
 }
 
-/// `/private/…` or `/shared/…`; case does not matter. RFC 5464 §3.2.
+/// `/private/…` or `/shared/…`, and for a look below it either alone; case does not matter.
+/// RFC 5464 §3.2.
 fn entry(from: &mut Cursor<'_>) -> Read<String> {
     let name = from.text()?.to_ascii_lowercase();
+    let scope = name.split('/').nth(1);
     let fine = name.len() <= 255
-        && (name.starts_with("/private") || name.starts_with("/shared"))
+        && name.starts_with('/')
+        && matches!(scope, Some("private" | "shared"))
         && name.bytes().all(|b| (0x20..0x7f).contains(&b) && !matches!(b, b'*' | b'%'))
         && !name.contains("//")
         && !name.ends_with('/');
@@ -145,9 +148,13 @@ fn set_metadata(from: &mut Cursor<'_>) -> Read<SetMetadata> {
     let mut entries = Vec::new();
     from.list(|from| {
         let name = entry(from)?;
+        // RFC 5464 §3.2: a vendor's have four components, others two or more.
+        let least = if name.split('/').nth(2) == Some("vendor") { 4 } else { 2 };
+        if name.matches('/').count() < least {
+            return Err(Bad("an entry of more components"));
+        }
         from.space()?;
-        from.eat(b'~');
-        entries.push((name, from.nstring()?));
+        entries.push((name, from.value()?));
         if entries.len() > ENTRIES_MAX { Err(Bad("fewer entries")) } else { Ok(()) }
     })?;
     if entries.is_empty() {

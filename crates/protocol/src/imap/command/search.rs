@@ -324,16 +324,25 @@ impl Keys {
             "MODSEQ" => {
                 if from.peek() == Some(b'"') {
                     // RFC 7162 §3.1.5: which flag, and whether shared; ours have one MODSEQ.
-                    from.string()?;
-                    from.space()?;
-                    from.keyword()?;
-                    from.space()?;
+                    metadata_item(from)?;
                 }
-                Key::ModSeq(from.number()?)
+                Key::ModSeq(from.mod_sequence()?)
             }
             _ => return Err(Bad("a search key")),
         })
     }
+}
+
+/// `entry-name SP entry-type-req` and a blank. RFC 7162 §7.
+fn metadata_item(from: &mut Cursor<'_>) -> Read<()> {
+    if !from.string()?.to_ascii_lowercase().starts_with(b"/flags/") {
+        return Err(Bad("/flags/ and a flag"));
+    }
+    from.space()?;
+    if !matches!(from.keyword()?.as_str(), "PRIV" | "SHARED" | "ALL") {
+        return Err(Bad("priv, shared or all"));
+    }
+    from.space()
 }
 
 /// RFC 5032 §3: an nz-number of seconds.

@@ -38,7 +38,7 @@ pub(super) fn store(from: &mut Cursor<'_>, uid: bool) -> Read<Store> {
             return Err(Bad("UNCHANGEDSINCE"));
         }
         from.space()?;
-        unchanged_since = Some(from.number()?);
+        unchanged_since = Some(from.mod_sequence()?);
         from.expect(b')', "a closing parenthesis")?;
         from.space()?;
     }

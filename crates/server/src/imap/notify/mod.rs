@@ -311,11 +311,7 @@ impl Context {
             response::mailbox(name, self.enabled.charset(), out);
             for entry in changed {
                 out.push(b' ');
-                let atom = |b: u8| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(&b);
-                match entry.bytes().all(atom) {
-                    true => out.extend_from_slice(entry.as_bytes()),
-                    false => response::string(entry.as_bytes(), out),
-                }
+                response::astring(entry.as_bytes(), out);
             }
             out.extend_from_slice(b"\r\n");
         }

@@ -70,9 +70,7 @@ fn without_numbers(key: Key, view: &View) -> Key {
 /// `*` is among its UIDs, and means another message when messages come or go.
 fn mentions_last(key: &Key) -> bool {
     match key {
-        Key::Uid(SequenceSet::Ranges(ranges)) => {
-            ranges.iter().any(|(a, b)| *a == Number::Last || *b == Number::Last)
-        }
+        Key::Uid(set) => set.has_last(),
         Key::And(keys) => keys.iter().any(mentions_last),
         Key::Or(a, b) => mentions_last(a) || mentions_last(b),
         Key::Not(key) => mentions_last(key),

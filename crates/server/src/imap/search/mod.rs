@@ -79,6 +79,9 @@ impl Context {
         thread: Thread,
         out: &mut Output<'_>,
     ) -> Result<Answer, Stopped> {
+        if mentions_modseq(&thread.search.key) {
+            self.enable_condstore(out);
+        }
         let (_, found, lowest) = self.find_selected(&thread.search, out).await?;
         if lowest.is_some() {
             return Ok(self.too_many(usize::MAX).unwrap_or_else(|| ok("THREAD completed")));
@@ -118,6 +121,9 @@ impl Context {
         let verb = if criteria.is_some() { "SORT" } else { "SEARCH" };
         if let (Some(_), Some(_), Some(refusal)) = (lowest, criteria, self.too_many(usize::MAX)) {
             // RFC 9738: half of an order is none.
+            if let (true, Some(view)) = (asked.save, &mut self.view) {
+                view.saved = Vec::new();
+            }
             return Ok(refusal);
         }
         if let (Some(criteria), Some(view)) = (criteria, &self.view) {
@@ -326,16 +332,24 @@ fn shown(uid: bool, message: &(u32, Entry)) -> u32 {
     if uid { message.1.uid.get() } else { message.0 }
 }
 
-/// What `$` holds afterwards. RFC 5182 §2.4, RFC 9394 §3.2.
-fn saved(found: &Found, returns: &Returns) -> Vec<mail::Uid> {
+/// The messages that a search with these options is about: all that were found, or only those that
+/// MIN, MAX and PARTIAL tell. RFC 5182 §2.4, RFC 9394 §3.2; RFC 4731 §3.2 says the same of MODSEQ.
+fn meant<'a>(found: &'a Found, returns: &Returns) -> impl Iterator<Item = &'a Entry> {
     let some = returns.min || returns.max || returns.partial.is_some();
-    if returns.all || returns.count || !some {
-        return uids_of(found.iter().map(|(_, entry)| *entry));
-    }
-    let min = found.first().filter(|_| returns.min);
-    let max = found.last().filter(|_| returns.max);
-    let window = returns.partial.map(|partial| partial.window(found)).unwrap_or_default();
-    uids_of(min.into_iter().chain(max).chain(window).map(|(_, entry)| *entry))
+    let all = returns.all || returns.count || !some;
+    let min = found.first().filter(|_| returns.min && !all);
+    let max = found.last().filter(|_| returns.max && !all);
+    let rest = match returns.partial {
+        _ if all => found.as_slice(),
+        Some(partial) => partial.window(found),
+        None => &[],
+    };
+    min.into_iter().chain(max).chain(rest).map(|(_, entry)| entry)
+}
+
+/// What `$` holds afterwards.
+fn saved(found: &Found, returns: &Returns) -> Vec<mail::Uid> {
+    uids_of(meant(found, returns).copied())
 }
 
 /// `* SEARCH 2 3 6`, `* SORT 3 2`.
@@ -401,23 +415,12 @@ fn extended(told: &Told<'_>, found: &Found, returns: Returns, out: &mut Vec<u8>)
     if returns.count {
         line.push_str(&format!(" COUNT {}", numbers.len()));
     }
-    if let Some(highest) = highest_of(found, returns).filter(|_| told.modseq) {
+    let highest = meant(found, &returns).map(|entry| entry.modseq).max();
+    if let Some(highest) = highest.filter(|_| told.modseq) {
         line.push_str(&format!(" MODSEQ {highest}"));
     }
     line.push_str("\r\n");
     out.extend_from_slice(line.as_bytes());
-}
-
-/// MODSEQ of ESEARCH: of all that was found, but only of those told when these are MIN and MAX.
-/// RFC 4731 §3.2.
-fn highest_of(found: &Found, returns: Returns) -> Option<mail::ModSeq> {
-    let modseq = |message: &(u32, Entry)| message.1.modseq;
-    if returns.all || returns.count || returns.partial.is_some() || !(returns.min || returns.max) {
-        return found.iter().map(modseq).max();
-    }
-    let min = found.first().filter(|_| returns.min);
-    let max = found.last().filter(|_| returns.max);
-    min.into_iter().chain(max).map(modseq).max()
 }
 
 fn mentions_modseq(key: &Key) -> bool {
