@@ -18,7 +18,7 @@ use crate::write::Writing;
 use crate::writer::{Given, Health, Job, Message, Room, Work, Writer};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use sys::clock::Clock;
 use sys::disk::Disk;
@@ -74,7 +74,9 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
-    jobs: SyncSender<Message>,
+    /// What waits for the writer. Whoever asks waits for the answer: no more than there are sessions
+    /// and background tasks.
+    jobs: Sender<Message>,
     room: Arc<Semaphore>,
     readers: Mutex<Vec<Box<dyn Reader>>>,
     make_reader: Mutex<ReaderMaker>,
@@ -95,9 +97,6 @@ pub(crate) struct Inner {
     /// Held while the store is open.
     _lock: Option<File>,
 }
-
-/// Jobs that may wait for the writer.
-const JOBS_MAX: usize = 100_000;
 
 impl Store {
     /// Opens the store in a data folder, making it when there is none, and repeats what a crash
@@ -139,7 +138,7 @@ impl Store {
         let known = Arc::new(Known::new(caches));
         let (queue_sender, queue) = watch::channel(0);
         let (lessons_sender, lessons) = watch::channel(0);
-        let (jobs, receiver) = mpsc::sync_channel(JOBS_MAX);
+        let (jobs, receiver) = mpsc::channel();
         let make_reader = unit.readers()?;
         let writer = Writer {
             unit,
