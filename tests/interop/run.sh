@@ -144,6 +144,7 @@ check "50 MB by IMAP in 8 MB of memory, COMPRESS never stalls" python3 "$here/la
 . "$here/logins.sh"
 . "$here/ldap.sh"
 . "$here/sql.sh"
+. "$here/pam.sh"
 . "$here/peers.sh"
 
 # Debian's Postfix as a peer in both directions, with STARTTLS.

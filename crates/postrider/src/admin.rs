@@ -14,10 +14,10 @@ use store::{AliasRow, Health, NewAccount, QueueFilter, QueueRow, Store, StoreErr
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 pub enum Request {
-    /// Makes an account; the domain too, if it is new and `domain` says so.
+    /// Makes an account; without a password it is another directory that proves it.
     AccountAdd {
         address: String,
-        password: String,
+        password: Option<String>,
     },
     /// Makes accounts from `address,password-or-hash` lines.
     AccountImport {
@@ -301,7 +301,10 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
     match request {
         Request::AccountAdd { address: text, password } => {
             let address = address(&text)?;
-            let secret = secret(directory, password).await?;
+            let secret = match password {
+                Some(password) => secret(directory, password).await?,
+                None => directory::external::MARK.to_owned(),
+            };
             let new = NewAccount { address: address.clone(), secret };
             store.account_add(new).await.map_err(trouble)?;
             done(format!("account {address} is ready, with its mailboxes"))

@@ -49,6 +49,13 @@ pub enum Command {
         #[arg(long, default_value = "text", value_parser = ["text", "json"])]
         log_format: String,
     },
+    /// Run a program that proves passwords; 'serve' starts this for `[program]`
+    #[command(hide = true)]
+    PasswordHelper {
+        /// The program and its arguments
+        #[arg(required = true, last = true)]
+        command: Vec<String>,
+    },
     /// Manage accounts
     #[command(subcommand)]
     Account(Account),
@@ -186,6 +193,9 @@ pub enum Account {
         /// Read the password from standard input; otherwise one is made and printed
         #[arg(long)]
         password_stdin: bool,
+        /// Its password is in LDAP, in SQL, or with the program of `[program]`
+        #[arg(long, conflicts_with = "password_stdin")]
+        elsewhere: bool,
     },
     /// Make accounts from a file of lines 'address,password or hash'
     #[command(after_help = "Example:\n  postrider account import accounts.csv")]
@@ -440,9 +450,11 @@ pub fn request(
     mut password: impl FnMut(bool) -> Result<String, Failure>,
 ) -> Result<Option<Request>, Failure> {
     Ok(Some(match command {
-        Command::Setup(_) | Command::Serve { .. } | Command::Demo { .. } | Command::Fsck { .. } => {
-            return Ok(None);
-        }
+        Command::Setup(_)
+        | Command::Serve { .. }
+        | Command::PasswordHelper { .. }
+        | Command::Demo { .. }
+        | Command::Fsck { .. } => return Ok(None),
         Command::Status => Request::Status,
         Command::Account(command) => account(command, &mut password)?,
         Command::Ban(command) => match command {
@@ -485,8 +497,9 @@ fn account(
     password: &mut impl FnMut(bool) -> Result<String, Failure>,
 ) -> Result<Request, Failure> {
     Ok(match command {
-        Account::Add { address, password_stdin } => {
-            Request::AccountAdd { address, password: password(password_stdin)? }
+        Account::Add { address, password_stdin, elsewhere } => {
+            let password = (!elsewhere).then(|| password(password_stdin)).transpose()?;
+            Request::AccountAdd { address, password }
         }
         Account::Import { file } => {
             let text = std::fs::read_to_string(&file);

@@ -62,9 +62,11 @@ pub const COMMENTS: &[(&str, &str)] = &[
     ),
     ("expire_seconds =", "When a message is given up, and when its sender hears of a delay."),
     ("scram_with_directory =", "Only accounts with a password here can use it: docs/logins.md."),
-    ("directory_seconds =", "How long a login that LDAP or SQL proved is remembered."),
+    ("directory_seconds =", "How long a login that LDAP, SQL or a program proved is remembered."),
     ("urls =", "ldap://host or ldaps://host, the first that answers; docs/logins.md."),
     ("url =", "postgres://user@host/database or sqlite:FILE; docs/logins.md."),
+    ("command =", "A checkpassword program, for PAM: [\"PROGRAM\", \"ARGUMENT\"]; docs/logins.md."),
+    ("name =", "Whom it is asked about: {address}, or {local} of the one domain."),
     (
         "two_sync =",
         "Sync rows as well as messages at each delivery; nothing is ever repeated then.",

@@ -66,6 +66,9 @@ pub struct Config {
     /// People in PostgreSQL or SQLite.
     #[serde(default)]
     pub sql: SqlConfig,
+    /// People whose passwords a program proves.
+    #[serde(default)]
+    pub program: ProgramConfig,
     /// How messages are kept.
     #[serde(default)]
     pub store: StoreConfig,
@@ -278,10 +281,10 @@ pub struct Auth {
     pub client_authorities: PathBuf,
     /// Certificates of clients by their SHA-256, each with an account: `AB:CD:… ADDRESS`.
     pub client_certificates: Vec<String>,
-    /// Offer SCRAM beside LDAP or SQL. Only accounts with a password here can use it, and programs
-    /// of others that choose it because it is there fail.
+    /// Offer SCRAM beside LDAP, SQL or a program. Only accounts with a password here can use
+    /// it, and programs of others that choose it because it is there fail.
     pub scram_with_directory: bool,
-    /// Seconds for which a login that LDAP or SQL proved need not be proven again; 0 is never.
+    /// Seconds for which a login that another directory proved need not be proven again; 0 is never.
     pub directory_seconds: u64,
 }
 
@@ -413,6 +416,23 @@ impl Default for SqlConfig {
     }
 }
 
+/// `[program]`: passwords of people who have none here are proven by a program with the
+/// checkpassword interface, as PAM's do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProgramConfig {
+    /// The program and its arguments; empty for none.
+    pub command: Vec<String>,
+    /// The name it is given: `{address}`, `{local}`, `{domain}`.
+    pub name: String,
+}
+
+impl Default for ProgramConfig {
+    fn default() -> ProgramConfig {
+        ProgramConfig { command: Vec::new(), name: "{address}".to_owned() }
+    }
+}
+
 /// `[store]`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -460,6 +480,7 @@ impl Config {
             oauth: Oauth::default(),
             ldap: LdapConfig::default(),
             sql: SqlConfig::default(),
+            program: ProgramConfig::default(),
             store: StoreConfig::default(),
         }
     }

@@ -220,11 +220,11 @@ async fn start(
     };
     setup::setup(&side.root, &setup, side.password.clone()).await?;
     let config = Config::load(&side.root).map_err(trouble)?;
-    let bound = serve::bind(&config)?;
+    let held = serve::Held { bound: serve::bind(&config)?, helper: None };
     let (ready, up) = oneshot::channel();
     let root = side.root.clone();
     let task = tokio::spawn(async move {
-        let told = serve::serve(&root, config, bound, shutdown, |_| {
+        let told = serve::serve(&root, config, held, shutdown, |_| {
             let _ = ready.send(());
         });
         if let Err(failure) = told.await {

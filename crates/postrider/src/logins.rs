@@ -3,6 +3,7 @@
 use crate::admin::{Failure, exit};
 use crate::config::{Auth, Config};
 use directory::external::ldap::{Ldap, LdapPlan};
+use directory::external::program::{Program, ProgramPlan};
 use directory::external::sql::{Database, Sql, SqlPlan};
 use directory::external::{External, Source};
 use directory::issuer::{Issuer, IssuerSettings};
@@ -15,6 +16,7 @@ use sys::World;
 use sys::http::HttpClient;
 use sys::ldap::{LdapClient, LdapSettings};
 use sys::postgres::SqlClient;
+use sys::program::ProgramClient;
 use sys::sqlite::SqliteClient;
 use sys::tls::{ClientTrust, TlsClient, Trust};
 
@@ -22,22 +24,30 @@ fn wrong(key: &str, why: impl std::fmt::Display) -> Failure {
     Failure { text: format!("{key}: {why}"), code: exit::CONFIG }
 }
 
-/// The directory's settings. Without a world nobody logs in, and no issuer is needed.
+/// Where logins are proven that are not here.
+pub struct Outside<'a> {
+    /// Clock, DNS and connections.
+    pub world: &'a World,
+    /// Who starts the program of `[program]`.
+    pub program: Option<ProgramClient>,
+}
+
+/// The directory's settings. Without an outside nobody logs in, and no issuer is needed.
 pub fn settings(
     root: &Path,
     config: &Config,
-    world: Option<&World>,
+    outside: Option<Outside<'_>>,
 ) -> Result<directory::Settings, Failure> {
     let auth = &config.auth;
-    let issuer = match world {
-        Some(world) => issuer(root, config, world)?,
+    let issuer = match &outside {
+        Some(outside) => issuer(root, config, outside.world)?,
         None => None,
     };
     Ok(directory::Settings {
         default_domain: Domain::parse(&config.domain).ok(),
         hash_cost: Cost { memory_kib: auth.hash_memory_kib, passes: auth.hash_passes },
         issuer,
-        external: external(root, config, world)?,
+        external: external(root, config, outside)?,
         scram_with_external: auth.scram_with_directory,
         certificates: certificates(auth)?,
     })
@@ -123,17 +133,27 @@ fn secret_in(key: &str, path: &Path) -> Result<String, Failure> {
 fn external(
     root: &Path,
     config: &Config,
-    world: Option<&World>,
+    outside: Option<Outside<'_>>,
 ) -> Result<Option<External>, Failure> {
-    let Some(world) = world else { return Ok(None) };
-    let source = match (ldap(root, config)?, sql(root, config)?) {
-        (Some(_), Some(_)) => return Err(wrong("ldap", "there can be [ldap] or [sql], not both")),
-        (Some(ldap), None) => Source::Ldap(ldap),
-        (None, Some(sql)) => Source::Sql(sql),
-        (None, None) => return Ok(None),
-    };
+    let Some(Outside { world, program: client }) = outside else { return Ok(None) };
+    let mut sources = Vec::new();
+    sources.extend(ldap(root, config)?.map(Source::Ldap));
+    sources.extend(sql(root, config)?.map(Source::Sql));
+    if let Some(client) = client {
+        sources.push(Source::Program(program(config, client)?));
+    }
+    if sources.len() > 1 {
+        return Err(wrong("postrider.toml", "there can be one of [ldap], [sql] and [program]"));
+    }
     let kept = Duration::from_secs(config.auth.directory_seconds);
-    Ok(Some(External::new(source, world.clock.clone(), kept)))
+    Ok(sources.pop().map(|source| External::new(source, world.clock.clone(), kept)))
+}
+
+/// People whose passwords a program proves.
+fn program(config: &Config, client: ProgramClient) -> Result<Program, Failure> {
+    let domain = Domain::parse(&config.domain).ok();
+    let plan = ProgramPlan { name: config.program.name.clone(), domain };
+    Program::new(client, plan).map_err(|why| wrong("program", why))
 }
 
 /// Whom a connection trusts: the authorities, if it is to be under TLS.

@@ -27,10 +27,11 @@ use clap::Parser;
 use cli::{Cli, Command};
 use config::Config;
 use privilege::Root;
-use serve::Bound;
+use serve::Held;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use sys::program::{PROGRAM_WAIT, helper};
 use tokio::sync::watch;
 
 fn main() -> ExitCode {
@@ -52,6 +53,9 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<(), Failure> {
+    if let Command::PasswordHelper { command } = cli.command {
+        return help(command);
+    }
     let serving = match &cli.command {
         Command::Serve { log_format } => Some(prepare(&cli.root, log_format)?),
         _ => None,
@@ -60,17 +64,30 @@ fn start(cli: Cli) -> Result<(), Failure> {
     let runtime =
         runtime.map_err(|error| Failure { text: error.to_string(), code: exit::SOFTWARE })?;
     match serving {
-        Some((config, bound)) => runtime.block_on(serve_until_told(&cli.root, config, bound)),
+        Some((config, held)) => runtime.block_on(serve_until_told(&cli.root, config, held)),
         None => runtime.block_on(run(cli)),
     }
 }
 
-/// Binds the ports, gives up root, confines writing: all before the process has threads, because
-/// Landlock holds for one thread and those that it starts.
-fn prepare(root: &Path, log_format: &str) -> Result<(Config, Bound), Failure> {
+/// Runs the program of `[program]` for the server that started us, as long as that lives.
+fn help(command: Vec<String>) -> Result<(), Failure> {
+    let trouble = |error: std::io::Error| Failure {
+        text: format!("password-helper is started by 'serve' only: {error}"),
+        code: exit::USAGE,
+    };
+    let server = helper::standard_input().map_err(trouble)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .and_then(|runtime| runtime.block_on(helper::help(server, command, PROGRAM_WAIT)))
+        .map_err(trouble)
+}
+
+/// Binds the ports, starts the helper of passwords, gives up root, confines writing: all before the
+/// process has threads, because Landlock holds for one thread and those that it starts.
+fn prepare(root: &Path, log_format: &str) -> Result<(Config, Held), Failure> {
     log_to_stderr(log_format);
     let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
-    let bound = serve::bind(&config)?;
+    let held = Held { bound: serve::bind(&config)?, helper: serve::start_helper(&config)? };
     match privilege::drop_root(root, &config)? {
         Root::Dropped(user) => tracing::info!(user, "gave up root"),
         Root::Kept => tracing::warn!("runs as root; make a user: useradd --system postrider"),
@@ -81,7 +98,7 @@ fn prepare(root: &Path, log_format: &str) -> Result<(Config, Bound), Failure> {
         Ok(false) => tracing::warn!("this kernel has no Landlock: writing is not confined"),
         Err(error) => tracing::warn!(%error, "writing is not confined"),
     }
-    Ok((config, bound))
+    Ok((config, held))
 }
 
 fn log_to_stderr(format: &str) {
@@ -202,7 +219,7 @@ async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failu
     Ok(())
 }
 
-async fn serve_until_told(root: &Path, config: Config, bound: Bound) -> Result<(), Failure> {
+async fn serve_until_told(root: &Path, config: Config, held: Held) -> Result<(), Failure> {
     let (down, shutdown) = watch::channel(false);
     tokio::spawn(async move {
         signalled().await;
@@ -210,7 +227,7 @@ async fn serve_until_told(root: &Path, config: Config, bound: Bound) -> Result<(
         let _ = down.send(true);
         std::future::pending::<()>().await;
     });
-    serve::serve(root, config, bound, shutdown, |addresses| {
+    serve::serve(root, config, held, shutdown, |addresses| {
         for (service, address) in addresses {
             say(&format!("listening {} {address}", service.name()));
         }

@@ -4,9 +4,10 @@ use crate::access::Live;
 use crate::admin::{Failure, exit};
 use crate::bans::Bans;
 use crate::config::{self, Config, Limits};
+use crate::logins::{self, Outside};
 use crate::port_owner::port_owner;
 use crate::privilege;
-use crate::{certificate, control, housekeeping, judging, logins};
+use crate::{certificate, control, housekeeping, judging};
 use delivery::reports::Reports;
 use delivery::{Delivery, Scheduler};
 use directory::Directory;
@@ -18,6 +19,7 @@ use server::listen::{self, Service};
 use server::pop3::maildrops::Maildrops;
 use server::{Settings, Shared};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,8 @@ use sys::clock::SystemClock;
 use sys::disk::RealDisk;
 use sys::hands::{self, SystemHands};
 use sys::net::{self, Listener, TcpNet};
+use sys::program::ProgramClient;
+use sys::program::helper::start_helper as start_program;
 use sys::random::SystemRandom;
 use sys::resolver::DnsResolver;
 use sys::tls::{TlsClient, TlsServer, Trust};
@@ -39,11 +43,11 @@ fn fail(code: u8, text: impl Into<String>) -> Failure {
     Failure { text: text.into(), code }
 }
 
-/// Store and directory of a root folder; with a world for those who log in.
+/// Store and directory of a root folder; with an outside for those who log in.
 pub fn open(
     root: &Path,
     config: &Config,
-    world: Option<&World>,
+    outside: Option<Outside<'_>>,
 ) -> Result<(Store, Directory), Failure> {
     let mut options = Options::new(&root.join(&config.store.folder));
     options.min_free_octets = config.store.min_free_octets;
@@ -65,7 +69,7 @@ pub fn open(
         }
         other => fail(exit::SOFTWARE, other.to_string()),
     })?;
-    let settings = logins::settings(root, config, world)?;
+    let settings = logins::settings(root, config, outside)?;
     let directory =
         Directory::new(store.clone(), Arc::new(SystemRandom), Arc::new(SystemHands), settings);
     Ok((store, directory))
@@ -87,29 +91,26 @@ fn world(config: &Config) -> Result<World, Failure> {
     })
 }
 
-/// Serves the bound sockets until `shutdown`. `ready` is told the addresses when all is up.
+/// Serves what is held until `shutdown`. `ready` is told the addresses when all is up.
 pub async fn serve(
     root: &Path,
     config: Config,
-    bound: Bound,
+    held: Held,
     shutdown: watch::Receiver<bool>,
     ready: impl FnOnce(&[(Service, SocketAddr)]),
 ) -> Result<(), Failure> {
     let hostname = Domain::parse(&config.hostname)
         .map_err(|error| fail(exit::CONFIG, format!("hostname: {error}")))?;
-    let tls = TlsServer::from_pairs(certificate::pairs(root, &config.tls));
-    let mut tls = tls.map_err(|error| fail(exit::CONFIG, format!("TLS: {error}")))?;
-    tls.bind_logins(config.auth.channel_binding);
-    if let Some(trust) = logins::client_trust(root, &config.auth)? {
-        let asked = tls.ask_clients(&trust);
-        asked.map_err(|error| fail(exit::CONFIG, format!("auth.client_authorities: {error}")))?;
-    }
-    let tls = Arc::new(tls);
+    let tls = Arc::new(session_tls(root, &config)?);
     let world = world(&config)?;
+    let Held { bound, helper } = held;
     let adopted = bound.into_iter().map(|(service, socket)| Ok((service, socket.adopt()?)));
     let listeners: std::io::Result<Listeners> = adopted.collect();
     let listeners = listeners.map_err(|error| fail(exit::SOFTWARE, error.to_string()))?;
-    let (store, directory) = open(root, &config, Some(&world))?;
+    let program = helper.map(ProgramClient::new).transpose();
+    let program = program.map_err(|error| fail(exit::SOFTWARE, error.to_string()))?;
+    let outside = Outside { world: &world, program };
+    let (store, directory) = open(root, &config, Some(outside))?;
     let addresses: Vec<(Service, SocketAddr)> =
         listeners.iter().filter_map(|(s, l)| Some((*s, l.local_addr().ok()?))).collect();
     let client = TlsClient::new(&Trust::Anybody)
@@ -157,6 +158,18 @@ pub async fn serve(
         Health::Failed(why) => Err(fail(exit::IO, format!("the store stopped writing: {why}"))),
         Health::Fine | Health::Full => Ok(()),
     }
+}
+
+/// TLS of sessions.
+fn session_tls(root: &Path, config: &Config) -> Result<TlsServer, Failure> {
+    let tls = TlsServer::from_pairs(certificate::pairs(root, &config.tls));
+    let mut tls = tls.map_err(|error| fail(exit::CONFIG, format!("TLS: {error}")))?;
+    tls.bind_logins(config.auth.channel_binding);
+    if let Some(trust) = logins::client_trust(root, &config.auth)? {
+        let asked = tls.ask_clients(&trust);
+        asked.map_err(|error| fail(exit::CONFIG, format!("auth.client_authorities: {error}")))?;
+    }
+    Ok(tls)
 }
 
 fn guard(limits: &Limits, sessions: &Settings) -> Arc<Guard> {
@@ -270,6 +283,15 @@ impl Socket {
     }
 }
 
+/// What was got before root was given up.
+#[derive(Debug)]
+pub struct Held {
+    /// Sockets that listen already.
+    pub bound: Bound,
+    /// The stream to the helper of `[program]`, if there is one.
+    pub helper: Option<UnixStream>,
+}
+
 /// Sockets that listen already.
 pub type Bound = Vec<(Service, Socket)>;
 
@@ -279,6 +301,20 @@ fn bind_lmtp(on: &str) -> std::io::Result<Socket> {
         Ok(address) => net::bind(address).map(Socket::Tcp),
         Err(_) => net::bind_unix(Path::new(on)).map(Socket::Unix),
     }
+}
+
+/// Starts the helper that runs the program of `[program]`, as who we are now.
+pub fn start_helper(config: &Config) -> Result<Option<UnixStream>, Failure> {
+    let command = &config.program.command;
+    if command.is_empty() {
+        return Ok(None);
+    }
+    let arguments: Vec<String> = ["password-helper".to_owned(), "--".to_owned()]
+        .into_iter()
+        .chain(command.clone())
+        .collect();
+    let started = std::env::current_exe().and_then(|own| start_program(&own, &arguments));
+    started.map(Some).map_err(|error| fail(exit::SOFTWARE, format!("program.command: {error}")))
 }
 
 /// Binds every port. The error names who has one that is taken.

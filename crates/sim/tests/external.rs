@@ -1,8 +1,9 @@
-//! People in a SQL database of somebody else: logins, what is remembered of them, and that sessions
-//! end when they are taken out.
+//! People in a SQL database of somebody else, or proven by a program: logins, what is
+//! remembered of them, and that sessions end when they are taken out.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use directory::external::program::{Program, ProgramPlan};
 use directory::external::sql::{Database, Sql, SqlPlan};
 use directory::external::{External, Source};
 use directory::password::{Cost, hash};
@@ -11,8 +12,10 @@ use server::listen::Service;
 use sim::client::Client;
 use sim::house::{House, Plan};
 use sim::world::SimWorld;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use sys::program::{PROGRAM_WAIT, ProgramClient, helper};
 use sys::sqlite::SqliteClient;
 
 struct People(PathBuf);
@@ -117,4 +120,68 @@ async fn sessions_end_when_somebody_is_taken_out() {
     assert!(login(&house, "annpw").await.1.starts_with("-ERR [AUTH]"), "nor is it remembered");
     people.put("ann@example.org", "annpw");
     assert!(login(&house, "annpw").await.1.starts_with("+OK"), "she is back");
+}
+
+/// `ann` and `bob` have the password `right`; `later` is when nobody can say.
+const PROVES: &str = "words=$(tr '\\0' ' ' <&3)
+    case $words in
+        'ann right Y0 '|'bob right Y0 ') exit 0;;
+        *' later Y0 ') exit 111;;
+    esac
+    exit 1";
+
+async fn house_with_a_program() -> House {
+    let world = SimWorld::new(6);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let command = ["/bin/sh", "-c", PROVES].map(str::to_owned).to_vec();
+    tokio::spawn(helper::help(theirs, command, PROGRAM_WAIT));
+    let domain = mail::Domain::parse("example.org").ok();
+    let plan = ProgramPlan { name: "{local}".to_owned(), domain };
+    let program = Program::new(ProgramClient::new(ours).unwrap(), plan).unwrap();
+    let kept = Duration::from_secs(60);
+    let external = External::new(Source::Program(program), world.as_seen().clock, kept);
+    let directory = directory::Settings { external: Some(external), ..Default::default() };
+    House::build(Plan { directory, ..Plan::default() }, world).await
+}
+
+async fn login_as(house: &House, name: &str, password: &str) -> String {
+    let mut client = Client::connect(house, Service::Pop3, [198, 51, 100, 7]).await;
+    client.reply().await;
+    client.ask(&format!("USER {name}")).await;
+    client.ask(&format!("PASS {password}")).await
+}
+
+/// Not a word of RFCs: what docs/logins.md says of `[program]`.
+#[tokio::test(start_paused = true)]
+async fn people_that_a_program_proves() {
+    let _still = sim::client::stand_still();
+    let house = house_with_a_program().await;
+    let rcpt = async |address: &str| {
+        let mut smtp = Client::connect(&house, Service::Smtp, [198, 51, 100, 8]).await;
+        smtp.reply().await;
+        smtp.ask("HELO x").await;
+        smtp.ask("MAIL FROM:<>").await;
+        smtp.ask(&format!("RCPT TO:<{address}>")).await
+    };
+    assert!(rcpt("ann@example.org").await.starts_with("550"), "nobody has heard of her");
+    assert!(login_as(&house, "ann@example.org", "wrong").await.starts_with("-ERR [AUTH]"));
+    assert!(login_as(&house, "ann@example.org", "later").await.starts_with("-ERR [SYS/TEMP]"));
+    assert!(login_as(&house, "ANN@example.org", "right").await.starts_with("+OK"));
+    assert!(rcpt("ann@example.org").await.starts_with("250"), "her login made the account");
+    assert!(rcpt("ann+tag@example.org").await.starts_with("250"));
+    // Remembered: a program that says 'not now' was not asked, and a wrong password always is.
+    assert!(login_as(&house, "ann@example.org", "right").await.starts_with("+OK"));
+    assert!(login_as(&house, "ann@example.org", "wrong").await.starts_with("-ERR [AUTH]"));
+    // `{local}` is the local part at one domain only.
+    assert!(login_as(&house, "ann@else.example", "right").await.starts_with("-ERR [AUTH]"));
+    // An account that was made before its first login.
+    let new = store::NewAccount {
+        address: "bob@example.org".parse().unwrap(),
+        secret: directory::external::MARK.to_owned(),
+    };
+    house.shared.store.account_add(new).await.unwrap();
+    assert!(rcpt("bob@example.org").await.starts_with("250"));
+    assert!(login_as(&house, "bob@example.org", "right").await.starts_with("+OK"));
+    house.shared.directory.end_sessions_of_gone().await;
+    assert!(login_as(&house, "bob@example.org", "right").await.starts_with("+OK"));
 }

@@ -12,6 +12,7 @@ pub mod http;
 pub mod ldap;
 pub mod net;
 pub mod postgres;
+pub mod program;
 pub mod random;
 pub mod resolver;
 pub mod sqlite;

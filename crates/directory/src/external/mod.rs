@@ -1,11 +1,12 @@
-//! Another directory that knows people: LDAP or SQL. Its accounts come into being here when
-//! mail for them arrives or they log in, and hold no password here.
+//! Another directory that knows people: LDAP, SQL or a program. Its accounts come into being here
+//! when mail for them arrives or they log in, and hold no password here.
 //!
 //! Invariants: an address of ours goes first; a directory that is down is *unavailable*, never *no
 //! such user*, and takes nobody away who is known; domains are never made from outside.
 
 mod filter;
 pub mod ldap;
+pub mod program;
 pub mod sql;
 
 use crate::limits::{EXTERNAL_FOUND_MAX, EXTERNAL_HASHES_MAX, EXTERNAL_KEPT, PROVEN_MAX};
@@ -13,6 +14,7 @@ use crate::secret::Secret;
 use crate::{AuthError, Authenticated, Directory, ProvenBy, Unavailable};
 use ldap::Ldap;
 use mail::{AccountId, Address};
+use program::Program;
 use sql::Sql;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -22,7 +24,7 @@ use store::{AccountRow, NewAccount, StoreError};
 use sys::clock::Clock;
 
 /// What stands in the place of a password hash.
-const MARK: &str = "external";
+pub const MARK: &str = "external";
 
 /// What another directory says of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,13 +53,21 @@ pub enum Source {
     Ldap(Ldap),
     /// PostgreSQL or SQLite.
     Sql(Sql),
+    /// A program.
+    Program(Program),
 }
 
 impl Source {
+    /// It can say who there is. A program proves passwords, and knows nothing else.
+    fn lists_people(&self) -> bool {
+        !matches!(self, Source::Program(_))
+    }
+
     async fn find(&self, address: &Address) -> Result<Option<Found>, Unavailable> {
         match self {
             Source::Ldap(ldap) => ldap.find(address).await,
             Source::Sql(sql) => sql.find(address).await,
+            Source::Program(_) => Ok(None),
         }
     }
 
@@ -65,6 +75,7 @@ impl Source {
         match self {
             Source::Ldap(ldap) => ldap.is_there(address).await,
             Source::Sql(sql) => sql.is_there(address).await,
+            Source::Program(_) => Ok(true),
         }
     }
 
@@ -73,6 +84,8 @@ impl Source {
             (Source::Ldap(ldap), address) => ldap.tell(address, text).await,
             (Source::Sql(sql), Some(address)) => sql.tell(address).await,
             (Source::Sql(_), None) => Ok(Told::NobodyHashed),
+            (Source::Program(program), Some(address)) => program.tell(address, text).await,
+            (Source::Program(_), None) => Ok(Told::Nobody),
         }
     }
 }
@@ -312,6 +325,9 @@ impl Directory {
         address: &Address,
         row: Option<AccountRow>,
     ) -> Result<Option<Found>, Unavailable> {
+        if !external.inner.source.lists_people() {
+            return Ok(row.map(|row| Found::Account(row.address)));
+        }
         match (external.find(address).await, row) {
             (Ok(found), _) => Ok(found),
             (Err(error), Some(row)) => {
