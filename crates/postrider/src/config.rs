@@ -284,7 +284,7 @@ pub struct Auth {
     /// Offer SCRAM beside LDAP, SQL or a program. Only accounts with a password here can use
     /// it, and programs of others that choose it because it is there fail.
     pub scram_with_directory: bool,
-    /// Seconds for which a login that another directory proved need not be proven again; 0 is never.
+    /// Seconds for which a login that another directory proved is remembered; 0 is never.
     pub directory_seconds: u64,
 }
 
