@@ -2,7 +2,8 @@
 //! every protocol, and 8-bit ones for servers that take 7 bits. RFC 3030 §3, RFC 6152 §3.
 
 use crate::limits::PIECE_OCTETS;
-use crate::{DeliveryError, Shared};
+use crate::{DeliveryError, Shared, signing};
+use mail::limits::HEADER_OCTETS_MAX;
 use mail::mime::encode::{Carries, Plan, Rewrite, Unconvertible};
 use mail::summary::{Parser, Summary};
 use policy::dkim::Signer;
@@ -58,7 +59,8 @@ fn piece(
     shared.store.content(row.content, range.start + skip..range.end + skip)
 }
 
-/// How the message fits.
+/// How the message fits. What we signed is signed anew: RFC 6376 §5.3 has the signature cover what
+/// is sent. Others' signatures stay, broken as they are.
 pub(crate) fn in_seven_bits(
     shared: &Shared,
     row: &QueueRow,
@@ -66,16 +68,24 @@ pub(crate) fn in_seven_bits(
     let read = |range| piece(shared, row, range);
     let end = row.size.saturating_sub(u64::from(row.skip));
     let mut parser = Parser::new();
-    let mut at = 0;
-    while at < end {
-        let to = end.min(at + PIECE_OCTETS);
-        parser.feed(&read(at..to)?);
-        at = to;
-    }
-    let plan = match Plan::make(&parser.finish().root, Carries::SevenBit, read)? {
+    each_piece(0..end, read, |octets| parser.feed(octets))?;
+    let root = parser.finish().root;
+    let mut plan = match Plan::make(&root, Carries::SevenBit, read)? {
         Ok(plan) => plan,
         Err(why) => return Ok(Err(why)),
     };
+    let header = root.header_start..root.body_start;
+    let mut signer = None;
+    if plan.changes() && header.end <= HEADER_OCTETS_MAX as u64 {
+        let head = read(header.clone())?;
+        let own = signing::own(shared, &head, |give| {
+            each_piece(header.end..end, read, |octets| give(octets))
+        })?;
+        if !own.is_empty() {
+            plan.change_header(header.clone(), head, |head| signing::without(&head, &own));
+            signer = Some(Signer::default());
+        }
+    }
     let mut rewrite = Rewrite::new(plan.clone());
     let (mut octets, mut out) = (0, Vec::new());
     while let Some(range) = rewrite.wants() {
@@ -83,10 +93,32 @@ pub(crate) fn in_seven_bits(
         if !out.is_ascii() {
             return Ok(Err(Unconvertible("there are 8-bit octets outside of its parts")));
         }
+        if let Some(signer) = &mut signer {
+            signer.feed(&out);
+        }
         octets += out.len() as u64;
         out.clear();
     }
+    if let Some(signer) = signer {
+        let signed = signing::signatures(shared, signer)?.into_bytes();
+        octets += signed.len() as u64;
+        plan.change_header(header.clone(), read(header)?, |head| [signed, head].concat());
+    }
     Ok(Ok(Fitted { plan, octets }))
+}
+
+fn each_piece(
+    range: std::ops::Range<u64>,
+    read: impl Fn(std::ops::Range<u64>) -> Result<Vec<u8>, StoreError>,
+    mut give: impl FnMut(&[u8]),
+) -> Result<(), StoreError> {
+    let mut at = range.start;
+    while at < range.end {
+        let to = range.end.min(at + PIECE_OCTETS);
+        give(&read(at..to)?);
+        at = to;
+    }
+    Ok(())
 }
 
 /// The next octets of the message that fits; `None` at its end.

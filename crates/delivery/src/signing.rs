@@ -3,8 +3,9 @@
 use crate::accept::{Incoming, Receiving};
 use crate::{DeliveryError, Shared, convert, trace};
 use mail::Domain;
+use mail::header;
 use mail::summary::Summary;
-use policy::dkim::{Signer, SigningKey};
+use policy::dkim::{DkimResult, Signer, SigningKey, Verifier};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use store::{NewRecipient, Notify, Sealed, SigningKeyRow, StoreError};
@@ -55,6 +56,46 @@ pub(crate) fn signatures(shared: &Shared, signer: Signer) -> Result<String, Stor
         name = domain.split_once('.').map(|(_, above)| above);
     }
     Ok(String::new())
+}
+
+/// Which DKIM-Signature fields, counted from the top, are ours and right. `head` is the header with
+/// the empty line, `body` hands over what follows, piece by piece.
+pub(crate) fn own(
+    shared: &Shared,
+    head: &[u8],
+    body: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<(), StoreError>,
+) -> Result<Vec<usize>, StoreError> {
+    let mut verifier = Verifier::new(head, shared.world.clock.unix_seconds());
+    let mut known = HashMap::new();
+    for name in verifier.keys() {
+        let domain = name.split_once("._domainkey.").map(|(_, domain)| Domain::parse(domain));
+        let Some(Ok(domain)) = domain else { continue };
+        let keys = shared.keys.of(&domain, shared.store.signing_keys(&domain)?);
+        if let Some(key) = keys.iter().find(|key| key.name() == name) {
+            known.insert(name, Ok(vec![key.record().into_bytes()]));
+        }
+    }
+    if known.is_empty() {
+        return Ok(Vec::new());
+    }
+    body(&mut |octets| verifier.feed(octets))?;
+    let all = verifier.finish(&known).into_iter().enumerate();
+    Ok(all.filter(|(_, one)| one.result == DkimResult::Pass).map(|(n, _)| n).collect())
+}
+
+/// A header without these of its DKIM-Signature fields.
+pub(crate) fn without(head: &[u8], signatures: &[usize]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(head.len());
+    let mut count = 0;
+    for field in header::fields(head) {
+        let is_signature = field.name.eq_ignore_ascii_case(b"DKIM-Signature");
+        if !(is_signature && signatures.contains(&count)) {
+            out.extend_from_slice(field.raw);
+        }
+        count += usize::from(is_signature);
+    }
+    out.extend_from_slice(head.get(header::octets(head)..).unwrap_or_default());
+    out
 }
 
 /// Who logged in may have the message signed; for whoever is here nobody needs to vouch.

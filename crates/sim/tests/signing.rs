@@ -7,9 +7,11 @@ use policy::dkim::{DkimResult, SigningKey, Verifier, new_ed25519, new_rsa};
 use server::listen::Service;
 use sim::client::Client;
 use sim::house::{House, PASSWORD, Plan};
+use sim::world::SimListener;
 use sim::world::SimWorld;
 use std::collections::HashMap;
 use store::SigningKeyRow;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 const PEER: [u8; 4] = [192, 0, 2, 10];
 
@@ -38,13 +40,46 @@ fn queued(house: &House, keys: &[SigningKey]) -> (String, Vec<DkimResult>) {
     let row = store.queue_list(&Default::default()).unwrap().pop().unwrap();
     let whole = store.content(row.queued.content, u64::from(row.queued.skip)..u64::MAX).unwrap();
     let whole = String::from_utf8(whole).unwrap();
+    let found = worth(&whole, keys);
+    (whole, found)
+}
+
+/// What the signatures of a message are worth.
+fn worth(whole: &str, keys: &[SigningKey]) -> Vec<DkimResult> {
     let (head, body) = whole.split_once("\r\n\r\n").unwrap();
     let mut verifier = Verifier::new(format!("{head}\r\n").as_bytes(), sim::world::NEW_YEAR / 1000);
     verifier.feed(body.as_bytes());
     let record = |key: &SigningKey| (key.name(), Ok(vec![key.record().into_bytes()]));
     let known: HashMap<_, _> = keys.iter().map(record).collect();
-    let found = verifier.finish(&known).into_iter().map(|one| one.result).collect();
-    (whole, found)
+    verifier.finish(&known).into_iter().map(|one| one.result).collect()
+}
+
+/// A server without 8BITMIME, which takes one message.
+async fn takes_seven_bits(listener: SimListener) -> String {
+    let (end, _) = listener.next().await.unwrap();
+    let mut stream = BufReader::new(end);
+    stream.write_all(b"220 x\r\n").await.unwrap();
+    let mut message = String::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        stream
+            .write_all(if line == "DATA\r\n" { b"354 go\r\n" } else { b"250 ok\r\n" })
+            .await
+            .unwrap();
+        if line != "DATA\r\n" {
+            continue;
+        }
+        loop {
+            let mut text = String::new();
+            stream.read_line(&mut text).await.unwrap();
+            if text == ".\r\n" {
+                stream.write_all(b"250 ok\r\n").await.unwrap();
+                return message;
+            }
+            message.push_str(text.strip_prefix('.').unwrap_or(&text));
+        }
+    }
 }
 
 async fn house() -> (House, Vec<SigningKey>) {
@@ -118,4 +153,54 @@ async fn keys_that_are_not_published_yet_sign_nothing_until_they_turn() {
     submit(&house, sends.as_bytes(), &["250", "250", "354", "250"]).await;
     assert_eq!(queued(&house, &[next]).1, [DkimResult::Pass]);
     assert_eq!(store.signing_keys(&domain).unwrap().len(), 1);
+}
+
+/// RFC 6376 §5.3: a message that is converted for a server without 8BITMIME is signed as it
+/// is sent. Signatures of others stay where they are, and so does one that only says that it is
+/// ours.
+#[tokio::test(start_paused = true)]
+async fn s_59_a_message_that_becomes_seven_bits_is_signed_anew() {
+    let (house, keys) = house().await;
+    let listener = house.world.net.open("192.0.2.9:25".parse().unwrap());
+    let receiving = tokio::spawn(takes_seven_bits(listener));
+    let others = "DKIM-Signature: v=1; a=rsa-sha256; d=else.example; s=x; h=from; bh=eA==; b=eA==\r\n\
+        DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=rsa1; h=from; bh=eA==; b=eA==\r\n";
+    let text = format!(
+        "{others}From: Alice <alice@example.org>\r\nSubject: größer\r\n\r\nÄ {}\r\n..\r\n",
+        "x".repeat(200)
+    );
+    let sends = format!("{ENVELOPE}DATA\r\n{text}.\r\n");
+    submit(&house, sends.as_bytes(), &["250", "250", "354", "250"]).await;
+    let message = receiving.await.unwrap();
+    assert!(message.is_ascii() && message.contains("quoted-printable"), "{message}");
+    assert_eq!(message.matches("d=example.org").count(), 3, "{message}");
+    let found = worth(&message, &keys);
+    use DkimResult::{Fail, Pass, TempError};
+    assert_eq!(found, [Pass, Pass, TempError, Fail], "{message}");
+    assert!(message.contains(others), "{message}");
+}
+
+/// Whoever forges a signature of ours does not get a real one when we pass the message on.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_s_message_is_not_signed_on_its_way_through() {
+    let (house, keys) = house().await;
+    let listener = house.world.net.open("192.0.2.9:25".parse().unwrap());
+    let receiving = tokio::spawn(takes_seven_bits(listener));
+    let row = store::AliasRow {
+        address: sim::house::address("list@example.org"),
+        targets: vec![sim::house::address("bob@example.net")],
+    };
+    house.shared.store.alias_add(row).await.unwrap();
+    let mut client = Client::connect(&house, Service::Smtp, PEER).await;
+    client.reply().await;
+    client.ask("EHLO x").await;
+    client.ask("MAIL FROM:<eve@example.com>").await;
+    assert!(client.ask("RCPT TO:<list@example.org>").await.starts_with("250"));
+    client.ask("DATA").await;
+    let text = "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=rsa1; h=from; bh=eA==; b=eA==\r\n\
+        From: Alice <alice@example.org>\r\n\r\nÄ\r\n.";
+    assert!(client.ask(text).await.starts_with("250"));
+    let message = receiving.await.unwrap();
+    assert!(message.contains("=C3=84"), "{message}");
+    assert_eq!(worth(&message, &keys), [DkimResult::Fail], "{message}");
 }

@@ -74,8 +74,8 @@ pub struct Store {
 }
 
 pub(crate) struct Inner {
-    /// What waits for the writer. Whoever asks waits for the answer: no more than there are sessions
-    /// and background tasks.
+    /// What waits for the writer. Whoever asks waits for the answer: no more than there are
+    /// sessions and background tasks.
     jobs: Sender<Message>,
     room: Arc<Semaphore>,
     readers: Mutex<Vec<Box<dyn Reader>>>,

@@ -164,6 +164,29 @@ impl Plan {
         Ok(Ok(plan))
     }
 
+    /// Changes the header of the message, whose octets now are at `range`, once more: `change` gets
+    /// it as it is to be by now. `old` is what is there.
+    pub fn change_header(
+        &mut self,
+        range: Range<u64>,
+        old: Vec<u8>,
+        change: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) {
+        let mut now = old;
+        if let Some(first) = self.edits.first().filter(|edit| edit.range == range)
+            && let Change::Octets(octets) = &first.change
+        {
+            now = octets.clone();
+            self.edits.remove(0);
+        }
+        self.edits.insert(0, Edit { range, change: Change::Octets(change(now)) });
+    }
+
+    /// It replaces something.
+    pub fn changes(&self) -> bool {
+        !self.edits.is_empty()
+    }
+
     /// A message of so many octets stays as it is.
     pub fn nothing(octets: u64) -> Plan {
         Plan { edits: Vec::new(), end: octets }
