@@ -27,8 +27,8 @@ if [ ! -f "$libraries/pyspf/test/rfc7208-tests.yml" ]; then
   mkdir -p "$libraries/pyspf"
   tar xzf "$libraries"/sources/pyspf-2.0.14.tar.gz -C "$libraries/pyspf" --strip-components=1
 fi
-if command -v npm >/dev/null && [ ! -d "$libraries/node_modules/emailjs-imap-client" ]; then
-  npm install --silent --no-save --prefix "$libraries" emailjs-imap-client@3.1.0 imapflow@2.10.2 oauth2-mock-server@8.1.0 nodemailer@10.6.1 smtp-server@3.21.6 >/dev/null
+if command -v npm >/dev/null && [ ! -d "$libraries/node_modules/mailauth" ]; then
+  npm install --silent --no-save --prefix "$libraries" emailjs-imap-client@3.1.0 imapflow@2.10.2 oauth2-mock-server@8.1.0 nodemailer@10.6.1 smtp-server@3.21.6 mailauth@7.1.0 >/dev/null
 fi
 
 # Servers whose packages exclude Postfix's are unpacked, not installed.

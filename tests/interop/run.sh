@@ -60,6 +60,11 @@ fi
 if [ -x "${spf%spf}dkim" ]; then
   check "dkimpy, both ways" "$libraries/venv/bin/python" "$here/dkimpy.py" "${spf%spf}dkim"
 fi
+if [ -x "${spf%spf}dkim" ] && [ -d "$libraries/node_modules/mailauth" ]; then
+  check "mailauth, both ways" env NODE_MODULES_AT="$libraries/" node "$here/mailauth.mjs" "${spf%spf}dkim"
+fi
+p domain dkim show here.test --json >"$work/keys.json"
+signed() { "$libraries/venv/bin/python" "$here/signed.py" "$work/keys.json" "$@"; }
 if "$libraries/venv/bin/python" -c 'import authheaders, dnslib' 2>/dev/null; then
   check "SPF, DKIM, DMARC over real DNS" "$libraries/venv/bin/python" "$here/speaking.py" "$postrider" $((B+1300)) "$work/speaking"
 fi
@@ -168,6 +173,7 @@ alias_database =
 mailbox_transport =
 local_transport = virtual
 virtual_mailbox_domains =
+virtual_alias_maps = inline:{ {back@peer.test=bob@here.test} }
 virtual_mailbox_base = $work/pfmail
 virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:$(id -u nobody)
@@ -199,6 +205,14 @@ CF
   delivered() { grep -rqs 'by curl' "$work/pfmail"; }
   cp "$work/pf.log" "$work/out" 2>/dev/null
   if waits 100 delivered; then ok "Postfix delivered our message"; else cp "$work/pf.log" "$work/out"; no "Postfix delivered our message"; fi
+  check "our signatures hold at Postfix" signed "$work/pfmail"
+  # Two hops: to Postfix, and from there back to us.
+  sed 's/by curl/there and back/' "$work/m.eml" >"$work/back.eml"
+  curl -sS --cacert "$ca" --user alice@here.test:secret --mail-from alice@here.test --mail-rcpt back@peer.test -T "$work/back.eml" smtps://localhost:$submissions
+  came_back() { curl -sS --cacert "$ca" --user bob@here.test:secret "imaps://localhost:$imaps/INBOX?SUBJECT%20%22there%20and%20back%22" 2>/dev/null | grep -oE 'SEARCH [0-9]+' | grep -oE '[0-9]+' >"$work/back"; }
+  check "a message came back by way of Postfix" waits 100 came_back
+  curl -sS --cacert "$ca" --user bob@here.test:secret "imaps://localhost:$imaps/INBOX;MAILINDEX=$(cat "$work/back")" >"$work/back.eml"
+  check "our signatures hold after two hops" signed "$work/back.eml"
   p route add nodsn.test 127.0.0.1:$((B+30)) >/dev/null
   check "reports of success: Postfix with DSN and without" python3 "$here/dsn.py" "$ca" $submission $imaps
   check "it went under TLS" grep -rq 'with ESMTPS' "$work/pfmail"

@@ -7,7 +7,7 @@ use crate::authres::{self, Results};
 use crate::dkim::{DkimResult, Verified, Verifier};
 use crate::dmarc::{self, By, DmarcResult, Finding, Identifier, Policy, Proof, Unanswered, Walk};
 use crate::dnsbl::Lists;
-use crate::limits::{AUTHORS_MAX, JUDGED_HEADER_OCTETS_MAX};
+use crate::limits::{AUTHORS_MAX, JUDGE_WAIT, JUDGED_HEADER_OCTETS_MAX};
 use crate::network::Network;
 use crate::spf::{self, Outcome, Request, SpfResult};
 use mail::header::{self, address_list};
@@ -303,7 +303,13 @@ pub async fn conclude(
     let mut action = Action::Accept;
     if settings.dmarc != Mode::Off {
         let identifiers = identifiers(envelope, &spf, &dkim);
-        let findings = evaluate(resolver, &inspector.authors, walks, &identifiers).await;
+        let authors = &inspector.authors;
+        let evaluated = evaluate(resolver, authors, walks, &identifiers);
+        let findings = match tokio::time::timeout(JUDGE_WAIT, evaluated).await {
+            Ok(findings) => findings,
+            // Without their records nothing is asked.
+            Err(_) => evaluate(resolver, authors, Vec::new(), &identifiers).await,
+        };
         for found in &findings {
             results.dmarc(found);
             let (author, result) = (&found.author, found.result.as_str());

@@ -3,6 +3,7 @@
 //! Rates and spam; and who is speaking: SPF, DKIM, DMARC, lists of addresses in DNS.
 
 pub mod authres;
+pub mod counted;
 pub mod dkim;
 pub mod dmarc;
 pub mod dnsbl;

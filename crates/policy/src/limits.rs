@@ -34,6 +34,14 @@ pub const SPAM_MESSAGES_MAX: usize = 8 * 1024;
 /// Words of a message that are put together, the strongest ones.
 pub const SPAM_ARGUMENTS_MAX: usize = 150;
 
+/// Questions to DNS that one message raises: lists, SPF, DKIM and DMARC together (security.md MI-4).
+/// SPF alone may be 222 by RFC 7208 §4.6.4; real senders' records and signatures need 20.
+pub const QUERIES_MAX: usize = 60;
+/// How long DNS may take to say who a stranger is, in each of three steps: SPF while the message
+/// comes, keys and policies once its header is there, and what is open at its end. RFC 7208 §4.6.4
+/// asks for 20 seconds at least.
+pub const JUDGE_WAIT: Duration = Duration::from_secs(20);
+
 /// Terms of SPF records that ask DNS. RFC 7208 §4.6.4.
 pub const SPF_LOOKUPS_MAX: usize = 10;
 /// Of these, how many may find nothing. RFC 7208 §4.6.4.

@@ -22,5 +22,3 @@ pub const SEARCHED_MAILBOXES_MAX: usize = 2_000;
 pub const CONTEXTS_MAX: usize = 8;
 /// Results in all of them but the first: four octets each.
 pub const CONTEXT_RESULTS_MAX: usize = 1_000_000;
-/// How long DNS may take to say who a stranger is. RFC 7208 §4.6.4 asks for 20 seconds at least.
-pub const JUDGE_WAIT: std::time::Duration = std::time::Duration::from_secs(20);

@@ -266,3 +266,42 @@ async fn a_list_can_file_into_junk() {
     assert!(reply.starts_with("250 "), "{reply}");
     assert_eq!(messages(&house, "Junk").await.len(), 1);
 }
+
+/// security.md MI-4: a zone full of traps makes us ask so much and no more, and what could not be
+/// asked is neither believed nor refused for good.
+#[tokio::test(start_paused = true)]
+async fn mi_4_a_hostile_zone_raises_a_bounded_number_of_questions() {
+    let house = house(&[]).await;
+    let dns = &house.world.dns;
+    // SPF of HELO and of MAIL FROM: ten terms of ten hosts each, none of which is the client.
+    for domain in ["mail.example.net", "example.net"] {
+        let terms: String = (0..10).map(|n| format!("mx:m{n}.{domain} ")).collect();
+        dns.add_text(domain, format!("v=spf1 {terms}-all").as_bytes());
+        for n in 0..10 {
+            for host in 0..10 {
+                let name = format!("h{host}.m{n}.{domain}");
+                dns.add_mx(&format!("m{n}.{domain}"), host, &name);
+                dns.add_address(&name, "198.51.100.1".parse().unwrap());
+            }
+        }
+    }
+    // Ten signatures with keys of their own, and four authors deep down in the tree.
+    let deep = |n: usize| format!("f@a.b.c.d.e.f.g.h.i.n{n}.example.com");
+    let authors: Vec<String> = (0..4).map(deep).collect();
+    dns.add_text("_dmarc.example.com", b"v=DMARC1; p=reject; np=none; psd=u");
+    let mut text = text(&authors.join(", "));
+    for n in 0..10 {
+        text = signed(&house, &format!("x.y.z.s{n}.example.com"), &text);
+    }
+    let before = dns.asked();
+    let reply = give(&house, "f@example.net", &text).await;
+    let asked = dns.asked() - before;
+    assert!(reply.starts_with("451 4.7.0 "), "{reply}");
+    assert_eq!(asked, policy::limits::QUERIES_MAX as u64);
+    // The next message has its own number, if its sender's HELO does not use it up.
+    dns.clear_texts("mail.example.net");
+    dns.add_text("example.edu", b"v=spf1 +all");
+    dns.add_text("_dmarc.example.edu", b"v=DMARC1; p=reject");
+    let reply = give(&house, "f@example.edu", &self::text("f@example.edu")).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+}

@@ -2,11 +2,12 @@
 //! there is something to ask.
 
 use super::Context;
-use crate::limits::JUDGE_WAIT;
 use delivery::Judgement;
 use mail::{Address, ReversePath};
+use policy::counted::Counted;
 use policy::dnsbl::Listed;
 use policy::judge::{self, Action, Answers, Envelope, Inspector, SpfFound};
+use policy::limits::{JUDGE_WAIT, QUERIES_MAX};
 use protocol::smtp::reply::{self, Reply};
 use protocol::smtp::server::Answer;
 use std::sync::Arc;
@@ -42,15 +43,17 @@ impl Context {
         smtp && self.authenticated.is_none() && !trusted.any(|network| network.contains(ip))
     }
 
-    /// Begins to ask lists about a stranger.
+    /// Begins to ask lists about a stranger. What the message raises besides is counted together.
     pub(super) fn ask_lists(&mut self) {
+        let world = &self.shared.world;
+        self.resolver = Arc::new(Counted::new(world.resolver.clone(), QUERIES_MAX));
         let settings = &self.shared.settings.judge;
         let ip = self.accepted.peer.ip();
         let forwards = settings.forwarder_networks.iter().any(|network| network.contains(ip));
         if settings.lists.is_empty() || forwards || !self.is_stranger() {
             return;
         }
-        let (lists, resolver) = (settings.lists.clone(), self.shared.world.resolver.clone());
+        let (lists, resolver) = (settings.lists.clone(), self.resolver.clone());
         let now = self.shared.world.clock.monotonic();
         self.lists = Some(tokio::spawn(async move {
             let asked = lists.ask(&*resolver, ip, now);
@@ -95,7 +98,7 @@ impl Context {
             hostname: settings.hostname.clone(),
             now,
         };
-        let resolver = self.shared.world.resolver.clone();
+        let resolver = self.resolver.clone();
         let (ask, facts) = (resolver.clone(), envelope.clone());
         let spf = tokio::spawn(async move {
             tokio::time::timeout(JUDGE_WAIT, judge::spf(&*ask, &facts)).await.ok()

@@ -20,6 +20,7 @@ use protocol::smtp::reply::{self, Reply};
 use protocol::smtp::server::{Answer, FutureRelease, Offer, Question, Session};
 use std::collections::HashMap;
 use std::sync::Arc;
+use sys::resolver::Resolver;
 use sys::tls::TlsFacts;
 
 /// A session's handler.
@@ -33,6 +34,8 @@ pub struct Context {
     /// Recipients of the present transaction that are accounts.
     accounts: HashMap<Address, AccountId>,
     receiving: Option<Receiving>,
+    /// DNS, for so many questions as the present transaction may raise.
+    resolver: Arc<dyn Resolver>,
     /// The message that comes is judged.
     judging: Option<judge::Judging>,
     /// Block lists are being asked about the client, and what they said.
@@ -56,8 +59,10 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         xclient: settings.xclients.iter().any(|proxy| proxy.contains(accepted.peer.ip())),
     };
     let machine = Session::new(offer, security(accepted.tls.as_ref()));
+    let resolver = shared.world.resolver.clone();
     let context = Context {
         shared,
+        resolver,
         accepted,
         logins: Logins::default(),
         authenticated: None,
