@@ -64,7 +64,7 @@ where
                 }
                 Step::Body(octets) => current.extend(octets),
                 Step::Read => break,
-                Step::StartTls | Step::Deflate | Step::Close => {
+                Step::StartTls | Step::Deflate | Step::EndDeflate | Step::Close => {
                     done.ended = true;
                     done.said.append(machine.output());
                     return done;

@@ -53,6 +53,8 @@ pub enum Step<Q> {
     StartTls,
     /// Flush the output, then compress in both directions. RFC 4978.
     Deflate,
+    /// Flush the output, then compress no more. RFC 8437 §4.1.
+    EndDeflate,
     /// Flush the output, then close the connection.
     Close,
 }

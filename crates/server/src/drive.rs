@@ -4,6 +4,7 @@
 //! is flushed before the loop waits for anything; a panic in a handler ends this one session, and
 //! its client is told.
 
+use crate::deflate::{Deflate, End};
 use crate::limits;
 use crate::login::security;
 use protocol::machine::{Machine, Step};
@@ -128,8 +129,7 @@ where
 {
     let mut progress = machine.progress();
     let mut deadline = Instant::now() + machine.patience();
-    let mut told = false;
-    let mut failed = false;
+    let (mut told, mut failed, mut deflate) = (false, false, None);
     loop {
         match machine.next() {
             Step::Ask(question) => {
@@ -160,14 +160,14 @@ where
                 }
                 Err(ending) => return ending,
             },
-            Step::Deflate => {
-                if machine.has_unread_input() {
-                    return Ending::Tls("plain text before compression".to_owned());
-                }
-                if flush(&mut stream, machine.output()).await.is_err() {
+            Step::Deflate => match compress(stream, machine).await {
+                Ok((compressed, end)) => (stream, deflate) = (compressed, Some(end)),
+                Err(ending) => return ending,
+            },
+            Step::EndDeflate => {
+                if end_compression(&mut stream, machine, deflate.take()).await.is_err() {
                     return Ending::PeerGone;
                 }
-                stream = Box::new(crate::deflate::Deflate::new(stream));
             }
             Step::Close => return close(stream, machine.output(), failed).await,
             Step::Read => {
@@ -276,6 +276,35 @@ async fn secure<M: Machine>(
         return Err(Ending::PeerGone);
     }
     Box::pin(tls.accept(stream)).await.map_err(|error| Ending::Tls(error.to_string()))
+}
+
+/// Compresses from here on, unless the peer said something before it was told to.
+async fn compress<M: Machine>(
+    mut stream: BoxStream,
+    machine: &mut M,
+) -> Result<(BoxStream, End), Ending> {
+    if machine.has_unread_input() {
+        return Err(Ending::Tls("plain text before compression".to_owned()));
+    }
+    if flush(&mut stream, machine.output()).await.is_err() {
+        return Err(Ending::PeerGone);
+    }
+    let compressed = Deflate::new(stream);
+    let end = compressed.end();
+    Ok((Box::new(compressed), end))
+}
+
+/// What is to be written now is the last that is compressed.
+async fn end_compression<M: Machine>(
+    stream: &mut BoxStream,
+    machine: &mut M,
+    end: Option<End>,
+) -> io::Result<()> {
+    flush(stream, machine.output()).await?;
+    if let Some(end) = end {
+        end.end();
+    }
+    timeout(stream.flush()).await
 }
 
 /// The last octets, then politely the end of the connection.

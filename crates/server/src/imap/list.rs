@@ -160,6 +160,10 @@ impl Context {
             // It implies \Noselect (RFC 5258 §3), which only clients that know it can tell.
             None if list.extended => words.push("\\NonExistent"),
             None => words.extend(["\\NonExistent", "\\Noselect"]),
+            // RFC 5819 §2, RFC 3501 §7.2.2: it cannot be selected.
+            Some(found) if !lsub && !found.rights.contains(Rights::READ) => {
+                words.push("\\Noselect")
+            }
             Some(_) => {}
         }
         let children = names.parents.contains(found.name);

@@ -3,7 +3,6 @@
 use server::listen::Service;
 use sim::house::House;
 use sim::pipe::End;
-use sim::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -11,13 +10,28 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 /// The mailboxes there are.
 pub const BOXES: [&str; 3] = ["INBOX", "Work", "Trash"];
 /// What has to happen in a run.
-pub const KINDS: [&str; 7] =
-    ["EXISTS", "EXPUNGE", "VANISHED (EARLIER)", "VANISHED 1", "COPYUID", "MODIFIED", "APPENDUID"];
-const FLAGS: [&str; 5] = ["\\Seen", "\\Deleted", "\\Flagged", "$Label", "NonJunk"];
+pub const KINDS: [&str; 15] = [
+    "EXISTS",
+    "EXPUNGE",
+    "VANISHED (EARLIER)",
+    "VANISHED 1",
+    "COPYUID",
+    "MODIFIED",
+    "APPENDUID",
+    "REPLACE completed",
+    "RENAME completed",
+    "CREATE completed",
+    "[LIMIT]",
+    "CATENATE",
+    "SEARCH",
+    "THREAD",
+    "BODY",
+];
+pub const FLAGS: [&str; 5] = ["\\Seen", "\\Deleted", "\\Flagged", "$Label", "NonJunk"];
 
 /// What a client knows of IMAP, and so how it is brought up to date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     /// RFC 3501: it fetches everything anew.
     Plain,
     /// RFC 7162 without QRESYNC: it asks for UIDs, and for the flags that changed.
@@ -29,33 +43,40 @@ enum Kind {
 /// A message in a copy: what the client has been told of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copy {
-    uid: Option<u32>,
-    flags: Option<BTreeSet<String>>,
+    pub uid: Option<u32>,
+    pub flags: Option<BTreeSet<String>>,
     /// EMAILID: the content, which never changes.
     email: Option<String>,
+    /// Its subject, from which follows what it says.
+    pub subject: Option<String>,
 }
 
 /// A copy of a mailbox.
 #[derive(Clone, Debug, Default)]
-struct Replica {
-    list: Vec<Copy>,
-    uidvalidity: u32,
-    modseq: u64,
+pub struct Replica {
+    pub list: Vec<Copy>,
+    pub uidvalidity: u32,
+    pub modseq: u64,
 }
 
 pub struct Client {
     pub n: usize,
-    kind: Kind,
-    conn: BufReader<End>,
+    pub kind: Kind,
+    pub conn: BufReader<End>,
     tag: u32,
     /// Which mailbox is selected.
-    at: usize,
+    pub at: usize,
     /// The copy of that.
-    now: Replica,
+    pub now: Replica,
     /// Copies of the others.
     others: BTreeMap<usize, Replica>,
+    /// What HIGHESTMODSEQ said since the last tagged response, and the highest MODSEQ of a message.
+    code: Option<u64>,
+    items: u64,
+    /// The last literal that came.
+    pub literal: Vec<u8>,
     /// The tag of IDLE.
-    idling: Option<String>,
+    pub idling: Option<String>,
     /// How often it connected; for its address.
     times: u16,
     /// All that was said, for when something is wrong.
@@ -74,6 +95,9 @@ impl Client {
             at: 0,
             now: Replica::default(),
             others: BTreeMap::new(),
+            code: None,
+            items: 0,
+            literal: Vec::new(),
             idling: None,
             times: 0,
             log: Vec::new(),
@@ -111,8 +135,9 @@ impl Client {
     }
 
     /// The connection is lost, and made anew.
-    async fn again(&mut self, house: &House) {
+    pub async fn again(&mut self, house: &House) {
         self.times += 1;
+        (self.code, self.items) = (None, 0);
         self.log.push("-- connects again".to_owned());
         self.conn = connect(house, self.n, self.times);
         self.begin().await;
@@ -132,7 +157,7 @@ impl Client {
                 let (uidvalidity, modseq) = (before.uidvalidity, before.modseq);
                 let select = format!("SELECT {name} (QRESYNC ({uidvalidity} {modseq}))");
                 self.now.modseq = modseq;
-                self.resume(&select, before.list).await;
+                self.resume(&select, before.list, uidvalidity).await;
             }
             Kind::Condstore if known && before.modseq > 0 => {
                 self.ask(&format!("SELECT {name} (CONDSTORE)")).await;
@@ -149,19 +174,22 @@ impl Client {
             return;
         }
         self.ask("FETCH 1:* (UID)").await;
-        let old: BTreeMap<Option<u32>, Copy> =
-            before.list.into_iter().map(|copy| (copy.uid, copy)).collect();
+        let old: BTreeMap<Option<u32>, Copy> = match before.uidvalidity == self.now.uidvalidity {
+            true => before.list.into_iter().map(|copy| (copy.uid, copy)).collect(),
+            false => return,
+        };
         for copy in &mut self.now.list {
             if let Some(old) = old.get(&copy.uid) {
                 copy.flags = copy.flags.take().or_else(|| old.flags.clone());
                 copy.email.clone_from(&old.email);
+                copy.subject.clone_from(&old.subject);
             }
         }
         self.ask(&format!("UID FETCH 1:* (FLAGS) (CHANGEDSINCE {})", before.modseq)).await;
     }
 
     /// SELECT with QRESYNC: what vanished goes from the copy; the rest of it is numbered anew.
-    async fn resume(&mut self, select: &str, before: Vec<Copy>) {
+    async fn resume(&mut self, select: &str, before: Vec<Copy>, uidvalidity: u32) {
         let mut kept: BTreeMap<u32, Copy> =
             before.into_iter().filter_map(|copy| Some((copy.uid?, copy))).collect();
         let mut told: Vec<(usize, Copy)> = Vec::new();
@@ -185,6 +213,10 @@ impl Client {
                 self.hear(line);
             }
         }
+        if self.now.uidvalidity != uidvalidity {
+            // Another mailbox of that name: RFC 7162 §3.2.5.
+            kept.clear();
+        }
         // Those it knew come first: UIDs ascend.
         for (slot, (_, copy)) in self.now.list.iter_mut().zip(kept) {
             *slot = copy;
@@ -195,6 +227,13 @@ impl Client {
         for line in since {
             self.hear(line);
         }
+        self.settle();
+    }
+
+    /// A tagged response has come: up to where the copy is now. RFC 7162 §6.
+    pub fn settle(&mut self) {
+        let items = std::mem::take(&mut self.items);
+        self.now.modseq = self.code.take().unwrap_or_else(|| self.now.modseq.max(items));
     }
 
     async fn line(&mut self) -> String {
@@ -209,13 +248,14 @@ impl Client {
             let mut rest = String::new();
             self.conn.read_line(&mut rest).await.unwrap();
             text = format!("{}…{}", size.0, rest.trim_end());
+            self.literal = octets;
         }
         self.log.push(format!("S: {text}"));
         text
     }
 
     /// Says a command; the untagged lines up to its tagged one, which is not BAD.
-    async fn say(&mut self, command: &str) -> Vec<String> {
+    pub async fn say(&mut self, command: &str) -> Vec<String> {
         self.tag += 1;
         let tag = format!("t{}", self.tag);
         self.log.push(format!("C: {tag} {command}"));
@@ -238,10 +278,11 @@ impl Client {
         for line in self.say(command).await {
             self.hear(&line);
         }
+        self.settle();
     }
 
     /// What an untagged line does to the copy.
-    fn hear(&mut self, line: &str) {
+    pub fn hear(&mut self, line: &str) {
         let code = |name: &str| {
             let (_, rest) = line.split_once(&format!("[{name} "))?;
             rest.split(']').next()?.parse::<u64>().ok()
@@ -250,8 +291,10 @@ impl Client {
             self.now.uidvalidity = n as u32;
         }
         if let Some(n) = code("HIGHESTMODSEQ") {
-            self.now.modseq = self.now.modseq.max(n);
+            self.code = Some(n);
         }
+        let modseq = line.split_once("MODSEQ (").and_then(|(_, rest)| rest.split(')').next());
+        self.items = self.items.max(modseq.and_then(|n| n.parse().ok()).unwrap_or(0));
         for kind in KINDS {
             if line.contains(kind) {
                 self.seen.insert(kind);
@@ -308,6 +351,7 @@ impl Client {
         }
         slot.uid = copy.uid.or(slot.uid);
         slot.email = copy.email.or(slot.email.take());
+        slot.subject = copy.subject.or(slot.subject.take());
         slot.flags = copy.flags.or(slot.flags.take());
     }
 
@@ -331,13 +375,13 @@ impl Client {
         loop {
             let line = self.line().await;
             if line.starts_with(&tag) {
-                return;
+                return self.settle();
             }
             self.hear(&line);
         }
     }
 
-    async fn idle(&mut self) {
+    pub async fn idle(&mut self) {
         self.tag += 1;
         let tag = format!("t{} ", self.tag);
         self.log.push(format!("C: {tag}IDLE"));
@@ -351,107 +395,6 @@ impl Client {
             self.hear(&line);
         }
         self.idling = Some(tag);
-    }
-
-    /// A command, or the beginning of it, and the connection is lost before an answer is read.
-    async fn cut_off(&mut self, set: &str, change: &str, random: &mut Random, house: &House) {
-        let command = match random.below(6) {
-            0 => format!("UID STORE {change}"),
-            1 => format!("UID MOVE {set} Trash"),
-            2 => format!("UID COPY {set} Work"),
-            3 => "EXPUNGE".to_owned(),
-            4 => "CLOSE".to_owned(),
-            _ => "SELECT Work".to_owned(),
-        };
-        let octets = format!("cut {command}\r\n");
-        let to = octets.len() - [0, 0, 1, 5][random.below(4) as usize].min(octets.len());
-        self.conn.write_all(&octets.as_bytes()[..to]).await.unwrap();
-        self.conn.flush().await.unwrap();
-        if random.below(2) == 0 {
-            house.quiesce().await;
-        }
-        self.again(house).await;
-    }
-
-    /// One random thing.
-    pub async fn act(&mut self, random: &mut Random, house: &House) {
-        if self.idling.is_some() && random.below(3) > 0 {
-            return;
-        }
-        self.rest().await;
-        let some = |random: &mut Random, list: &[Copy]| {
-            let at = random.below(list.len().max(1) as u64) as usize;
-            (at + 1, list.get(at).and_then(|copy| copy.uid).unwrap_or(1))
-        };
-        let (number, uid) = some(random, &self.now.list);
-        let (_, other) = some(random, &self.now.list);
-        let flag = FLAGS[random.below(FLAGS.len() as u64) as usize];
-        let sign = ["+", "-", ""][random.below(3) as usize];
-        let there = BOXES[random.below(3) as usize];
-        let set = if random.below(2) == 0 { format!("{uid}:{other}") } else { uid.to_string() };
-        match random.below(20) {
-            0..=2 => {
-                let text = format!("Subject: {}\r\n\r\nx\r\n", random.below(1000));
-                let append = format!("APPEND {there} ({flag}) {{{}+}}\r\n{text}", text.len());
-                self.ask(&append).await;
-            }
-            3 | 4 if !self.now.list.is_empty() => {
-                self.ask(&format!("STORE {number} {sign}FLAGS ({flag})")).await;
-            }
-            5 if !self.now.list.is_empty() => {
-                // The client works out by itself what the flags are now.
-                let store = format!("STORE {number} {sign}FLAGS.SILENT ({flag})");
-                let lines = self.say(&store).await;
-                let done = lines.last().is_some_and(|line| line.starts_with("* OK"));
-                self.assume(number, sign, flag, done);
-                for line in lines {
-                    self.hear(&line);
-                }
-            }
-            6 => self.ask(&format!("UID STORE {set} {sign}FLAGS ({flag})")).await,
-            7 if self.kind != Kind::Plain => {
-                let since = self.now.modseq.saturating_sub(random.below(4));
-                let store =
-                    format!("UID STORE {set} (UNCHANGEDSINCE {since}) {sign}FLAGS ({flag})");
-                self.ask(&store).await;
-            }
-            8 => self.ask("EXPUNGE").await,
-            9 => self.ask(&format!("UID EXPUNGE {set}")).await,
-            10 => self.ask(&format!("UID COPY {set} {there}")).await,
-            11 | 12 if there != BOXES[self.at] => {
-                self.ask(&format!("UID MOVE {set} {there}")).await;
-            }
-            13 => self.ask("SEARCH UNDELETED").await,
-            14 => self.select(random.below(3) as usize).await,
-            15 => self.idle().await,
-            16 if random.below(2) == 0 => self.again(house).await,
-            17 => {
-                let change = format!("{set} {sign}FLAGS.SILENT ({flag})");
-                self.cut_off(&set, &change, random, house).await;
-            }
-            18 if random.below(3) == 0 => {
-                // What it expunges it tells nobody, so what is told of it is not believed.
-                self.say("CLOSE").await;
-                self.select(self.at).await;
-            }
-            _ => self.ask("NOOP").await,
-        }
-        if self.idling.is_none() {
-            self.learn().await;
-        }
-    }
-
-    fn assume(&mut self, number: usize, sign: &str, flag: &str, done: bool) {
-        let slot = self.now.list.get_mut(number - 1).filter(|_| done);
-        let Some(flags) = slot.and_then(|copy| copy.flags.as_mut()) else { return };
-        if sign.is_empty() {
-            flags.clear();
-        }
-        if sign == "-" {
-            flags.remove(flag);
-        } else {
-            flags.insert(flag.to_owned());
-        }
     }
 }
 
@@ -482,5 +425,7 @@ fn fetched(line: &str) -> Option<(usize, Copy)> {
         names.filter(|f| !f.is_empty() && *f != "\\Recent").map(str::to_owned).collect()
     });
     let email = after("EMAILID (").and_then(|text| text.split(')').next()).map(str::to_owned);
-    Some((number.parse().ok()?, Copy { uid, flags, email }))
+    let subject = after("ENVELOPE (NIL \"").and_then(|text| text.split('"').next());
+    let subject = subject.map(str::to_owned);
+    Some((number.parse().ok()?, Copy { uid, flags, email, subject }))
 }

@@ -9,7 +9,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "how long it goes on is a matter of the clock")]
 
+mod act;
 mod client;
+mod text;
 
 use client::{BOXES, Client, KINDS};
 use sim::house::{House, Plan};

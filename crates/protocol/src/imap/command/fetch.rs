@@ -205,11 +205,21 @@ fn item(from: &mut Cursor<'_>, items: &mut Vec<Item>) -> Read<()> {
 /// `(LAZY)` after PREVIEW. RFC 8970 §3.1.
 fn lazy(from: &mut Cursor<'_>) -> Read<bool> {
     let mut probe = *from;
-    if !probe.eat(b' ') || !probe.eat(b'(') || !probe.eat_word("LAZY") || !probe.eat(b')') {
+    if !probe.eat(b' ') || probe.peek() != Some(b'(') {
         return Ok(false);
     }
-    *from = probe;
-    Ok(true)
+    let mut lazy = false;
+    let read = probe.list(|from| match from.keyword()?.as_str() {
+        "LAZY" => {
+            lazy = true;
+            Ok(())
+        }
+        _ => Err(Bad("LAZY")),
+    });
+    if read.is_ok() && lazy {
+        *from = probe;
+    }
+    Ok(lazy)
 }
 
 /// `[part]<partial>`; BINARY.SIZE has no partial. RFC 3516 §4.2.

@@ -163,6 +163,7 @@ enum Phase {
     Asking(Asked),
     Tls,
     Deflate,
+    EndDeflate,
     Closing,
 }
 
@@ -335,6 +336,11 @@ impl Machine for Session {
                     self.deflate = true;
                     return Step::Deflate;
                 }
+                Phase::EndDeflate => {
+                    self.phase = Phase::Command;
+                    self.deflate = false;
+                    return Step::EndDeflate;
+                }
                 Phase::Idle => self.idle(),
             };
             if let Some(step) = step {
@@ -366,6 +372,9 @@ impl Machine for Session {
                     self.enabled = Enabled::default();
                     self.language = Language::default();
                     self.offer.hidden.clear();
+                    if self.deflate {
+                        self.phase = Phase::EndDeflate;
+                    }
                 }
                 self.tagged("OK", &text);
             }
