@@ -18,7 +18,7 @@ for place in map(pathlib.Path, sys.argv[2:]):
         message = path.read_bytes()
         head = message.replace(b"\r\n", b"\n").split(b"\n\n")[0]
         ours = head.count(b"\nDKIM-Signature: v=1; a=") if b"d=here.test" in head else 0
-        assert ours in (0, 2), (path, head)
+        assert ours in (0, 1), (path, head)
         for index in range(ours):
             assert dkim.DKIM(message).verify(idx=index, dnsfunc=answers), (str(path), index, message)
         found += ours

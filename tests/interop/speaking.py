@@ -87,6 +87,8 @@ def run(*words, secret=None):
 run("setup", "--listen", "127.0.0.1", "--port-base", str(base), "--hostname", "mail.here.test", "--set",
     "auth.hash_memory_kib=1024", "--set", f'dns.servers=["127.0.0.1:{dns_port}"]', "--set", "trusted.networks=[]",
     "--password-stdin", "alice@here.test", secret="secret\n")
+run("domain", "dkim", "rotate", "here.test", "--ed25519")
+run("domain", "dkim", "rotate", "here.test", "--finish")
 for record in json.loads(run("domain", "dkim", "show", "here.test", "--json"))["keys"]:
     zone[record["name"]] = [record["text"]]
 server = subprocess.Popen([postrider, "--root", root, "serve"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

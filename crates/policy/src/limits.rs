@@ -34,7 +34,7 @@ pub const SPAM_MESSAGES_MAX: usize = 8 * 1024;
 /// Words of a message that are put together, the strongest ones.
 pub const SPAM_ARGUMENTS_MAX: usize = 150;
 
-/// Questions to DNS that one message raises: lists, SPF, DKIM and DMARC together (security.md MI-4).
+/// Questions to DNS that one message raises: lists, SPF, DKIM and DMARC together (MI-4).
 /// SPF alone may be 222 by RFC 7208 §4.6.4; real senders' records and signatures need 20.
 pub const QUERIES_MAX: usize = 60;
 /// How long DNS may take to say who a stranger is, in each of three steps: SPF while the message

@@ -112,7 +112,7 @@ pub enum Request {
     DkimRotate {
         domain: String,
         finish: bool,
-        rsa_only: bool,
+        ed25519: bool,
     },
     AliasAdd {
         address: String,

@@ -27,9 +27,9 @@ pub enum DomainDkim {
         /// Sign by the new keys from now on, and forget the old ones
         #[arg(long)]
         finish: bool,
-        /// Make an RSA key only: some services refuse mail with two signatures
+        /// Make an Ed25519 key beside the RSA key: two signatures
         #[arg(long)]
-        rsa_only: bool,
+        ed25519: bool,
     },
 }
 
@@ -37,8 +37,8 @@ pub enum DomainDkim {
 pub fn request(command: DomainDkim) -> Request {
     match command {
         DomainDkim::Show { domain } => Request::DkimShow { domain },
-        DomainDkim::Rotate { domain, finish, rsa_only } => {
-            Request::DkimRotate { domain, finish, rsa_only }
+        DomainDkim::Rotate { domain, finish, ed25519 } => {
+            Request::DkimRotate { domain, finish, ed25519 }
         }
     }
 }
@@ -68,10 +68,10 @@ pub async fn make(
     store.signing_keys_add(domain.clone(), keys).await.map_err(software)
 }
 
-/// Keys for a new domain: one of each kind.
+/// The key of a new domain. docs/decisions/0006-one-signature.md says why there is no second one.
 pub async fn first(store: &Store, domain: &Domain) -> Result<(), Failure> {
     match store.signing_keys(domain).map_err(software)?.is_empty() {
-        true => make(store, domain, &["rsa", "ed25519"], false).await,
+        true => make(store, domain, &["rsa"], false).await,
         false => Ok(()),
     }
 }
@@ -103,7 +103,7 @@ pub fn zone_line(name: &str, text: &str) -> String {
 pub async fn execute(store: &Store, request: Request) -> Outcome {
     let (text, rotate) = match &request {
         Request::DkimShow { domain } => (domain, None),
-        Request::DkimRotate { domain, finish, rsa_only } => (domain, Some((*finish, *rsa_only))),
+        Request::DkimRotate { domain, finish, ed25519 } => (domain, Some((*finish, *ed25519))),
         _ => return Err(software("not a command about DKIM")),
     };
     let domain = Domain::parse(text)
@@ -125,12 +125,12 @@ pub async fn execute(store: &Store, request: Request) -> Outcome {
             said =
                 "the new keys sign from now on; leave the old records in DNS for a week\n".into();
         }
-        Some((false, rsa_only)) => {
+        Some((false, ed25519)) => {
             let keys = store.signing_keys(&domain).map_err(software)?;
             if keys.iter().any(|key| key.next) {
                 said = "there are new keys already, which wait to be published\n".into();
             } else {
-                let kinds: &[&str] = if rsa_only { &["rsa"] } else { &["rsa", "ed25519"] };
+                let kinds: &[&str] = if ed25519 { &["rsa", "ed25519"] } else { &["rsa"] };
                 make(store, &domain, kinds, !keys.is_empty()).await?;
             }
             if !keys.is_empty() {
