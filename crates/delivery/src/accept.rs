@@ -347,17 +347,7 @@ impl Receiving {
         {
             self.judgement.lines.push_str(&verdict.line());
         }
-        for verdict in verdicts {
-            let reason = verdict.reason();
-            let filing = filings.iter_mut().find(|filing| filing.account == verdict.account);
-            if let Some(filing) = filing
-                && verdict.is_spam()
-                && self.shared.settings.file_spam
-            {
-                filing.junk.get_or_insert_with(|| reason.clone());
-            }
-            self.judgement.reasons.push(reason);
-        }
+        self.judgement.reasons.extend(judging::file(&self.shared, filings, verdicts));
     }
 
     /// Its entry in the queue, for recipients elsewhere.

@@ -7,7 +7,7 @@
 //! A header line for one of several recipients would tell the others what he thinks of his mail.
 
 use crate::Shared;
-use crate::accept::Incoming;
+use crate::accept::{Filing, Incoming};
 use crate::limits::{JUDGED_ACCOUNTS_MAX, SPAM_FILED, SPAM_LINE_WORD_MAX};
 use mail::AccountId;
 use mail::summary::Summary;
@@ -71,6 +71,23 @@ fn try_judge(
         verdicts.extend(judgement.map(|judgement| Verdict { account: *account, judgement }));
     }
     Ok(verdicts)
+}
+
+/// Files what accounts call spam into their Junk; the reasons of all verdicts.
+pub(crate) fn file(shared: &Shared, filings: &mut [Filing], verdicts: Vec<Verdict>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for verdict in verdicts {
+        let reason = verdict.reason();
+        let filing = filings.iter_mut().find(|filing| filing.account == verdict.account);
+        if let Some(filing) = filing
+            && verdict.is_spam()
+            && shared.settings.file_spam
+        {
+            filing.junk.get_or_insert_with(|| reason.clone());
+        }
+        reasons.push(reason);
+    }
+    reasons
 }
 
 impl Verdict {

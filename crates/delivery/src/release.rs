@@ -6,7 +6,7 @@
 use crate::accept::{self, AcceptedRecipient};
 use crate::limits::PIECE_OCTETS;
 use crate::remote::{Attempt, Fate};
-use crate::{DeliveryError, Shared};
+use crate::{DeliveryError, Shared, judging};
 use directory::Resolution;
 use mail::MessageId;
 use mail::summary::Parser;
@@ -105,7 +105,15 @@ async fn delivery(
     }
     let now = shared.world.clock.unix_seconds();
     let junk = row.terms.junk.then_some("so it was judged when it came");
-    let filings = accept::filings(&fate.accounts, junk);
+    let summary = parser.finish();
+    let mut filings = accept::filings(&fate.accounts, junk);
+    if row.submitted_by.is_none() {
+        // Its octets stay as they came, so no header line tells.
+        let verdicts = judging::judge(shared, &fate.accounts, &summary, &spool);
+        for reason in judging::file(shared, &mut filings, verdicts) {
+            tracing::debug!(id = %row.message, reason, "judged when there was room");
+        }
+    }
     let queue = (!fate.remote.is_empty()).then(|| NewQueued {
         sender: row.sender.clone(),
         recipients: fate.remote,
@@ -122,7 +130,7 @@ async fn delivery(
     let delivery = store::Delivery {
         message: MessageId::new(at as u64, shared.world.random.u32()),
         content: spool.seal()?,
-        summary: parser.finish().encode(),
+        summary: summary.encode(),
         date: now,
         placements: accept::placements(shared, &filings).await?,
         queue,

@@ -5,8 +5,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mail::MailboxName;
 use mail::report::feedback::Feedback;
+use mail::{Domain, MailboxName};
+use policy::dkim::{Signer, SigningKey, new_ed25519};
 use server::listen::Service;
 use sim::client::{Client, Still, stand_still};
 use sim::house::{House, Plan, address};
@@ -117,4 +118,43 @@ async fn s_23_reports_are_bounded_and_the_oldest_go() {
     assert_eq!(rows[0].octets, b"6", "what is too old takes nobody's place");
     let tomorrow = format!("{:011}", now + 86_400);
     assert!(rows[rows.len() - 1].name.starts_with(&tomorrow));
+}
+
+/// A report that somebody forges is not read, where its domain says what is forged: by DMARC.
+#[tokio::test(start_paused = true)]
+async fn s_23_a_forged_report_is_none() {
+    let _still = stand_still();
+    let mut plan = Plan::default();
+    plan.set("reports", "dmarc-reports only").unwrap();
+    plan.set("judge", "true").unwrap();
+    let house = House::build(plan, SimWorld::new(3)).await;
+    house.add_account("alice").await;
+    let (address, targets) = (address("dmarc-reports"), vec![address("alice")]);
+    house.shared.store.alias_add(AliasRow { address, targets }).await.unwrap();
+    let dns = &house.world.dns;
+    let domain = Domain::parse("receiver.example").unwrap();
+    let key = SigningKey::new(&domain, "s1", &new_ed25519().unwrap()).unwrap();
+    dns.add_text(&key.name(), key.record().as_bytes());
+    let text = format!("From: r@receiver.example\r\nContent-Type: text/xml\r\n\r\n{XML}\r\n");
+    let mut signer = Signer::default();
+    signer.feed(text.as_bytes());
+    let signed = format!("{}{text}", signer.finish(&[key], sim::world::NEW_YEAR / 1000));
+    for (policy, text, reply, count) in [
+        ("reject", &text, "550 5.7.1", 0),
+        ("quarantine", &text, "250", 0),
+        ("reject", &signed, "250", 1),
+    ] {
+        dns.clear_texts("_dmarc.receiver.example");
+        dns.add_text("_dmarc.receiver.example", format!("v=DMARC1; p={policy}").as_bytes());
+        let mut smtp = Client::connect(&house, Service::Smtp, HERE).await;
+        smtp.reply().await;
+        smtp.ask("EHLO receiver.example").await;
+        smtp.ask("MAIL FROM:<r@receiver.example>").await;
+        smtp.ask("RCPT TO:<dmarc-reports@example.org>").await;
+        smtp.ask("DATA").await;
+        let said = smtp.ask(&format!("{text}.")).await;
+        assert!(said.starts_with(reply), "{policy}: {said}");
+        assert_eq!(kept(&house).len(), count, "{policy}");
+    }
+    assert_eq!(delivered(&house), 0);
 }

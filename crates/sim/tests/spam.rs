@@ -262,3 +262,23 @@ async fn i_84_filing_can_be_switched_off() {
     deliver(&house, &["alice"], SPAM).await;
     assert!(last(&house, "alice", "INBOX").await.unwrap().contains("X-Spam-Status: Yes"));
 }
+
+/// What waited in the queue for room is judged by what is known when there is some.
+#[tokio::test(start_paused = true)]
+async fn i_84_what_waited_for_room_goes_into_junk_too() {
+    let (house, id, mut client, still) = house(1).await;
+    teach(&house, id, &mut client, 100).await;
+    let store = &house.shared.store;
+    let all = store.accounts().unwrap();
+    let row = store::AliasRow { address: address("list"), targets: vec![all[0].address.clone()] };
+    store.alias_add(row).await.unwrap();
+    house.limit("MESSAGE", "alice", "1").await.unwrap();
+    deliver(&house, &["list"], SPAM).await;
+    assert_eq!(store.queue_list(&Default::default()).unwrap().len(), 1);
+    house.limit("MESSAGE", "alice", "1000").await.unwrap();
+    drop(still);
+    house.world.clock.advance(Duration::from_secs(3600)).await;
+    house.quiesce().await;
+    assert!(store.queue_list(&Default::default()).unwrap().is_empty());
+    assert!(last(&house, "alice", "Junk").await.unwrap().ends_with(SPAM));
+}
