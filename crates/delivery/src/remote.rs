@@ -362,7 +362,18 @@ impl Connection {
         self.reply(REPLY_WAIT).await
     }
 
+    /// Nothing was said that nobody asked for: one reply too many would be taken for the reply to
+    /// something later, and a message for delivered that is not.
+    fn in_step(&mut self) -> Result<(), Broken> {
+        match self.replies.next_reply() {
+            Ok(None) if !self.replies.has_unread_input() => Ok(()),
+            Ok(Some(reply)) if reply.code == 421 => Err(Broken::Refused(reply)),
+            _ => Err(Broken::Connection("the server answers what nobody asked".to_owned())),
+        }
+    }
+
     async fn send(&mut self, octets: &[u8]) -> Result<(), Broken> {
+        self.in_step()?;
         self.dialogue.note('C', octets);
         self.write(octets).await
     }

@@ -42,7 +42,7 @@ impl Connection {
         }
         if go.code != 354 {
             settle_open(fates, &fate_of(&go, &host));
-            return if go.is_positive() {
+            return if go.code < 400 {
                 Err(Broken::Connection("the reply to DATA makes no sense".to_owned()))
             } else {
                 self.reset().await
@@ -205,6 +205,7 @@ impl Connection {
         row: &QueueRow,
         fitted: Option<Fitted>,
     ) -> Result<(), Broken> {
+        self.in_step()?;
         let skip = u64::from(row.skip);
         let octets = fitted.as_ref().map_or(row.size - skip, |fit| fit.octets);
         let mut rewrite = fitted.map(|fit| Rewrite::new(fit.plan));

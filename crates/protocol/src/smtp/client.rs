@@ -18,9 +18,9 @@ pub struct RemoteReply {
 }
 
 impl RemoteReply {
-    /// 2yz or 3yz.
+    /// 2yz: it is done. 3yz is not: that asks for more, and is no answer but to DATA.
     pub fn is_positive(&self) -> bool {
-        (200..400).contains(&self.code)
+        (200..300).contains(&self.code)
     }
     /// 5yz: trying again will not help.
     pub fn is_permanent(&self) -> bool {
@@ -30,8 +30,14 @@ impl RemoteReply {
     pub fn text(&self) -> String {
         format!("{} {}", self.code, self.lines.join(" "))
     }
-    /// The enhanced status code it gives, or a general one for its class. RFC 3463.
+    /// The enhanced status code it gives, or a general one. Its class is that of the code (RFC 2034
+    /// §4); a reply that makes no sense here is of class 4, since the next one may.
     pub fn status(&self) -> String {
+        let class = match self.code / 100 {
+            2 => '2',
+            5 => '5',
+            _ => '4',
+        };
         let first = self.lines.first().map(String::as_str).unwrap_or_default();
         let word = first.split(' ').next().unwrap_or_default();
         let numbers: Vec<&str> = word.split('.').collect();
@@ -39,8 +45,8 @@ impl RemoteReply {
             && numbers
                 .iter()
                 .all(|n| (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
-            && word.starts_with(['2', '4', '5']);
-        if fine { word.to_owned() } else { format!("{}.0.0", self.code / 100) }
+            && word.starts_with(class);
+        if fine { word.to_owned() } else { format!("{class}.0.0") }
     }
 }
 
@@ -267,7 +273,9 @@ mod tests {
             let can = Extensions::parse(&all[0]);
             assert!(can.starttls && can.size == Some(100) && !can.pipelining);
             assert_eq!((all[1].status().as_str(), all[1].is_permanent()), ("5.1.1", true));
-            assert_eq!((all[2].status().as_str(), all[2].is_positive()), ("3.0.0", true));
+            assert_eq!((all[2].status().as_str(), all[2].is_positive()), ("4.0.0", false));
+            let odd = &replies(b"550 2.1.5 no\r\n", split).unwrap()[0];
+            assert_eq!((odd.status().as_str(), odd.is_permanent()), ("5.0.0", true));
             for bad in [&b"hello\r\n"[..], b"25\r\n", b"999 x\r\n", b"250_x\r\n", b"250 a\nb\r\n"] {
                 assert!(replies(bad, split).is_err());
             }
