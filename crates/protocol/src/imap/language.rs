@@ -172,6 +172,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("Only addresses and anyone can have rights", "Nur Adressen und anyone können Rechte haben"),
     ("The owner has all rights always", "Der Eigentümer hat immer alle Rechte"),
     ("That cannot be an identifier", "Das kann kein Name sein"),
+    ("Some of the messages are gone", "Einige der Nachrichten gibt es nicht mehr"),
     ("There is no such right", "Dieses Recht gibt es nicht"),
     ("INBOX has no special use", "INBOX hat keine besondere Verwendung"),
     ("there is no such use", "Diese Verwendung gibt es nicht"),

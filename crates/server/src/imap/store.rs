@@ -131,10 +131,16 @@ impl Context {
         if view::is_full(&view.told) && !view::is_full(&before) {
             self.tell_full(out.buffer());
         }
-        if outcome.refused.is_empty() {
-            return Ok(self.tell_limit(ok("STORE completed"), lowest, out));
-        }
-        let answer = modified(&before, &outcome.refused, command.uid);
+        let gone = outcome.entries.len() + outcome.refused.len() < found.len();
+        let answer = match outcome.refused.as_slice() {
+            // RFC 2180 §4.2: an EXPUNGE of it is due that cannot be told now.
+            [] if gone && !command.silent && !command.uid => {
+                let text = "[EXPUNGEISSUED] Some of the messages are gone";
+                Answer::No(text.to_owned())
+            }
+            [] => ok("STORE completed"),
+            refused => modified(&before, refused, command.uid),
+        };
         Ok(self.tell_limit(answer, lowest, out))
     }
 

@@ -47,6 +47,8 @@ pub struct Copy {
     pub flags: Option<BTreeSet<String>>,
     /// EMAILID: the content, which never changes.
     email: Option<String>,
+    /// The flags follow from a STORE that was silent: what is gone meanwhile never got them.
+    pub assumed: bool,
     /// Its subject, from which follows what it says.
     pub subject: Option<String>,
 }
@@ -352,6 +354,7 @@ impl Client {
         slot.uid = copy.uid.or(slot.uid);
         slot.email = copy.email.or(slot.email.take());
         slot.subject = copy.subject.or(slot.subject.take());
+        slot.assumed &= copy.flags.is_none();
         slot.flags = copy.flags.or(slot.flags.take());
     }
 
@@ -427,5 +430,5 @@ fn fetched(line: &str) -> Option<(usize, Copy)> {
     let email = after("EMAILID (").and_then(|text| text.split(')').next()).map(str::to_owned);
     let subject = after("ENVELOPE (NIL \"").and_then(|text| text.split('"').next());
     let subject = subject.map(str::to_owned);
-    Some((number.parse().ok()?, Copy { uid, flags, email, subject }))
+    Some((number.parse().ok()?, Copy { uid, flags, email, subject, assumed: false }))
 }
