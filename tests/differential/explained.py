@@ -6,6 +6,8 @@ import re
 from normal import CHILDREN
 
 EXTRA = {b"MODSEQ", b"UID", b"FLAGS"}
+# Kinds with two sessions.
+TWO = ("change", "resync", "sync", "idle")
 
 
 def remaining(ours, theirs):
@@ -35,6 +37,10 @@ def same(name, x, y):
         return "part 1 of a leaf"
     if name.startswith(b"BINARY.SIZE[") and x == b"0" and re.search(rb"\.1]", name):
         return "part 1 of a leaf"
+    if name == b"PREVIEW" and x == b"":
+        return "PREVIEW of a message inside"
+    if name == b"BODYSTRUCTURE" and x[:2] == (b"TEXT", b"PLAIN") and isinstance(y[0], tuple) and len(y[0]) > 6 and y[0][6] == b"0":
+        return "a multipart without parts"
     if name.startswith((b"BINARY.SIZE[", b"BINARY[")) and x is not None:
         return "BINARY of what is no leaf"
     return ""
@@ -55,6 +61,22 @@ def items_of(mine, other):
 
 def flags_only(responses):
     return all(one[0] == b"FETCH" and {name for name, _ in one[2]} <= EXTRA for one in responses)
+
+
+def unordered(threads):
+    """Threads whose order, and that of siblings, is left out."""
+    return repr(sorted(unordered(one) for one in threads)) if isinstance(threads, tuple) else repr(threads)
+
+
+def notify(ours, theirs, mine, other):
+    """What is different about NOTIFY."""
+    if (ours.status, theirs.status) in (("BAD", "OK"), ("NO", "BAD")):
+        return "events of NOTIFY"
+    told = {mailbox: set(items) for name, mailbox, items in (one for one in other if one[0] == b"STATUS")}
+    if ours.status == theirs.status and len(told) == len(other) and \
+            all(set(items) <= told.get(mailbox, set()) for _, mailbox, items in mine):
+        return "STATUS with NOTIFY"
+    return ""
 
 
 def wild(text, ours, theirs):
@@ -94,12 +116,15 @@ def why(kind, text, ours, theirs):
     if theirs.status == "NONE" and ours.status != "NONE":
         return "stop: Dovecot hangs up"
     mine, other = remaining(ours, theirs)
-    if kind == "resync":
+    if kind in ("resync", "sync"):
         # VANISHED does not tell numbers: what has a UID is known by that.
         for a in [one for one in mine if one[0] == b"FETCH" and b"UID" in dict(one[2])]:
             for b in [one for one in other if one[0] == b"FETCH" and one[2] == a[2]]:
                 mine.remove(a)
                 other.remove(b)
+    if kind in ("annotation", "content"):
+        # What Dovecot says of itself when its storage of annotations, or a URL, is not right.
+        other = [one for one in other if one != (b"BAD", None)]
     classes = items_of(mine, other)
     same_end = ours.status == theirs.status and ours.code == theirs.code
     if same_end and not mine and not other:
@@ -114,6 +139,16 @@ def why(kind, text, ours, theirs):
         without = [[(one[0], tuple(set(one[1]) - CHILDREN)) + one[2:] for one in side if one[0] == b"LIST"] for side in (mine, other)]
         if mine and sorted(without[0]) == sorted(without[1]):
             return "children, unasked"
+    if verb == b"APPEND" and b"[BADURL" in ours.raw[-1][0] and theirs.status == "OK":
+        return "stop: CATENATE of what is not there"
+    if verb == b"APPEND" and kind == "content" and (ours.status, theirs.status) == ("BAD", "NO"):
+        return "grammar that is kept more strictly"
+    if verb == b"SETMETADATA" and ours.status == "BAD":
+        return "stop: an entry of one component" if theirs.status == "OK" else "grammar that is kept more strictly"
+    if verb == b"STORE" and theirs.code and theirs.code[0] == b"MODIFIED" and b"UNCHANGEDSINCE" in text:
+        return "stop: conditional STORE of other flags"
+    if verb == b"NOTIFY":
+        return notify(ours, theirs, mine, other)
     if verb == b"SORT" and mine and other and mine[0][0] == b"SORT" == other[0][0] and sorted(mine[0][1]) == sorted(other[0][1]):
         return "SORT of equals"
     if verb == b"RENAME" and b"INBOX" in text.upper():
@@ -128,23 +163,27 @@ def why(kind, text, ours, theirs):
         return "stop: a sequence number that is not there"
     if b"Invalid messageset" in b"".join(parts[0] for parts in theirs.raw) and b"*" in text:
         return "* of nothing"
-    if verb == b"STATUS" and kind == "change" and same_end:
+    if verb == b"STATUS" and kind in TWO and same_end:
         return "STATUS of the selected mailbox"
-    if kind in ("change", "resync") and verb == b"STORE" and ours.code and ours.code[0] == b"MODIFIED":
+    if kind in TWO and verb == b"STORE" and ours.code and ours.code[0] == b"MODIFIED":
         return "stop: conditional STORE of what is expunged"
     if verb == b"LSUB" and re.search(rb"[\"\n ]/", text):
         return "a reference, and a pattern that begins with the separator"
     gone = {one[1] for one in ours.data if one[0] == b"EXPUNGE"}
     vanished = any(one[0] == b"VANISHED" for one in ours.data)
-    if same_end and not mine and flags_only(other) and kind in ("change", "resync") and \
+    if kind in TWO and verb == b"STORE" and ours.status == "NO" and theirs.status == "OK" and flags_only(mine + other):
+        return "flags of what is expunged"
+    if kind == "idle" and same_end and flags_only(mine + other) and all(one[1] in gone for one in mine + other):
+        return "flags of what is expunged"
+    if same_end and not mine and flags_only(other) and kind in TWO and \
             (verb == b"STORE" or vanished or all(one[1] in gone for one in other)):
         return "flags of what is expunged"
     if verb in (b"SEARCH", b"SORT", b"THREAD") and \
             (re.search(rb"\*:2[5-9]|2[5-9]:\*", text) or kind != "search" and b"*" in text):
         return "stop: a range beyond the end"
-    if kind in ("change", "resync") and verb == b"FETCH" and ours.status == "NO" and theirs.status == "OK":
+    if kind in TWO and verb == b"FETCH" and ours.status == "NO" and theirs.status == "OK":
         return "FETCH of what is expunged"
-    if kind in ("change", "resync") and same_end and {one[0] for one in mine + other} <= {b"EXPUNGE", b"EXISTS", b"FETCH"}:
+    if kind in TWO and same_end and {one[0] for one in mine + other} <= {b"EXPUNGE", b"EXISTS", b"FETCH"}:
         return "stop: told at another time"
     if kind == "resync" and (b"$m" in text or b"MODSEQ $highest$" in text):
         return "stop: a MODSEQ for each message"
@@ -159,6 +198,8 @@ def why(kind, text, ours, theirs):
         return "COPY of nothing to nowhere"
     if verb == b"THREAD" and b"REFS" in text.split(b" ")[1:3] and sorted(map(repr, mine[0])) == sorted(map(repr, other[0])):
         return "REFS in order of arrival"
+    if verb == b"THREAD" and mine and other and unordered(mine[0]) == unordered(other[0]):
+        return "siblings in a thread"
     if re.search(rb"(TO|CC|BCC|SUBJECT|FROM) (\"\"|\{0\+\})", text):
         return "an empty string in a field that is not there"
     if verb in (b"SEARCH", b"SORT", b"THREAD") and b"SENT" in text.upper():

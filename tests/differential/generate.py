@@ -354,4 +354,109 @@ def wilds(r):
     return out
 
 
-KINDS = {"names": names, "fetch": fetches, "search": searches, "change": changes, "resync": resyncs, "wild": wilds}
+def syncs(r):
+    """Two sessions with QRESYNC that change the same mailbox: VANISHED, and HIGHESTMODSEQ with what takes messages out."""
+    out = [(0, b"ENABLE QRESYNC"), (1, b"ENABLE QRESYNC")] + fill(r, b"INBOX", r.sample(ALL, 8)) + [(0, b"CREATE box")]
+    for n in (0, 1):
+        out += [(n, b"SELECT INBOX"), (n, b"FETCH 1:* (UID MODSEQ)")]
+    for _ in range(50):
+        n = r.randrange(2)
+        out.append((n, r.choice(QUIET) if r.random() < 0.2 else change(r, 9)))
+    return out
+
+
+def idles(r):
+    """One session idles while another changes the mailbox, and is told of it by its NOOP at the latest."""
+    out = fill(r, b"INBOX", r.sample(ALL, 8)) + [(0, b"CREATE box"), (0, b"SELECT INBOX"), (1, b"SELECT INBOX")]
+    for _ in range(12):
+        out.append((1, IDLE))
+        out += [(0, change(r, 9)) for _ in range(r.randrange(4))]
+        out.append((1, DONE))
+        if r.random() < 0.4:
+            out += [(1, change(r, 9)), (0, b"NOOP")]
+    return out
+
+
+IDLE, DONE = b"\1IDLE", b"\1DONE"
+
+
+def url(r, mailbox):
+    base = b"/" + mailbox + r.choice([b"", b"", b";UIDVALIDITY=1"])
+    tail = b"/;UID=%d" % (1 + r.randrange(10))
+    return base + tail + r.choice([b"", b"/;SECTION=HEADER", b"/;SECTION=TEXT", b"/;section=1", b"/;SECTION=1.MIME", b"/;SECTION=9"])
+
+
+def contents(r):
+    """Several messages at once, messages put together, and what is shown of each in a list."""
+    out = fill(r, b"INBOX", r.sample(ALL, 8)) + [(0, b"CREATE box"), (0, b"SELECT INBOX")]
+    for _ in range(30):
+        kind = r.randrange(8)
+        if kind < 2:
+            words = append(r.choice([b"INBOX", b"box", b"nowhere"]), r.randrange(len(ALL)), some_flags(r))
+            for _ in range(1 + r.randrange(3)):
+                words += append(b"", r.randrange(len(ALL)), some_flags(r))[len(b"APPEND "):]
+            out.append((0, words))
+        elif kind < 5:
+            parts = []
+            for _ in range(1 + r.randrange(3)):
+                text = r.choice([b"Subject: put together\r\n\r\n", b"more\r\n", b"x"])
+                word = r.choice([b"TEXT {%d+}\r\n" % len(text) + text, b'URL "' + url(r, r.choice([b"INBOX", b"box"])) + b'"', b"URL " + url(r, b"INBOX")])
+                parts.append(word if r.random() < 0.95 else r.choice([b"URL /", b"URL x", b"TEXT x", b'URL "imap://nowhere.test/INBOX/;UID=1"']))
+            flags = b"(" + some_flags(r) + b") " if r.random() < 0.5 else b""
+            out.append((0, b"APPEND " + r.choice([b"INBOX", b"box"]) + b" " + flags + b"CATENATE (" + b" ".join(parts) + b")"))
+        elif kind < 6:
+            out.append((0, b"FETCH %d (RFC822.SIZE PREVIEW)" % (1 + r.randrange(8))))
+        elif kind < 7:
+            out.append((0, b"FETCH * (UID RFC822.SIZE BODY.PEEK[] ENVELOPE BODYSTRUCTURE)"))
+        else:
+            out.append((0, b"STATUS box (MESSAGES UNSEEN SIZE)"))
+    return out
+
+
+ENTRIES = [b"/private/comment", b"/shared/comment", b"/private/vendor/acme/a", b"/private/vendor/acme/a/b", b"/PRIVATE/Comment",
+           b"/shared/vendor/acme/c", b"/private/x/y", b"/comment", b"/private/a//b", b"/private/a/", b"/private/a*", b"/private"]
+VALUES = [b"NIL", b'"x"', b'""', b"{5+}\r\na\r\nb ", b'"' + b"v" * 60 + b'"', b'"a \\"quoted\\" one"']
+
+
+def annotations(r):
+    """Annotations of mailboxes."""
+    out = [(0, b"CREATE box"), (0, b"CREATE box/sub")]
+    for _ in range(50):
+        mailbox = r.choice([b"INBOX", b"box", b"box/sub", b"INBOX", b"nowhere"])
+        kind = r.randrange(8)
+        if kind < 3:
+            pairs = [r.choice(ENTRIES[:7] if r.random() < 0.9 else ENTRIES) + b" " + r.choice(VALUES) for _ in range(1 + r.randrange(2))]
+            out.append((0, b"SETMETADATA " + mailbox + b" (" + b" ".join(pairs) + b")"))
+        elif kind < 7:
+            entries = r.sample(ENTRIES[:7] if r.random() < 0.9 else ENTRIES, 1 + r.randrange(3))
+            what = entries[0] if len(entries) == 1 else b"(" + b" ".join(entries) + b")"
+            options = r.sample([b"MAXSIZE %d" % r.choice([0, 1, 10, 1000]), b"DEPTH " + r.choice([b"0", b"1", b"infinity"])], r.randrange(3))
+            words = b"(" + b" ".join(options) + b") " if options else b""
+            out.append((0, b"GETMETADATA " + words + mailbox + b" " + what))
+        else:
+            out.append((0, r.choice([b"RENAME box/sub box/other", b"RENAME box/other box/sub", b"SELECT INBOX", b"DELETE box/other", b"CREATE box/sub"])))
+    return out
+
+
+def group(r):
+    filters = [b"selected", b"selected-delayed", b"inboxes", b"personal", b"subscribed", b"subtree box", b"mailboxes INBOX", b"mailboxes (box nowhere)"]
+    events = [b"(MessageNew MessageExpunge)", b"(MessageNew MessageExpunge FlagChange)", b"(MailboxName)", b"NONE", b"(SubscriptionChange MailboxName)",
+              b"(MessageNew)", b"(FlagChange)", b"(MessageNew (UID FLAGS) MessageExpunge)", b"(Frobbed)", b"()"]
+    return b"(" + r.choice(filters) + b" " + r.choice(events[:5] if r.random() < 0.7 else events) + b")"
+
+
+def notifies(r):
+    """What NOTIFY says at once; what it tells later is a matter of time."""
+    out = fill(r, b"INBOX", r.sample(ALL, 3)) + [(0, b"CREATE box"), (0, b"CREATE box/sub"), (0, b"SUBSCRIBE box"), (0, b"SUBSCRIBE box/sub")]
+    out += fill(r, b"box", r.sample(ALL, 3))
+    for _ in range(25):
+        if r.random() < 0.2:
+            out.append((0, r.choice([b"SELECT INBOX", b"EXAMINE box", b"UNSELECT", b"NOOP"])))
+        status = r.choice([b"", b"STATUS "])
+        out.append((0, b"NOTIFY SET " + status + b" ".join(group(r) for _ in range(1 + r.randrange(2)))))
+        out.append((0, b"NOTIFY NONE"))
+    return out
+
+
+KINDS = {"names": names, "fetch": fetches, "search": searches, "change": changes, "resync": resyncs, "wild": wilds,
+         "sync": syncs, "idle": idles, "content": contents, "annotation": annotations, "notify": notifies}

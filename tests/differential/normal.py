@@ -153,6 +153,9 @@ class Answer:
                 self.data.append((b"SORT", tuple(int(one) for one in read[2:] if not isinstance(one, list))))
             elif kind == b"ESEARCH":
                 self.data.append(esearch(read))
+            elif kind == b"METADATA":
+                pairs = [(bytes(read[3][n]).lower(), deep(read[3][n + 1])) for n in range(0, len(read[3]), 2)]
+                self.data.append((b"METADATA", name_of(read[2]), tuple(sorted(set(pairs), key=repr))))
             elif kind.isdigit() and read[2].upper() == b"FETCH":
                 items = {bytes(read[3][n]).upper().replace(b'"', b""): read[3][n + 1] for n in range(0, len(read[3]), 2)}
                 if b"MODSEQ" in items:

@@ -63,6 +63,19 @@ class Session:
                 self.known[b"$validity$"] = int(parts[0].split(b"[UIDVALIDITY ")[1].split(b"]")[0])
         return answer
 
+    def idle(self):
+        """IDLE, up to where the server says that it idles."""
+        self.send(b"idle IDLE\r\n")
+        found = self.until(b"+")
+        return Answer(b"+", found[:-1] + [[b"+ OK"]], parsed)
+
+    def done(self, more):
+        """The end of IDLE; what was told meanwhile, or by the command behind it."""
+        self.send(b"DONE\r\n")
+        found = self.until(b"idle")
+        self.send(b"more " + more + b"\r\n")
+        return Answer(b"idle", found + self.until(b"more")[:-1], parsed)
+
     def wild(self, octets):
         """Octets that may be no command at all: whatever is said to them. `x1` is their tag.
 
@@ -110,6 +123,7 @@ namespace inbox {{
   prefix =
 }}
 protocol imap {{
+  imap_metadata = yes
   imap_max_line_length = 1M
 }}
 """

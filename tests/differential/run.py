@@ -9,7 +9,7 @@ from generate import KINDS
 from peers import Session, dovecot, postrider
 
 # When news is told is a server's choice, but a NOOP has it told.
-MORE = {"change": b"NOOP", "resync": b"NOOP"}
+MORE = dict.fromkeys(["change", "resync", "sync", "idle"], b"NOOP")
 
 
 def play(peer, account, steps, more):
@@ -18,7 +18,9 @@ def play(peer, account, steps, more):
     for at, text in steps:
         if at not in sessions or sessions[at].over:
             sessions[at] = Session(peer, account)
-        if text.startswith(b"\0"):
+        if text.startswith(b"\1"):
+            answers.append(sessions[at].idle() if text.endswith(b"IDLE") else sessions[at].done(more))
+        elif text.startswith(b"\0"):
             answers.append(sessions[at].wild(text[1:]))
         else:
             answers.append(sessions[at].ask(text, more))

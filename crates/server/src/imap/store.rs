@@ -31,7 +31,7 @@ fn is_beside(view: &View, now: &Listing, uid: Uid, since: ModSeq, flags: &[Flag]
     let has = |listing: &Listing, entry: &Entry, flag: &Flag| {
         listing.keywords.bit(flag).is_some_and(|bit| entry.flags.contains(bit))
     };
-    let Some(entry) = now.get(uid) else { return false };
+    let Some(entry) = now.get(uid).filter(|_| !flags.is_empty()) else { return false };
     let is_absent = |flag: &Flag| matches!(flag, Flag::Keyword(_)) && !has(now, entry, flag);
     if since == ModSeq(0) {
         return flags.iter().all(is_absent);
