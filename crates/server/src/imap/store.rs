@@ -46,14 +46,22 @@ fn bad_number() -> Answer {
     Answer::Bad("There is no message of that number".to_owned())
 }
 
-/// MODIFIED: the messages that were refused, by number or UID. RFC 7162 §3.1.3.
-fn modified(told: &Listing, refused: &[Uid], by_uid: bool) -> Answer {
-    let number = |uid: &Uid| match by_uid {
+/// The answer to a STORE that has refused some messages, or found some `gone`.
+fn stored(command: &Store, told: &Listing, refused: &[Uid], gone: bool) -> Answer {
+    let number = |uid: &Uid| match command.uid {
         true => Some(uid.get()),
         false => told.find(*uid).ok().map(|at| at + 1),
     };
     let refused: Vec<u32> = refused.iter().filter_map(number).collect();
-    Answer::Ok(format!("[MODIFIED {}] Some have changed", response::set(&refused)))
+    if !refused.is_empty() {
+        // RFC 7162 §3.1.3.
+        return Answer::Ok(format!("[MODIFIED {}] Some have changed", response::set(&refused)));
+    }
+    if gone && !command.silent && !command.uid {
+        // RFC 2180 §4.2: an EXPUNGE of it is due that cannot be told now.
+        return Answer::No("[EXPUNGEISSUED] Some of the messages are gone".to_owned());
+    }
+    ok("STORE completed")
 }
 
 /// Messages that were found, with their numbers, and what came of each, sorted by UID.
@@ -132,15 +140,7 @@ impl Context {
             self.tell_full(out.buffer());
         }
         let gone = outcome.entries.len() + outcome.refused.len() < found.len();
-        let answer = match outcome.refused.as_slice() {
-            // RFC 2180 §4.2: an EXPUNGE of it is due that cannot be told now.
-            [] if gone && !command.silent && !command.uid => {
-                let text = "[EXPUNGEISSUED] Some of the messages are gone";
-                Answer::No(text.to_owned())
-            }
-            [] => ok("STORE completed"),
-            refused => modified(&before, refused, command.uid),
-        };
+        let answer = stored(&command, &before, &outcome.refused, gone);
         Ok(self.tell_limit(answer, lowest, out))
     }
 
