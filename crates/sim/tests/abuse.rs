@@ -59,6 +59,7 @@ async fn au_2_s_21_guessing_is_slowed_then_banned_and_the_ban_is_lifted() {
 /// P-07: a fetcher that logs in hundreds of times a day is no attacker.
 #[tokio::test(start_paused = true)]
 async fn p_07_many_good_logins_are_neither_slowed_nor_banned() {
+    let _still = sim::client::stand_still();
     let house = House::build(Plan::default(), SimWorld::new(4)).await;
     house.add_account("alice").await;
     let start = tokio::time::Instant::now();

@@ -216,6 +216,7 @@ fn is_success(reply: &str) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn certificates_log_in_to_the_accounts_they_name() {
+    let _still = sim::client::stand_still();
     let ca = authority();
     let listed = self_signed(&["alice@example.org"]);
     let house = house(&ca, &listed).await;
@@ -290,6 +291,7 @@ async fn certificates_that_are_not_believed_are_passed_over() {
 /// Other servers have certificates of their own, which are nobody's login.
 #[tokio::test(start_paused = true)]
 async fn other_servers_are_not_asked_for_certificates() {
+    let _still = sim::client::stand_still();
     let ca = authority();
     let house = house(&ca, &self_signed(&[])).await;
     let alice = signed(&ca, &["alice@example.org"], false);

@@ -73,6 +73,7 @@ async fn login(house: &House, password: &str) -> (Client, String) {
 
 #[tokio::test(start_paused = true)]
 async fn people_in_sqlite_log_in_and_get_mail() {
+    let _still = sim::client::stand_still();
     let people = People::new("sqlite");
     people.put("ann@example.org", "annpw");
     let house = house(&people.0, Duration::ZERO).await;
@@ -90,6 +91,7 @@ async fn people_in_sqlite_log_in_and_get_mail() {
 
 #[tokio::test(start_paused = true)]
 async fn a_proven_login_is_remembered_for_a_while_and_a_refused_one_is_not() {
+    let _still = sim::client::stand_still();
     let people = People::new("kept");
     people.put("ann@example.org", "annpw");
     let house = house(&people.0, Duration::from_secs(60)).await;
@@ -108,6 +110,7 @@ async fn a_proven_login_is_remembered_for_a_while_and_a_refused_one_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn sessions_end_when_somebody_is_taken_out() {
+    let _still = sim::client::stand_still();
     let people = People::new("gone");
     people.put("ann@example.org", "annpw");
     let house = house(&people.0, Duration::from_secs(60)).await;

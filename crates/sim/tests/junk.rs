@@ -75,6 +75,7 @@ fn judgement(junk: Option<&str>) -> Judgement {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_judged_unwanted_is_filed_into_junk_of_every_recipient() {
+    let _still = sim::client::stand_still();
     let house = House::build(Plan::default(), SimWorld::new(5)).await;
     house.add_account("alice").await;
     house.add_account("bob").await;
@@ -109,6 +110,7 @@ async fn what_is_judged_unwanted_is_filed_into_junk_of_every_recipient() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_judged_good_goes_into_inbox_and_a_report_shows_the_lines() {
+    let _still = sim::client::stand_still();
     let house = House::build(Plan::default(), SimWorld::new(6)).await;
     house.add_account("alice").await;
     // The report's recipient cannot be reached, so it waits.

@@ -147,6 +147,7 @@ async fn comes_back(mail: &str, recipients: &[&str], text: &str, wait: Duration)
 
 #[tokio::test(start_paused = true)]
 async fn s_62_reports_pass_a_strict_reader() {
+    let _still = sim::client::stand_still();
     let text = "From: alice@example.org\r\nSubject: a b\r\n\r\nThe body.\r\n--=_report_x--\r\n";
     for ret in ["RET=FULL", "RET=HDRS", ""] {
         let mail = format!("ENVID=a+2Bb+3D+2E {ret}");
@@ -183,6 +184,7 @@ async fn s_62_reports_pass_a_strict_reader() {
 
 #[tokio::test(start_paused = true)]
 async fn s_62_a_delay_is_told_once_and_in_the_same_form() {
+    let _still = sim::client::stand_still();
     let recipients = ["<bob@down.example>", "<eve@down.example> NOTIFY=FAILURE"];
     let reports =
         comes_back("", &recipients, "Subject: x\r\n", Duration::from_secs(9 * 3600)).await;

@@ -122,6 +122,7 @@ fn alice<'a>(password: &'a str, header: &'a str, binding: Vec<u8>) -> Scram<'a> 
 
 #[tokio::test(start_paused = true)]
 async fn scram_logs_in_with_and_without_binding() {
+    let _still = sim::client::stand_still();
     let house = house().await;
     for service in CLEAR {
         let mut client = ready(&house, service).await;
@@ -175,6 +176,7 @@ async fn au_1_who_is_not_there_looks_like_a_wrong_password() {
 
 #[tokio::test(start_paused = true)]
 async fn au_3_broken_exchanges_end_themselves_and_nothing_else() {
+    let _still = sim::client::stand_still();
     let house = house().await;
     let long = "A".repeat(13_000);
     let half = STANDARD.encode("n,,n=alice");
@@ -253,6 +255,7 @@ async fn au_5_nobody_acts_as_somebody_else_and_disabling_counts_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn app_passwords_have_a_scope_and_are_taken_back() {
+    let _still = sim::client::stand_still();
     let house = house().await;
     let (directory, alice) = (&house.shared.directory, address("alice"));
     let mut made = Vec::new();
@@ -282,6 +285,7 @@ async fn app_passwords_have_a_scope_and_are_taken_back() {
 /// A hash that came from Dovecot is replaced at the first login, and SCRAM works from then on.
 #[tokio::test(start_paused = true)]
 async fn an_imported_hash_is_our_own_after_the_first_login() {
+    let _still = sim::client::stand_still();
     let house = House::build(Plan::default(), SimWorld::new(5)).await;
     house.add_account("alice").await;
     let (store, directory) = (&house.shared.store, &house.shared.directory);
@@ -361,6 +365,7 @@ async fn au_5_sessions_end_with_what_opened_them() {
 /// A login costs no write; uses are told at once, and written down together.
 #[tokio::test(start_paused = true)]
 async fn app_passwords_tell_their_last_use() {
+    let _still = sim::client::stand_still();
     let house = house().await;
     let (directory, store) = (&house.shared.directory, &house.shared.store);
     let who = address("alice");
@@ -395,6 +400,7 @@ async fn app_passwords_tell_their_last_use() {
 /// lets nobody in, and the session goes on (security.md AU-3).
 #[tokio::test(start_paused = true)]
 async fn au_3_exchanges_of_noise_let_nobody_in() {
+    let _still = sim::client::stand_still();
     let house = house().await;
     let directory = &house.shared.directory;
     let random = sim::world::SimRandom::new(11);

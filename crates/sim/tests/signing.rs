@@ -103,6 +103,7 @@ const ENVELOPE: &str = "MAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.ne
 
 #[tokio::test(start_paused = true)]
 async fn s_59_what_leaves_is_signed_in_its_final_form() {
+    let _still = sim::client::stand_still();
     let (house, keys) = house().await;
     // Date and Message-ID are added and Bcc goes before it is signed.
     let text =
@@ -118,6 +119,7 @@ async fn s_59_what_leaves_is_signed_in_its_final_form() {
 
 #[tokio::test(start_paused = true)]
 async fn a_binary_message_is_signed_as_the_lines_that_it_becomes() {
+    let _still = sim::client::stand_still();
     let (house, keys) = house().await;
     let text = b"From: alice@example.org\r\nMIME-Version: 1.0\r\nContent-Type: image/png\r\n\
         Content-Transfer-Encoding: binary\r\n\r\na\0b\nc";
@@ -135,6 +137,7 @@ async fn a_binary_message_is_signed_as_the_lines_that_it_becomes() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_that_are_not_published_yet_sign_nothing_until_they_turn() {
+    let _still = sim::client::stand_still();
     let (house, keys) = house().await;
     let domain = Domain::parse("example.org").unwrap();
     let store = &house.shared.store;
@@ -160,6 +163,7 @@ async fn keys_that_are_not_published_yet_sign_nothing_until_they_turn() {
 /// ours.
 #[tokio::test(start_paused = true)]
 async fn s_59_a_message_that_becomes_seven_bits_is_signed_anew() {
+    let _still = sim::client::stand_still();
     let (house, keys) = house().await;
     let listener = house.world.net.open("192.0.2.9:25".parse().unwrap());
     let receiving = tokio::spawn(takes_seven_bits(listener));
@@ -183,6 +187,7 @@ async fn s_59_a_message_that_becomes_seven_bits_is_signed_anew() {
 /// Whoever forges a signature of ours does not get a real one when we pass the message on.
 #[tokio::test(start_paused = true)]
 async fn a_stranger_s_message_is_not_signed_on_its_way_through() {
+    let _still = sim::client::stand_still();
     let (house, keys) = house().await;
     let listener = house.world.net.open("192.0.2.9:25".parse().unwrap());
     let receiving = tokio::spawn(takes_seven_bits(listener));

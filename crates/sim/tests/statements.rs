@@ -420,6 +420,7 @@ fn p_04_p_06_two_sessions_each_keep_their_own_numbers() {
 /// An unknown name, an address, a final dot, the recipient's domain: the one certificate for all.
 #[tokio::test(start_paused = true)]
 async fn s_08_any_server_name_gets_the_certificate() {
+    let _still = sim::client::stand_still();
     let house = House::build(Plan::default(), SimWorld::new(8)).await;
     for name in ["mail.example.org", "mail.example.org.", "other.example", "192.0.2.1", "::1"] {
         for service in [Service::Submissions, Service::Imaps, Service::Pop3s] {

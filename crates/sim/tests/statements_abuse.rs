@@ -51,6 +51,7 @@ async fn count(house: &House) -> String {
 /// is taken that would have to be reported to a sender who may be forged.
 #[tokio::test(start_paused = true)]
 async fn sm_9_strangers_cause_no_reports() {
+    let _still = sim::client::stand_still();
     let house = house(9).await;
     let mut client = smtp(&house, STRANGER).await;
     assert!(client.ask("MAIL FROM:<forged@victim.example>").await.starts_with("250"));
@@ -116,6 +117,7 @@ async fn sm_10_idlers_and_tricklers_cost_others_nothing_and_are_sent_away() {
 /// A flood of commands that lead nowhere ends; one of recipients too.
 #[tokio::test(start_paused = true)]
 async fn sm_10_floods_end() {
+    let _still = sim::client::stand_still();
     let house = house(11).await;
     for line in ["NOOP", "RSET", "HELP", "VRFY x", "EHLO x", "RCPT TO:<alice@example.org>"] {
         let mut client = smtp(&house, STRANGER).await;
@@ -140,6 +142,7 @@ async fn sm_10_floods_end() {
 /// Names that would mean something to a shell, SQL, LDAP, a pattern or a path are names.
 #[tokio::test(start_paused = true)]
 async fn sm_11_au_4_names_are_only_names() {
+    let _still = sim::client::stand_still();
     let house = house(12).await;
     let mut sender = smtp(&house, FRIEND).await;
     assert!(send(&mut sender, "fred@example.net", "Subject: kept\r\n").await.starts_with("250"));

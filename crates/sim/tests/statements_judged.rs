@@ -73,6 +73,7 @@ fn signed(house: &House, domain: &str, text: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn s_15_spf_is_written_down_and_only_dmarc_refuses() {
+    let _still = sim::client::stand_still();
     let house = house(&[]).await;
     let dns = &house.world.dns;
     // Eleven look-ups, a domain that does not answer, and one that forbids: all are taken.
@@ -111,6 +112,7 @@ async fn s_15_spf_is_written_down_and_only_dmarc_refuses() {
 
 #[tokio::test(start_paused = true)]
 async fn s_16_dmarc_waits_for_dns_and_spares_forwarders_that_are_known() {
+    let _still = sim::client::stand_still();
     let house = house(&[("forwarders", "lists.example"), ("forwarders", "198.51.100.0/24")]).await;
     let dns = &house.world.dns;
     dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
@@ -155,6 +157,7 @@ async fn s_22_what_is_stored_still_verifies() {
 
 #[tokio::test(start_paused = true)]
 async fn s_62_nobody_hears_of_mail_that_is_forged() {
+    let _still = sim::client::stand_still();
     let house = house(&[]).await;
     let dns = &house.world.dns;
     dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
@@ -176,6 +179,7 @@ async fn s_62_nobody_hears_of_mail_that_is_forged() {
 
 #[tokio::test(start_paused = true)]
 async fn who_logged_in_and_who_is_trusted_is_not_judged() {
+    let _still = sim::client::stand_still();
     let house = House::build(Plan::default(), SimWorld::new(3)).await;
     house.add_account("alice").await;
     house.world.dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
@@ -189,6 +193,7 @@ async fn who_logged_in_and_who_is_trusted_is_not_judged() {
 
 #[tokio::test(start_paused = true)]
 async fn observing_refuses_nothing() {
+    let _still = sim::client::stand_still();
     let house = house(&[("dmarc", "observe")]).await;
     house.world.dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
     let reply = give(&house, "f@example.net", &text("f@example.net")).await;
@@ -211,6 +216,7 @@ async fn recipient(house: &House, to: &str) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn s_14_a_list_that_makes_no_sense_says_nothing() {
+    let _still = sim::client::stand_still();
     // What the list answers for: 127.0.0.2, 127.0.0.1, the client; and whether it counts.
     type Case<'a> = ([Option<&'a str>; 3], bool);
     let cases: [Case<'_>; 7] = [
@@ -257,6 +263,7 @@ async fn s_14_a_list_that_makes_no_sense_says_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_can_file_into_junk() {
+    let _still = sim::client::stand_still();
     let house = house(&[("block_list", "bl.test junk")]).await;
     let dns = &house.world.dns;
     for name in ["2.0.0.127.bl.test", "10.2.0.192.bl.test"] {
@@ -271,6 +278,7 @@ async fn a_list_can_file_into_junk() {
 /// asked is neither believed nor refused for good.
 #[tokio::test(start_paused = true)]
 async fn mi_4_a_hostile_zone_raises_a_bounded_number_of_questions() {
+    let _still = sim::client::stand_still();
     let house = house(&[]).await;
     let dns = &house.world.dns;
     // SPF of HELO and of MAIL FROM: ten terms of ten hosts each, none of which is the client.

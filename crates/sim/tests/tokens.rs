@@ -262,6 +262,7 @@ fn failed(service: Service) -> &'static str {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_log_in_with_every_kind_of_key() {
+    let _still = sim::client::stand_still();
     let (house, idp) = house(settings()).await;
     let ed25519 = Ed25519KeyPair::generate().unwrap();
     let keys_of = [
@@ -347,6 +348,7 @@ fn bad_tokens(key: &Key, jwks: &str) -> Vec<(&'static str, String)> {
 
 #[tokio::test(start_paused = true)]
 async fn au_4_tokens_that_are_not_right_are_refused_and_told_alike() {
+    let _still = sim::client::stand_still();
     let (house, idp) = house(settings()).await;
     house.add_account("bob").await;
     let key = Key::p256();
@@ -393,6 +395,7 @@ async fn au_4_tokens_that_are_not_right_are_refused_and_told_alike() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_change_and_the_issuer_may_be_down_for_a_while() {
+    let _still = sim::client::stand_still();
     let (house, idp) = house(settings()).await;
     let (old, new) = (Key::p256(), Key::p256());
     let late = claims(&[("exp", &(NOW + 90_000).to_string())]);
@@ -428,6 +431,7 @@ async fn keys_change_and_the_issuer_may_be_down_for_a_while() {
 /// RFC 7662.
 #[tokio::test(start_paused = true)]
 async fn opaque_tokens_are_introspected() {
+    let _still = sim::client::stand_still();
     let introspection = Some(("post:rider".to_owned(), "se cret".to_owned()));
     let (house, idp) = house(IssuerSettings { introspection, ..settings() }).await;
     let try_it = async |token: &str| {
@@ -458,6 +462,7 @@ async fn opaque_tokens_are_introspected() {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_are_announced_where_there_is_an_issuer() {
+    let _still = sim::client::stand_still();
     let (with, _idp) = house(settings()).await;
     let without = House::build(Plan::default(), SimWorld::new(3)).await;
     for (house, there) in [(&with, true), (&without, false)] {

@@ -47,6 +47,7 @@ async fn say(house: &House, service: Service, octets: &[u8], heard: Option<&str>
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_there_once_or_not_at_all() {
+    let _still = sim::client::stand_still();
     let house = house().await;
     let start = "EHLO x\r\nMAIL FROM:<fred@example.net>\r\nRCPT TO:<alice@example.org>\r\n";
     let text = "Subject: x\r\n\r\n..\r\nbody\r\n";
@@ -70,6 +71,7 @@ async fn a_message_is_there_once_or_not_at_all() {
 
 #[tokio::test(start_paused = true)]
 async fn only_a_whole_quit_deletes() {
+    let _still = sim::client::stand_still();
     let house = house().await;
     for _ in 0..2 {
         house.add_message("alice", "INBOX").await;
