@@ -12,6 +12,7 @@ mod idle;
 mod imap;
 mod imap_rows;
 mod message;
+mod mime;
 mod mix;
 mod pop3;
 mod report;
@@ -58,6 +59,9 @@ enum Command {
     /// Count the instructions of Postrider for one operation, with valgrind
     #[command(after_help = "Example:\n  bench count --check bench/counts.tsv")]
     Count(count::Count),
+    /// Take hostile messages apart, and say how fast; or count the work, with valgrind
+    #[command(after_help = "Example:\n  bench mime\n  bench mime --count")]
+    Mime(mime::Mime),
 }
 
 /// Rows that belong together.
@@ -172,6 +176,7 @@ fn main() -> ExitCode {
         Command::Drive(args) => drive(&args),
         Command::Crash(args) => crash::crash(&args),
         Command::Count(args) => count::count(&args),
+        Command::Mime(args) => mime::mime(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

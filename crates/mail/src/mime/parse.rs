@@ -19,6 +19,9 @@ const BOUNDARY_LINE_MAX: usize = 1024;
 pub struct Parser {
     /// Open parts, outermost first; never empty.
     open: Vec<Open>,
+    /// Places of open multiparts, ascending, each with `--` and its boundary while its delimiters
+    /// count. Apart from the rest, since every line that begins with `--` is compared with them.
+    delimiters: Vec<(usize, Vec<u8>)>,
     parts: usize,
     /// The header field or the start of the body line that is being read.
     line: Vec<u8>,
@@ -42,8 +45,6 @@ struct Open {
     state: State,
     /// Line breaks before the body.
     breaks_before: u64,
-    /// `--` and the boundary, while its delimiters count.
-    boundary: Option<Vec<u8>>,
     children: Vec<Part>,
     digest: bool,
 }
@@ -65,6 +66,7 @@ impl Parser {
     pub fn new() -> Parser {
         Parser {
             open: vec![Open::new(0, true, b"text/plain")],
+            delimiters: Vec::new(),
             parts: 1,
             line: Vec::new(),
             line_octets: 0,
@@ -98,7 +100,7 @@ impl Parser {
     /// In the body of a message without multiparts only the line breaks count. The last line is
     /// left for [`Parser::keep`], so that a break at the very end is seen whole.
     fn nothing_to_find(&self) -> bool {
-        self.open.iter().all(|open| open.state == State::Body && open.boundary.is_none())
+        self.delimiters.is_empty() && self.open.iter().all(|open| open.state == State::Body)
     }
 
     fn skip(&mut self, octets: &[u8]) {
@@ -208,11 +210,12 @@ impl Parser {
     }
 
     fn delimiter_of(&self, line: &[u8]) -> Option<(usize, bool)> {
-        let boundaries = self.open.iter().enumerate().filter_map(|(at, open)| {
-            let boundary = open.boundary.as_deref()?;
-            line.starts_with(boundary).then_some((boundary.len(), at))
-        });
-        let (octets, at) = boundaries.max()?;
+        if line.trim_ascii_end().len() < 3 {
+            // A signature's dashes; no boundary is empty, or ends with a blank.
+            return None;
+        }
+        let fitting = self.delimiters.iter().filter(|(_, delimiter)| line.starts_with(delimiter));
+        let (octets, at) = fitting.map(|(at, delimiter)| (delimiter.len(), *at)).max()?;
         Some((at, line.get(octets..).unwrap_or_default().starts_with(b"--")))
     }
 
@@ -227,7 +230,7 @@ impl Parser {
         self.close_above(at + 1, end, self.breaks.saturating_sub(2));
         let Some(multipart) = self.open.get_mut(at) else { return false };
         if closes {
-            multipart.boundary = None;
+            self.delimiters.retain(|(open, _)| *open != at);
             return true;
         }
         let default: &[u8] = if multipart.digest { b"message/rfc822" } else { b"text/plain" };
@@ -244,7 +247,8 @@ impl Parser {
         let part = &mut open.part;
         let deep = depth >= MIME_DEPTH_MAX;
         if part.media_type == b"multipart" && !deep {
-            open.boundary = boundary(part).map(|boundary| [b"--", boundary.as_slice()].concat());
+            let delimiter = |boundary: Vec<u8>| (depth - 1, [b"--", boundary.as_slice()].concat());
+            self.delimiters.extend(boundary(part).map(delimiter));
             open.digest = part.subtype == b"digest";
         }
         // Whatever its encoding: RFC 2046 §5.2.1 permits none, and a message without an envelope
@@ -270,6 +274,7 @@ impl Parser {
         let end = end.max(start);
         while self.open.len() > keep.max(1) {
             let Some(open) = self.open.pop() else { return };
+            self.delimiters.pop_if(|(at, _)| *at >= self.open.len());
             let envelope = open.fields.is_message().then(|| open.fields.envelope());
             let part = open.close(end, breaks);
             let Some(parent) = self.open.last_mut() else { return };
@@ -332,13 +337,14 @@ impl Open {
             header_octets: 0,
             state: State::Header,
             breaks_before: 0,
-            boundary: None,
             children: Vec::new(),
             digest: false,
         }
     }
 
-    fn close(self, end: u64, breaks: u64) -> Part {
+    fn close(mut self, end: u64, breaks: u64) -> Part {
+        // Of many multiparts with one part each, room for more would be most of what is kept.
+        self.children.shrink_to_fit();
         let mut part = self.part;
         // An empty line that is a delimiter's line break as well is the delimiter's.
         part.header_start = part.header_start.min(end);

@@ -1,15 +1,7 @@
-//! Messages made to hurt a MIME parser: four times the octets may take about four times as long,
-//! and what comes out stays within the limits. Each is fed whole; splits are tested elsewhere.
+//! Messages made to hurt a MIME parser.
 
-use mail::header::{decode_words, params::Parameterised};
-use mail::mime::{summary_of, text};
-use mail::subject::base_subject;
-use mail::thread::each_message_id;
-use rustix::time::{ClockId, clock_gettime};
-use std::time::Duration;
-
-/// A name, what makes a message of about so many octets, and what is done with it.
-type Case = (&'static str, fn(usize) -> Vec<u8>);
+/// A name, and what makes a message of about so many octets.
+pub type Case = (&'static str, fn(usize) -> Vec<u8>);
 
 fn repeated(head: &str, piece: &str, octets: usize) -> Vec<u8> {
     let mut out = head.as_bytes().to_vec();
@@ -30,7 +22,7 @@ fn numbered(head: &str, piece: impl Fn(usize) -> String, octets: usize) -> Vec<u
 
 const MIXED: &str = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
 
-const CASES: [Case; 20] = [
+pub const CASES: [Case; 20] = [
     ("messages within messages", |n| repeated("", "Content-Type: message/rfc822\r\n\r\n", n)),
     ("multiparts within multiparts", |n| {
         let part = |n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n");
@@ -72,53 +64,3 @@ const CASES: [Case; 20] = [
         repeated(head, "QUFB====", n)
     }),
 ];
-
-/// All that is ever done with a message.
-fn look(message: &[u8]) -> usize {
-    let summary = summary_of(message);
-    let stored = summary.encode();
-    let subject = summary.envelope.subject.as_deref().unwrap_or_default();
-    let texts = text::texts(&summary.root, text::in_memory::<()>(message)).unwrap_or_default();
-    let mut ids = 0;
-    each_message_id(summary.references.as_deref().unwrap_or_default(), |_| ids += 1);
-    let parameters = Parameterised::parse(message).parameters;
-    base_subject(subject);
-    decode_words(message);
-    // A part takes some 30 octets, however small it is.
-    assert!(stored.len() <= message.len() * 4 + 4096, "{} from {}", stored.len(), message.len());
-    texts.len() + ids + parameters.len()
-}
-
-/// Processor time that this thread takes to look at a message; other programs do not count.
-fn cost(message: &[u8]) -> Duration {
-    let now = || {
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-    };
-    let start = now();
-    look(message);
-    now() - start
-}
-
-/// Linear work takes four times as long for four times the octets, quadratic work sixteen times.
-/// Both sizes take turns in one run, and the least of each counts.
-#[test]
-fn hostile_messages_cost_what_others_do() {
-    const OCTETS: usize = 50_000;
-    const MOST: u32 = 9;
-    for (name, make) in CASES {
-        let (small, large) = (make(OCTETS), make(4 * OCTETS));
-        let mut least = (Duration::MAX, Duration::MAX);
-        for turn in 0..20 {
-            least = (least.0.min(cost(&small)), least.1.min(cost(&large)));
-            if turn >= 2 && least.1 <= least.0 * MOST {
-                break;
-            }
-        }
-        let (small, large) = least;
-        assert!(
-            large <= small * MOST,
-            "{name}: {small:?} for {OCTETS} octets, {large:?} for four times that"
-        );
-    }
-}
