@@ -320,6 +320,13 @@ pub fn start_helper(config: &Config) -> Result<Option<UnixStream>, Failure> {
 /// Binds every port. The error names who has one that is taken.
 pub fn bind(config: &Config) -> Result<Bound, Failure> {
     let mut bound = Vec::new();
+    for on in &config.listen.lmtp {
+        // RFC 2033 §5: who connects to port 25 speaks SMTP.
+        if on.parse().is_ok_and(|address: SocketAddr| address.port() == 25) {
+            let why = format!("listen.lmtp: {on}: LMTP must not be on port 25; 24 is usual");
+            return Err(fail(exit::CONFIG, why));
+        }
+    }
     for ip in &config.listen.addresses {
         for service in Service::ALL.into_iter().filter(|service| *service != Service::Lmtp) {
             let address = SocketAddr::new(*ip, config.listen.port_base + service.port());
@@ -343,4 +350,17 @@ pub fn bind(config: &Config) -> Result<Bound, Failure> {
         bound.push((Service::Lmtp, socket));
     }
     Ok(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lmtp_is_not_on_port_25() {
+        let mut config = Config::new("mail.example.org", "example.org");
+        config.listen.addresses.clear();
+        config.listen.lmtp = vec!["127.0.0.1:25".to_owned()];
+        assert_eq!(bind(&config).map_err(|failure| failure.code).unwrap_err(), exit::CONFIG);
+    }
 }

@@ -339,9 +339,15 @@ impl Net for SimNet {
 pub struct MoodyDisk {
     full: AtomicBool,
     broken: Arc<AtomicBool>,
+    /// What is behind so many octets of any file cannot be read; 0 is nothing.
+    lost: Arc<AtomicU64>,
 }
 
 impl MoodyDisk {
+    /// From now on what is behind so many octets of any file cannot be read; 0 is nothing.
+    pub fn lose_behind(&self, octets: u64) {
+        self.lost.store(octets, Ordering::SeqCst);
+    }
     /// Nothing is left of it, or something again.
     pub fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::SeqCst);
@@ -355,12 +361,14 @@ impl MoodyDisk {
 struct MoodyFile {
     inner: Arc<dyn DiskFile>,
     broken: Arc<AtomicBool>,
+    lost: Arc<AtomicU64>,
 }
 
 impl Disk for MoodyDisk {
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
         let inner = RealDisk.open(path, mode)?;
-        Ok(Arc::new(MoodyFile { inner, broken: self.broken.clone() }))
+        let (broken, lost) = (self.broken.clone(), self.lost.clone());
+        Ok(Arc::new(MoodyFile { inner, broken, lost }))
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         RealDisk.remove(path)
@@ -384,6 +392,10 @@ impl DiskFile for MoodyFile {
         self.inner.write_at(octets, offset)
     }
     fn read_at(&self, octets: &mut [u8], offset: u64) -> io::Result<()> {
+        let lost = self.lost.load(Ordering::SeqCst);
+        if lost > 0 && offset + octets.len() as u64 > lost {
+            return Err(io::Error::other("the disk cannot be read there"));
+        }
         self.inner.read_at(octets, offset)
     }
     fn sync(&self) -> io::Result<()> {

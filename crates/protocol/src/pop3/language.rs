@@ -131,6 +131,7 @@ const GERMAN: &[(&str, &str)] = &[
         "The message has a header in UTF-#: say UTF# before the login",
         "Die Nachricht hat einen Kopf in UTF-#: vor der Anmeldung UTF# sagen",
     ),
+    ("The message is damaged", "Die Nachricht ist beschädigt"),
     ("The message cannot be read now", "Die Nachricht kann jetzt nicht gelesen werden"),
     ("TLS is not to be had here", "TLS gibt es hier nicht"),
     ("TOP wants two numbers", "TOP verlangt zwei Zahlen"),

@@ -67,6 +67,9 @@ pub enum Answer {
     Yes(String),
     /// No: the text behind `-ERR`.
     No(String),
+    /// The answer broke off in the middle. Only the end of the connection tells a client that: what
+    /// would come next it would take for more of the message, and delete that as if it had it.
+    Broken,
 }
 
 #[derive(Debug)]
@@ -382,6 +385,7 @@ impl Machine for Session {
             (Answer::Done, Asked::Update) => self.ok("Bye"),
             (Answer::Yes(text), _) => self.ok(&text),
             (Answer::Done, _) => {}
+            (Answer::Broken, _) => self.phase = Phase::Closing,
         }
         if asked == Asked::Update {
             self.phase = Phase::Closing;

@@ -18,7 +18,7 @@ use protocol::smtp::body::DataWriter;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 use std::sync::Arc;
-use store::Which;
+use store::{StoreError, Which};
 use sys::tls::TlsFacts;
 
 /// Octets of a message that are read at once.
@@ -136,7 +136,7 @@ impl Context {
         let inbox = self.shared.store.mailbox(who.account, &MailboxName::inbox());
         let selected = match inbox {
             Ok(Some(row)) => self.shared.store.select(row.id).await,
-            Ok(None) => Err(store::StoreError::NoSuchMailbox),
+            Ok(None) => Err(StoreError::NoSuchMailbox),
             Err(error) => Err(error),
         };
         match selected {
@@ -214,11 +214,15 @@ impl Context {
                 Ok(()) => {}
                 Err(error) if at == 0 => {
                     tracing::warn!(%error, "RETR");
-                    return no("[SYS/TEMP] The message cannot be read now");
+                    return no(match error {
+                        // RFC 3206 §4: what is damaged stays so until somebody sees to it.
+                        StoreError::Corrupt(_) => "[SYS/PERM] The message is damaged",
+                        _ => "[SYS/TEMP] The message cannot be read now",
+                    });
                 }
                 Err(error) => {
                     tracing::error!(%error, "RETR broke off");
-                    return Answer::Done;
+                    return Answer::Broken;
                 }
             }
             if at == 0 {
