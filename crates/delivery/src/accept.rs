@@ -563,7 +563,7 @@ pub(crate) async fn placements(
                 inbox.ok_or_else(|| DeliveryError::Unavailable("no INBOX".to_owned()))?
             }
         };
-        placements.push(Placement { mailbox, flags: Vec::new() });
+        placements.push(Placement { mailbox, flags: Vec::new(), annotations: None });
     }
     Ok(placements)
 }

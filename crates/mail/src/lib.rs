@@ -5,6 +5,7 @@
 //! come out; every parser is total (it never panics and never fails to end) and has limits.
 
 pub mod address;
+pub mod annotation;
 pub mod casemap;
 pub mod date;
 pub mod flags;
@@ -25,6 +26,7 @@ pub mod thread;
 pub mod tokens;
 
 pub use address::{Address, Domain, ReversePath};
+pub use annotation::{Annotation, Scope};
 pub use flags::{Flag, FlagBits, Keyword, KeywordTable};
 pub use id::{AccountId, ContentId, MailboxId, MessageId, ModSeq, Uid, UidValidity};
 pub use listing::{Entry, Listing};

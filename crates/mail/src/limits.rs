@@ -37,3 +37,7 @@ pub const TOKEN_HEADER_OCTETS_MAX: u64 = 64 * 1024;
 pub const TOKENS_MAX: usize = 1_000;
 /// Characters of a token, without what says where it is from.
 pub const TOKEN_CHARS_MAX: usize = 40;
+/// Octets in the name of a message's annotation, or in a pattern for such names.
+pub const ANNOTATION_NAME_OCTETS_MAX: usize = 255;
+/// Numbers in the part that the name of an annotation begins with.
+pub const ANNOTATION_PART_LEVELS_MAX: usize = 100;

@@ -1,4 +1,5 @@
-//! What somebody may do with a mailbox: the rights of RFC 4314 §2.1, each a letter.
+//! What somebody may do with a mailbox: the rights of RFC 4314 §2.1 and RFC 5257 §3.4,
+//! each a letter.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ impl Rights {
     pub const READ: Rights = Rights(1 << 1);
     /// `s`: `\Seen` is kept.
     pub const SEEN: Rights = Rights(1 << 2);
-    /// `w`: flags other than `\Seen` and `\Deleted`, and shared annotations.
+    /// `w`: flags other than `\Seen` and `\Deleted`, and shared annotations of the mailbox.
     pub const WRITE: Rights = Rights(1 << 3);
     /// `i`: APPEND, COPY into it.
     pub const INSERT: Rights = Rights(1 << 4);
@@ -31,10 +32,12 @@ impl Rights {
     pub const EXPUNGE: Rights = Rights(1 << 9);
     /// `a`: SETACL and its kin.
     pub const ADMIN: Rights = Rights(1 << 10);
+    /// `n`: shared annotations of messages. RFC 5257 §3.4.
+    pub const ANNOTATE: Rights = Rights(1 << 11);
     /// All of them: what an owner has.
-    pub const ALL: Rights = Rights((1 << 11) - 1);
+    pub const ALL: Rights = Rights((1 << 12) - 1);
 
-    const LETTERS: [(char, Rights); 11] = [
+    const LETTERS: [(char, Rights); 12] = [
         ('l', Rights::LOOKUP),
         ('r', Rights::READ),
         ('s', Rights::SEEN),
@@ -46,6 +49,7 @@ impl Rights {
         ('t', Rights::DELETED),
         ('e', Rights::EXPUNGE),
         ('a', Rights::ADMIN),
+        ('n', Rights::ANNOTATE),
     ];
 
     /// Every right by itself, with its letter.
@@ -96,8 +100,8 @@ mod tests {
 
     #[test]
     fn letters_round_trip() {
-        assert_eq!(Rights::ALL.to_string(), "lrswipkxtea");
-        assert_eq!(Rights::parse("lrswipkxtea"), Some(Rights::ALL));
+        assert_eq!(Rights::ALL.to_string(), "lrswipkxtean");
+        assert_eq!(Rights::parse("lrswipkxtean"), Some(Rights::ALL));
         assert_eq!(Rights::parse("cd").unwrap().to_string(), "kxte");
         assert_eq!(Rights::parse(""), Some(Rights::NONE));
         assert_eq!((Rights::parse("L"), Rights::parse("z")), (None, None));

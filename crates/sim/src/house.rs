@@ -346,7 +346,11 @@ impl House {
             content: spool.seal().unwrap(),
             summary: parser.finish().encode(),
             date: now / 1000,
-            placements: vec![Placement { mailbox: mailbox.id, flags: Vec::new() }],
+            placements: vec![Placement {
+                mailbox: mailbox.id,
+                flags: Vec::new(),
+                annotations: None,
+            }],
             queue: None,
             journey: Vec::new(),
         };

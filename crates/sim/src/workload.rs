@@ -3,12 +3,14 @@
 use crate::random::Random;
 use mail::summary::Parser;
 use mail::{
-    AccountId, Address, Domain, Flag, MailboxId, MailboxName, MessageId, ReversePath, Rights, Uid,
+    AccountId, Address, Annotation, Domain, Flag, MailboxId, MailboxName, MessageId, ReversePath,
+    Rights, Scope, Uid,
 };
 use std::path::Path;
 use store::{
-    Change, ChangeFlags, Delivery, Holder, NewAccount, NewQueued, NewRecipient, Notify, Options,
-    Placement, QueueFilter, Resource, Settlement, Store, StoreError, Which, settle,
+    Annotate, By, Change, ChangeFlags, Delivery, Holder, NewAccount, NewQueued, NewRecipient,
+    Notify, Options, Placement, QueueFilter, Resource, Settlement, Store, StoreError, Which,
+    settle,
 };
 
 /// The mailboxes that operations name.
@@ -41,6 +43,8 @@ pub enum Op {
     Subscribe { mailbox: usize, is: bool },
     /// SETMETADATA of a mailbox; without a value the entry goes.
     Annotate { mailbox: usize, entry: usize, value: Option<usize> },
+    /// STORE ANNOTATION; without a value the entry goes.
+    Note { mailbox: usize, uids: Vec<u32>, entry: usize, value: Option<usize> },
     /// SETACL and DELETEACL.
     Access { mailbox: usize, rights: Rights },
     /// A limit to how many messages the account may have.
@@ -82,12 +86,16 @@ impl Op {
                 let messages = (random.below(4) == 0).then(|| 20 + random.below(40));
                 Op::Limit { messages }
             }
+            22 if random.below(2) == 0 => {
+                let value = (random.below(3) > 0).then(|| random.below(900) as usize);
+                Op::Note { mailbox, uids, entry: random.below(4) as usize, value }
+            }
             22 => {
                 let value = (random.below(3) > 0).then(|| random.below(900) as usize);
                 Op::Annotate { mailbox, entry: random.below(4) as usize, value }
             }
             23 => {
-                let given = *random.pick(&["", "lr", "lrswi", "lrswipkxtea"]);
+                let given = *random.pick(&["", "lr", "lrswi", "lrswipkxtean"]);
                 Op::Access { mailbox, rights: Rights::parse(given).unwrap() }
             }
             _ => Op::Attempt { done: random.below(2) == 0 },
@@ -149,7 +157,11 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
             let mut delivery = delivery(store, n, *octets)?;
             for mailbox in to {
                 let mailbox = find(*mailbox)?;
-                delivery.placements.push(Placement { mailbox, flags: Vec::new() });
+                delivery.placements.push(Placement {
+                    mailbox,
+                    flags: Vec::new(),
+                    annotations: None,
+                });
             }
             delivery.queue = queue.then(queued);
             format!("{:?}", store.deliver(delivery).await?.places)
@@ -157,7 +169,9 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
         Op::Append { to, octets } => {
             let mut delivery = delivery(store, n, *octets)?;
             let flags = vec![Flag::Seen, keyword()];
-            delivery.placements.push(Placement { mailbox: find(*to)?, flags });
+            let annotations =
+                (octets % 2 == 0).then(|| (account, notes(octets % 4, Some(*octets))));
+            delivery.placements.push(Placement { mailbox: find(*to)?, flags, annotations });
             format!("{:?}", store.deliver_and(vec![delivery], |_| Ok(())).await?)
         }
         Op::Flags { mailbox, uids: numbers, change, flag } => {
@@ -172,13 +186,10 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
             format!("{:?}", store.change_flags(find(*mailbox)?, change).await?)
         }
         Op::Copy { from, uids: numbers, to } => {
-            format!("{:?}", store.copy(find(*from)?, uids(numbers), find(*to)?, Rights::ALL).await?)
+            format!("{:?}", store.copy(find(*from)?, uids(numbers), find(*to)?, by()).await?)
         }
         Op::Move { from, uids: numbers, to } => {
-            format!(
-                "{:?}",
-                store.move_(find(*from)?, uids(numbers), find(*to)?, Rights::ALL).await?
-            )
+            format!("{:?}", store.move_(find(*from)?, uids(numbers), find(*to)?, by()).await?)
         }
         Op::Expunge { mailbox } => {
             format!("{:?}", store.expunge(find(*mailbox)?, Which::Deleted).await?)
@@ -195,9 +206,11 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
         Op::Rename { from, to } => {
             format!("{:?}", store.mailbox_rename(account, name(*from), name(*to)).await?)
         }
-        Op::Subscribe { .. } | Op::Annotate { .. } | Op::Access { .. } | Op::Limit { .. } => {
-            beside(store, op).await?
-        }
+        Op::Note { .. }
+        | Op::Subscribe { .. }
+        | Op::Annotate { .. }
+        | Op::Access { .. }
+        | Op::Limit { .. } => beside(store, op).await?,
         Op::KeepHouse => format!("{:?}", store.keep_house(100_000).await?),
         Op::Attempt { done } => attempt(store, n, *done).await?,
     };
@@ -221,6 +234,15 @@ async fn beside(store: &Store, op: &Op) -> Result<String, StoreError> {
             let kept = store.annotate(of, account, vec![(entry.to_owned(), value)]).await?;
             format!("{kept:?}")
         }
+        Op::Note { mailbox, uids: numbers, entry, value } => {
+            let wanted = Annotate {
+                uids: uids(numbers),
+                who: account,
+                annotations: notes(*entry, *value),
+                unchanged_since: None,
+            };
+            format!("{:?}", store.annotate_messages(mailbox_of(store, *mailbox)?, wanted).await?)
+        }
         Op::Access { mailbox, rights } => {
             let (id, rights) = (mailbox_of(store, *mailbox)?, *rights);
             format!("{:?}", store.set_access(id, "b@x.test".to_owned(), move |_| rights).await?)
@@ -230,6 +252,25 @@ async fn beside(store: &Store, op: &Op) -> Result<String, StoreError> {
         }
         _ => String::new(),
     })
+}
+
+fn by() -> By {
+    By { account: account().0, rights: Rights::ALL }
+}
+
+/// Annotations of a message; some are private, and some entries go.
+fn notes(entry: usize, value: Option<usize>) -> Vec<Annotation> {
+    let (entry, scope) = [
+        ("/comment", Scope::Private),
+        ("/comment", Scope::Shared),
+        ("/1/comment", Scope::Private),
+        ("/vendor/x/y", Scope::Shared),
+    ][entry];
+    vec![Annotation {
+        entry: entry.to_owned(),
+        scope,
+        value: value.map(|octets| vec![b'x'; octets]),
+    }]
 }
 
 fn mailbox_of(store: &Store, n: usize) -> Result<MailboxId, StoreError> {
@@ -313,6 +354,10 @@ pub async fn picture(store: &Store) -> Result<String, StoreError> {
             let summary = store.summaries(&[entry.content])?.pop().flatten().unwrap_or_default();
             line(format!("{entry:?} {} {}", digest(&octets), digest(&summary)));
         }
+        store.each_notes(row.id, account().0, (Uid::FIRST, Uid::MAX), |uid, scope, notes| {
+            assert!(listing.get(uid).is_some(), "annotations of UID {uid}, which is gone");
+            line(format!("{uid} {scope:?} {notes:?}"));
+        })?;
         line(format!("{:?}", store.expunged(row.id, mail::ModSeq(0))?));
         line(format!("{:?}", store.annotations(Holder::Mailbox(row.id), account().0)?));
         line(format!("{:?}", store.access(&row)?));

@@ -11,11 +11,13 @@ use sim::play::{Way, play};
 use sim::script::Script;
 
 /// A command that needs no selected mailbox (`BOX` is its name), and the rights it takes.
-const BY_NAME: [(&str, &str); 19] = [
+const BY_NAME: [(&str, &str); 21] = [
     ("STATUS BOX (MESSAGES)", "r"),
     ("SELECT BOX", "r"),
     ("EXAMINE BOX", "r"),
     ("APPEND BOX {3+}", "i"),
+    ("APPEND BOX ANNOTATION (/comment (value.shared \"x\")) {3+}", "in"),
+    ("APPEND BOX ANNOTATION (/comment (value.priv \"x\")) {3+}", "ir"),
     ("CREATE BOX/New", "k"),
     ("DELETE BOX", "x"),
     ("GETACL BOX", "a"),
@@ -34,12 +36,18 @@ const BY_NAME: [(&str, &str); 19] = [
 ];
 
 /// A command on the selected mailbox, and the rights it takes beside `lr`.
-const SELECTED: [(&str, &str); 23] = [
+const SELECTED: [(&str, &str); 29] = [
     ("STORE 1 +FLAGS (\\Seen)", "s"),
     ("STORE 1 +FLAGS (\\Flagged)", "w"),
     ("STORE 1 +FLAGS ($Label)", "w"),
     ("UID STORE 1 -FLAGS.SILENT (\\Draft)", "w"),
     ("STORE 1 +FLAGS (\\Deleted)", "t"),
+    ("STORE 1 ANNOTATION (/comment (value.shared \"x\"))", "n"),
+    ("UID STORE 1 ANNOTATION (/comment (value.priv \"x\" value.shared NIL))", "n"),
+    ("STORE 1 ANNOTATION (/comment (value.priv \"x\"))", ""),
+    ("FETCH 1 (ANNOTATION (/comment value))", ""),
+    ("SEARCH ANNOTATION * value \"x\"", ""),
+    ("SORT (ANNOTATION /comment value.shared) UTF-8 ALL", ""),
     ("EXPUNGE", "e"),
     ("UID EXPUNGE 1", "e"),
     ("MOVE 1 Trash", "te"),
@@ -97,7 +105,7 @@ fn opening(who: Who, letters: &str, selects: bool) -> String {
     if selects {
         let (c, name) = if who == Who::Owner { (1, "Archive") } else { (2, SHARED) };
         script.push_str(&format!("C{c}: sel SELECT {name}\n"));
-        script.push_str(&format!("S{c}~ * …\n").repeat(9));
+        script.push_str(&format!("S{c}~ * …\n").repeat(10));
         script.push_str(&format!("S{c}: sel OK …\n"));
     }
     if who == Who::Revoked && !letters.is_empty() {
@@ -143,7 +151,7 @@ fn commands_by_name() {
         let theirs = theirs.replace("BOX", SHARED);
         assert!(done(&opening(Who::Owner, "", false), Who::Owner, &own), "owner: {own}");
         for who in [Who::Stranger, Who::Revoked] {
-            assert!(!done(&opening(who, "lrswipkxtea", false), who, &theirs), "{who:?}: {theirs}");
+            assert!(!done(&opening(who, "lrswipkxtean", false), who, &theirs), "{who:?}: {theirs}");
         }
         for (letter, right) in Rights::each() {
             let fine = right.contains(rights(needed));
@@ -160,7 +168,7 @@ fn commands_on_the_selected_mailbox() {
     for (command, needed) in SELECTED {
         assert!(done(&opening(Who::Owner, "", true), Who::Owner, command), "owner: {command}");
         // Taken while it is selected: nothing goes any more, not even reading.
-        assert!(!done(&opening(Who::Revoked, "lrswipkxtea", true), Who::Revoked, command));
+        assert!(!done(&opening(Who::Revoked, "lrswipkxtean", true), Who::Revoked, command));
         for (letter, right) in Rights::each() {
             let has = right.with(rights("lr"));
             let fine = has.contains(rights(needed));
@@ -186,7 +194,7 @@ fn commands_with_two_mailboxes() {
         }
         script
     };
-    let selecting = format!("C2: sel SELECT INBOX\n{}S2: sel OK …\n", "S2~ * …\n".repeat(9));
+    let selecting = format!("C2: sel SELECT INBOX\n{}S2: sel OK …\n", "S2~ * …\n".repeat(10));
     for (letter, _) in Rights::each() {
         let letter = letter.to_string();
         for command in ["COPY 1", "MOVE 1", "REPLACE 1"] {
@@ -226,7 +234,7 @@ fn urls_and_subscriptions() {
             done(&format!("{}{subscribes}", opening(who, letters, false)), who, &command)
         };
         for who in [Who::Stranger, Who::Revoked] {
-            assert!(!ask(who, "lrswipkxtea"), "{who:?}: {command}");
+            assert!(!ask(who, "lrswipkxtean"), "{who:?}: {command}");
         }
         for (letter, right) in Rights::each() {
             let fine = right.contains(rights(needed));

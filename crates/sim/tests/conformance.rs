@@ -136,7 +136,7 @@ async fn deliver_with(store: &Store, mailbox: MailboxId, n: u32, summary: Vec<u8
         content: spool.seal().unwrap(),
         summary,
         date: 0,
-        placements: vec![Placement { mailbox, flags: Vec::new() }],
+        placements: vec![Placement { mailbox, flags: Vec::new(), annotations: None }],
         queue: None,
         journey: Vec::new(),
     };

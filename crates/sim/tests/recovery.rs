@@ -106,7 +106,7 @@ async fn deliver(store: &Store, mailbox: MailboxId, n: u32) -> Result<Uid, Store
         content: spool.seal()?,
         summary: Vec::new(),
         date: i64::from(n),
-        placements: vec![Placement { mailbox, flags: Vec::new() }],
+        placements: vec![Placement { mailbox, flags: Vec::new(), annotations: None }],
         queue: None,
         journey: Vec::new(),
     };

@@ -102,7 +102,7 @@ async fn deliver(store: &Store, n: u64, content: &[u8], to: MailboxId) -> Conten
         content: spool.seal().unwrap(),
         summary: parser.finish().encode(),
         date: 0,
-        placements: vec![Placement { mailbox: to, flags: vec![Flag::Seen] }],
+        placements: vec![Placement { mailbox: to, flags: vec![Flag::Seen], annotations: None }],
         queue: None,
         journey: Vec::new(),
     };

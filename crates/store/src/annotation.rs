@@ -131,7 +131,7 @@ impl Store {
             }
             // Taking away is always allowed.
             if sets_some {
-                quota::check(w, account, &[quota::Resource::AnnotationStorage])?;
+                quota::check_metadata(w, account)?;
             }
             Ok(true)
         })

@@ -4,7 +4,7 @@ use crate::account::{self, NewAccount};
 use crate::error::{Result, StoreError};
 use crate::feed::Feed;
 use crate::limits::CONTENTS_OCTETS_MAX;
-use crate::mailbox::{ChangeFlags, Copied, FlagOutcome, Which, copy, expunge, flags, names};
+use crate::mailbox::{By, ChangeFlags, Copied, FlagOutcome, Which, copy, expunge, flags, names};
 use crate::open::Store;
 use crate::packed::{decode_uids, unseal};
 use crate::queue;
@@ -16,7 +16,7 @@ use crate::view::Watch;
 use crate::watch::AccountWatch;
 use mail::{
     AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, ModSeq,
-    Rights, SpecialUse, Uid,
+    SpecialUse, Uid,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -283,34 +283,34 @@ impl Store {
     pub async fn change_flags(&self, id: MailboxId, change: ChangeFlags) -> Result<FlagOutcome> {
         self.write(move |w| flags::change_flags(w, id, change)).await
     }
-    /// Copies messages, by somebody with these rights to the target.
+    /// Copies messages.
     pub async fn copy(
         &self,
         from: MailboxId,
         uids: Vec<Uid>,
         to: MailboxId,
-        rights: Rights,
+        by: By,
     ) -> Result<Copied> {
         self.write(move |w| {
-            let copied = copy::copy(w, from, &uids, to, rights)?;
-            quota::check_copied(w, to, &copied.pairs)?;
+            let copied = copy::copy(w, from, &uids, to, by)?;
+            quota::check_copied(w, to, &copied)?;
             Ok(copied)
         })
         .await
     }
-    /// Moves messages, by somebody with these rights to the target.
+    /// Moves messages.
     pub async fn move_(
         &self,
         from: MailboxId,
         uids: Vec<Uid>,
         to: MailboxId,
-        rights: Rights,
+        by: By,
     ) -> Result<Copied> {
         self.write(move |w| {
-            let copied = copy::move_(w, from, &uids, to, rights)?;
+            let copied = copy::move_(w, from, &uids, to, by)?;
             // Within an account nothing grows, and somebody over quota can clear up.
             if w.mailbox(from)?.account != w.mailbox(to)?.account {
-                quota::check_copied(w, to, &copied.pairs)?;
+                quota::check_copied(w, to, &copied)?;
             }
             Ok(copied)
         })

@@ -1,6 +1,7 @@
 //! A message that is to be stored: its bytes, the mailboxes it goes to, its queue entry.
 
 use crate::error::Result;
+use crate::mailbox::annotations;
 use crate::mailbox::append::{self, NewEntry, Placed};
 use crate::queue::{self, NewQueued};
 use crate::record::Header;
@@ -8,7 +9,7 @@ use crate::rows::ContentRow;
 use crate::segment::Put;
 use crate::spool::Sealed;
 use crate::write::Writing;
-use mail::{ContentId, Flag, MailboxId, MessageId};
+use mail::{AccountId, Annotation, ContentId, Flag, MailboxId, MessageId};
 
 pub(crate) use crate::record::Place;
 
@@ -47,6 +48,15 @@ pub struct Placement {
     pub mailbox: MailboxId,
     /// With these flags.
     pub flags: Vec<Flag>,
+    /// With these annotations, by the account that sets them.
+    pub annotations: Option<(AccountId, Vec<Annotation>)>,
+}
+
+impl Delivery {
+    /// It has annotations: these are in the rows only, which have to be synced then.
+    pub(crate) fn is_annotated(&self) -> bool {
+        self.placements.iter().any(|place| place.annotations.is_some())
+    }
 }
 
 /// Where a message was stored.
@@ -64,12 +74,15 @@ pub(crate) fn enter(w: &mut Writing<'_>, delivery: &Delivery) -> Result<(Deliver
     let size = u32::try_from(delivery.content.len()).unwrap_or(u32::MAX);
     let mut delivered = Delivered { content, places: Vec::new() };
     let mut places = Vec::new();
-    for Placement { mailbox, flags } in &delivery.placements {
+    for Placement { mailbox, flags, annotations } in &delivery.placements {
         let mut row = w.mailbox(*mailbox)?;
         let bits = append::bits(&mut row, flags)?;
         let new = NewEntry { content, size, date: delivery.date, flags: bits };
         let placed = append::add(w, &mut row, new)?;
         let (uid, modseq) = (placed.uid, placed.modseq);
+        if let Some((who, annotations)) = annotations {
+            annotations::put(w, *mailbox, uid, modseq, *who, annotations)?;
+        }
         let (account, flags) = (row.account, flags.clone());
         places.push(Place { mailbox: *mailbox, account, uid, modseq, flags });
         delivered.places.push(placed);

@@ -19,6 +19,8 @@ pub enum StoreError {
     SpecialUse(&'static str),
     /// The mailbox has as many keywords as it can have.
     KeywordsFull,
+    /// The message has as many annotations as it can have.
+    AnnotationsFull,
     /// The mailbox has given out all its UIDs.
     UidsUsedUp,
     /// Who asks may see the mailbox, but may not do that with it.
@@ -46,6 +48,7 @@ impl fmt::Display for StoreError {
             StoreError::HasChildren => f.write_str("the mailbox has others below it"),
             StoreError::NotAllowed(why) | StoreError::SpecialUse(why) => f.write_str(why),
             StoreError::KeywordsFull => f.write_str("the mailbox cannot have more keywords"),
+            StoreError::AnnotationsFull => f.write_str("the message cannot have more annotations"),
             StoreError::UidsUsedUp => f.write_str("the mailbox has used up its UIDs"),
             StoreError::NotPermitted => f.write_str("you may not do that with this mailbox"),
             StoreError::OverQuota => f.write_str("the account holds as much as it may"),

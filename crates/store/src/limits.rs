@@ -6,6 +6,18 @@ pub const SPOOL_MEMORY_MAX: usize = 1 << 20;
 pub const SPOOL_FRONT_MAX: usize = 64 << 10;
 /// Annotations of one mailbox or account.
 pub const ANNOTATIONS_MAX: usize = 200;
+/// Octets of one annotation of a message; RFC 5257 §4.1 wants 1,024 at least.
+pub const NOTE_OCTETS_MAX: usize = 64 << 10;
+/// Annotations of one message that are shared, and private ones of each account; RFC 5257 §4.1
+/// wants 10 at least.
+pub const NOTES_MAX: usize = 50;
+/// Octets of these together: ten of the longest, and their names, fit.
+pub const NOTES_OCTETS_MAX: usize = 1 << 20;
+/// Entries that were taken away of which a message remembers the names, to tell who asks.
+pub const NOTES_GONE_MAX: usize = 20;
+/// Octets of annotations that one command may write: those of many messages at once cost nothing
+/// to say.
+pub const NOTES_WRITTEN_OCTETS_MAX: usize = 16 << 20;
 /// Octets of a segment at which the next one is begun.
 pub const SEGMENT_OCTETS: u64 = 128 << 20;
 /// Octets of zeros that are kept ready behind the last record.

@@ -8,6 +8,7 @@
 use crate::error::{Result, StoreError};
 use crate::rows::ContentRow;
 use mail::{ContentId, Entry, FlagBits, ModSeq, Uid};
+use std::borrow::Cow;
 
 const VERSION: u8 = 1;
 /// Contents of one page: those whose numbers differ in the last six bits only.
@@ -143,6 +144,63 @@ pub(crate) fn decode_uids(page: &[u8]) -> Result<Vec<(Uid, Uid)>> {
     read().ok_or_else(|| damaged("UIDs"))
 }
 
+/// What is kept of one entry of a message's annotations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note<'a> {
+    /// The entry's name.
+    pub entry: Cow<'a, str>,
+    /// MODSEQ of its last change.
+    pub modseq: ModSeq,
+    /// Its value; `None` when it was taken away.
+    pub value: Option<Cow<'a, [u8]>>,
+}
+
+impl Note<'_> {
+    /// The same, by itself.
+    pub fn into_owned(self) -> Note<'static> {
+        let entry = Cow::Owned(self.entry.into_owned());
+        let value = self.value.map(|value| Cow::Owned(value.into_owned()));
+        Note { entry, modseq: self.modseq, value }
+    }
+}
+
+/// The packed form of the annotations of one message.
+pub(crate) fn encode_notes(notes: &[Note<'_>]) -> Vec<u8> {
+    let octets = |note: &Note<'_>| note.entry.len() + note.value.as_ref().map_or(0, |v| v.len());
+    let all: usize = notes.iter().map(|note| octets(note) + 16).sum();
+    let mut out = Writer(Vec::with_capacity(8 + all));
+    out.0.push(VERSION);
+    for note in notes {
+        out.text(note.entry.as_bytes());
+        out.number(note.modseq.0);
+        out.0.push(u8::from(note.value.is_some()));
+        if let Some(value) = &note.value {
+            out.text(value);
+        }
+    }
+    seal(out.0)
+}
+
+/// Reads the annotations of one message, where they lie.
+pub(crate) fn decode_notes(row: &[u8]) -> Result<Vec<Note<'_>>> {
+    let read = || {
+        let mut from = Reader::begin(row)?;
+        let mut notes = Vec::new();
+        while !from.0.is_empty() {
+            let entry = Cow::Borrowed(std::str::from_utf8(from.text()?).ok()?);
+            let modseq = ModSeq(from.number()?);
+            let value = match from.byte()? {
+                0 => None,
+                1 => Some(Cow::Borrowed(from.text()?)),
+                _ => return None,
+            };
+            notes.push(Note { entry, modseq, value });
+        }
+        Some(notes)
+    };
+    read().ok_or_else(|| damaged("annotations"))
+}
+
 /// Octets with their checksum behind them.
 pub(crate) fn seal(mut octets: Vec<u8>) -> Vec<u8> {
     let crc = crc32c::crc32c(&octets);
@@ -166,6 +224,10 @@ impl Writer {
         }
         self.0.push(n as u8);
     }
+    fn text(&mut self, text: &[u8]) {
+        self.number(text.len() as u64);
+        self.0.extend_from_slice(text);
+    }
     /// Small numbers of either sign stay small.
     fn signed(&mut self, n: i64) {
         self.number(((n << 1) ^ (n >> 63)) as u64);
@@ -182,6 +244,10 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
+    }
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let len = usize::try_from(self.number()?).ok()?;
+        self.take(len)
     }
     fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;

@@ -5,11 +5,12 @@
 
 use crate::annotation::is_annotation;
 use crate::error::{Result, StoreError};
+use crate::mailbox::{Copied, annotations};
 use crate::open::Store;
 use crate::rows::{Holder, MailboxRow};
 use crate::txn::ReadTxn;
 use crate::write::Writing;
-use mail::{AccountId, MailboxId, Uid};
+use mail::{AccountId, MailboxId};
 use std::sync::Arc;
 
 /// What is limited. RFC 9208 §5.
@@ -21,7 +22,9 @@ pub enum Resource {
     Message,
     /// Mailboxes.
     Mailbox,
-    /// Octets of all annotations, with their names; RFC 9208 counts them in units of 1024.
+    /// Octets of all annotations of messages, with their names; RFC 9208 §5.4 counts them in units
+    /// of 1024. METADATA keeps to the same limit, counted by itself: the RFC means it not to be
+    /// told, but nobody shall keep there without limit what is limited here.
     AnnotationStorage,
 }
 
@@ -55,6 +58,10 @@ pub(crate) const MANAGER: &str = "quota-manager";
 /// What messages use.
 pub(crate) const MESSAGES: [Resource; 2] = [Resource::Storage, Resource::Message];
 
+/// What messages with annotations use.
+pub(crate) const ANNOTATED: [Resource; 3] =
+    [Resource::Storage, Resource::Message, Resource::AnnotationStorage];
+
 /// A limit and what is used of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -73,7 +80,7 @@ impl Store {
         let limits = self.inner.known.limits(account, read)?;
         match limits.is_empty() {
             true => Ok(Vec::new()),
-            false => self.look(|txn| measured(txn, account, &limits, &txn.mailboxes(account)?)),
+            false => self.look(|txn| measured(txn, &limits, &txn.mailboxes(account)?)),
         }
     }
 
@@ -152,7 +159,6 @@ fn limits(txn: &dyn ReadTxn, account: AccountId) -> Result<Vec<(Resource, u64)>>
 
 fn measured(
     txn: &dyn ReadTxn,
-    account: AccountId,
     limits: &[(Resource, u64)],
     mailboxes: &[MailboxRow],
 ) -> Result<Vec<Quota>> {
@@ -161,7 +167,10 @@ fn measured(
             Resource::Storage => mailboxes.iter().map(|row| row.octets).sum(),
             Resource::Message => mailboxes.iter().map(|row| u64::from(row.exists)).sum(),
             Resource::Mailbox => mailboxes.len() as u64,
-            Resource::AnnotationStorage => annotated(txn, account, mailboxes)?,
+            Resource::AnnotationStorage => {
+                let octets = mailboxes.iter().map(|row| annotations::octets(txn, row.id));
+                octets.sum::<Result<u64>>()?
+            }
         })
     };
     let one = |(resource, limit): &(Resource, u64)| {
@@ -170,8 +179,8 @@ fn measured(
     limits.iter().map(one).collect()
 }
 
-/// Octets of the annotations of an account and its mailboxes.
-fn annotated(txn: &dyn ReadTxn, account: AccountId, mailboxes: &[MailboxRow]) -> Result<u64> {
+/// Octets of the annotations that an account and its mailboxes have themselves.
+fn metadata(txn: &dyn ReadTxn, account: AccountId, mailboxes: &[MailboxRow]) -> Result<u64> {
     let own = std::iter::once(Holder::Account(account));
     let mut octets = 0;
     for of in own.chain(mailboxes.iter().map(|row| Holder::Mailbox(row.id))) {
@@ -182,6 +191,19 @@ fn annotated(txn: &dyn ReadTxn, account: AccountId, mailboxes: &[MailboxRow]) ->
     Ok(octets)
 }
 
+/// Within a write of METADATA: it keeps to the limit of annotations.
+pub(crate) fn check_metadata(w: &mut Writing<'_>, account: AccountId) -> Result<()> {
+    let limits = limits(w.unit.rows(), account)?;
+    let Some((_, limit)) = limits.iter().find(|(of, _)| *of == Resource::AnnotationStorage) else {
+        return Ok(());
+    };
+    let mailboxes = w.unit.mailboxes(account)?;
+    match metadata(w.unit.rows(), account, &mailboxes)? <= *limit {
+        true => Ok(()),
+        false => Err(StoreError::OverQuota),
+    }
+}
+
 /// Within a write: the account holds no more than it may of these.
 pub(crate) fn check(w: &mut Writing<'_>, account: AccountId, of: &[Resource]) -> Result<()> {
     let mut limits = limits(w.unit.rows(), account)?;
@@ -190,7 +212,7 @@ pub(crate) fn check(w: &mut Writing<'_>, account: AccountId, of: &[Resource]) ->
         return Ok(());
     }
     let mailboxes = w.unit.mailboxes(account)?;
-    let quotas = measured(w.unit.rows(), account, &limits, &mailboxes)?;
+    let quotas = measured(w.unit.rows(), &limits, &mailboxes)?;
     match quotas.iter().all(|quota| quota.used <= quota.limit) {
         true => Ok(()),
         false => Err(StoreError::OverQuota),
@@ -199,14 +221,10 @@ pub(crate) fn check(w: &mut Writing<'_>, account: AccountId, of: &[Resource]) ->
 
 /// Within a write, after messages went into `to`: their account holds no more than it may. Moving
 /// within an account changes nothing.
-pub(crate) fn check_copied(
-    w: &mut Writing<'_>,
-    to: MailboxId,
-    copied: &[(Uid, Uid)],
-) -> Result<()> {
-    if copied.is_empty() {
+pub(crate) fn check_copied(w: &mut Writing<'_>, to: MailboxId, copied: &Copied) -> Result<()> {
+    if copied.pairs.is_empty() {
         return Ok(());
     }
     let account = w.mailbox(to)?.account;
-    check(w, account, &MESSAGES)
+    check(w, account, if copied.annotated { &ANNOTATED } else { &MESSAGES })
 }

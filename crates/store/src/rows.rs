@@ -109,6 +109,8 @@ pub enum Holder {
     Held(AccountId),
     /// Keys by which our domains sign.
     SigningKeys,
+    /// Annotations of the messages of a mailbox, one row for each message and each scope. RFC 5257.
+    Notes(MailboxId),
 }
 
 impl Holder {
@@ -127,6 +129,7 @@ impl Holder {
             Holder::Feedback => (10, 0),
             Holder::Held(id) => (11, id.0),
             Holder::SigningKeys => (12, 0),
+            Holder::Notes(id) => (13, id.0),
         }
     }
 }

@@ -59,6 +59,14 @@ pub trait ReadTxn {
     fn properties(&self, of: Holder) -> Result<Vec<(String, Vec<u8>)>>;
     /// The names of the first properties of a holder, at most `limit`.
     fn property_names(&self, of: Holder, limit: usize) -> Result<Vec<String>>;
+    /// Shows the properties of a holder whose names are from `from` to `to`, by name.
+    fn each_property(
+        &self,
+        of: Holder,
+        from: &str,
+        to: &str,
+        each: &mut dyn FnMut(&str, &[u8]) -> Result<()>,
+    ) -> Result<()>;
     /// The numbers of all holders of the same kind that have properties, in order.
     fn owners(&self, of: Holder) -> Result<Vec<u32>>;
     /// The mailboxes whose list of access names somebody.

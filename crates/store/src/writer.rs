@@ -45,6 +45,15 @@ pub(crate) struct Job {
     pub permit: Option<OwnedSemaphorePermit>,
 }
 
+impl Job {
+    /// It does more than the segments could repeat.
+    fn needs_rows(&self) -> bool {
+        self.work.is_some()
+            || !self.moves.is_empty()
+            || self.deliveries.iter().any(Delivery::is_annotated)
+    }
+}
+
 pub(crate) enum Message {
     Job(Box<Job>),
     Stop,
@@ -199,8 +208,7 @@ impl Writer {
             return refuse(batch, &StoreError::Failed(why));
         }
         let batch = self.refuse_when_full(batch);
-        let synced =
-            self.two_sync || batch.iter().any(|job| job.work.is_some() || !job.moves.is_empty());
+        let synced = self.two_sync || batch.iter().any(Job::needs_rows);
         let durability = if synced { Durability::Synced } else { Durability::Replayable };
         let start = self.tail.end;
         if let Err(error) = self.unit.begin(durability) {

@@ -222,7 +222,7 @@ impl<'a> Cursor<'a> {
         self.rest = rest;
         Ok(text.to_vec())
     }
-    /// `value`: nstring or literal8. RFC 5464 §5.
+    /// `value`: nstring or literal8. RFC 5464 §5, RFC 5257 §5.
     pub fn value(&mut self) -> Read<Option<Vec<u8>>> {
         if self.eat(b'~') { self.literal8().map(Some) } else { self.nstring() }
     }
@@ -262,6 +262,11 @@ impl<'a> Cursor<'a> {
     }
     /// `list-mailbox`: a pattern, decoded.
     pub fn pattern(&mut self) -> Read<String> {
+        let text = self.match_text()?;
+        Ok(self.name(&text).unwrap_or(text))
+    }
+    /// `list-mailbox` as it stands.
+    pub fn match_text(&mut self) -> Read<String> {
         let octets = match self.peek() {
             Some(b'"' | b'{') => self.string()?,
             _ => {
@@ -272,8 +277,7 @@ impl<'a> Cursor<'a> {
                 word.to_vec()
             }
         };
-        let text = String::from_utf8(octets).map_err(|_| Bad("UTF-8"))?;
-        Ok(self.name(&text).unwrap_or(text))
+        String::from_utf8(octets).map_err(|_| Bad("UTF-8"))
     }
     /// `sequence-set`
     pub fn sequence_set(&mut self) -> Read<SequenceSet> {

@@ -105,8 +105,8 @@ impl Context {
                 response::string(who.as_bytes(), text);
                 // What is always there; then what can be given, each by itself.
                 text.extend_from_slice(match is_owner {
-                    true => b" lrswipkxtecda\r\n".as_slice(),
-                    false => b" \"\" l r s w i p k x t e a c d\r\n",
+                    true => b" lrswipkxtecdan\r\n".as_slice(),
+                    false => b" \"\" l r s w i p k x t e a n c d\r\n",
                 });
                 Ok(ok("LISTRIGHTS completed"))
             }

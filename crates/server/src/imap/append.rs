@@ -2,12 +2,12 @@
 //! Messages stream into spools; all of a command are stored in one commit.
 
 use super::view::Expunges;
-use super::{Context, Done};
+use super::{Context, Done, annotate};
 use crate::drive::Output;
 use crate::urls::Redeemer;
 use ::store::{Delivery, Placement, Spool, StoreError, Visible};
 use mail::summary::Parser;
-use mail::{Flag, MailboxId, MessageId, Rights, Uid};
+use mail::{Annotation, Flag, MailboxId, MessageId, Rights, Uid};
 use protocol::imap::command::append::Piece;
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
@@ -32,6 +32,7 @@ struct Message {
     parser: Parser,
     flags: Vec<Flag>,
     date: Option<i64>,
+    annotations: Vec<Annotation>,
 }
 
 impl Appending {
@@ -76,9 +77,13 @@ impl Context {
                         Err(error) => return Err(error),
                     }
                 }
-                Piece::Message { flags, date } => {
-                    let spool = self.shared.store.spool();
-                    let message = Message { spool, parser: Parser::new(), flags, date };
+                Piece::Message { flags, date, annotations } => {
+                    let (spool, parser) = (self.shared.store.spool(), Parser::new());
+                    let rights = self.appending.as_ref().map_or(Rights::NONE, |it| it.rights);
+                    if let Some(answer) = annotate::refused(&annotations, rights) {
+                        return Ok(Err(answer));
+                    }
+                    let message = Message { spool, parser, flags, date, annotations };
                     match &mut self.appending {
                         Some(appending) if appending.messages.len() < MESSAGES_MAX => {
                             appending.messages.push(message);
@@ -183,7 +188,7 @@ impl Context {
             return Err(error);
         }
         // The message may have taken its time: what was allowed then has to be allowed now.
-        self.shared.store.allowed(&self.actor()?, mailbox, Rights::INSERT)?;
+        let now = self.shared.store.allowed(&self.actor()?, mailbox, Rights::INSERT)?;
         if replaces.is_some() {
             if !self.renew_rights() {
                 return Ok(self.deselected());
@@ -207,7 +212,13 @@ impl Context {
                 let text = "[TOOBIG] The message is larger than this server takes";
                 return Ok(Answer::No(text.to_owned()));
             }
-            deliveries.push(self.delivery(mailbox, message)?);
+            if let Some(refusal) = annotate::refused(&message.annotations, now) {
+                return Ok(refusal);
+            }
+            match self.delivery(mailbox, message)? {
+                Some(delivery) => deliveries.push(delivery),
+                None => return Ok(Answer::Bad("The message has no such part".to_owned())),
+            }
         }
         let delivered = self.shared.store.append(deliveries, replaces).await?;
         let places: Vec<_> = delivered.iter().filter_map(|one| one.places.first()).collect();
@@ -232,17 +243,31 @@ impl Context {
         Ok(Answer::Ok(format!("{}REPLACE completed", self.highest(true))))
     }
 
-    fn delivery(&self, mailbox: MailboxId, message: Message) -> Result<Delivery, StoreError> {
+    /// `None` when an annotation names a part that the message has not.
+    fn delivery(
+        &self,
+        mailbox: MailboxId,
+        message: Message,
+    ) -> Result<Option<Delivery>, StoreError> {
         let world = &self.shared.world;
         let now = world.clock.unix_seconds();
-        Ok(Delivery {
+        let summary = message.parser.finish();
+        let mut annotations = None;
+        if !message.annotations.is_empty() {
+            let names = message.annotations.iter().map(|one| one.entry.as_str());
+            if !annotate::has_parts(&summary.root, names) {
+                return Ok(None);
+            }
+            annotations = Some((self.actor()?.account, message.annotations));
+        }
+        Ok(Some(Delivery {
             message: MessageId::new(world.clock.unix_millis() as u64, world.random.u32()),
             content: message.spool.seal()?,
-            summary: message.parser.finish().encode(),
+            summary: summary.encode(),
             date: message.date.unwrap_or(now),
-            placements: vec![Placement { mailbox, flags: message.flags }],
+            placements: vec![Placement { mailbox, flags: message.flags, annotations }],
             queue: None,
             journey: Vec::new(),
-        })
+        }))
     }
 }

@@ -1,5 +1,6 @@
 //! FETCH. RFC 3501 §6.4.5, §7.4.2. Streams: a large message is never whole in memory.
 
+use super::annotate::{self, NO_SUCH_PART};
 use super::content::{UNKNOWN_ENCODING, literal};
 use super::view::at_places;
 use super::{Context, Done, ok, thread_id};
@@ -165,34 +166,27 @@ impl Context {
         out: &mut Output<'_>,
     ) -> Result<bool, StoreError> {
         let Message { row, known, newly_seen } = message;
+        let begin = out.buffer().len();
         let made;
         let Known { stored, root } = match known {
             Some(known) => known,
             None => {
-                let summary = self.summary(entry)?;
-                made = Known { stored: summary.encode().into(), root: summary.root };
+                made = Known::of(self.summary(entry)?);
                 &made
             }
         };
+        let damaged = || StoreError::Corrupt(format!("the summary of {}", entry.content));
         response::fetch(number, entry.uid.get(), self.enabled.uid_only, out.buffer());
         let mut first = true;
-        // RFC 7162 §3.2.4: UID and MODSEQ go with flags that are told unasked.
-        let extra = [Item::Uid, Item::Flags, Item::ModSeq];
-        let has = |item: &Item| fetch.items.contains(item);
-        let more = extra.iter().filter(|item| match item {
-            Item::Uid => *newly_seen && self.enabled.condstore && !has(item),
-            Item::Flags => *newly_seen && !has(item),
-            _ => self.enabled.condstore && !has(item) && (has(&Item::Flags) || *newly_seen),
-        });
-        for item in fetch.items.iter().chain(more) {
+        for item in fetch.items.iter().chain(self.unasked(fetch, *newly_seen)) {
             if self.enabled.uid_only && *item == Item::Uid && !fetch.names_uid {
                 // It is there already.
                 continue;
             }
+            let before = out.buffer().len();
             if !first {
                 out.buffer().push(b' ');
             }
-            first = false;
             match item {
                 Item::Section(section) => {
                     if !self.section(section, entry, row.as_ref(), root, out).await? {
@@ -207,17 +201,44 @@ impl Context {
                 Item::BinarySize(section) => {
                     self.binary_size(section, entry, row.as_ref(), root, out.buffer())?;
                 }
+                Item::Annotation(wanted) => {
+                    if !self.annotation(wanted, entry, root, out.buffer())? {
+                        out.buffer().truncate(before);
+                        continue;
+                    }
+                }
                 Item::Preview(_) => self.preview(entry, root, out.buffer())?,
                 Item::Envelope | Item::Body | Item::BodyStructure | Item::ThreadId => {
-                    self.stored_item(item, entry, stored, out.buffer()).ok_or_else(|| {
-                        StoreError::Corrupt(format!("the summary of {}", entry.content))
-                    })?;
+                    self.stored_item(item, entry, stored, out.buffer()).ok_or_else(damaged)?;
                 }
                 item => self.simple_item(item, entry, out.buffer()),
             }
+            first = false;
         }
-        out.buffer().extend_from_slice(b")\r\n");
+        match first {
+            // RFC 5257 §4.3: wildcards matched nothing, and nothing else was asked for.
+            true => out.buffer().truncate(begin),
+            false => out.buffer().extend_from_slice(b")\r\n"),
+        }
         Ok(out.relieve().await.is_ok())
+    }
+
+    /// Items that are told though nobody asked: flags that FETCH has set. UID and MODSEQ go with
+    /// them: RFC 7162 §3.2.4.
+    fn unasked<'a>(
+        &self,
+        fetch: &'a Fetch,
+        newly_seen: bool,
+    ) -> impl Iterator<Item = &'a Item> + use<'a> {
+        let condstore = self.enabled.condstore;
+        let has = |item: &Item| fetch.items.contains(item);
+        let beside = has(&Item::Flags) || newly_seen;
+        let told = [
+            (&Item::Uid, newly_seen && condstore),
+            (&Item::Flags, newly_seen),
+            (&Item::ModSeq, condstore && beside),
+        ];
+        told.map(|(item, tells)| (tells && !has(item)).then_some(item)).into_iter().flatten()
     }
 
     /// Items that are shown from the stored summary. `None` when it is damaged.
@@ -364,6 +385,7 @@ struct Trouble {
     gone: bool,
     damaged: bool,
     unknown: bool,
+    no_part: bool,
 }
 
 impl Trouble {
@@ -371,6 +393,7 @@ impl Trouble {
         match error {
             StoreError::NotFound(_) => self.gone = true,
             error if *error == UNKNOWN_ENCODING => self.unknown = true,
+            error if *error == NO_SUCH_PART => self.no_part = true,
             error => {
                 tracing::error!(uid = %entry.uid, %error, "a message cannot be read");
                 self.damaged = true;
@@ -387,6 +410,9 @@ impl Trouble {
             Trouble { gone: true, .. } => {
                 Answer::No("[EXPUNGEISSUED] Some messages cannot be had any more".to_owned())
             }
+            Trouble { no_part: true, .. } => {
+                Answer::Bad("Not all messages have such a part".to_owned())
+            }
             Trouble { unknown: true, .. } => {
                 Answer::No("[UNKNOWN-CTE] Some parts cannot be decoded".to_owned())
             }
@@ -401,6 +427,8 @@ struct Needs {
     /// Where its bytes are.
     octets: bool,
     summary: Kept,
+    /// Its annotations.
+    annotations: bool,
 }
 
 /// What is needed of the summary that is kept beside a message.
@@ -430,6 +458,13 @@ impl Needs {
                 }
                 Item::Section(_) | Item::Binary(_) | Item::BinarySize(_) => (true, Kept::Tree),
                 Item::Preview(_) => (false, Kept::Tree),
+                Item::Annotation(wanted) => {
+                    needs.annotations = true;
+                    match annotate::needs_parts(wanted) {
+                        true => (false, Kept::Tree),
+                        false => continue,
+                    }
+                }
                 _ => continue,
             };
             needs.octets |= octets;
@@ -453,6 +488,12 @@ struct Message {
 struct Known {
     stored: Box<[u8]>,
     root: Part,
+}
+
+impl Known {
+    fn of(summary: Summary) -> Known {
+        Known { stored: summary.encode().into(), root: summary.root }
+    }
 }
 
 /// A literal of octets that are at hand.

@@ -3,6 +3,7 @@
 //! What a client has been told lives in `view.rs`; no other file writes EXISTS or EXPUNGE.
 
 mod access;
+mod annotate;
 mod append;
 mod batches;
 mod content;
@@ -163,6 +164,7 @@ pub(crate) fn refusal(error: &StoreError) -> Answer {
         StoreError::NotAllowed(_) => "[CANNOT] ",
         // RFC 6154 §3.
         StoreError::SpecialUse(_) => "[USEATTR] ",
+        StoreError::AnnotationsFull => "[ANNOTATE TOOMANY] ",
         // A full disk is a limit we ran into; nothing is down, and deleting helps.
         StoreError::KeywordsFull | StoreError::UidsUsedUp | StoreError::Full => "[LIMIT] ",
         _ => "[SERVERBUG] ",
@@ -332,9 +334,14 @@ impl Context {
             tracing::warn!(%error, "an access key cannot be read");
         }
         let own = std::mem::take(&mut self.own_new);
+        let who = self.account.as_ref().map(|who| who.account);
         let Some(view) = self.view.as_mut().filter(|_| wanted.messages) else { return };
         let before = view.told.clone();
-        let told = view.sync(&self.shared.store, enabled, expunges, wanted.flags, out);
+        // NOTIFY says what is told whatever SELECT said. RFC 5465 §5.
+        let annotations = if self.notify.is_some() { wanted.annotations } else { view.annotate };
+        let annotations = who.filter(|_| annotations);
+        let wanted = view::Wanted { flags: wanted.flags, annotations };
+        let told = view.sync(&self.shared.store, enabled, expunges, wanted, out);
         let behind = std::mem::replace(&mut view.behind, told.held);
         if enabled.qresync && (told.held || behind) {
             // RFC 7162 §3.2: what is held back has a MODSEQ below others that are told already.

@@ -1,7 +1,7 @@
 //! SELECT, EXAMINE, CLOSE, UNSELECT. RFC 3501 §6.3.1, §6.3.2, §6.4.2, RFC 3691, RFC 7162 §3.2.5.
 
 use super::view::{View, flags_line};
-use super::{Context, Done, mailbox_id, refusal};
+use super::{Context, Done, annotate, mailbox_id, refusal};
 use crate::drive::Output;
 use ::store::{StoreError, Visible};
 use mail::{MailboxName, ModSeq, Rights, Uid};
@@ -15,7 +15,8 @@ const CHANGES: Rights = Rights::SEEN
     .with(Rights::WRITE)
     .with(Rights::INSERT)
     .with(Rights::DELETED)
-    .with(Rights::EXPUNGE);
+    .with(Rights::EXPUNGE)
+    .with(Rights::ANNOTATE);
 
 impl Context {
     /// SELECT, EXAMINE. A failure leaves nothing selected. RFC 3501 §6.3.1.
@@ -35,7 +36,7 @@ impl Context {
             Err(error) => Err(error),
         };
         drop(before);
-        let view = match selected {
+        let mut view = match selected {
             Ok(view) => view,
             Err(error) => {
                 return Ok(match refusal(&error) {
@@ -44,6 +45,7 @@ impl Context {
                 });
             }
         };
+        view.annotate = select.annotate;
         self.tell_selected(&view, &select.mailbox, out.buffer());
         if let Some(resync) = &select.resync {
             self.resync(&view, resync, out).await?;
@@ -64,6 +66,8 @@ impl Context {
             mailbox: selected.row.id,
             name: found.name.clone(),
             read_only: examine || !found.rights.intersects(CHANGES),
+            examined: examine,
+            annotate: false,
             owned: selected.row.account == self.actor()?.account,
             rights: found.rights,
             watch: selected.watch,
@@ -113,6 +117,7 @@ impl Context {
             (format!("UIDNEXT {next}"), "Next UID"),
             (format!("HIGHESTMODSEQ {}", listing.modseq), "Highest"),
             (format!("MAILBOXID ({id})"), "Its id"),
+            (annotate::support(view), "Annotations"),
         ] {
             self.untagged("OK", &code, text, out);
         }

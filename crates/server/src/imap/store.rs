@@ -1,10 +1,10 @@
 //! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162
 //! §3.1.3.
 
-use super::view::{self, View, flags_line};
+use super::view::{self, View, flags_line, tell_modseq};
 use super::{Context, Done, ok};
 use crate::drive::Output;
-use ::store::{Change, ChangeFlags, Copied, FlagOutcome, StoreError, Which};
+use ::store::{By, Change, ChangeFlags, Copied, FlagOutcome, StoreError, Which};
 use mail::{Entry, Flag, FlagBits, Listing, MailboxId, ModSeq, Rights, Uid};
 use protocol::imap::command::{self, Name, Store};
 use protocol::imap::grammar::SequenceSet;
@@ -47,7 +47,7 @@ fn bad_number() -> Answer {
 }
 
 /// The answer to a STORE that has refused some messages, or found some `gone`.
-fn stored(command: &Store, told: &Listing, refused: &[Uid], gone: bool) -> Answer {
+pub(super) fn stored(command: &Store, told: &Listing, refused: &[Uid], gone: bool) -> Answer {
     let number = |uid: &Uid| match command.uid {
         true => Some(uid.get()),
         false => told.find(*uid).ok().map(|at| at + 1),
@@ -81,6 +81,9 @@ impl Context {
     pub(super) async fn store(&mut self, command: Store, out: &mut Output<'_>) -> Done {
         if command.unchanged_since.is_some() {
             self.enable_condstore(out);
+        }
+        if !command.annotations.is_empty() {
+            return self.store_annotations(command, out).await;
         }
         let Some(view) = &self.view else { return Ok(bad_number()) };
         if view.read_only {
@@ -129,11 +132,7 @@ impl Context {
                 view.fetch_flags(*number, entry, command.uid, enabled, out.buffer());
             } else if enabled.condstore && (changed || command.unchanged_since.is_some()) {
                 // RFC 7162 §3.1.3: the MODSEQ is told even when the flags are not.
-                response::fetch(*number, entry.uid.get(), enabled.uid_only, out.buffer());
-                let uid =
-                    if enabled.uid_only { String::new() } else { format!("UID {} ", entry.uid) };
-                let rest = format!("{uid}MODSEQ ({}))\r\n", entry.modseq);
-                out.buffer().extend_from_slice(rest.as_bytes());
+                tell_modseq(*number, entry, enabled, out.buffer());
             }
         }
         if view::is_full(&view.told) && !view::is_full(&before) {
@@ -142,6 +141,23 @@ impl Context {
         let gone = outcome.entries.len() + outcome.refused.len() < found.len();
         let answer = stored(&command, &before, &outcome.refused, gone);
         Ok(self.tell_limit(answer, lowest, out))
+    }
+
+    /// The MODSEQs of messages that a silent change has changed, or had to look at. RFC 7162
+    /// §3.1.3.
+    pub(super) fn tell_stored(
+        &self,
+        command: &Store,
+        found: &mut [(u32, Entry)],
+        outcome: &FlagOutcome,
+        out: &mut Vec<u8>,
+    ) {
+        for ((number, old), entry) in side_by_side(found, &outcome.entries) {
+            let changed = old.modseq != entry.modseq || command.unchanged_since.is_some();
+            if self.enabled.condstore && changed {
+                tell_modseq(*number, entry, self.enabled, out);
+            }
+        }
     }
 
     /// Changes those of the refused messages after all whose other flags have changed, not these.
@@ -206,13 +222,14 @@ impl Context {
             Err(error) => return Err(error),
         };
         let uids: Vec<Uid> = found.iter().map(|(_, entry)| entry.uid).collect();
+        let by = By { account: self.actor()?.account, rights: target.rights };
         let verb = if moves { "MOVE" } else { "COPY" };
         if uids.is_empty() {
             return Ok(Answer::Ok(format!("{verb} completed")));
         }
         let copied = match moves {
-            true => self.shared.store.move_(from, uids, target.row.id, target.rights).await?,
-            false => self.shared.store.copy(from, uids, target.row.id, target.rights).await?,
+            true => self.shared.store.move_(from, uids, target.row.id, by).await?,
+            false => self.shared.store.copy(from, uids, target.row.id, by).await?,
         };
         if target.row.id == from {
             self.own_new = copied.pairs.iter().map(|(_, uid)| *uid).collect();

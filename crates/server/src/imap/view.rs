@@ -3,13 +3,15 @@
 //! Invariant: sequence numbers mean `told`, whatever the store holds by now; only [`View::sync`]
 //! changes the numbering, and says so.
 
+use super::annotate;
 use super::search::live::{self, Live};
 use ::store::{FlagOutcome, Store, Watch, Which};
 use mail::listing::Difference;
-use mail::{Entry, FlagBits, Listing, MailboxId, MailboxName, Rights, Uid};
+use mail::{AccountId, Entry, FlagBits, Listing, MailboxId, MailboxName, Rights, Uid};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::Enabled;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A selected mailbox, as the client knows it.
@@ -20,6 +22,10 @@ pub struct View {
     pub name: MailboxName,
     /// EXAMINE, or no right to change anything: nothing may be changed.
     pub read_only: bool,
+    /// EXAMINE.
+    pub examined: bool,
+    /// Changes of annotations are told: SELECT (ANNOTATE). RFC 5257 §4.2.
+    pub annotate: bool,
     /// It is the session's own account's.
     pub owned: bool,
     /// What the session may do with it; looked up again before each command.
@@ -53,6 +59,23 @@ pub struct Told {
     pub differences: Vec<Difference>,
     /// Expunges among it were held back.
     pub held: bool,
+}
+
+/// What a client wants to hear of messages that have changed.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    /// Their flags, and MODSEQs.
+    pub flags: bool,
+    /// Which of the annotations have changed that this account sees.
+    pub annotations: Option<AccountId>,
+}
+
+/// What is to be told of a message that has changed.
+struct News {
+    flags: bool,
+    modseq: bool,
+    /// Names of annotations.
+    entries: BTreeSet<String>,
 }
 
 /// What becomes of messages that are gone.
@@ -187,14 +210,13 @@ impl View {
         }
     }
 
-    /// Tells the client what is new, and counts by it from now on; without `flags` nothing is said
-    /// of changed flags.
+    /// Tells the client what is new, and counts by it from now on.
     pub fn sync(
         &mut self,
         store: &Store,
         enabled: Enabled,
         expunges: Expunges,
-        flags: bool,
+        wanted: Wanted,
         out: &mut Vec<u8>,
     ) -> Told {
         let mut now = self.watch.current();
@@ -231,7 +253,7 @@ impl View {
             self.fresh.extend(differences.iter().filter_map(added));
         }
         let arrived = differences.iter().any(|d| matches!(d, Difference::Added(_)));
-        self.told = told.clone();
+        let before = std::mem::replace(&mut self.told, told.clone());
         if arrived {
             self.claim(store, &told);
             out.extend_from_slice(format!("* {} EXISTS\r\n", told.len()).as_bytes());
@@ -241,10 +263,19 @@ impl View {
         }
         for difference in &differences {
             if let Difference::Changed(entry) = difference
-                && flags
                 && let Ok(at) = told.find(entry.uid)
+                && let Some(known) = before.get(entry.uid)
             {
-                self.fetch_flags(at + 1, entry, true, enabled, out);
+                let entries = wanted.annotations.map(|who| {
+                    annotate::changed(store, self.mailbox, who, entry.uid, known.modseq)
+                });
+                let entries = entries.unwrap_or_default();
+                // Flags that became others and then the same again are told, as any news.
+                let noted = || store.is_noted(self.mailbox, entry.uid, entry.modseq);
+                let same = known.flags == entry.flags && noted().unwrap_or(false);
+                let flags = wanted.flags && !same;
+                let news = News { flags, modseq: wanted.flags, entries };
+                self.tell_change(at + 1, entry, &news, enabled, out);
             }
         }
         Told { differences, held }
@@ -275,6 +306,34 @@ impl View {
         }
     }
 
+    /// What has become of a message: flags, and which annotations are others now. When it is only
+    /// its MODSEQ, that is told to those who want to know it.
+    fn tell_change(
+        &self,
+        number: u32,
+        entry: &Entry,
+        news: &News,
+        enabled: Enabled,
+        out: &mut Vec<u8>,
+    ) {
+        if news.entries.is_empty() {
+            return match news {
+                News { flags: true, .. } => self.fetch_flags(number, entry, true, enabled, out),
+                News { modseq: true, .. } if enabled.condstore => {
+                    tell_modseq(number, entry, enabled, out);
+                }
+                _ => {}
+            };
+        }
+        begin_fetch(number, entry, true, enabled, out);
+        if news.flags {
+            self.flags_item(entry, enabled, out);
+            out.push(b' ');
+        }
+        annotate::tell_changed(&news.entries, out);
+        end_fetch(entry, enabled, out);
+    }
+
     /// `* n FETCH (FLAGS (…))`; with the UID for clients that know of MODSEQ: RFC 7162 §3.2.4.
     pub fn fetch_flags(
         &self,
@@ -284,12 +343,12 @@ impl View {
         enabled: Enabled,
         out: &mut Vec<u8>,
     ) {
-        response::fetch(number, entry.uid.get(), enabled.uid_only, out);
-        if (with_uid || enabled.condstore) && !enabled.uid_only {
-            out.extend_from_slice(b"UID ");
-            response::number(u64::from(entry.uid.get()), out);
-            out.push(b' ');
-        }
+        begin_fetch(number, entry, with_uid || enabled.condstore, enabled, out);
+        self.flags_item(entry, enabled, out);
+        end_fetch(entry, enabled, out);
+    }
+
+    fn flags_item(&self, entry: &Entry, enabled: Enabled, out: &mut Vec<u8>) {
         out.extend_from_slice(b"FLAGS ");
         response::flags(
             &self.told.keywords,
@@ -297,13 +356,35 @@ impl View {
             self.is_recent(entry.uid) && !enabled.rev2,
             out,
         );
-        if enabled.condstore {
-            out.extend_from_slice(b" MODSEQ (");
-            response::number(entry.modseq.0, out);
-            out.push(b')');
-        }
-        out.extend_from_slice(b")\r\n");
     }
+}
+
+/// `* n FETCH (`, with UID where it is wanted.
+fn begin_fetch(number: u32, entry: &Entry, with_uid: bool, enabled: Enabled, out: &mut Vec<u8>) {
+    response::fetch(number, entry.uid.get(), enabled.uid_only, out);
+    if with_uid && !enabled.uid_only {
+        out.extend_from_slice(b"UID ");
+        response::number(u64::from(entry.uid.get()), out);
+        out.push(b' ');
+    }
+}
+
+/// The end of what [`begin_fetch`] began, with MODSEQ where CONDSTORE is enabled.
+fn end_fetch(entry: &Entry, enabled: Enabled, out: &mut Vec<u8>) {
+    if enabled.condstore {
+        out.extend_from_slice(b" MODSEQ (");
+        response::number(entry.modseq.0, out);
+        out.push(b')');
+    }
+    out.extend_from_slice(b")\r\n");
+}
+
+/// `* n FETCH (UID u MODSEQ (m))`: nothing else of a message has changed that is told.
+pub fn tell_modseq(number: u32, entry: &Entry, enabled: Enabled, out: &mut Vec<u8>) {
+    begin_fetch(number, entry, true, enabled, out);
+    out.extend_from_slice(b"MODSEQ (");
+    response::number(entry.modseq.0, out);
+    out.extend_from_slice(b"))\r\n");
 }
 
 fn expunged(difference: &Difference) -> Option<Uid> {

@@ -96,6 +96,17 @@ impl ReadTxn for View {
         let names = self.properties(of)?.into_iter().map(|(name, _)| name);
         Ok(names.take(limit).collect())
     }
+    fn each_property(
+        &self,
+        of: Holder,
+        from: &str,
+        to: &str,
+        each: &mut dyn FnMut(&str, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let all = self.properties(of)?;
+        let named = all.iter().filter(|(name, _)| (from..=to).contains(&name.as_str()));
+        named.into_iter().try_for_each(|(name, value)| each(name, value))
+    }
     fn owners(&self, of: Holder) -> Result<Vec<u32>> {
         let (kind, _) = of.key();
         let keys = self.state.properties.keys().map(|(holder, _)| holder.key());

@@ -7,6 +7,7 @@
 //! of it, under a new UIDVALIDITY, since its clients can no longer trust what they remember.
 //! Invariant: bytes are given out only for the content that their own record names.
 
+mod annotations;
 mod mailboxes;
 mod scan;
 
@@ -144,6 +145,7 @@ impl Check<'_> {
             }
         }
         self.check_mailboxes()?;
+        self.check_annotations()?;
         self.check_queue()?;
         self.check_holders()?;
         self.check_segments()?;

@@ -1,6 +1,6 @@
 //! Expunging messages. RFC 9051 §6.4.3, RFC 4315 §2.1.
 
-use super::{bump, count, entries_of};
+use super::{annotations, bump, count, entries_of};
 use crate::error::Result;
 use crate::limits::HISTORY_CHANGES;
 use crate::packed::{decode_uids, encode_runs, encode_uids};
@@ -48,6 +48,7 @@ pub(crate) fn expunge(w: &mut Writing<'_>, mailbox: MailboxId, which: &Which) ->
     }
     let uids: Vec<Uid> = gone.iter().map(|entry| entry.uid).collect();
     w.unit.remove_entries(mailbox, &uids)?;
+    annotations::forget(w, mailbox, &uids)?;
     w.unit.write()?.put_expunged(mailbox, modseq, &encode_uids(&uids))?;
     w.save(&row)?.expunged.extend(uids.iter().copied());
     if is_nth(modseq) {

@@ -1,5 +1,6 @@
 //! What mailboxes mean, written once over the rows: UIDs, MODSEQs, flags, copies, names.
 
+pub(crate) mod annotations;
 pub mod append;
 pub mod copy;
 pub mod expunge;
@@ -12,7 +13,8 @@ use crate::rows::MailboxRow;
 use crate::unit::Unit;
 use mail::{Entry, FlagBits, MailboxId, ModSeq, Uid};
 
-pub use copy::Copied;
+pub use annotations::Annotate;
+pub use copy::{By, Copied};
 pub use expunge::Which;
 pub use flags::{Change, ChangeFlags, FlagOutcome};
 

@@ -186,8 +186,9 @@ pub(crate) fn remove(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
         w.release(entry.content)?;
     }
     w.unit.remove_mailbox(row.id)?;
-    for holder in [Holder::Mailbox, Holder::Access, Holder::UniqueIds].map(|of| of(row.id)) {
-        if !w.unit.rows().properties(holder)?.is_empty() {
+    let holders = [Holder::Mailbox, Holder::Access, Holder::UniqueIds, Holder::Notes];
+    for holder in holders.map(|of| of(row.id)) {
+        if !w.unit.rows().property_names(holder, 1)?.is_empty() {
             w.unit.write()?.remove_properties(holder)?;
         }
     }
@@ -212,7 +213,8 @@ pub(crate) fn rename(
         let entries = w.unit.entries(row.id, Uid::FIRST, Uid::MAX)?;
         let uids: Vec<Uid> = entries.iter().map(|entry| entry.uid).collect();
         copy_annotations(w, row.id, target.id)?;
-        return copy::move_(w, row.id, &uids, target.id, Rights::ALL).map(drop);
+        let by = copy::By { account, rights: Rights::ALL };
+        return copy::move_(w, row.id, &uids, target.id, by).map(drop);
     }
     not_reserved(to)?;
     if to.is_inbox() || w.unit.mailbox_named(account, to)?.is_some() {

@@ -50,11 +50,11 @@ impl Store {
             let Some(only) = deliveries.pop() else { return Ok(Vec::new()) };
             return Ok(vec![self.deliver(only).await?]);
         }
+        let annotated = deliveries.iter().any(Delivery::is_annotated);
         let take_out = move |w: &mut crate::Writing<'_>| {
+            let used: &[_] = if annotated { &quota::ANNOTATED } else { &quota::MESSAGES };
             // The new messages are counted already; before anything is written they may be refused.
-            accounts
-                .into_iter()
-                .try_for_each(|account| quota::check(w, account, &quota::MESSAGES))?;
+            accounts.into_iter().try_for_each(|account| quota::check(w, account, used))?;
             let Some((mailbox, uid)) = replaces else { return Ok(()) };
             match expunge::expunge(w, mailbox, &Which::Exactly(vec![uid]))?.is_empty() {
                 true => Err(StoreError::NotFound(format!("the message with UID {uid}"))),

@@ -1,7 +1,7 @@
 //! Statements on domains, accounts, aliases, routes, properties and counters.
 
-use super::{Handle, column, parsed};
-use crate::error::Result;
+use super::{Handle, column, engine, parsed};
+use crate::error::{Result, StoreError};
 use crate::rows::{AccountRow, AliasRow, DomainRow, Holder};
 use mail::{AccountId, Address, Domain, MailboxId};
 use rusqlite::{Row, params};
@@ -108,6 +108,26 @@ impl Handle {
         let sql = "SELECT name FROM property WHERE kind = ?1 AND owner = ?2 ORDER BY name LIMIT ?3";
         let (kind, owner) = of.key();
         self.all(sql, (kind, owner, limit as i64), |row| column(row, 0))
+    }
+    pub(super) fn each_property_value(
+        &self,
+        of: Holder,
+        from: &str,
+        to: &str,
+        each: &mut dyn FnMut(&str, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let sql = "SELECT name, value FROM property
+            WHERE kind = ?1 AND owner = ?2 AND name BETWEEN ?3 AND ?4 ORDER BY name";
+        let (kind, owner) = of.key();
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query((kind, owner, from, to)).map_err(engine)?;
+        let odd = |error: rusqlite::types::FromSqlError| StoreError::Corrupt(error.to_string());
+        while let Some(row) = rows.next().map_err(engine)? {
+            let name = row.get_ref(0).map_err(engine)?;
+            let value = row.get_ref(1).map_err(engine)?;
+            each(name.as_str().map_err(odd)?, value.as_blob().map_err(odd)?)?;
+        }
+        Ok(())
     }
     pub(super) fn property_owners(&self, of: Holder) -> Result<Vec<u32>> {
         let sql = "SELECT DISTINCT owner FROM property WHERE kind = ?1 ORDER BY owner";

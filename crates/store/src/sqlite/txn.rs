@@ -62,6 +62,15 @@ impl ReadTxn for Handle {
     fn property_names(&self, of: Holder, limit: usize) -> Result<Vec<String>> {
         self.names_of_properties(of, limit)
     }
+    fn each_property(
+        &self,
+        of: Holder,
+        from: &str,
+        to: &str,
+        each: &mut dyn FnMut(&str, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.each_property_value(of, from, to, each)
+    }
     fn owners(&self, of: Holder) -> Result<Vec<u32>> {
         self.property_owners(of)
     }

@@ -1,10 +1,10 @@
 //! APPEND and REPLACE, read piece by piece, since messages come as literals in their midst and are
 //! never whole in memory. RFC 3501 §6.3.11; several messages, RFC 3502; CATENATE, RFC 4469; UTF8,
-//! RFC 9755 §4; REPLACE, RFC 8508.
+//! RFC 9755 §4; REPLACE, RFC 8508; ANNOTATION, RFC 5257 §4.7.
 
-use super::Name;
+use super::{Name, annotate};
 use crate::imap::grammar::{Bad, Charset, Cursor, Read, SequenceSet};
-use mail::Flag;
+use mail::{Annotation, Flag};
 
 /// What stood between two literals.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub enum Piece {
         flags: Vec<Flag>,
         /// Its INTERNALDATE.
         date: Option<i64>,
+        /// Its annotations. RFC 5257 §4.7.
+        annotations: Vec<Annotation>,
     },
     /// A part of the message: what this URL names.
     Url(String),
@@ -141,7 +143,18 @@ fn message(from: &mut Cursor<'_>, pieces: &mut Vec<Piece>) -> Read<Next> {
         date = Some(from.date_time()?);
         from.space()?;
     }
-    pieces.push(Piece::Message { flags, date });
+    let mut annotations = Vec::new();
+    while from.eat_word("ANNOTATION") {
+        from.space()?;
+        match annotate::annotations(from) {
+            Ok(more) => annotations.extend(more),
+            // A literal follows: it is a name or a value.
+            Err(_) if from.at_end() => return Ok(Next::Literal),
+            Err(bad) => return Err(bad),
+        }
+        from.space()?;
+    }
+    pieces.push(Piece::Message { flags, date, annotations });
     if from.eat_word("CATENATE") {
         from.space()?;
         from.expect(b'(', "parts")?;

@@ -1,6 +1,8 @@
 //! FETCH. RFC 3501 §6.4.5; CHANGEDSINCE and VANISHED of RFC 7162, PARTIAL of RFC 9394, BINARY of
-//! RFC 3516, PREVIEW of RFC 8970, EMAILID and THREADID of RFC 8474.
+//! RFC 3516, PREVIEW of RFC 8970, ANNOTATION of RFC 5257,
+//! EMAILID and THREADID of RFC 8474.
 
+use super::annotate;
 use super::returns::Partial;
 use crate::imap::grammar::{Bad, Cursor, Read, SequenceSet};
 
@@ -50,6 +52,7 @@ pub enum Item {
     Binary(Section),
     /// `BINARY.SIZE[…]`
     BinarySize(Section),
+    Annotation(annotate::Wanted),
 }
 
 /// `BODY[…]<…>`, or an RFC822 item that stands for one.
@@ -186,6 +189,10 @@ fn item(from: &mut Cursor<'_>, items: &mut Vec<Item>) -> Read<()> {
         "EMAILID" => items.push(EmailId),
         "THREADID" => items.push(ThreadId),
         "SAVEDATE" => items.push(SaveDate),
+        "ANNOTATION" => {
+            from.space()?;
+            items.push(Annotation(annotate::wanted(from)?));
+        }
         "PREVIEW" => items.push(Preview(lazy(from)?)),
         "BINARY" => items.push(Binary(binary_section(from, "BINARY", false)?)),
         "BINARY.PEEK" => items.push(Binary(binary_section(from, "BINARY", true)?)),

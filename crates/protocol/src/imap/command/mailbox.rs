@@ -17,6 +17,8 @@ pub struct Select {
     pub examine: bool,
     /// CONDSTORE. RFC 7162 §3.1.8.
     pub condstore: bool,
+    /// ANNOTATE: changes of annotations are told. RFC 5257 §4.2.
+    pub annotate: bool,
     /// QRESYNC.
     pub resync: Option<Resync>,
 }
@@ -82,16 +84,17 @@ pub enum StatusItem {
 /// SELECT and EXAMINE, behind the verb.
 pub(super) fn select(from: &mut Cursor<'_>, examine: bool) -> Read<Select> {
     let mailbox = from.mailbox()?;
-    let mut select = Select { mailbox, examine, condstore: false, resync: None };
+    let mut select = Select { mailbox, examine, condstore: false, annotate: false, resync: None };
     if from.more() {
         from.list(|from| {
             match from.keyword()?.as_str() {
                 "CONDSTORE" => select.condstore = true,
+                "ANNOTATE" => select.annotate = true,
                 "QRESYNC" => {
                     from.space()?;
                     select.resync = Some(resync(from)?);
                 }
-                _ => return Err(Bad("CONDSTORE or QRESYNC")),
+                _ => return Err(Bad("CONDSTORE, QRESYNC or ANNOTATE")),
             }
             Ok(())
         })?;

@@ -1,6 +1,7 @@
 //! Commands into values. RFC 3501 §6, RFC 9051 §6 and the extensions named in `imap/mod.rs`. One
 //! file for each family of commands; what needs no arguments or few is here.
 
+pub mod annotate;
 pub mod append;
 pub mod batches;
 pub mod fetch;
@@ -340,7 +341,7 @@ mod tests {
         assert_eq!(read(&start, b"", Ends::Literal), Ok(None));
         let text = b"saved-messages (\\Seen $X) \"17-Jul-1996 02:44:25 -0700\" ";
         let (pieces, reader) = read(&start, text, Ends::Literal).unwrap().unwrap();
-        let Some(Piece::Message { flags, date }) = pieces.get(1) else { panic!("{pieces:?}") };
+        let Some(Piece::Message { flags, date, .. }) = pieces.get(1) else { panic!("{pieces:?}") };
         assert_eq!((flags.len(), *date), (2, Some(837_596_665)));
         assert_eq!(pieces.last(), Some(&Piece::Text));
         assert_eq!(read(&reader, b"", Ends::Line).unwrap().unwrap().0, []);

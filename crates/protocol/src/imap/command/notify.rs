@@ -63,6 +63,8 @@ pub struct Events {
     pub messages: bool,
     /// FlagChange
     pub flags: bool,
+    /// AnnotationChange. RFC 5257.
+    pub annotations: bool,
     /// MailboxName
     pub names: bool,
     /// SubscriptionChange
@@ -75,8 +77,8 @@ pub struct Events {
 
 impl Events {
     /// The events that this server has, as BADEVENT lists them.
-    pub const NAMES: &str = "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange \
-                             MailboxMetadataChange ServerMetadataChange";
+    pub const NAMES: &str = "MessageNew MessageExpunge FlagChange AnnotationChange MailboxName \
+                             SubscriptionChange MailboxMetadataChange ServerMetadataChange";
 
     /// Those of both.
     #[must_use]
@@ -84,6 +86,7 @@ impl Events {
         Events {
             messages: self.messages | other.messages,
             flags: self.flags | other.flags,
+            annotations: self.annotations | other.annotations,
             names: self.names | other.names,
             subscriptions: self.subscriptions | other.subscriptions,
             metadata: self.metadata | other.metadata,
@@ -151,7 +154,7 @@ fn group(
     notify.unknown |= found.unknown;
     let Found { mut events, new, expunge, items, .. } = found;
     // RFC 5465 §5.
-    if new != expunge || (events.flags && !new) {
+    if new != expunge || ((events.flags || events.annotations) && !new) {
         return Err(Bad("MessageNew and MessageExpunge together"));
     }
     events.messages = new;
@@ -160,9 +163,8 @@ fn group(
         Some(filter) => notify.groups.push(Group { filter, events }),
         None if std::mem::replace(selected, true) => return Err(Bad("SELECTED once")),
         None => {
-            let message =
-                Events { messages: events.messages, flags: events.flags, ..Events::default() };
-            if events != message {
+            let Events { messages, flags, annotations, .. } = events;
+            if events != (Events { messages, flags, annotations, ..Events::default() }) {
                 return Err(Bad("only events of messages with SELECTED"));
             }
             let delayed = word == "SELECTED-DELAYED";
@@ -225,6 +227,7 @@ fn event(from: &mut Cursor<'_>, found: &mut Found, count: &mut usize) -> Read<()
         }
         "MESSAGEEXPUNGE" => found.expunge = true,
         "FLAGCHANGE" => found.events.flags = true,
+        "ANNOTATIONCHANGE" => found.events.annotations = true,
         "MAILBOXNAME" => found.events.names = true,
         "SUBSCRIPTIONCHANGE" => found.events.subscriptions = true,
         "MAILBOXMETADATACHANGE" => found.events.metadata = true,

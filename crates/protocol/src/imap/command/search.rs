@@ -1,12 +1,13 @@
 //! SEARCH, SORT and THREAD. RFC 3501 §6.4.4, RFC 5256; MODSEQ of RFC 7162 §3.1.5, WITHIN of
-//! RFC 5032, FUZZY of RFC 6203. RETURN is in `returns.rs`.
+//! RFC 5032, FUZZY of RFC 6203, ANNOTATION of RFC 5257. RETURN is in `returns.rs`.
 
+use super::annotate;
 use super::fetch::Item;
 use super::returns::{Options, Returns, returns};
 use crate::imap::SEARCH_DEPTH_MAX;
 use crate::imap::grammar::{Bad, Cursor, Number, Read, SequenceSet};
 use mail::header::encoded_word::decode_charset;
-use mail::{Flag, Keyword};
+use mail::{Flag, Keyword, Scope};
 
 /// Keys of one command, all levels together.
 const KEYS_MAX: usize = 5000;
@@ -56,6 +57,9 @@ pub enum Key {
     Older(u64),
     /// INTERNALDATE at most that many seconds ago. RFC 5032.
     Younger(u64),
+    /// ANNOTATION: entries that a pattern names, whose values, the text in them. RFC 5257 §4.8.
+    /// Without a text: that no such entry has a value.
+    Annotation(String, Option<Scope>, Option<String>),
     /// EMAILID. RFC 8474 §5.
     EmailId(String),
     /// THREADID. RFC 8474 §5.
@@ -99,8 +103,8 @@ pub struct Sort {
     pub search: Search,
 }
 
-/// What messages are sorted by. RFC 5256 §3, RFC 5957 §3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What messages are sorted by. RFC 5256 §3, RFC 5957 §3, RFC 5257 §4.9.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the RFC's names")]
 pub enum Criterion {
     Arrival,
@@ -112,6 +116,8 @@ pub enum Criterion {
     Size,
     Subject,
     To,
+    /// The value of an entry.
+    Annotation(String, Scope),
 }
 
 /// A THREAD command. RFC 5256 §3.
@@ -165,7 +171,7 @@ pub(super) fn sort(from: &mut Cursor<'_>) -> Read<Sort> {
             from.space()?;
             word = from.keyword()?;
         }
-        criteria.push((criterion(&word)?, reverse));
+        criteria.push((criterion(&word, from)?, reverse));
         if criteria.len() > 32 { Err(Bad("fewer criteria")) } else { Ok(()) }
     })?;
     if criteria.is_empty() {
@@ -177,8 +183,13 @@ pub(super) fn sort(from: &mut Cursor<'_>) -> Read<Sort> {
     Ok(Sort { criteria, search: finish(from, returns, Some(charset))? })
 }
 
-fn criterion(word: &str) -> Read<Criterion> {
+fn criterion(word: &str, from: &mut Cursor<'_>) -> Read<Criterion> {
     Ok(match word {
+        "ANNOTATION" => {
+            from.space()?;
+            let (entry, scope) = annotate::sorted(from)?;
+            Criterion::Annotation(entry, scope)
+        }
         "ARRIVAL" => Criterion::Arrival,
         "CC" => Criterion::Cc,
         "DATE" => Criterion::Date,
@@ -226,7 +237,10 @@ struct Keys {
 impl Keys {
     /// A text in the command's charset.
     fn text(&self, from: &mut Cursor<'_>) -> Read<String> {
-        let octets = from.astring()?;
+        self.decoded(from.astring()?)
+    }
+
+    fn decoded(&self, octets: Vec<u8>) -> Read<String> {
         match &self.charset {
             Some(charset) if !charset.eq_ignore_ascii_case(b"US-ASCII") => {
                 decode_charset(charset, &octets).ok_or(Bad("a known charset"))
@@ -307,6 +321,12 @@ impl Keys {
             "FILTER" => Key::Filter(String::from_utf8_lossy(from.atom()?).to_ascii_lowercase()),
             "OLDER" => Key::Older(interval(from)?),
             "YOUNGER" => Key::Younger(interval(from)?),
+            "ANNOTATION" => {
+                let (pattern, scope) = annotate::searched(from)?;
+                from.space()?;
+                let value = from.value()?.map(|octets| self.decoded(octets)).transpose()?;
+                Key::Annotation(pattern, scope, value)
+            }
             "EMAILID" => Key::EmailId(from.text()?),
             "THREADID" => Key::ThreadId(from.text()?),
             "HEADER" => {

@@ -1,7 +1,8 @@
-//! STORE. RFC 3501 §6.4.6, UNCHANGEDSINCE of RFC 7162 §3.1.3.
+//! STORE. RFC 3501 §6.4.6, UNCHANGEDSINCE of RFC 7162 §3.1.3, ANNOTATION of RFC 5257 §4.5.
 
+use super::annotate;
 use crate::imap::grammar::{Bad, Cursor, Read, SequenceSet};
-use mail::Flag;
+use mail::{Annotation, Flag};
 
 /// STORE. RFC 3501 §6.4.6.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub struct Store {
     pub silent: bool,
     /// Which flags.
     pub flags: Vec<Flag>,
+    /// Annotations, and then no flags: ANNOTATION. RFC 5257 §4.5.
+    pub annotations: Vec<Annotation>,
 }
 
 /// What STORE does with the flags.
@@ -47,22 +50,27 @@ pub(super) fn store(from: &mut Cursor<'_>, uid: bool) -> Read<Store> {
         Some(word) => (word, true),
         None => (word.as_str(), false),
     };
+    let (mut flags, mut annotations) = (Vec::new(), Vec::new());
     let change = match word {
+        "ANNOTATION" if !silent => {
+            from.space()?;
+            annotations = annotate::annotations(from)?;
+            let (change, silent) = (Change::Replace, true);
+            return Ok(Store { uid, set, unchanged_since, change, silent, flags, annotations });
+        }
         "+FLAGS" => Change::Add,
         "-FLAGS" => Change::Remove,
         "FLAGS" => Change::Replace,
-        _ => return Err(Bad("FLAGS, +FLAGS or -FLAGS")),
+        _ => return Err(Bad("FLAGS, +FLAGS, -FLAGS or ANNOTATION")),
     };
     from.space()?;
-    let flags = if from.peek() == Some(b'(') {
-        from.flag_list()?
+    if from.peek() == Some(b'(') {
+        flags = from.flag_list()?;
     } else {
-        let mut flags = Vec::new();
         flags.extend(from.flag()?);
         while from.eat(b' ') {
             flags.extend(from.flag()?);
         }
-        flags
-    };
-    Ok(Store { uid, set, unchanged_since, change, silent, flags })
+    }
+    Ok(Store { uid, set, unchanged_since, change, silent, flags, annotations })
 }

@@ -124,7 +124,8 @@ impl Context {
             } else if wish.status && wanted.messages && !self.is_selected(found) {
                 use StatusItem::{HighestModSeq, Messages, UidNext, UidValidity};
                 let items = [UidValidity, UidNext, Messages, HighestModSeq];
-                let count = if wanted.flags || self.enabled.condstore { 4 } else { 3 };
+                let changes = wanted.flags || wanted.annotations;
+                let count = if changes || self.enabled.condstore { 4 } else { 3 };
                 self.status(found, items.get(..count).unwrap_or_default(), out.buffer()).await?;
             }
             if out.relieve().await.is_err() {
@@ -140,7 +141,7 @@ impl Context {
 
     /// The events of the selected mailbox that the client hears of.
     pub(super) fn wanted(&self) -> Events {
-        let all = Events { messages: true, flags: true, ..Events::default() };
+        let all = Events { messages: true, flags: true, annotations: true, ..Events::default() };
         self.notify.as_ref().map_or(all, |notify| notify.wish.selected.events)
     }
 
@@ -268,7 +269,8 @@ impl Context {
             if wanted.messages && counted {
                 items.extend([UidNext, Messages]);
             }
-            let flags = wanted.flags && !counted && (unseen || (flagged && condstore));
+            let changed = wanted.flags || wanted.annotations;
+            let flags = changed && !counted && (unseen || (flagged && condstore));
             if flags || (replaced && !items.is_empty()) {
                 items.push(UidValidity);
             }

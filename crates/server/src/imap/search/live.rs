@@ -2,8 +2,10 @@
 //!
 //! Results are UIDs in the order asked for. What leaves the mailbox leaves them in `View::sync`,
 //! before EXPUNGE, so that message numbers still hold; what is new or changed is looked at after
-//! its EXISTS or FETCH, here. The values a SORT goes by never change, so only membership does.
+//! its EXISTS or FETCH, here. The values a SORT goes by never change, so only membership does;
+//! those of annotations do, so such a SORT is not kept up to date.
 
+use super::annotated::sorts_by_annotation;
 use super::test::{Candidate, Test, ago};
 use crate::drive::Output;
 use crate::imap::Context;
@@ -205,7 +207,8 @@ impl Context {
 
     /// Keeps a search up to date from now on, if there is room. RFC 5267 §4.3.1.
     pub(super) fn keep_live(&mut self, found: &[(u32, Entry)], live: Live, out: &mut Vec<u8>) {
-        if self.view.as_ref().is_some_and(|view| !has_room(&view.live, found.len())) {
+        let moves = live.criteria.as_deref().is_some_and(sorts_by_annotation);
+        if moves || self.view.as_ref().is_some_and(|view| !has_room(&view.live, found.len())) {
             let code = format!("NOUPDATE \"{}\"", live.tag);
             return self.untagged("NO", &code, "Too many contexts", out);
         }
@@ -275,7 +278,10 @@ impl Context {
             uids.sort_unstable();
             uids.dedup();
         }
-        let test = Test::new(live.key.clone(), view, self.shared.world.clock.unix_seconds());
+        let (first, last) = (uids.first().copied(), uids.last().copied());
+        let among = first.zip(last).unwrap_or((Uid::FIRST, Uid::FIRST));
+        let key = self.with_annotations(live.key.clone(), view, among).await?;
+        let test = Test::new(key, view, self.shared.world.clock.unix_seconds());
         let mut meet = Vec::new();
         let mut fail = Vec::new();
         for batch in uids.chunks(BATCH) {

@@ -1,6 +1,7 @@
 //! SEARCH, SORT, THREAD. RFC 3501 §6.4.4, RFC 5256; results as RFC 4731, RFC 5182, RFC 5267 §3 and
 //! RFC 9394 want them.
 
+mod annotated;
 mod arranged;
 pub(super) mod live;
 mod order;
@@ -212,6 +213,8 @@ impl Context {
         out: &mut Output<'_>,
     ) -> Result<Found, Stopped> {
         let now = self.shared.world.clock.unix_seconds();
+        let last = view.told.last().map_or(Uid::FIRST, |entry| entry.uid);
+        let key = self.with_annotations(key, view, (Uid::FIRST, last)).await?;
         let mut test = Test::new(key, view, now);
         let indexed = self.ask_index(&mut test, view)?;
         let mut found = Vec::new();

@@ -1,5 +1,6 @@
 //! What SORT and THREAD go by, taken from what is kept beside each message. RFC 5256 §2, RFC 5957.
 
+use super::annotated::sorts_by_annotation;
 use super::arranged::{By, Made};
 use crate::imap::Context;
 use ::store::StoreError;
@@ -62,6 +63,10 @@ impl Context {
     ) -> Result<Vec<(u32, Entry)>, StoreError> {
         let uids = messages.iter().map(|(_, entry)| entry.uid);
         let by = By::Criteria(criteria.to_vec());
+        if sorts_by_annotation(criteria) {
+            let sorted = self.order_by_annotations(mailbox, &messages, criteria).await?;
+            return Ok(sorted.iter().filter_map(|n| messages.get(*n as usize).copied()).collect());
+        }
         let order = match self.shared.arrangements.find(mailbox, &by, uids.clone()) {
             Some(Made::Order(order)) => order,
             _ => {
@@ -71,6 +76,26 @@ impl Context {
             }
         };
         Ok(order.iter().filter_map(|n| messages.get(*n as usize).copied()).collect())
+    }
+
+    /// The places of messages in their order, which annotations have a say in. RFC 5257 §4.9.
+    async fn order_by_annotations(
+        &self,
+        mailbox: MailboxId,
+        messages: &[(u32, Entry)],
+        criteria: &[(Criterion, bool)],
+    ) -> Result<Vec<u32>, StoreError> {
+        let annotations = self.annotation_values(mailbox, messages, criteria).await?;
+        let values = |entry: &Entry, order: StoredOrder<'_>| {
+            let mut values = values(entry, order, criteria);
+            for (at, (value, (criterion, _))) in values.iter_mut().zip(criteria).enumerate() {
+                if let Criterion::Annotation(..) = criterion {
+                    *value = Value::Text(annotations.get(entry.uid, at).to_owned());
+                }
+            }
+            values
+        };
+        Ok(by_values(&self.each_order(messages, values).await?, criteria))
     }
 
     /// The places of messages in their order.
@@ -217,10 +242,10 @@ fn sent(entry: &Entry, order: &StoredOrder<'_>) -> i64 {
 fn values(entry: &Entry, order: StoredOrder<'_>, criteria: &[(Criterion, bool)]) -> Vec<Value> {
     let sent = sent(entry, &order);
     let envelope = order.envelope();
-    criteria.iter().map(|(criterion, _)| value(*criterion, entry, sent, &envelope)).collect()
+    criteria.iter().map(|(criterion, _)| value(criterion, entry, sent, &envelope)).collect()
 }
 
-fn value(criterion: Criterion, entry: &Entry, sent: i64, envelope: &StoredEnvelope<'_>) -> Value {
+fn value(criterion: &Criterion, entry: &Entry, sent: i64, envelope: &StoredEnvelope<'_>) -> Value {
     let [from, _, _, to, cc, _] = envelope.lists;
     match criterion {
         Criterion::Arrival => Value::Number(entry.date),
@@ -234,6 +259,8 @@ fn value(criterion: Criterion, entry: &Entry, sent: i64, envelope: &StoredEnvelo
         Criterion::Cc => mailbox_of(cc),
         Criterion::DisplayFrom => display_of(from),
         Criterion::DisplayTo => display_of(to),
+        // Not kept beside the message: `order_by_annotations`.
+        Criterion::Annotation(..) => text(b""),
     }
 }
 

@@ -115,8 +115,8 @@ impl Test {
             Key::Sent(from, to) => Test::Sent(from, to),
             Key::Larger(n) => Test::Larger(n),
             Key::Smaller(n) => Test::Smaller(n),
-            // Filters were put in place before.
-            Key::Filter(_) => Test::Never,
+            // They were put in place before.
+            Key::Filter(_) | Key::Annotation(..) => Test::Never,
             Key::ModSeq(n) => Test::ModSeq(n),
             Key::EmailId(id) => match id.strip_prefix('M').and_then(|id| id.parse().ok()) {
                 Some(n) if email_id(ContentId(n)) == id => Test::Content(ContentId(n)),
