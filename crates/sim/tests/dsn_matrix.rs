@@ -97,7 +97,8 @@ fn part(section: &str, lines: &[&str]) -> String {
 
 const SELECTED: &str = "C2: c EXAMINE INBOX\nS2: * FLAGS …\nS2: * 1 EXISTS\nS2: * 1 RECENT\n\
     S2: * OK [UNSEEN …\nS2: * OK [PERMANENTFLAGS …\nS2: * OK [UIDVALIDITY …\n\
-    S2: * OK [UIDNEXT …\nS2: * OK [HIGHESTMODSEQ …\nS2: * OK [MAILBOXID …\nS2: c OK …\n";
+    S2: * OK [UIDNEXT …\nS2: * OK [HIGHESTMODSEQ …\nS2: * OK [MAILBOXID …\n\
+    S2: * OK [ANNOTATIONS …\nS2: c OK …\n";
 
 fn check(name: &str, text: &str) {
     let text = format!(

@@ -231,6 +231,7 @@ fn i_50_select_of_an_empty_mailbox_says_everything() {
                 S1~ * OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] …\n\
                 S1~ * OK [UIDNEXT 1] …\nS1~ * OK [UIDVALIDITY $validity] …\n\
                 S1~ * OK [HIGHESTMODSEQ $highest] …\nS1~ * OK [MAILBOXID ($id)] …\n\
+                S1~ * OK [ANNOTATIONS …\n\
                 S1: a OK [READ-WRITE] …\n\
                 C1: b STATUS Drafts (UIDVALIDITY UIDNEXT HIGHESTMODSEQ)\n\
                 S1: * OK [HIGHESTMODSEQ $highest] …\n\
@@ -276,6 +277,7 @@ fn i_58_vanished_names_only_what_the_client_knew() {
                 S2~ * … RECENT\nS2~ * OK [UNSEEN 1] …\nS2~ * OK [PERMANENTFLAGS …\n\
                 S2~ * OK [UIDVALIDITY $v] …\nS2~ * OK [UIDNEXT 6] …\n\
                 S2~ * OK [HIGHESTMODSEQ …\nS2~ * OK [MAILBOXID …\n\
+                S2~ * OK [ANNOTATIONS …\n\
                 S2: * VANISHED (EARLIER) 2\nS2: g OK …\n\
                 C2: h UID FETCH 1:3 (FLAGS) (CHANGEDSINCE $m VANISHED)\n\
                 S2: * VANISHED (EARLIER) 2\nS2: h OK …\n";
@@ -330,6 +332,7 @@ fn i_70_the_size_is_that_of_the_body() {
                 C1: b EXAMINE Drafts\nS1~ * FLAGS (…)\nS1~ * 1 EXISTS\nS1~ * 1 RECENT\n\
                 S1~ * OK [UNSEEN 1]…\nS1~ * OK [PERMANENTFLAGS …\nS1~ * OK [UIDNEXT …\n\
                 S1~ * OK [UIDVALIDITY …\nS1~ * OK [HIGHESTMODSEQ …\nS1~ * OK [MAILBOXID …\n\
+                S1~ * OK [ANNOTATIONS …\n\
                 S1: b OK …\nC1: c FETCH 1 RFC822.SIZE\nS1: * 1 FETCH (RFC822.SIZE 15)\nS1: c OK …\n\
                 C1: d FETCH 1 BODY.PEEK[]\nS1: * 1 FETCH (BODY[] {15}\nS1: …b\nS1:\nS1: …d )\n\
                 S1: d OK …\n";
@@ -407,6 +410,7 @@ fn i_77_two_hundred_levels_are_answered() {
          C1: b EXAMINE Drafts\nS1~ * FLAGS (…)\nS1~ * 1 EXISTS\nS1~ * 1 RECENT\n\
          S1~ * OK [UNSEEN 1]…\nS1~ * OK [PERMANENTFLAGS …\nS1~ * OK [UIDNEXT …\n\
          S1~ * OK [UIDVALIDITY …\nS1~ * OK [HIGHESTMODSEQ …\nS1~ * OK [MAILBOXID …\n\
+         S1~ * OK [ANNOTATIONS …\n\
          S1: b OK …\nC1: c FETCH 1 BODYSTRUCTURE\nS1: * 1 FETCH (BODYSTRUCTURE (…))\nS1: c OK …\n\
          C1: d FETCH 1 BODY.PEEK[{}1]\nS1: * 1 FETCH (BODY[…\nS1: d OK …\n",
         "1.".repeat(99)
