@@ -136,3 +136,35 @@ fn searched_attribute(from: &mut Cursor<'_>) -> Read<Option<Scope>> {
         _ => Err(Bad("value, value.priv or value.shared")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::imap::command::command;
+    use crate::imap::grammar::Charset;
+
+    #[test]
+    fn annotations_are_read() {
+        let reads = |text: &[u8]| command(text, Charset::Ascii).is_ok();
+        for text in [
+            b"SELECT INBOX (ANNOTATE CONDSTORE)".as_slice(),
+            b"UID FETCH 1123 (UID ANNOTATION (/* (value.priv size.priv)))",
+            b"FETCH 1 (ANNOTATION ((/comment \"/%\") value))",
+            b"STORE 1 (UNCHANGEDSINCE 5) ANNOTATION (/comment (value.priv ~{3}\r\na\0b))",
+            b"STORE 1 ANNOTATION (/comment (value.priv \"x\" value.shared NIL) /a (value.priv \"\"))",
+            b"SEARCH ANNOTATION * VALUE.priv \"IMAP4\"",
+            b"SORT (REVERSE ANNOTATION /altsubject value.shared) UTF-8 ALL",
+        ] {
+            assert!(reads(text), "{}", String::from_utf8_lossy(text));
+        }
+        for text in [
+            b"FETCH 1 ANNOTATION (/comment)".as_slice(),
+            b"FETCH 1 ANNOTATION (() value)",
+            b"STORE 1 ANNOTATION (/comment (value.priv {3}\r\na\0b))",
+            b"STORE 1 ANNOTATION.SILENT (/comment (value.priv NIL))",
+            b"STORE 1 ANNOTATION (/comment ())",
+            b"SORT (ANNOTATION /* value.shared) UTF-8 ALL",
+        ] {
+            assert!(!reads(text), "{}", String::from_utf8_lossy(text));
+        }
+    }
+}
