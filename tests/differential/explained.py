@@ -101,6 +101,14 @@ def wild(text, ours, theirs):
     return ""
 
 
+def inherited(mine, other):
+    """Theirs has values where ours has none, of a mailbox whose name is renamed and made again."""
+    if len(mine) != 1 or len(other) != 1 or mine[0][:2] != other[0][:2] or mine[0][1] not in (b"box/sub", b"box/other"):
+        return False
+    ours, theirs = dict(mine[0][2]), dict(other[0][2])
+    return ours.keys() == theirs.keys() and all(ours[entry] in (None, theirs[entry]) for entry in ours)
+
+
 def explain(kind, text, ours, theirs):
     """None when the answers are the same; the class of the difference; "" when it is of none."""
     found = why(kind, text, ours, theirs)
@@ -143,6 +151,8 @@ def why(kind, text, ours, theirs):
         return "stop: CATENATE of what is not there"
     if verb == b"APPEND" and kind == "content" and (ours.status, theirs.status) == ("BAD", "NO"):
         return "grammar that is kept more strictly"
+    if verb == b"GETMETADATA" and same_end and inherited(mine, other):
+        return "stop: METADATA of a mailbox that had the name before"
     if verb == b"SETMETADATA" and ours.status == "BAD":
         return "stop: an entry of one component" if theirs.status == "OK" else "grammar that is kept more strictly"
     if verb == b"STORE" and theirs.code and theirs.code[0] == b"MODIFIED" and b"UNCHANGEDSINCE" in text:
