@@ -42,6 +42,7 @@ check "swaks pipelined from a stranger" swaks --server 127.0.0.1:$smtp --pipelin
 . "$here/tls.sh"
 check "Perl: Net::SMTP, Net::POP3" perl "$here/net_mail.pl" "$ca" $smtp $pop3
 check "python smtplib, imaplib, poplib" python3 "$here/clients.py" "$ca" $submission $imaps $pop3s
+check "annotations of messages by imaplib" python3 "$here/annotate.py" "$ca" $imaps
 
 libraries=$here/../../target/interop
 if [ -x "$libraries/venv/bin/python" ]; then
