@@ -5,13 +5,13 @@ authheaders judge what leaves. Usage: speaking.py POSTRIDER PORT_BASE FOLDER
 import base64
 import imaplib
 import json
+import queue
 import smtplib
 import socketserver
 import ssl
 import subprocess
 import sys
 import threading
-import time
 
 import authheaders
 import dkim
@@ -51,7 +51,7 @@ dns_port = base + 53
 for tcp in (False, True):
     DNSServer(Zone(), port=dns_port, address="127.0.0.1", tcp=tcp, logger=DNSLogger(log="-request,-reply,-truncated,-error")).start_thread()
 
-received = []
+received = queue.Queue()
 
 
 class Sink(socketserver.StreamRequestHandler):
@@ -67,7 +67,7 @@ class Sink(socketserver.StreamRequestHandler):
                 text = b""
                 while (line := self.rfile.readline()) != b".\r\n":
                     text += line[1:] if line.startswith(b".") else line
-                received.append(text)
+                received.put(text)
                 say("250 ok")
             elif verb == b"QUIT":
                 say("221 bye")
@@ -138,11 +138,7 @@ try:
     with smtplib.SMTP_SSL("127.0.0.1", base + 465, context=ssl._create_unverified_context()) as client:
         client.login("alice@here.test", "secret")
         client.sendmail("alice@here.test", ["bob@else.test"], text("Alice <alice@here.test>"))
-    for _ in range(200):
-        if received:
-            break
-        time.sleep(0.05)
-    message = received[0]
+    message = received.get(timeout=30)
     answers = lambda name, **_: next((t.encode() for t in zone.get(name.decode().rstrip(".").lower(), [])), None)
     for index in (0, 1):
         assert dkim.DKIM(message).verify(idx=index, dnsfunc=answers), message
@@ -151,15 +147,10 @@ try:
     found = authheaders.authenticate_message(message, "mx.else.test", spf=False, dnsfunc=by_name)
     assert "dkim=pass" in found and "dmarc=pass" in found, found
     # This server takes no 8-bit text, so it gets other octets than were signed at first.
-    received.clear()
     with smtplib.SMTP_SSL("127.0.0.1", base + 465, context=ssl._create_unverified_context()) as client:
         client.login("alice@here.test", "secret")
         client.sendmail("alice@here.test", ["bob@else.test"], "From: alice@here.test\r\nSubject: \u00e4\r\n\r\ngr\u00f6\u00dfer\r\n".encode())
-    for _ in range(200):
-        if received:
-            break
-        time.sleep(0.05)
-    message = received[0]
+    message = received.get(timeout=30)
     assert b"=C3=9F" in message and message.count(b"DKIM-Signature:") == 2, message
     for index in (0, 1):
         assert dkim.DKIM(message).verify(idx=index, dnsfunc=answers), message
