@@ -332,7 +332,8 @@ impl Context {
         for n in self.order(&entries, criteria).await? {
             let Some((_, entry)) = entries.get(n as usize).copied() else { continue };
             let rest = live.results.get(from..).unwrap_or_default();
-            let at = from + self.place_in_order(&entry, rest, told, criteria).await?;
+            let probe = |n: usize| rest.get(n).and_then(|uid| told.get(*uid)).copied();
+            let at = from + self.place_in_order(&entry, rest.len(), probe, criteria).await?;
             live.results.insert(at.min(live.results.len()), entry.uid);
             places.push(at);
             from = at + 1;

@@ -1,14 +1,14 @@
 //! What SORT and THREAD go by, taken from what is kept beside each message. RFC 5256 §2, RFC 5957.
 
 use super::annotated::sorts_by_annotation;
-use super::arranged::{By, Made};
+use super::arranged::{Begun, By, Made};
 use crate::imap::Context;
 use ::store::StoreError;
 use mail::casemap::fold;
 use mail::header::decode_words;
 use mail::stored::{self, StoredAddress, StoredEnvelope, StoredList, StoredOrder};
 use mail::subject::base_subject;
-use mail::{Entry, Listing, MailboxId, Uid, thread};
+use mail::{Entry, MailboxId, thread};
 use protocol::imap::command::search::{Algorithm, Criterion};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -70,12 +70,33 @@ impl Context {
         let order = match self.shared.arrangements.find(mailbox, &by, uids.clone()) {
             Some(Made::Order(order)) => order,
             _ => {
-                let order: Arc<[u32]> = self.order(&messages, criteria).await?.into();
+                let order = match self.shared.arrangements.begun(mailbox, &by, uids.clone()) {
+                    Some(begun) => self.completed(begun, &messages, criteria).await?,
+                    None => self.order(&messages, criteria).await?,
+                };
+                let order: Arc<[u32]> = order.into();
                 self.shared.arrangements.keep(mailbox, by, uids, Made::Order(order.clone()));
                 order
             }
         };
         Ok(order.iter().filter_map(|n| messages.get(*n as usize).copied()).collect())
+    }
+
+    /// An order with those messages in it that it lacked.
+    async fn completed(
+        &self,
+        Begun { mut order, lacking }: Begun,
+        messages: &[(u32, Entry)],
+        criteria: &[(Criterion, bool)],
+    ) -> Result<Vec<u32>, StoreError> {
+        let entry = |n: u32| messages.get(n as usize).map(|(_, entry)| *entry);
+        for n in lacking {
+            let Some(message) = entry(n) else { continue };
+            let probe = |at: usize| order.get(at).and_then(|n| entry(*n));
+            let at = self.place_in_order(&message, order.len(), probe, criteria).await?;
+            order.insert(at.min(order.len()), n);
+        }
+        Ok(order)
     }
 
     /// The places of messages in their order, which annotations have a say in. RFC 5257 §4.9.
@@ -146,22 +167,21 @@ impl Context {
         Ok(threads)
     }
 
-    /// The place among messages in that order where another belongs; of equal ones the later UID
-    /// comes later. Looks at a few of them only.
+    /// The place among so many messages in that order where another belongs; of equal ones the
+    /// later UID comes later. Looks at a few of them only, which `at` gives.
     pub(super) async fn place_in_order(
         &self,
         message: &Entry,
-        ordered: &[Uid],
-        listing: &Listing,
+        ordered: usize,
+        at: impl Fn(usize) -> Option<Entry>,
         criteria: &[(Criterion, bool)],
     ) -> Result<usize, StoreError> {
         let values = |entry: &Entry, order: StoredOrder<'_>| values(entry, order, criteria);
         let one = self.each_order(&[(0, *message)], values).await?.pop().unwrap_or_default();
-        let (mut from, mut to) = (0, ordered.len());
+        let (mut from, mut to) = (0, ordered);
         while from < to {
             let middle = from + (to - from) / 2;
-            let probe = ordered.get(middle).and_then(|uid| listing.get(*uid)).copied();
-            let Some(probe) = probe else { return Ok(middle) };
+            let Some(probe) = at(middle) else { return Ok(middle) };
             let other = self.each_order(&[(0, probe)], values).await?.pop().unwrap_or_default();
             match compare(&other, &one, criteria).then(probe.uid.cmp(&message.uid)) {
                 Ordering::Less => from = middle + 1,
