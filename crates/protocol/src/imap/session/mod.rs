@@ -226,7 +226,10 @@ impl Session {
     }
 
     fn tagged(&mut self, verdict: &str, text: &str) {
-        let text: String = self.language.text(text).chars().filter(|c| !c.is_control()).collect();
+        let mut text = self.language.text(text);
+        if !text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            text = text.chars().filter(|c| !c.is_control()).collect();
+        }
         let tag = if self.tag.is_empty() { "*" } else { &self.tag };
         self.output.extend_from_slice(format!("{tag} {verdict} {text}\r\n").as_bytes());
         self.progress += 1;
