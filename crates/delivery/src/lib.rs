@@ -58,6 +58,8 @@ pub struct Settings {
     pub judge_spam: bool,
     /// What is judged to be spam goes into Junk.
     pub file_spam: bool,
+    /// Sign what leaves in the name of its author's domain.
+    pub sign: bool,
     /// Where reports about mail from our domains come in.
     pub reports: Option<reports::Reports>,
 }
@@ -78,6 +80,7 @@ impl Settings {
             delay_notice_after: minutes(4 * 60),
             judge_spam: true,
             file_spam: true,
+            sign: true,
             reports: None,
         }
     }

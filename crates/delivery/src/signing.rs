@@ -39,10 +39,11 @@ impl ReadyKeys {
 }
 
 /// The DKIM-Signature fields for a message that was read; empty if no domain of ours is its author,
-/// or has no key. A domain without keys is signed for by the one above it.
+/// or has no key, or another server is to sign. A domain without keys is signed for by the one
+/// above it.
 pub(crate) fn signatures(shared: &Shared, signer: Signer) -> Result<String, StoreError> {
-    let Some(author) = signer.author() else { return Ok(String::new()) };
-    let mut name = Some(author.as_str());
+    let author = signer.author().filter(|_| shared.settings.sign);
+    let mut name = author.as_ref().map(Domain::as_str);
     while let Some(domain) = name {
         let domain_name = Domain::parse(domain).ok();
         if let Some(domain) = domain_name {

@@ -60,6 +60,7 @@ pub const COMMENTS: &[(&str, &str)] = &[
         "message_limit =",
         "Messages of one command (MESSAGELIMIT), and of one that stores (SAVELIMIT); 0: any.",
     ),
+    ("sign =", "Sign by DKIM what leaves; false where the smarthost signs."),
     ("expire_seconds =", "When a message is given up, and when its sender hears of a delay."),
     ("scram_with_directory =", "Only accounts with a password here can use it: docs/logins.md."),
     ("directory_seconds =", "How long a login that LDAP, SQL or a program proved is remembered."),

@@ -232,6 +232,8 @@ pub struct Relay {
     pub smarthost: String,
     /// The port of other servers.
     pub port: u16,
+    /// Sign by DKIM what leaves; `false` where the smarthost signs.
+    pub sign: bool,
     /// PEM file of the authorities that certificates are proven by, for REQUIRETLS.
     pub authorities: PathBuf,
     /// Seconds between attempts; the last one repeats.
@@ -247,6 +249,7 @@ impl Default for Relay {
         Relay {
             smarthost: String::new(),
             port: 25,
+            sign: true,
             authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
             retry_seconds: vec![60, 300, 900, 1800, 3600, 7200, 14_400],
             expire_seconds: 5 * 86_400,

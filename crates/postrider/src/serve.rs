@@ -237,6 +237,7 @@ fn delivery_settings(
         verifying: verifying.ok(),
         own_addresses: smtp.map(|(_, address)| *address).collect(),
         retry_after: relay.retry_seconds.iter().map(|s| Duration::from_secs(*s)).collect(),
+        sign: relay.sign,
         expire_after: Duration::from_secs(relay.expire_seconds),
         delay_notice_after: Duration::from_secs(relay.delay_notice_seconds),
         judge_spam: config.spam.learn,

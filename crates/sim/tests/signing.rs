@@ -83,7 +83,11 @@ async fn takes_seven_bits(listener: SimListener) -> String {
 }
 
 async fn house() -> (House, Vec<SigningKey>) {
-    let house = House::build(Plan::default(), SimWorld::new(3)).await;
+    house_with(Plan::default()).await
+}
+
+async fn house_with(plan: Plan) -> (House, Vec<SigningKey>) {
+    let house = House::build(plan, SimWorld::new(3)).await;
     house.add_account("alice").await;
     let domain = Domain::parse("example.org").unwrap();
     let store = &house.shared.store;
@@ -115,6 +119,18 @@ async fn s_59_what_leaves_is_signed_in_its_final_form() {
     assert!(whole.starts_with("Received: ") && !whole.contains("Bcc"), "{whole}");
     assert!(whole.contains("h=From:From:") && whole.contains(":Date:Date:"), "{whole}");
     assert!(!whole.contains(":Received"), "what relays add is not signed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_signed_where_the_smarthost_signs() {
+    let _still = sim::client::stand_still();
+    let mut plan = Plan::default();
+    plan.delivery.sign = false;
+    let (house, _) = house_with(plan).await;
+    let sends = format!("{ENVELOPE}DATA\r\nFrom: alice@example.org\r\n\r\nHi\r\n.\r\n");
+    submit(&house, sends.as_bytes(), &["250", "250", "354", "250"]).await;
+    let (whole, _) = queued(&house, &[]);
+    assert!(whole.contains("From: alice") && !whole.contains("DKIM-Signature"), "{whole}");
 }
 
 #[tokio::test(start_paused = true)]
