@@ -5,8 +5,8 @@ use mail::header::decode_words;
 use mail::mime::encode::{Carries, Plan, Rewrite};
 use mail::mime::transfer::Decoder;
 use mail::mime::{Parser, Part, PartBody, preview, summary_of, text};
-use mail::stored;
-use mail::summary::{Envelope, EnvelopeAddress as Address, Summary};
+use mail::stored::{self, Content, StoredAddress as Address, StoredList as List};
+use mail::summary::{Envelope, Summary};
 use protocol::imap::command::{self, Command};
 use protocol::imap::grammar::{Charset, Cursor};
 use protocol::imap::session::{Answer, Offer, Options, Question, Session, State};
@@ -122,8 +122,9 @@ pub fn message(octets: &[u8]) {
         let (body_start, end) = (part.body_start, part.end);
         let order = [from, part.header_start, body_start, end, to];
         assert!(order.is_sorted(), "{order:?} {}", octets.escape_ascii());
+        let content = part.content();
         let named =
-            part.media_type == b"message" && matches!(&*part.subtype, b"rfc822" | b"global");
+            content.media_type == b"message" && matches!(content.subtype, b"rfc822" | b"global");
         assert_eq!(named, matches!(part.body, PartBody::Message(..)), "{part:?}");
         match &part.body {
             PartBody::Multipart(inner) => {
@@ -147,10 +148,9 @@ fn decoded_in_any_split(octets: &[u8], root: &Part) {
     let part = root.section(&[1]).unwrap_or(root);
     let body = octets.get(part.body_start as usize..part.end as usize).unwrap_or_default();
     for encoding in [b"base64".as_slice(), b"quoted-printable", b"8bit"] {
-        let part = Part { encoding: encoding.to_vec(), ..Part::default() };
         let made = [1, 2, 3, 7, usize::MAX].map(|split| {
             let mut out = Vec::new();
-            if let Some(mut decoder) = Decoder::of(&part) {
+            if let Some(mut decoder) = Decoder::new(encoding) {
                 body.chunks(split).for_each(|piece| decoder.decode(piece, &mut out));
                 decoder.finish(&mut out);
             }
@@ -344,8 +344,8 @@ fn agrees(told: &Told, meant: &Told) -> bool {
     }
 }
 
-fn text_or_nil(text: Option<&Vec<u8>>) -> Told {
-    text.map_or(Told::Nil, |text| Told::Text(text.clone()))
+fn text_or_nil(text: Option<&[u8]>) -> Told {
+    text.map_or(Told::Nil, |text| Told::Text(text.to_vec()))
 }
 
 fn upper(text: &[u8]) -> Told {
@@ -357,69 +357,72 @@ fn list_or_nil(list: Vec<Told>) -> Told {
 }
 
 fn envelope_of(envelope: &Envelope) -> Told {
-    let Envelope { from, sender, reply_to, to, cc, bcc, .. } = envelope;
-    let or_from = |list: &[Address]| addresses(if list.is_empty() { from } else { list });
+    let envelope = envelope.read();
+    let [from, sender, reply_to, to, cc, bcc] = envelope.lists;
+    let or_from = |list: List<'_>| addresses(if list.is_empty() { from } else { list });
     Told::List(vec![
-        text_or_nil(envelope.date.as_ref()),
-        text_or_nil(envelope.subject.as_ref()),
+        text_or_nil(envelope.date),
+        text_or_nil(envelope.subject),
         addresses(from),
         or_from(sender),
         or_from(reply_to),
         addresses(to),
         addresses(cc),
         addresses(bcc),
-        text_or_nil(envelope.in_reply_to.as_ref()),
-        text_or_nil(envelope.message_id.as_ref()),
+        text_or_nil(envelope.in_reply_to),
+        text_or_nil(envelope.message_id),
     ])
 }
 
-fn addresses(list: &[Address]) -> Told {
-    let one = |address: &Address| match address {
-        Address::Mailbox { name, local, host } => Told::List(vec![
-            text_or_nil(name.as_ref()),
+fn addresses(list: List<'_>) -> Told {
+    let one = |address: Address<'_>| match address {
+        Address::Mailbox(name, local, host) => Told::List(vec![
+            text_or_nil(name),
             Told::Nil,
-            Told::Text(local.clone()),
-            Told::Text(if host.is_empty() { b"unknown.invalid".to_vec() } else { host.clone() }),
+            Told::Text(local.to_vec()),
+            Told::Text(if host.is_empty() { b"unknown.invalid" } else { host }.to_vec()),
         ]),
         Address::GroupStart(name) => {
-            Told::List(vec![Told::Nil, Told::Nil, Told::Text(name.clone()), Told::Nil])
+            Told::List(vec![Told::Nil, Told::Nil, Told::Text(name.to_vec()), Told::Nil])
         }
         Address::GroupEnd => Told::List(vec![Told::Nil, Told::Nil, Told::Nil, Told::Nil]),
     };
-    list_or_nil(list.iter().map(one).collect())
+    list_or_nil(list.addresses().map(one).collect())
 }
 
-fn parameters(list: &[(Vec<u8>, Vec<u8>)]) -> Told {
-    let pairs = list.iter().flat_map(|(name, value)| [upper(name), Told::Text(value.clone())]);
+fn parameters(list: List<'_>) -> Told {
+    let pairs = list.pairs().flat_map(|(name, value)| [upper(name), Told::Text(value.to_vec())]);
     list_or_nil(pairs.collect())
 }
 
 /// The fields of `body-ext-1part` and `body-ext-mpart` that both have.
-fn extension(part: &Part) -> [Told; 3] {
-    let disposition = part.disposition.as_ref().map_or(Told::Nil, |disposition| {
-        Told::List(vec![upper(&disposition.kind), parameters(&disposition.parameters)])
-    });
-    let language = part.language.iter().cloned().map(Told::Text).collect();
-    [disposition, list_or_nil(language), text_or_nil(part.location.as_ref())]
+fn extension(content: &Content<'_>) -> [Told; 3] {
+    let disposition = content
+        .disposition
+        .map_or(Told::Nil, |(kind, list)| Told::List(vec![upper(kind), parameters(list)]));
+    let language = content.language.texts().map(|tag| Told::Text(tag.to_vec())).collect();
+    [disposition, list_or_nil(language), text_or_nil(content.location)]
 }
 
 fn part_of(part: &Part, extended: bool) -> Told {
-    let mut told = Vec::new();
+    let (mut told, content) = (Vec::new(), part.content());
     if let PartBody::Multipart(inner) = &part.body {
         told.extend(inner.iter().map(|inner| part_of(inner, extended)));
-        told.push(upper(&part.subtype));
+        told.push(upper(content.subtype));
         if extended {
-            told.push(parameters(&part.parameters));
-            told.extend(extension(part));
+            told.push(parameters(content.parameters));
+            told.extend(extension(&content));
         }
         return Told::List(told);
     }
-    let is_text = part.media_type == b"text";
-    let plain = [(b"charset".to_vec(), b"US-ASCII".to_vec())];
-    let given = if is_text && part.parameters.is_empty() { &plain } else { &*part.parameters };
-    told.extend([upper(&part.media_type), upper(&part.subtype), parameters(given)]);
-    told.extend([text_or_nil(part.id.as_ref()), text_or_nil(part.description.as_ref())]);
-    told.extend([upper(&part.encoding), Told::Number(part.octets())]);
+    let is_text = content.media_type == b"text";
+    let given = match is_text && content.parameters.is_empty() {
+        true => Told::List(vec![upper(b"charset"), upper(b"us-ascii")]),
+        false => parameters(content.parameters),
+    };
+    told.extend([upper(content.media_type), upper(content.subtype), given]);
+    told.extend([text_or_nil(content.id), text_or_nil(content.description)]);
+    told.extend([upper(content.encoding), Told::Number(part.octets())]);
     if let PartBody::Message(envelope, root) = &part.body {
         told.extend([envelope_of(envelope), part_of(root, extended)]);
     }
@@ -427,8 +430,8 @@ fn part_of(part: &Part, extended: bool) -> Told {
         told.push(Told::Number(part.lines));
     }
     if extended {
-        told.push(text_or_nil(part.md5.as_ref()));
-        told.extend(extension(part));
+        told.push(text_or_nil(content.md5));
+        told.extend(extension(&content));
     }
     Told::List(told)
 }

@@ -14,6 +14,11 @@ pub const MAILBOX_NAME_LEVELS_MAX: usize = 32;
 pub const MIME_DEPTH_MAX: usize = 100;
 /// MIME parts of one message that are taken apart; the rest stays opaque text.
 pub const MIME_PARTS_MAX: usize = 10_000;
+/// So many parts of a message are taken apart however short it is,
+pub const MIME_PARTS_FREE: usize = 100;
+/// and one more for so many octets of it. A part with a header and a text has more; what is only
+/// delimiters would take more memory than it has octets.
+pub const MIME_PART_OCTETS: u64 = 64;
 /// Octets of one header field that are looked at (the stored bytes are always whole).
 pub const HEADER_FIELD_OCTETS_MAX: usize = 256 * 1024;
 /// Octets of all the header fields of one part that are looked at.
@@ -22,6 +27,10 @@ pub const HEADER_OCTETS_MAX: usize = 1024 * 1024;
 pub const PARAMETERS_MAX: usize = 128;
 /// Addresses of one message that are put into its ENVELOPE.
 pub const ADDRESSES_MAX: usize = 10_000;
+/// So many addresses of all the messages in a message are read however short it is,
+pub const ADDRESSES_FREE: usize = 1_000;
+/// and one more for so many octets of it: `a@b.test` has as many.
+pub const ADDRESS_OCTETS: u64 = 8;
 /// Depth of nested comments.
 pub const COMMENT_DEPTH_MAX: usize = 64;
 /// Octets of a References field that are kept beside a message; the last ones count most.

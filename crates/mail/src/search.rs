@@ -9,7 +9,8 @@
 
 use crate::header::decode_words;
 use crate::mime::text;
-use crate::summary::{Envelope, EnvelopeAddress, Summary};
+use crate::stored::{StoredAddress, StoredEnvelope, StoredList};
+use crate::summary::Summary;
 use std::ops::Range;
 
 /// Octets of a longer run that one word holds.
@@ -44,13 +45,14 @@ impl Field {
         [Field::Subject, Field::From, Field::To, Field::Cc, Field::Bcc, Field::Header, Field::Body];
 
     /// The text of an envelope; empty for header and body, which are not in it.
-    pub fn text(self, envelope: &Envelope) -> String {
+    pub fn text(self, envelope: &StoredEnvelope<'_>) -> String {
+        let [from, _, _, to, cc, bcc] = envelope.lists;
         match self {
-            Field::Subject => decode_words(envelope.subject.as_deref().unwrap_or_default()),
-            Field::From => addresses(&envelope.from),
-            Field::To => addresses(&envelope.to),
-            Field::Cc => addresses(&envelope.cc),
-            Field::Bcc => addresses(&envelope.bcc),
+            Field::Subject => decode_words(envelope.subject.unwrap_or_default()),
+            Field::From => addresses(from),
+            Field::To => addresses(to),
+            Field::Cc => addresses(cc),
+            Field::Bcc => addresses(bcc),
             Field::Header | Field::Body => String::new(),
         }
     }
@@ -62,8 +64,9 @@ pub fn texts<E>(
     mut read: impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<(Field, String)>, E> {
     let head = read(0..summary.root.body_start)?;
+    let envelope = summary.envelope.read();
     let mut out: Vec<(Field, String)> =
-        Field::ALL.into_iter().take(5).map(|of| (of, of.text(&summary.envelope))).collect();
+        Field::ALL.into_iter().take(5).map(|of| (of, of.text(&envelope))).collect();
     out.push((Field::Header, decode_words(&head)));
     for range in text::mime_headers(&summary.root) {
         out.push((Field::Header, decode_words(&read(range)?)));
@@ -74,11 +77,11 @@ pub fn texts<E>(
 }
 
 /// `Fred <fred@example.net>, Group: b@example.net;`
-fn addresses(list: &[EnvelopeAddress]) -> String {
+fn addresses(list: StoredList<'_>) -> String {
     let mut out = String::new();
-    for address in list {
+    for address in list.addresses() {
         match address {
-            EnvelopeAddress::Mailbox { name, local, host } => {
+            StoredAddress::Mailbox(name, local, host) => {
                 let at = if host.is_empty() { "" } else { "@" };
                 let (local, host) = (String::from_utf8_lossy(local), String::from_utf8_lossy(host));
                 match name {
@@ -89,11 +92,11 @@ fn addresses(list: &[EnvelopeAddress]) -> String {
                     None => out.push_str(&format!("{local}{at}{host}, ")),
                 }
             }
-            EnvelopeAddress::GroupStart(name) => {
+            StoredAddress::GroupStart(name) => {
                 out.push_str(&decode_words(name));
                 out.push_str(": ");
             }
-            EnvelopeAddress::GroupEnd => out.push(';'),
+            StoredAddress::GroupEnd => out.push(';'),
         }
     }
     out

@@ -3,24 +3,36 @@
 //! It can be read where it lies ([`structure`], [`envelope`]), which is what FETCH does: nothing is
 //! allocated to show a message of a long listing. [`Summary::decode`] makes the tree of it.
 
-use crate::mime::{Disposition, Part, PartBody};
+use crate::mime::{Part, PartBody};
 use crate::summary::{Envelope, EnvelopeAddress, Summary};
 
 /// Version of the stored form; another version is made anew from the message.
 const VERSION: u8 = 3;
 /// Parts within parts that are read back.
 const DEPTH_MAX: usize = 2 * crate::limits::MIME_DEPTH_MAX + 2;
+/// Octets of the greatest number.
+const LENGTH_OCTETS_MAX: usize = 10;
+/// Nothing given: three empty texts, five options without a value and two empty lists; or four
+/// options and six lists.
+const NOTHING: [u8; 10] = [0; 10];
 
 impl Summary {
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut root = Writer(Vec::with_capacity(256));
-        root.part(&self.root);
-        let mut out = Writer(Vec::with_capacity(512 + root.0.len()));
-        out.0.push(VERSION);
-        out.text(&root.0);
+        // Of a large structure no second copy is made; its length goes in front of it later.
+        let more = self.envelope.0.len() + self.references.as_ref().map_or(0, Vec::len);
+        let mut out = Writer(Vec::with_capacity(octets_at_most(&self.root) + more + 64));
+        out.0.extend([0; LENGTH_OCTETS_MAX + 1]);
+        out.part(&self.root);
+        let mut head = Writer(vec![VERSION]);
+        head.number((out.0.len() - LENGTH_OCTETS_MAX - 1) as u64);
+        let spare = LENGTH_OCTETS_MAX + 1 - head.0.len();
+        out.0.drain(..spare);
+        for (slot, octet) in out.0.iter_mut().zip(head.0) {
+            *slot = octet;
+        }
         out.option(self.sent.as_ref(), |out, sent| out.number(*sent as u64));
-        out.maybe(&self.references);
+        out.maybe(self.references.as_deref());
         out.envelope(&self.envelope);
         out.0
     }
@@ -28,7 +40,7 @@ impl Summary {
     /// Reads all but the structure from the stored form, which is quicker.
     pub fn decode_envelope(stored: &[u8]) -> Option<Summary> {
         let StoredOrder { sent, references, mut from } = order(stored)?;
-        let envelope = Envelope::from(&from.envelope()?);
+        let envelope = Envelope(from.whole(Reader::envelope)?.into());
         let references = references.map(<[u8]>::to_vec);
         let summary = Summary { sent, references, envelope, root: Part::default() };
         from.0.is_empty().then_some(summary)
@@ -106,7 +118,7 @@ pub struct StoredEnvelope<'a> {
 }
 
 /// Items one behind the other, known to be whole.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoredList<'a> {
     count: u64,
     items: &'a [u8],
@@ -123,16 +135,17 @@ pub enum StoredAddress<'a> {
     GroupEnd,
 }
 
-/// A [`Part`] where it is stored, but for what is in it: that follows in the [`Reader`].
-#[derive(Clone, Copy, Debug)]
-pub struct StoredPart<'a> {
-    /// Media type in lower case.
+/// What the Content- fields of a part say, where it is stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Content<'a> {
+    /// Media type in lower case, `text` if none is given. RFC 2045 §5.
     pub media_type: &'a [u8],
     /// Subtype in lower case.
     pub subtype: &'a [u8],
-    /// Content-Transfer-Encoding in lower case.
+    /// Content-Transfer-Encoding in lower case, `7bit` if none is given.
     pub encoding: &'a [u8],
-    /// Content-Type parameters.
+    /// Content-Type parameters, names in lower case; continuations are put
+    /// together, RFC 2231 otherwise left as it stands.
     pub parameters: StoredList<'a>,
     /// Content-ID.
     pub id: Option<&'a [u8]>,
@@ -142,10 +155,17 @@ pub struct StoredPart<'a> {
     pub md5: Option<&'a [u8]>,
     /// Content-Location.
     pub location: Option<&'a [u8]>,
-    /// Content-Disposition and its parameters.
+    /// Content-Disposition in lower case, and its parameters. RFC 2183.
     pub disposition: Option<(&'a [u8], StoredList<'a>)>,
     /// Content-Language.
     pub language: StoredList<'a>,
+}
+
+/// A [`Part`] where it is stored, but for what is in it: that follows in the [`Reader`].
+#[derive(Clone, Copy, Debug)]
+pub struct StoredPart<'a> {
+    /// Its Content- fields.
+    pub content: Content<'a>,
     /// As in [`Part`]: where the header starts, where the body starts, where it ends, its lines.
     pub extent: [u64; 4],
     /// What follows.
@@ -172,6 +192,10 @@ impl StoredPart<'_> {
 }
 
 impl<'a> StoredList<'a> {
+    /// How many items are in it.
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -191,47 +215,147 @@ impl<'a> StoredList<'a> {
     pub fn pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         self.each(Reader::pair)
     }
+    /// The value of the first parameter of that (lower case) name.
+    pub fn parameter(self, name: &[u8]) -> Option<&'a [u8]> {
+        self.pairs().find(|(other, _)| *other == name).map(|(_, value)| value)
+    }
     /// The items of a list of addresses.
     pub fn addresses(self) -> impl Iterator<Item = StoredAddress<'a>> {
         self.each(Reader::address)
     }
 }
 
-impl From<&StoredEnvelope<'_>> for Envelope {
-    fn from(stored: &StoredEnvelope<'_>) -> Envelope {
-        let owned = |text: Option<&[u8]>| text.map(<[u8]>::to_vec);
-        let [from, sender, reply_to, to, cc, bcc] =
-            stored.lists.map(|list| list.addresses().map(|address| address.owned()).collect());
-        Envelope {
-            date: owned(stored.date),
-            subject: owned(stored.subject),
-            in_reply_to: owned(stored.in_reply_to),
-            message_id: owned(stored.message_id),
-            from,
-            sender,
-            reply_to,
-            to,
-            cc,
-            bcc,
+/// Items one behind the other as they are stored, with room for more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct List {
+    count: u64,
+    items: Writer,
+}
+
+impl List {
+    /// What is in it.
+    pub fn stored(&self) -> StoredList<'_> {
+        StoredList { count: self.count, items: &self.items.0 }
+    }
+    /// Adds a text.
+    pub fn text(&mut self, text: &[u8]) {
+        self.count += 1;
+        self.items.text(text);
+    }
+    /// Adds a parameter.
+    pub fn pair(&mut self, name: &[u8], value: &[u8]) {
+        self.text(name);
+        self.items.text(value);
+    }
+    /// Adds an address.
+    pub fn address(&mut self, address: &EnvelopeAddress) {
+        self.count += 1;
+        let octets = 64
+            + match address {
+                EnvelopeAddress::Mailbox { name, local, host } => {
+                    name.as_ref().map_or(0, Vec::len) + local.len() + host.len()
+                }
+                EnvelopeAddress::GroupStart(name) => name.len(),
+                EnvelopeAddress::GroupEnd => 0,
+            };
+        // While room is made there are two copies, so none is made for twice as much.
+        let items = &mut self.items.0;
+        if items.capacity() - items.len() < octets {
+            items.reserve_exact(octets.max(items.len() / 4));
+        }
+        match address {
+            EnvelopeAddress::Mailbox { name, local, host } => {
+                self.items.0.push(0);
+                self.items.maybe(name.as_deref());
+                self.items.text(local);
+                self.items.text(host);
+            }
+            EnvelopeAddress::GroupStart(name) => {
+                self.items.0.push(1);
+                self.items.text(name);
+            }
+            EnvelopeAddress::GroupEnd => self.items.0.push(2),
         }
     }
 }
 
-impl StoredAddress<'_> {
-    fn owned(&self) -> EnvelopeAddress {
-        match *self {
-            StoredAddress::Mailbox(name, local, host) => EnvelopeAddress::Mailbox {
-                name: name.map(<[u8]>::to_vec),
-                local: local.to_vec(),
-                host: host.to_vec(),
-            },
-            StoredAddress::GroupStart(name) => EnvelopeAddress::GroupStart(name.to_vec()),
-            StoredAddress::GroupEnd => EnvelopeAddress::GroupEnd,
+impl<'a> Content<'a> {
+    /// Reads what [`Content::packed`] made.
+    pub(crate) fn read(packed: &'a [u8]) -> Content<'a> {
+        Reader(packed).content().unwrap_or_default()
+    }
+    /// The stored form.
+    pub(crate) fn packed(&self) -> Box<[u8]> {
+        let mut out = Writer(Vec::with_capacity(64));
+        for text in [self.media_type, self.subtype, self.encoding] {
+            out.text(text);
+        }
+        out.list(self.parameters);
+        for text in [self.id, self.description, self.md5, self.location] {
+            out.maybe(text);
+        }
+        out.option(self.disposition, |out, (kind, parameters)| {
+            out.text(kind);
+            out.list(parameters);
+        });
+        out.list(self.language);
+        out.0.into()
+    }
+}
+
+impl<'a> StoredEnvelope<'a> {
+    /// Reads what [`StoredEnvelope::packed`] made.
+    pub(crate) fn read(packed: &'a [u8]) -> StoredEnvelope<'a> {
+        Reader(packed).envelope().unwrap_or_default()
+    }
+    /// The stored form.
+    pub(crate) fn packed(&self) -> Envelope {
+        let heads = [self.date, self.subject, self.in_reply_to, self.message_id];
+        // Exactly: it may be large, and shrinking it would take another copy.
+        let texts = heads.iter().map(|text| 1 + text.map_or(0, text_octets)).sum::<usize>();
+        let lists = self.lists.iter().map(|list| number_octets(list.count) + list.items.len());
+        let mut out = Writer(Vec::with_capacity(texts + lists.sum::<usize>()));
+        for text in heads {
+            out.maybe(text);
+        }
+        for list in self.lists {
+            out.list(list);
+        }
+        Envelope(out.0.into())
+    }
+}
+
+/// Octets that the stored form of a part and of what is in it has at most.
+fn octets_at_most(root: &Part) -> usize {
+    let (mut octets, mut left) = (0, vec![root]);
+    while let Some(part) = left.pop() {
+        let numbers = [part.header_start, part.body_start, part.end, part.lines];
+        octets += part.content.len() + numbers.iter().map(|n| number_octets(*n)).sum::<usize>() + 1;
+        match &part.body {
+            PartBody::Leaf => {}
+            PartBody::Multipart(parts) => {
+                octets += number_octets(parts.len() as u64);
+                left.extend(parts);
+            }
+            PartBody::Message(envelope, root) => {
+                octets += envelope.0.len();
+                left.push(root);
+            }
         }
     }
+    octets
+}
+
+fn text_octets(text: &[u8]) -> usize {
+    number_octets(text.len() as u64) + text.len()
+}
+
+fn number_octets(n: u64) -> usize {
+    (64 - (n | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// Writes the stored form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Writer(Vec<u8>);
 
 impl Writer {
@@ -252,57 +376,22 @@ impl Writer {
             write(self, value);
         }
     }
-    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Writer, &T)) {
-        self.number(items.len() as u64);
-        for item in items {
-            write(self, item);
-        }
+    fn maybe(&mut self, text: Option<&[u8]>) {
+        self.option(text, Writer::text);
     }
-    fn maybe(&mut self, text: &Option<Vec<u8>>) {
-        self.option(text.as_deref(), Writer::text);
+    fn list(&mut self, list: StoredList<'_>) {
+        self.number(list.count);
+        self.0.extend_from_slice(list.items);
     }
-    fn parameters(&mut self, parameters: &[(Vec<u8>, Vec<u8>)]) {
-        self.list(parameters, |out, (name, value)| {
-            out.text(name);
-            out.text(value);
-        });
+    /// What was packed; nothing given where it is that of nothing read.
+    fn packed(&mut self, packed: &[u8]) {
+        self.0.extend_from_slice(if packed.is_empty() { &NOTHING } else { packed });
     }
     fn envelope(&mut self, envelope: &Envelope) {
-        let texts =
-            [&envelope.date, &envelope.subject, &envelope.in_reply_to, &envelope.message_id];
-        for text in texts {
-            self.maybe(text);
-        }
-        let Envelope { from, sender, reply_to, to, cc, bcc, .. } = envelope;
-        for list in [from, sender, reply_to, to, cc, bcc] {
-            self.list(list, |out, address| match address {
-                EnvelopeAddress::Mailbox { name, local, host } => {
-                    out.0.push(0);
-                    out.maybe(name);
-                    out.text(local);
-                    out.text(host);
-                }
-                EnvelopeAddress::GroupStart(name) => {
-                    out.0.push(1);
-                    out.text(name);
-                }
-                EnvelopeAddress::GroupEnd => out.0.push(2),
-            });
-        }
+        self.packed(&envelope.0);
     }
     fn part(&mut self, part: &Part) {
-        for text in [&part.media_type, &part.subtype, &part.encoding] {
-            self.text(text);
-        }
-        self.parameters(&part.parameters);
-        for text in [&part.id, &part.description, &part.md5, &part.location] {
-            self.maybe(text);
-        }
-        self.option(part.disposition.as_ref(), |out, disposition| {
-            out.text(&disposition.kind);
-            out.parameters(&disposition.parameters);
-        });
-        self.list(&part.language, |out, tag| out.text(tag));
+        self.packed(&part.content);
         for n in [part.header_start, part.body_start, part.end, part.lines] {
             self.number(n);
         }
@@ -310,7 +399,10 @@ impl Writer {
             PartBody::Leaf => self.0.push(0),
             PartBody::Multipart(parts) => {
                 self.0.push(1);
-                self.list(parts, Writer::part);
+                self.number(parts.len() as u64);
+                for part in parts {
+                    self.part(part);
+                }
             }
             PartBody::Message(envelope, root) => {
                 self.0.push(2);
@@ -374,15 +466,17 @@ impl<'a> Reader<'a> {
             _ => return None,
         })
     }
+    /// The octets of what `read` reads.
+    fn whole<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<&'a [u8]> {
+        let start = self.0;
+        read(self)?;
+        start.get(..start.len() - self.0.len())
+    }
     /// Steps over a list and keeps it for later. Each item takes at least one octet, so a lie about
     /// the count ends soon.
     fn list<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<StoredList<'a>> {
         let count = self.number()?;
-        let start = self.0;
-        for _ in 0..count {
-            read(self)?;
-        }
-        let items = start.get(..start.len() - self.0.len())?;
+        let items = self.whole(|from| (0..count).try_for_each(|_| read(from).map(drop)))?;
         Some(StoredList { count, items })
     }
     fn heads(&mut self) -> Option<[Option<&'a [u8]>; 4]> {
@@ -396,9 +490,8 @@ impl<'a> Reader<'a> {
         }
         Some(StoredEnvelope { date, subject, in_reply_to, message_id, lists })
     }
-    /// The next part. What is in it follows ([`StoredPart::body`]).
-    pub fn part(&mut self) -> Option<StoredPart<'a>> {
-        Some(StoredPart {
+    fn content(&mut self) -> Option<Content<'a>> {
+        Some(Content {
             media_type: self.slice()?,
             subtype: self.slice()?,
             encoding: self.slice()?,
@@ -409,7 +502,16 @@ impl<'a> Reader<'a> {
             location: self.maybe()?,
             disposition: self.option(|from| Some((from.slice()?, from.list(Self::pair)?)))?,
             language: self.list(Self::slice)?,
-            extent: [self.number()?, self.number()?, self.number()?, self.number()?],
+        })
+    }
+    fn extent(&mut self) -> Option<[u64; 4]> {
+        Some([self.number()?, self.number()?, self.number()?, self.number()?])
+    }
+    /// The next part. What is in it follows ([`StoredPart::body`]).
+    pub fn part(&mut self) -> Option<StoredPart<'a>> {
+        Some(StoredPart {
+            content: self.content()?,
+            extent: self.extent()?,
             body: match self.byte()? {
                 0 => StoredBody::Leaf,
                 1 => StoredBody::Multipart(self.number()?),
@@ -423,40 +525,20 @@ impl<'a> Reader<'a> {
         if depth > DEPTH_MAX {
             return None;
         }
-        let part = self.part()?;
-        let body = match &part.body {
-            StoredBody::Leaf => PartBody::Leaf,
-            StoredBody::Multipart(count) => PartBody::Multipart(
-                (0..*count).map(|_| self.tree(depth + 1)).collect::<Option<Vec<Part>>>()?,
-            ),
-            StoredBody::Message(envelope) => {
-                PartBody::Message(Box::new(envelope.into()), Box::new(self.tree(depth + 1)?))
+        let content = self.whole(Self::content)?.into();
+        let [header_start, body_start, end, lines] = self.extent()?;
+        let body = match self.byte()? {
+            0 => PartBody::Leaf,
+            1 => {
+                let parts = (0..self.number()?).map(|_| self.tree(depth + 1));
+                PartBody::Multipart(parts.collect::<Option<Vec<Part>>>()?)
             }
+            2 => {
+                let envelope = Envelope(self.whole(Self::envelope)?.into());
+                PartBody::Message(Box::new(envelope), Box::new(self.tree(depth + 1)?))
+            }
+            _ => return None,
         };
-        let owned = |text: Option<&[u8]>| text.map(<[u8]>::to_vec);
-        let pairs = |list: StoredList<'_>| {
-            list.pairs().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
-        };
-        let [header_start, body_start, end, lines] = part.extent;
-        Some(Part {
-            media_type: part.media_type.to_vec(),
-            subtype: part.subtype.to_vec(),
-            parameters: pairs(part.parameters),
-            id: owned(part.id),
-            description: owned(part.description),
-            encoding: part.encoding.to_vec(),
-            md5: owned(part.md5),
-            disposition: part.disposition.map(|(kind, parameters)| Disposition {
-                kind: kind.to_vec(),
-                parameters: pairs(parameters),
-            }),
-            language: part.language.texts().map(<[u8]>::to_vec).collect(),
-            location: owned(part.location),
-            header_start,
-            body_start,
-            end,
-            lines,
-            body,
-        })
+        Some(Part { content, header_start, body_start, end, lines, body })
     }
 }

@@ -82,7 +82,14 @@ fn plain(raw: &[u8]) -> Option<&str> {
 fn decoded(raw: &[u8]) -> String {
     let decoded = decode_words(raw);
     let words = decoded.split([' ', '\t', '\r', '\n']).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ")
+    let mut out = String::with_capacity(decoded.len());
+    for word in words {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
 }
 
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {

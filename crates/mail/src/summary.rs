@@ -2,34 +2,22 @@
 //! structure that IMAP tells (RFC 9051 §7.5.2), so that no FETCH parses the message again.
 
 use crate::mime::{Part, PartBody};
+use crate::stored::StoredEnvelope;
 
 pub use crate::mime::parse::Parser;
 
 /// The envelope of a message: some of its header fields, parsed. RFC 9051 §7.5.2.
 ///
-/// Octets as they stand in the header, unfolded; encoded-words are left alone.
+/// Octets as they stand in the header, unfolded; encoded-words are left alone. It is held as it is
+/// stored, so that it takes no more memory than the header did.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Envelope {
-    /// Date.
-    pub date: Option<Vec<u8>>,
-    /// Subject.
-    pub subject: Option<Vec<u8>>,
-    /// From.
-    pub from: Vec<EnvelopeAddress>,
-    /// Sender; empty means the same as From (the encoder fills it in).
-    pub sender: Vec<EnvelopeAddress>,
-    /// Reply-To; empty means the same as From (the encoder fills it in).
-    pub reply_to: Vec<EnvelopeAddress>,
-    /// To.
-    pub to: Vec<EnvelopeAddress>,
-    /// Cc.
-    pub cc: Vec<EnvelopeAddress>,
-    /// Bcc.
-    pub bcc: Vec<EnvelopeAddress>,
-    /// In-Reply-To.
-    pub in_reply_to: Option<Vec<u8>>,
-    /// Message-ID.
-    pub message_id: Option<Vec<u8>>,
+pub struct Envelope(pub(crate) Box<[u8]>);
+
+impl Envelope {
+    /// What is in it.
+    pub fn read(&self) -> StoredEnvelope<'_> {
+        StoredEnvelope::read(&self.0)
+    }
 }
 
 /// An address structure, or one end of a group. RFC 9051 §7.5.2 `address`.

@@ -11,7 +11,8 @@ use crate::limits::{TOKEN_CHARS_MAX, TOKEN_HEADER_OCTETS_MAX, TOKEN_TEXT_OCTETS_
 use crate::mime::text::text_of;
 use crate::mime::{Part, PartBody};
 use crate::search::{Run, runs};
-use crate::summary::{EnvelopeAddress, Summary};
+use crate::stored::{StoredAddress, StoredList};
+use crate::summary::Summary;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -42,11 +43,11 @@ pub fn tokens<E>(
             PartBody::Message(_, inner) => open.push(inner),
             PartBody::Leaf => {
                 tokens.part(part);
-                if part.media_type == b"text" && left > 0 && tokens.has_room() {
+                if part.content().media_type == b"text" && left > 0 && tokens.has_room() {
                     let to = part.end.min(part.body_start.saturating_add(left));
                     let body = read(part.body_start..to.max(part.body_start))?;
                     left = left.saturating_sub(body.len() as u64);
-                    tokens.text(&text_of(part, &body), part.subtype == b"html");
+                    tokens.text(&text_of(part, &body), part.content().subtype == b"html");
                 }
             }
         }
@@ -110,14 +111,15 @@ impl Tokens {
     }
 
     fn header(&mut self, summary: &Summary, head: &[u8]) {
-        let envelope = &summary.envelope;
-        self.words("subject:", &decode_words(envelope.subject.as_deref().unwrap_or_default()));
-        self.addresses("from:", &envelope.from);
+        let envelope = summary.envelope.read();
+        let [from, _, reply_to, to, cc, _] = envelope.lists;
+        self.words("subject:", &decode_words(envelope.subject.unwrap_or_default()));
+        self.addresses("from:", from);
         // The same again says nothing more.
-        if envelope.reply_to != envelope.from {
-            self.addresses("reply-to:", &envelope.reply_to);
+        if reply_to != from {
+            self.addresses("reply-to:", reply_to);
         }
-        if envelope.to.is_empty() && envelope.cc.is_empty() {
+        if to.is_empty() && cc.is_empty() {
             self.add("to:", "nobody");
         }
         for field in header::fields(head) {
@@ -128,28 +130,26 @@ impl Tokens {
         }
     }
 
-    fn addresses(&mut self, kind: &str, list: &[EnvelopeAddress]) {
-        for address in list.iter().take(8) {
-            let EnvelopeAddress::Mailbox { name, local, host } = address else { continue };
+    fn addresses(&mut self, kind: &str, list: StoredList<'_>) {
+        for address in list.addresses().take(8) {
+            let StoredAddress::Mailbox(name, local, host) = address else { continue };
             let local = String::from_utf8_lossy(local).to_lowercase();
             let host = String::from_utf8_lossy(host).to_lowercase();
             self.add(kind, &format!("{local}@{host}"));
             self.add(kind, &format!("@{host}"));
-            self.words(kind, &decode_words(name.as_deref().unwrap_or_default()));
+            self.words(kind, &decode_words(name.unwrap_or_default()));
         }
     }
 
     fn part(&mut self, part: &Part) {
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).to_lowercase();
-        let parameter = |of: &[(Vec<u8>, Vec<u8>)], wanted: &[u8]| {
-            of.iter().find(|(name, _)| name == wanted).map(|(_, value)| text(value))
-        };
-        self.add("type:", &format!("{}/{}", text(&part.media_type), text(&part.subtype)));
-        if let Some(charset) = parameter(&part.parameters, b"charset") {
+        let content = part.content();
+        self.add("type:", &format!("{}/{}", text(content.media_type), text(content.subtype)));
+        if let Some(charset) = content.parameters.parameter(b"charset").map(text) {
             self.add("charset:", &charset);
         }
-        let named = part.disposition.as_ref().and_then(|of| parameter(&of.parameters, b"filename"));
-        let named = named.or_else(|| parameter(&part.parameters, b"name"));
+        let named = content.disposition.and_then(|(_, list)| list.parameter(b"filename"));
+        let named = named.or_else(|| content.parameters.parameter(b"name")).map(text);
         if let Some((_, extension)) = named.as_deref().and_then(|name| name.rsplit_once('.')) {
             self.add("file:.", extension);
         }

@@ -8,11 +8,18 @@ use crate::summary::EnvelopeAddress;
 
 /// The addresses in the value of a field.
 pub fn address_list(value: &[u8]) -> Vec<EnvelopeAddress> {
-    let mut reader = Reader { rest: value, out: Vec::new(), in_group: false };
+    let mut out = Vec::new();
+    each_address(value, ADDRESSES_MAX, |address| out.push(address));
+    out
+}
+
+/// Gives the addresses in the value of a field, so many at most.
+pub fn each_address(value: &[u8], room: usize, out: impl FnMut(EnvelopeAddress)) {
+    let mut reader = Reader { rest: value, out, room, in_group: false };
     let mut item = Item::default();
     while let Some((&byte, rest)) = reader.rest.split_first() {
-        if reader.out.len() >= ADDRESSES_MAX {
-            break;
+        if reader.room == 0 {
+            return;
         }
         reader.rest = rest;
         match byte {
@@ -21,12 +28,12 @@ pub fn address_list(value: &[u8]) -> Vec<EnvelopeAddress> {
                 // Outside of a group it is what some write for a comma.
                 reader.flush(&mut item);
                 if std::mem::take(&mut reader.in_group) {
-                    reader.out.push(EnvelopeAddress::GroupEnd);
+                    reader.give(EnvelopeAddress::GroupEnd);
                 }
             }
             b':' if !reader.in_group && item.at.is_none() => {
-                let name = std::mem::take(&mut item).phrase;
-                reader.out.push(EnvelopeAddress::GroupStart(name));
+                let name = phrase(std::mem::take(&mut item).text);
+                reader.give(EnvelopeAddress::GroupStart(name));
                 reader.in_group = true;
             }
             b'<' => item.angle = Some(reader.angle()),
@@ -44,19 +51,17 @@ pub fn address_list(value: &[u8]) -> Vec<EnvelopeAddress> {
     }
     reader.flush(&mut item);
     if reader.in_group {
-        reader.out.push(EnvelopeAddress::GroupEnd);
+        reader.give(EnvelopeAddress::GroupEnd);
     }
-    reader.out
 }
 
 /// What has been read since the last comma.
 #[derive(Default)]
 struct Item {
-    /// Words with single blanks between them: a display name, or an address without `<>`.
-    phrase: Vec<u8>,
-    /// The same without blanks.
-    compact: Vec<u8>,
-    /// Where in `compact` the last `@` stood.
+    /// Words with one line feed between them, which no word holds: a display name, or an address
+    /// without `<>`. It may be long, so there is one of it.
+    text: Vec<u8>,
+    /// Where in `text` the last `@` stood.
     at: Option<usize>,
     blank: bool,
     angle: Option<(Vec<u8>, Vec<u8>)>,
@@ -65,47 +70,67 @@ struct Item {
 
 impl Item {
     fn word(&mut self, text: &[u8]) {
-        if std::mem::take(&mut self.blank) && !self.phrase.is_empty() {
-            self.phrase.push(b' ');
+        if std::mem::take(&mut self.blank) && !self.text.is_empty() {
+            self.text.push(b'\n');
         }
-        self.phrase.extend_from_slice(text);
-        self.compact.extend_from_slice(text);
+        self.text.extend(text.iter().copied().filter(|b| *b != b'\n'));
     }
 
     fn at_sign(&mut self) {
-        self.at = Some(self.compact.len());
         self.word(b"@");
+        self.at = Some(self.text.len() - 1);
     }
 }
 
-struct Reader<'a> {
+/// Words with single blanks between them.
+fn phrase(mut text: Vec<u8>) -> Vec<u8> {
+    text.iter_mut().filter(|b| **b == b'\n').for_each(|b| *b = b' ');
+    text
+}
+
+/// Words with nothing between them.
+fn compact(mut text: Vec<u8>) -> Vec<u8> {
+    text.retain(|b| *b != b'\n');
+    text
+}
+
+struct Reader<'a, F> {
     rest: &'a [u8],
-    out: Vec<EnvelopeAddress>,
+    out: F,
+    /// So many more may come out.
+    room: usize,
     in_group: bool,
 }
 
-impl Reader<'_> {
+impl<F: FnMut(EnvelopeAddress)> Reader<'_, F> {
+    fn give(&mut self, address: EnvelopeAddress) {
+        if let Some(left) = self.room.checked_sub(1) {
+            self.room = left;
+            (self.out)(address);
+        }
+    }
+
     fn flush(&mut self, item: &mut Item) {
         let item = std::mem::take(item);
         let some = |text: Vec<u8>| (!text.is_empty()).then_some(text);
         let (name, local, host) = match (item.angle, item.at) {
-            (Some((local, host)), _) => (some(item.phrase).or(item.comment), local, host),
+            (Some((local, host)), _) => (some(phrase(item.text)).or(item.comment), local, host),
             (None, Some(at)) => {
-                let (local, host) = item.compact.split_at(at);
-                let host = host.get(1..).unwrap_or_default();
-                (item.comment.and_then(some), local.to_vec(), host.to_vec())
+                let mut local = item.text;
+                let host = compact(local.split_off(at)).split_off(1);
+                (item.comment.and_then(some), compact(local), host)
             }
-            (None, None) if item.compact.is_empty() => return,
+            (None, None) if item.text.is_empty() => return,
             // Words without an address are somebody's name.
-            (None, None) if item.phrase.len() > item.compact.len() => {
-                (some(item.phrase), Vec::new(), Vec::new())
+            (None, None) if item.text.contains(&b'\n') => {
+                (some(phrase(item.text)), Vec::new(), Vec::new())
             }
-            (None, None) => (item.comment.and_then(some), item.compact, Vec::new()),
+            (None, None) => (item.comment.and_then(some), item.text, Vec::new()),
         };
         if local.is_empty() && host.is_empty() && name.is_none() {
             return;
         }
-        self.out.push(EnvelopeAddress::Mailbox { name, local, host });
+        self.give(EnvelopeAddress::Mailbox { name, local, host });
     }
 
     /// After `<`: an addr-spec, perhaps behind a source route, up to `>`.

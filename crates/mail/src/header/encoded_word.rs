@@ -32,8 +32,12 @@ pub fn decode_words(value: &[u8]) -> String {
 }
 
 fn push_plain(out: &mut String, octets: &[u8]) {
-    let text = String::from_utf8_lossy(octets);
-    out.extend(text.chars().filter(|c| !matches!(c, '\r' | '\n')));
+    for chunk in octets.utf8_chunks() {
+        chunk.valid().split(['\r', '\n']).for_each(|piece| out.push_str(piece));
+        if !chunk.invalid().is_empty() {
+            out.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
 }
 
 /// Longest encoded-word we look for; RFC 2047 §2 allows 75, senders write more.

@@ -1,6 +1,7 @@
 //! Structured MIME fields: `type/subtype; name=value`. RFC 2045 §5.1, RFC 2183.
 
 use crate::limits::PARAMETERS_MAX;
+use crate::stored::List;
 
 /// A value followed by parameters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,41 +10,43 @@ pub struct Parameterised {
     pub value: Vec<u8>,
     /// The parameters in order: names in lower case, values unquoted, continued ones put together
     /// (RFC 2231 §3, §6).
-    pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
+    pub parameters: List,
 }
 
 impl Parameterised {
     /// Reads the value of a Content-Type or Content-Disposition field. Total: what is no
     /// parameter is passed over.
     pub fn parse(field: &[u8]) -> Parameterised {
-        let mut rest = field;
-        let value = first_word(&token(&mut rest, b";", b" ").0).to_ascii_lowercase();
-        let mut parameters = Vec::new();
+        let (mut rest, mut name, mut text) = (field, Vec::new(), Vec::new());
+        token(&mut rest, b";", b" ", &mut text);
+        let mut value = first_word(&text);
+        value.make_ascii_lowercase();
+        let (mut parameters, mut starred) = (List::default(), false);
         while let Some((&b';', after)) = rest.split_first() {
             rest = after;
-            let (name, _) = token(&mut rest, b"=;", b"");
+            token(&mut rest, b"=;", b"", &mut name);
             if let Some((&b'=', after)) = rest.split_first() {
                 rest = after;
-                let (text, quoted) = token(&mut rest, b";", b" ");
+                let quoted = token(&mut rest, b";", b" ", &mut text);
                 // Unquoted, it should have no blank; those who write one mean it.
-                let text = match quoted {
-                    true => text,
-                    false => without_commas(text.trim_ascii()).to_vec(),
-                };
+                let text = if quoted { &text } else { without_commas(text.trim_ascii()) };
                 if !name.is_empty() && (quoted || !text.is_empty()) {
-                    parameters.push((name.to_ascii_lowercase(), text));
+                    name.make_ascii_lowercase();
+                    starred |= name.contains(&b'*');
+                    parameters.pair(&name, text);
                 }
             }
-            if parameters.len() >= PARAMETERS_MAX {
+            if parameters.stored().len() >= PARAMETERS_MAX {
                 break;
             }
         }
-        Parameterised { value, parameters: joined(parameters) }
+        let parameters = if starred { joined(&parameters) } else { parameters };
+        Parameterised { value, parameters }
     }
 
     /// The first parameter of that (lower case) name.
     pub fn parameter(&self, name: &[u8]) -> Option<&[u8]> {
-        self.parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_slice())
+        self.parameters.stored().parameter(name)
     }
 }
 
@@ -70,7 +73,9 @@ fn without_commas(mut text: &[u8]) -> &[u8] {
 
 /// The first word of a text, without comments. RFC 3282 §2 (Content-Language).
 pub fn word(mut text: &[u8]) -> Vec<u8> {
-    first_word(&token(&mut text, b"", b" ").0)
+    let mut words = Vec::new();
+    token(&mut text, b"", b" ", &mut words);
+    first_word(&words)
 }
 
 /// A parameter's name as RFC 2231 §3 and §4 make it: `name*2*` is number 2 of `name`, extended.
@@ -89,25 +94,23 @@ fn numbered(name: &[u8]) -> Option<(&[u8], usize, bool)> {
 
 /// Continued parameters put together where their first piece stands; pieces behind a gap stay as
 /// they are. RFC 2231 §3, §4.1.
-fn joined(parameters: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    if !parameters.iter().any(|(name, _)| name.contains(&b'*')) {
-        return parameters;
-    }
+fn joined(parameters: &List) -> List {
+    let parameters: Vec<(&[u8], &[u8])> = parameters.stored().pairs().collect();
     let mut used = vec![false; parameters.len()];
     let mut out = Vec::with_capacity(parameters.len());
     for (at, (name, value)) in parameters.iter().enumerate() {
         let Some((base, 0, _)) = numbered(name) else {
             continue;
         };
-        let mut pieces = vec![(at, value)];
+        let mut pieces = vec![(at, *value)];
         let next = |number: usize| {
-            let is = |(name, _): &(Vec<u8>, Vec<u8>)| {
+            let is = |(name, _): &(&[u8], &[u8])| {
                 numbered(name).is_some_and(|(other, n, _)| other == base && n == number)
             };
             parameters.iter().position(is)
         };
         while let Some(found) = next(pieces.len()) {
-            pieces.extend(parameters.get(found).map(|(_, value)| (found, value)));
+            pieces.extend(parameters.get(found).map(|(_, value)| (found, *value)));
         }
         let extended = |at: usize| {
             parameters.get(at).and_then(|(name, _)| numbered(name)).is_some_and(|(_, _, e)| e)
@@ -130,10 +133,13 @@ fn joined(parameters: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
         let star: &[u8] = if any { b"*" } else { b"" };
         out.push((at, ([base, star].concat(), text)));
     }
-    let rest = parameters.into_iter().enumerate();
-    out.extend(rest.filter(|(at, _)| !used.get(*at).copied().unwrap_or_default()));
+    let rest = parameters.iter().enumerate();
+    let rest = rest.filter(|(at, _)| !used.get(*at).copied().unwrap_or_default());
+    out.extend(rest.map(|(at, (name, value))| (at, (name.to_vec(), value.to_vec()))));
     out.sort_by_key(|(at, _)| *at);
-    out.into_iter().map(|(_, parameter)| parameter).collect()
+    let mut list = List::default();
+    out.iter().for_each(|(_, (name, value))| list.pair(name, value));
+    list
 }
 
 /// The octets of `charset'language'%xx…`, in whatever charset. RFC 2231 §4.
@@ -173,9 +179,15 @@ fn percent(octets: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Text up to one of `ends` or the end of input, without comments outside quotes, and with `blank`
-/// for a blank or a comment.
-fn token(rest: &mut &[u8], ends: &[u8], blank: &[u8]) -> (Vec<u8>, bool) {
-    let mut text = Vec::new();
+/// for a blank or a comment; whether it was quoted.
+fn token(rest: &mut &[u8], ends: &[u8], blank: &[u8], text: &mut Vec<u8>) -> bool {
+    text.clear();
+    // Most is plain: up to what means something it is taken at once.
+    let plain = |b: &u8| !b"\\\"\r\n() \t".contains(b) && !ends.contains(b);
+    let start = rest.iter().position(|b| !plain(b)).unwrap_or(rest.len());
+    let (taken, after) = rest.split_at(start);
+    *rest = after;
+    text.extend_from_slice(taken);
     let (mut quoted, mut was_quoted, mut closed, mut depth) = (false, false, false, 0usize);
     while let Some((&byte, after)) = rest.split_first() {
         if !quoted && depth == 0 && ends.contains(&byte) {
@@ -215,7 +227,7 @@ fn token(rest: &mut &[u8], ends: &[u8], blank: &[u8]) -> (Vec<u8>, bool) {
             _ => {}
         }
     }
-    (text, was_quoted)
+    was_quoted
 }
 
 #[cfg(test)]
@@ -229,7 +241,7 @@ mod tests {
         assert_eq!(read.parameter(b"charset"), Some(b"us-ascii".as_slice()));
         assert_eq!(read.parameter(b"format"), Some(b"a\"b; c".as_slice()));
         assert_eq!(read.parameter(b"empty"), Some(b"".as_slice()));
-        assert_eq!(read.parameters.len(), 3);
+        assert_eq!(read.parameters.stored().len(), 3);
         for (field, value) in [
             ("text / (c) html ; x=y", "text/html"),
             ("text/plain charset=utf-8", "text/plain"),
@@ -246,7 +258,8 @@ mod tests {
     fn odd_values_are_read() {
         let read = |field: &str| {
             let read = Parameterised::parse(field.as_bytes()).parameters;
-            let values = read.iter().map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+            let read = read.stored().pairs();
+            let values = read.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
             values.collect::<Vec<_>>().join("|")
         };
         assert_eq!(read("a; n=a b.txt ; m=x"), "a b.txt|x");
@@ -262,7 +275,8 @@ mod tests {
         let read = |field: &str| {
             let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
             let read = Parameterised::parse(field.as_bytes()).parameters;
-            let pairs = read.iter().map(|(name, value)| format!("{}={}", text(name), text(value)));
+            let read = read.stored().pairs();
+            let pairs = read.map(|(name, value)| format!("{}={}", text(name), text(value)));
             pairs.collect::<Vec<_>>().join(" ")
         };
         // RFC 2231 §3, §4, §4.1.

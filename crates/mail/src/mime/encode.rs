@@ -111,7 +111,7 @@ impl Plan {
         while let Some(Waiting { part, message, signed }) = waiting.pop() {
             let coding = match &part.body {
                 PartBody::Multipart(children) => {
-                    let kind = part.subtype.as_slice();
+                    let kind = part.content().subtype;
                     let signed = signed || kind == b"signed" || kind == b"encrypted";
                     let children = children.iter().rev();
                     waiting.extend(children.map(|part| Waiting { part, message: false, signed }));
@@ -209,14 +209,15 @@ fn look<E>(
 
 /// How a leaf is encoded: text so that it stays readable.
 fn coding_of(part: &Part) -> Result<Coding, Unconvertible> {
-    let plain = matches!(part.encoding.as_slice(), b"7bit" | b"8bit" | b"binary");
+    let content = part.content();
+    let plain = matches!(content.encoding, b"7bit" | b"8bit" | b"binary");
     if !plain {
         return Err(Unconvertible("a part is not what its Content-Transfer-Encoding says"));
     }
-    match part.media_type.as_slice() {
+    match content.media_type {
         b"text" => Ok(Coding::QuotedPrintable),
         // RFC 2046 §5.2: these may not be encoded; RFC 6532 §3.7: these may.
-        b"message" if part.subtype.starts_with(b"global") => Ok(Coding::Base64),
+        b"message" if content.subtype.starts_with(b"global") => Ok(Coding::Base64),
         b"message" => Err(Unconvertible("a message inside the message cannot be encoded")),
         b"multipart" => Err(Unconvertible("a multipart is broken or too deep")),
         _ => Ok(Coding::Base64),
@@ -228,10 +229,10 @@ fn label(part: &Part, coding: Option<Coding>, carries: Carries) -> Option<&'stat
     match (coding, carries) {
         (Some(Coding::Base64), _) => Some("base64"),
         (Some(Coding::QuotedPrintable), _) => Some("quoted-printable"),
-        (None, Carries::SevenBit) if matches!(part.encoding.as_slice(), b"8bit" | b"binary") => {
+        (None, Carries::SevenBit) if matches!(part.content().encoding, b"8bit" | b"binary") => {
             Some("7bit")
         }
-        (None, Carries::EightBit) if part.encoding == b"binary" => Some("8bit"),
+        (None, Carries::EightBit) if part.content().encoding == b"binary" => Some("8bit"),
         (None, _) => None,
     }
 }

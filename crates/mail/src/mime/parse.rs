@@ -5,10 +5,13 @@
 //! what lies beyond a limit stays opaque inside the part it is in. Any split of the input gives the
 //! same result.
 
-use super::fields::PartFields;
+use super::delimiters::Delimiters;
+use super::fields::{HEADER_BUFFER_OCTETS, PartFields};
 use super::structure::{Part, PartBody};
 use crate::header::{self, params};
-use crate::limits::{HEADER_FIELD_OCTETS_MAX, HEADER_OCTETS_MAX, MIME_DEPTH_MAX, MIME_PARTS_MAX};
+use crate::limits::{ADDRESS_OCTETS, ADDRESSES_FREE, HEADER_FIELD_OCTETS_MAX, HEADER_OCTETS_MAX};
+use crate::limits::{MIME_DEPTH_MAX, MIME_PART_OCTETS, MIME_PARTS_FREE, MIME_PARTS_MAX};
+use crate::stored::{Content, StoredList};
 use crate::summary::{Envelope, Summary};
 
 /// Octets of a body line that are kept: a boundary has at most 70 (RFC 2046 §5.1.1), senders use
@@ -19,10 +22,13 @@ const BOUNDARY_LINE_MAX: usize = 1024;
 pub struct Parser {
     /// Open parts, outermost first; never empty.
     open: Vec<Open>,
-    /// Places of open multiparts, ascending, each with `--` and its boundary while its delimiters
-    /// count. Apart from the rest, since every line that begins with `--` is compared with them.
-    delimiters: Vec<(usize, Vec<u8>)>,
+    /// Those of open multiparts, while they count.
+    delimiters: Delimiters,
     parts: usize,
+    /// Addresses in all envelopes so far.
+    addresses: usize,
+    /// References of the message itself.
+    references: Option<Vec<u8>>,
     /// The header field or the start of the body line that is being read.
     line: Vec<u8>,
     /// Octets of the current line so far, kept or not.
@@ -37,16 +43,20 @@ pub struct Parser {
     after_cr: bool,
 }
 
-/// A part whose end is not known yet.
+/// A part whose end is not known yet. There may be many, so it is small.
 struct Open {
     part: Part,
-    fields: PartFields,
+    /// Its header, until that is complete.
+    fields: Option<Box<PartFields>>,
     header_octets: usize,
-    state: State,
     /// Line breaks before the body.
     breaks_before: u64,
     children: Vec<Part>,
+    /// Of a message, once its header is complete.
+    envelope: Option<Envelope>,
     digest: bool,
+    /// It has a delimiter.
+    delimits: bool,
 }
 
 #[derive(PartialEq, Eq, Clone, Copy)]
@@ -66,8 +76,10 @@ impl Parser {
     pub fn new() -> Parser {
         Parser {
             open: vec![Open::new(0, true, b"text/plain")],
-            delimiters: Vec::new(),
+            delimiters: Delimiters::default(),
             parts: 1,
+            addresses: 0,
+            references: None,
             line: Vec::new(),
             line_octets: 0,
             line_start: 0,
@@ -100,7 +112,7 @@ impl Parser {
     /// In the body of a message without multiparts only the line breaks count. The last line is
     /// left for [`Parser::keep`], so that a break at the very end is seen whole.
     fn nothing_to_find(&self) -> bool {
-        self.delimiters.is_empty() && self.open.iter().all(|open| open.state == State::Body)
+        self.delimiters.is_empty() && self.open.iter().all(|open| open.fields.is_none())
     }
 
     fn skip(&mut self, octets: &[u8]) {
@@ -111,7 +123,8 @@ impl Parser {
     }
 
     fn state(&self) -> State {
-        self.open.last().map_or(State::Body, |open| open.state)
+        let in_header = self.open.last().is_some_and(|open| open.fields.is_some());
+        if in_header { State::Header } else { State::Body }
     }
 
     fn keep(&mut self, piece: &[u8]) {
@@ -145,33 +158,56 @@ impl Parser {
         self.previous_break = break_octets;
     }
 
-    /// A header line is complete. `line` holds all lines of the field so far.
+    /// A header line is complete. `line` holds what is kept of it.
     fn header_line(&mut self, content_octets: u64, next: u64) {
         if self.delimiter_in_header(next) {
             return;
         }
-        let empty = content_octets == 0;
-        let field_octets = self.line.len();
-        let field = std::mem::take(&mut self.line);
-        let Some(open) = self.open.last_mut() else { return };
-        let kept = open.header_octets + field_octets <= HEADER_OCTETS_MAX;
-        if !empty && kept {
-            open.header_octets += field_octets;
-            open.fields.line(&field);
-        }
-        if empty {
+        if content_octets == 0 {
             self.end_header(next, self.breaks);
+        } else {
+            self.header_octets();
         }
+        self.line.clear();
+        self.line.shrink_to(HEADER_BUFFER_OCTETS);
+    }
+
+    /// `line` belongs to the header.
+    fn header_octets(&mut self) {
+        let room = self.room_for_addresses();
+        let Some(open) = self.open.last_mut() else { return };
+        let Some(fields) = &mut open.fields else { return };
+        if open.header_octets + self.line.len() <= HEADER_OCTETS_MAX {
+            open.header_octets += self.line.len();
+            self.addresses += fields.line(&self.line, room);
+        }
+    }
+
+    /// So many addresses may be read where the current line begins.
+    fn room_for_addresses(&self) -> usize {
+        let all = ADDRESSES_FREE + (self.line_start / ADDRESS_OCTETS) as usize;
+        all.saturating_sub(self.addresses)
+    }
+
+    /// Another part may begin where the current line begins.
+    fn room_for_part(&self) -> bool {
+        let all = MIME_PARTS_FREE + (self.line_start / MIME_PART_OCTETS) as usize;
+        self.parts < all.min(MIME_PARTS_MAX)
     }
 
     /// The header of the innermost part ends at `at`, behind so many line breaks.
     fn end_header(&mut self, at: u64, breaks: u64) {
+        let (room, is_root) = (self.room_for_addresses(), self.open.len() == 1);
         let Some(open) = self.open.last_mut() else { return };
-        open.fields.finish();
+        let Some(mut fields) = open.fields.take() else { return };
+        self.addresses += fields.finish(room);
         open.part.body_start = at;
         open.breaks_before = breaks;
-        open.state = State::Body;
-        self.begin_body(at);
+        open.envelope = fields.envelope();
+        if is_root {
+            self.references = fields.references();
+        }
+        self.begin_body(at, fields.content());
     }
 
     /// The header ends where there is no empty line: at a delimiter, or where the message ends. So
@@ -214,14 +250,13 @@ impl Parser {
             // A signature's dashes; no boundary is empty, or ends with a blank.
             return None;
         }
-        let fitting = self.delimiters.iter().filter(|(_, delimiter)| line.starts_with(delimiter));
-        let (octets, at) = fitting.map(|(at, delimiter)| (delimiter.len(), *at)).max()?;
+        let (at, octets) = self.delimiters.of(line)?;
         Some((at, line.get(octets..).unwrap_or_default().starts_with(b"--")))
     }
 
     fn boundary_line(&mut self, found: Option<(usize, bool)>, next: u64) -> bool {
         let Some((at, closes)) = found else { return false };
-        if !closes && self.parts >= MIME_PARTS_MAX {
+        if !closes && !self.room_for_part() {
             return false;
         }
         self.line.clear();
@@ -230,7 +265,8 @@ impl Parser {
         self.close_above(at + 1, end, self.breaks.saturating_sub(2));
         let Some(multipart) = self.open.get_mut(at) else { return false };
         if closes {
-            self.delimiters.retain(|(open, _)| *open != at);
+            multipart.delimits = false;
+            self.delimiters.remove(at);
             return true;
         }
         let default: &[u8] = if multipart.digest { b"message/rfc822" } else { b"text/plain" };
@@ -240,31 +276,33 @@ impl Parser {
     }
 
     /// The header of the innermost part is complete: is there something inside its body?
-    fn begin_body(&mut self, next: u64) {
-        let depth = self.open.len();
+    fn begin_body(&mut self, next: u64, mut content: Content<'_>) {
+        let (depth, room) = (self.open.len(), self.room_for_part());
         let Some(open) = self.open.last_mut() else { return };
-        open.fields.fill(&mut open.part);
-        let part = &mut open.part;
         let deep = depth >= MIME_DEPTH_MAX;
-        if part.media_type == b"multipart" && !deep {
-            let delimiter = |boundary: Vec<u8>| (depth - 1, [b"--", boundary.as_slice()].concat());
-            self.delimiters.extend(boundary(part).map(delimiter));
-            open.digest = part.subtype == b"digest";
+        if content.media_type == b"multipart" && !deep {
+            // A longer one is longer than what is kept of a line.
+            let boundary = boundary(content.parameters);
+            if let Some(boundary) = boundary.filter(|text| text.len() + 2 <= BOUNDARY_LINE_MAX) {
+                self.delimiters.insert(&boundary, depth - 1);
+                open.delimits = true;
+            }
+            open.digest = content.subtype == b"digest";
         }
         // Whatever its encoding: RFC 2046 §5.2.1 permits none, and a message without an envelope
         // cannot be told (RFC 9051 §9 `body-type-msg`).
-        let message = matches!(part.subtype.as_slice(), b"rfc822" | b"global");
-        if part.media_type != b"message" || !message {
-            return;
-        }
-        if deep || self.parts >= MIME_PARTS_MAX {
+        let message =
+            content.media_type == b"message" && matches!(content.subtype, b"rfc822" | b"global");
+        if message && (deep || !room) {
             // Not taken apart, so it must not be called a message.
-            (part.media_type, part.subtype) = (b"application".to_vec(), b"octet-stream".to_vec());
-            part.parameters.clear();
-            return;
+            (content.media_type, content.subtype) = (b"application", b"octet-stream");
+            content.parameters = StoredList::default();
         }
-        self.parts += 1;
-        self.open.push(Open::new(next, true, b"text/plain"));
+        open.part.set_content(&content);
+        if message && !deep && room {
+            self.parts += 1;
+            self.open.push(Open::new(next, true, b"text/plain"));
+        }
     }
 
     /// Closes the open parts from `keep` on: their bodies end at `end`.
@@ -274,15 +312,16 @@ impl Parser {
         let end = end.max(start);
         while self.open.len() > keep.max(1) {
             let Some(open) = self.open.pop() else { return };
-            self.delimiters.pop_if(|(at, _)| *at >= self.open.len());
-            let envelope = open.fields.is_message().then(|| open.fields.envelope());
-            let part = open.close(end, breaks);
+            if open.delimits {
+                self.delimiters.remove(self.open.len());
+            }
+            let (envelope, part) = open.close(end, breaks);
             let Some(parent) = self.open.last_mut() else { return };
             match envelope {
                 Some(envelope) => {
                     parent.part.body = PartBody::Message(Box::new(envelope), Box::new(part));
                 }
-                None => parent.children.push(part),
+                None => parent.add(part),
             }
         }
     }
@@ -293,32 +332,34 @@ impl Parser {
         let line = std::mem::take(&mut self.line);
         // A delimiter without a line break is one all the same.
         let found = if line.starts_with(b"--") { self.delimiter_of(&line) } else { None };
-        match (found, self.open.last_mut()) {
+        match (found, self.state()) {
             (Some((at, _)), _) => {
                 self.cut_header(self.line_start, self.breaks);
                 let before = self.line_start - self.previous_break;
                 self.close_above(at + 1, before, self.breaks.saturating_sub(1));
             }
-            (None, Some(open)) if open.state == State::Header => {
-                open.fields.line(&line);
+            (None, State::Header) => {
+                self.line = line;
+                self.header_octets();
+                self.line = Vec::new();
                 self.cut_header(end, self.breaks);
             }
             _ => {}
         }
         self.close_above(1, end, self.breaks);
-        let Some(mut root) = self.open.pop() else { return Summary::default() };
-        let references = root.fields.references();
-        let envelope: Envelope = root.fields.envelope();
-        let sent = envelope.date.as_deref().and_then(crate::date::parse_rfc5322);
-        Summary { envelope, root: root.close(end, self.breaks), sent, references }
+        let Some(root) = self.open.pop() else { return Summary::default() };
+        let (envelope, root) = root.close(end, self.breaks);
+        let envelope = envelope.unwrap_or_default();
+        let sent = envelope.read().date.and_then(crate::date::parse_rfc5322);
+        Summary { envelope, root, sent, references: self.references }
     }
 }
 
 /// The boundary of a multipart, which may come as RFC 2231 §4 has it.
-fn boundary(part: &Part) -> Option<Vec<u8>> {
+fn boundary(parameters: StoredList<'_>) -> Option<Vec<u8>> {
     let value = |name: &[u8]| {
-        let found = part.parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value);
-        found.map(|value| value.trim_ascii_end()).filter(|value| !value.is_empty())
+        let found = parameters.parameter(name).map(<[u8]>::trim_ascii_end);
+        found.filter(|value| !value.is_empty())
     };
     match (value(b"boundary"), value(b"boundary*")) {
         (Some(plain), _) => Some(plain.to_vec()),
@@ -333,16 +374,26 @@ impl Open {
     fn new(start: u64, message: bool, default: &'static [u8]) -> Open {
         Open {
             part: Part { header_start: start, body_start: start, end: start, ..Part::default() },
-            fields: PartFields::new(message, default),
+            fields: Some(Box::new(PartFields::new(message, default))),
             header_octets: 0,
-            state: State::Header,
             breaks_before: 0,
             children: Vec::new(),
+            envelope: None,
             digest: false,
+            delimits: false,
         }
     }
 
-    fn close(mut self, end: u64, breaks: u64) -> Part {
+    /// Adds a part. Room is made for few at a time: while it is made, there are two copies.
+    fn add(&mut self, part: Part) {
+        let most = self.children.len();
+        if most == self.children.capacity() {
+            self.children.reserve_exact((most / 4).max(2));
+        }
+        self.children.push(part);
+    }
+
+    fn close(mut self, end: u64, breaks: u64) -> (Option<Envelope>, Part) {
         // Of many multiparts with one part each, room for more would be most of what is kept.
         self.children.shrink_to_fit();
         let mut part = self.part;
@@ -354,13 +405,19 @@ impl Open {
             if part.end > part.body_start { breaks.saturating_sub(self.breaks_before) } else { 0 };
         if !self.children.is_empty() {
             part.body = PartBody::Multipart(self.children);
-        } else if part.media_type == b"multipart" {
+        } else if part.content().media_type == b"multipart" {
             // Nothing inside: shown as text, for a multipart of no parts cannot be (users.md I-74).
-            part.media_type = b"text".to_vec();
-            part.subtype = b"plain".to_vec();
-            part.parameters.clear();
+            let before = std::mem::take(&mut part.content);
+            let parameters = StoredList::default();
+            let content = Content::read(&before);
+            part.set_content(&Content {
+                media_type: b"text",
+                subtype: b"plain",
+                parameters,
+                ..content
+            });
         }
-        part
+        (self.envelope, part)
     }
 }
 

@@ -15,11 +15,12 @@ pub fn part(root: &Part) -> Option<&Part> {
             PartBody::Multipart(parts) => open.extend(parts.iter().rev()),
             PartBody::Message(..) => {}
             PartBody::Leaf => {
-                let attached = part.disposition.as_ref().is_some_and(|d| d.kind == b"attachment");
-                if attached || part.media_type != b"text" {
+                let content = part.content();
+                let attached = content.disposition.is_some_and(|(kind, _)| kind == b"attachment");
+                if attached || content.media_type != b"text" {
                     continue;
                 }
-                if part.subtype == b"html" {
+                if content.subtype == b"html" {
                     html = html.or(Some(part));
                 } else {
                     return Some(part);

@@ -3,32 +3,14 @@
 //! Texts are octets as they stand in the message (unfolded, trimmed, encoded-words left alone): who
 //! shows them decides about charsets. Offsets count from the first octet of the stored message.
 
+use crate::stored::Content;
 use crate::summary::Envelope;
 
 /// One part. The whole message is the root part.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Part {
-    /// Media type in lower case, `text` if none is given. RFC 2045 §5.
-    pub media_type: Vec<u8>,
-    /// Subtype in lower case.
-    pub subtype: Vec<u8>,
-    /// Content-Type parameters, names in lower case; continuations are put
-    /// together, RFC 2231 otherwise left as it stands.
-    pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Content-ID.
-    pub id: Option<Vec<u8>>,
-    /// Content-Description.
-    pub description: Option<Vec<u8>>,
-    /// Content-Transfer-Encoding in lower case, `7bit` if none is given.
-    pub encoding: Vec<u8>,
-    /// Content-MD5.
-    pub md5: Option<Vec<u8>>,
-    /// Content-Disposition.
-    pub disposition: Option<Disposition>,
-    /// Content-Language.
-    pub language: Vec<Vec<u8>>,
-    /// Content-Location.
-    pub location: Option<Vec<u8>>,
+    /// Its Content- fields as they are stored, which is small; [`Part::content`] reads them.
+    pub(crate) content: Box<[u8]>,
     /// Where the part's header starts.
     pub header_start: u64,
     /// Where its body starts: after the empty line.
@@ -53,16 +35,17 @@ pub enum PartBody {
     Message(Box<Envelope>, Box<Part>),
 }
 
-/// Content-Disposition. RFC 2183.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Disposition {
-    /// `inline`, `attachment`, … in lower case.
-    pub kind: Vec<u8>,
-    /// Its parameters, names in lower case.
-    pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
 impl Part {
+    /// What its Content- fields say.
+    pub fn content(&self) -> Content<'_> {
+        Content::read(&self.content)
+    }
+
+    /// Has it say so.
+    pub(crate) fn set_content(&mut self, content: &Content<'_>) {
+        self.content = content.packed();
+    }
+
     /// Octets of the body.
     pub fn octets(&self) -> u64 {
         self.end.saturating_sub(self.body_start)

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 /// Octets of a message that are read together.
 const PIECE_OCTETS: u64 = 256 * 1024;
+/// Octets of them that are decoded together.
+const DECODED_OCTETS: usize = 8 * 1024;
 
 /// Gives the texts of all text parts of a message, and the headers of messages inside it: piece by
 /// piece, each with whether its text ends with it. Reads nothing else, and nothing more once `each`
@@ -28,13 +30,13 @@ pub fn each_text<E>(
                 }
                 open.push(inner);
             }
-            PartBody::Leaf if part.media_type == b"text" => {
+            PartBody::Leaf if part.content().media_type == b"text" => {
                 let (mut text, mut at) = (Text::of(part), part.body_start);
                 loop {
                     let to = part.end.min(at.saturating_add(PIECE_OCTETS)).max(at);
                     let last = to >= part.end;
                     let piece = if at < to { read(at..to)? } else { Vec::new() };
-                    if !each(&text.decode(&piece, last), last) {
+                    if !text.decode_each(&piece, last, &mut each) {
                         return Ok(());
                     }
                     if last {
@@ -100,7 +102,7 @@ pub fn text_octets(root: &Part) -> u64 {
                 sum += inner.body_start.saturating_sub(inner.header_start);
                 open.push(inner);
             }
-            PartBody::Leaf if part.media_type == b"text" => {
+            PartBody::Leaf if part.content().media_type == b"text" => {
                 sum += part.end.saturating_sub(part.body_start);
             }
             PartBody::Leaf => {}
@@ -123,9 +125,30 @@ struct Text {
 
 impl Text {
     fn of(part: &Part) -> Text {
-        let charset = part.parameters.iter().find(|(name, _)| name == b"charset");
-        let charset = charset.and_then(|(_, name)| charset_of(name)).unwrap_or(encoding_rs::UTF_8);
+        let charset = part.content().parameters.parameter(b"charset");
+        let charset = charset.and_then(charset_of).unwrap_or(encoding_rs::UTF_8);
         Text { transfer: Decoder::of(part), charset: charset.new_decoder_without_bom_handling() }
+    }
+
+    /// Gives the text of a piece, a little at a time, since it may be three times as long.
+    fn decode_each(
+        &mut self,
+        piece: &[u8],
+        last: bool,
+        each: &mut impl FnMut(&str, bool) -> bool,
+    ) -> bool {
+        let mut rest = piece;
+        loop {
+            let (some, after) = rest.split_at(rest.len().min(DECODED_OCTETS));
+            rest = after;
+            let last = last && rest.is_empty();
+            if !each(&self.decode(some, last), last) {
+                return false;
+            }
+            if rest.is_empty() {
+                return true;
+            }
+        }
     }
 
     fn decode(&mut self, piece: &[u8], last: bool) -> String {

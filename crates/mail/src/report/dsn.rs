@@ -310,7 +310,8 @@ mod tests {
         assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
         let summary = summary_of(&message);
         let PartBody::Multipart(parts) = &summary.root.body else { panic!() };
-        let kinds: Vec<_> = parts.iter().map(|p| String::from_utf8_lossy(&p.subtype)).collect();
+        let kinds: Vec<_> =
+            parts.iter().map(|p| String::from_utf8_lossy(p.content().subtype)).collect();
         assert_eq!(kinds, ["plain", "delivery-status", "rfc822-headers"]);
     }
 }

@@ -22,7 +22,7 @@ fn numbered(head: &str, piece: impl Fn(usize) -> String, octets: usize) -> Vec<u
 
 const MIXED: &str = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
 
-pub const CASES: [Case; 20] = [
+pub const CASES: [Case; 29] = [
     ("messages within messages", |n| repeated("", "Content-Type: message/rfc822\r\n\r\n", n)),
     ("multiparts within multiparts", |n| {
         let part = |n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n");
@@ -63,4 +63,49 @@ pub const CASES: [Case; 20] = [
         let head = "Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n";
         repeated(head, "QUFB====", n)
     }),
+    // Lines of dashes that delimit nothing, however the boundaries of open multiparts are ordered.
+    ("dashes with a letter behind", |n| lines(&open(99, |n| format!("o{n:02}")), "--ox\r\n", n)),
+    ("dashes, and boundaries that begin each other", |n| {
+        let line = format!("--{}x\r\n", "o".repeat(100));
+        lines(&open(99, |n| "o".repeat(n + 1)), &line, n)
+    }),
+    ("dashes, and boundaries that part at each letter", |n| {
+        let line = format!("--{}\r\n", "o".repeat(100));
+        lines(&open(99, |n| format!("{}p", "o".repeat(n))), &line, n)
+    }),
+    ("the smallest parts", |n| repeated(MIXED, "--b\n\n", n)),
+    ("the smallest messages", |n| repeated(DIGEST, "--b\n\n\n", n)),
+    ("addresses of messages", |n| {
+        let message = format!("--b\n\nTo: {}\n\n", "a,".repeat(5_000));
+        lines(DIGEST, &message, n)
+    }),
+    ("parameters and languages of parts", |n| {
+        let parameters = ";a=1".repeat(128);
+        let languages = "a,".repeat(32);
+        let part = format!(
+            "--b\nContent-Type: a/b{parameters}\nContent-Disposition: a{parameters}\n\
+             Content-Language: {languages}\n\n"
+        );
+        lines(MIXED, &part, n)
+    }),
+    ("octets that are no text", |n| [b"\r\n".as_slice(), &vec![0x80; n]].concat()),
+    ("fields of messages", |n| {
+        let long = "x".repeat(3_000);
+        let message = format!("--b\n\nSubject: {long}\nDate: {long}\nMessage-ID: {long}\n\n");
+        lines(DIGEST, &message, n)
+    }),
 ];
+
+const DIGEST: &str = "Content-Type: multipart/digest; boundary=b\r\n\r\n";
+
+/// Multiparts within each other, each with its boundary.
+fn open(count: usize, boundary: impl Fn(usize) -> String) -> String {
+    let head = |b: String| format!("Content-Type: multipart/mixed; boundary={b}\r\n\r\n--{b}\r\n");
+    let heads: String = (0..count).map(boundary).map(head).collect();
+    heads + "\r\n"
+}
+
+/// Whole pieces behind a head, as many as there is room for, or one.
+fn lines(head: &str, piece: &str, octets: usize) -> Vec<u8> {
+    (head.to_owned() + &piece.repeat((octets / piece.len()).max(1))).into_bytes()
+}

@@ -225,10 +225,10 @@ pub fn structure(
             structure(from, extended, charset, out)?;
         }
         out.push(b' ');
-        word(part.subtype, out);
+        word(part.content.subtype, out);
         if extended {
             out.push(b' ');
-            parameters(part.parameters, charset, out);
+            parameters(part.content.parameters, charset, out);
             extension(&part, charset, out);
         }
         out.push(b')');
@@ -241,14 +241,14 @@ pub fn structure(
         out.push(b' ');
         structure(from, extended, charset, out)?;
     }
-    if part.media_type == b"text" || matches!(part.body, StoredBody::Message(_)) {
+    if part.content.media_type == b"text" || matches!(part.body, StoredBody::Message(_)) {
         let [.., lines] = part.extent;
         out.push(b' ');
         number(lines, out);
     }
     if extended {
         out.push(b' ');
-        nstring(part.md5, charset, out);
+        nstring(part.content.md5, charset, out);
         extension(&part, charset, out);
     }
     out.push(b')');
@@ -257,22 +257,22 @@ pub fn structure(
 
 /// What every part that is no multipart begins with: `body-fields` and the types before them.
 fn single_part(part: &StoredPart<'_>, charset: Charset, out: &mut Vec<u8>) {
-    word(part.media_type, out);
+    word(part.content.media_type, out);
     out.push(b' ');
-    word(part.subtype, out);
+    word(part.content.subtype, out);
     out.push(b' ');
-    if part.parameters.is_empty() && part.media_type == b"text" {
+    if part.content.parameters.is_empty() && part.content.media_type == b"text" {
         // RFC 2045 §5.2: what a text without a charset is.
         out.extend_from_slice(b"(\"CHARSET\" \"US-ASCII\")");
     } else {
-        parameters(part.parameters, charset, out);
+        parameters(part.content.parameters, charset, out);
     }
     out.push(b' ');
-    nstring(part.id, charset, out);
+    nstring(part.content.id, charset, out);
     out.push(b' ');
-    nstring(part.description, charset, out);
+    nstring(part.content.description, charset, out);
     out.push(b' ');
-    word(part.encoding, out);
+    word(part.content.encoding, out);
     out.push(b' ');
     number(part.octets(), out);
 }
@@ -307,7 +307,7 @@ fn parameters(list: StoredList<'_>, charset: Charset, out: &mut Vec<u8>) {
 /// Disposition, language, location.
 fn extension(part: &StoredPart<'_>, charset: Charset, out: &mut Vec<u8>) {
     out.push(b' ');
-    match part.disposition {
+    match part.content.disposition {
         Some((kind, list)) => {
             out.push(b'(');
             word(kind, out);
@@ -318,11 +318,11 @@ fn extension(part: &StoredPart<'_>, charset: Charset, out: &mut Vec<u8>) {
         None => out.extend_from_slice(b"NIL"),
     }
     out.push(b' ');
-    if part.language.is_empty() {
+    if part.content.language.is_empty() {
         out.extend_from_slice(b"NIL");
     } else {
         let mut before = b'(';
-        for tag in part.language.texts() {
+        for tag in part.content.language.texts() {
             out.push(before);
             before = b' ';
             header_text(tag, charset, out);
@@ -330,7 +330,7 @@ fn extension(part: &StoredPart<'_>, charset: Charset, out: &mut Vec<u8>) {
         out.push(b')');
     }
     out.push(b' ');
-    nstring(part.location, charset, out);
+    nstring(part.content.location, charset, out);
 }
 
 /// Ascending numbers as a set: `1:3,5`.

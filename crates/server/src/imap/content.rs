@@ -65,8 +65,8 @@ impl<'a> Decoded<'a> {
         row: &'a ContentRow,
         part: Option<&Part>,
     ) -> Result<Decoded<'a>, StoreError> {
-        let whole = Part { encoding: b"binary".to_vec(), ..Part::default() };
-        let decoder = Decoder::of(part.unwrap_or(&whole)).ok_or(UNKNOWN_ENCODING)?;
+        let decoder = part.map_or_else(|| Decoder::new(b"binary"), Decoder::of);
+        let decoder = decoder.ok_or(UNKNOWN_ENCODING)?;
         let left = part.map_or(0..row.len, |part| part.body_start..part.end.max(part.body_start));
         Ok(Decoded { store, row, left, decoder: Some(decoder), raw: Vec::new() })
     }
@@ -219,7 +219,8 @@ impl Context {
         if let Some(part) = preview::part(root) {
             let end = part.end.min(part.body_start + PREVIEW_OCTETS);
             let body = self.shared.store.content(entry.content, part.body_start..end)?;
-            shown = preview::preview(&text::text_of(part, &body), part.subtype == b"html");
+            shown =
+                preview::preview(&text::text_of(part, &body), part.content().subtype == b"html");
         }
         // RFC 8970 §3.2: UTF-8, in a rev1 session too, and so as a literal.
         response::string(shown.as_bytes(), out);

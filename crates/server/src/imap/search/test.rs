@@ -9,7 +9,8 @@ use ::store::{Answers, StoreError};
 use mail::casemap::{Needle, Seeker};
 use mail::mime::{header_of, text};
 use mail::search::{Field, Plan};
-use mail::summary::{Envelope, Summary};
+use mail::stored::StoredEnvelope;
+use mail::summary::Summary;
 use mail::{ContentId, Entry, FlagBits, Uid, date, header};
 use protocol::imap::command::search::Key;
 use protocol::imap::grammar::SequenceSet;
@@ -277,19 +278,18 @@ impl Context {
             }
             Test::Not(test) => !self.meets(test, view, c)?,
             Test::Sent(from, to) => {
-                let sent = self.envelope(c)?.date.as_deref();
+                let sent = self.envelope(c)?.date;
                 let day = sent.and_then(date::parse_rfc5322_local);
                 day.is_some_and(|day| (*from..*to).contains(&day))
             }
             Test::Thread(id) => {
                 let content = c.entry.content;
                 let Summary { references, envelope, .. } = self.kept_summary(c)?;
-                let (reply, message) = (&envelope.in_reply_to, &envelope.message_id);
-                let of =
-                    thread_id(content, references.as_deref(), reply.as_deref(), message.as_deref());
+                let StoredEnvelope { in_reply_to, message_id, .. } = envelope.read();
+                let of = thread_id(content, references.as_deref(), in_reply_to, message_id);
                 of == *id
             }
-            Test::Envelope(of, needle, _) => needle.is_in(&of.text(self.envelope(c)?)),
+            Test::Envelope(of, needle, _) => needle.is_in(&of.text(&self.envelope(c)?)),
             Test::Header(name, needle, _) => header::fields(self.header(c)?).any(|field| {
                 field.name.eq_ignore_ascii_case(name)
                     && needle.is_in(header::decode_words(field.value).trim())
@@ -309,8 +309,8 @@ impl Context {
         })
     }
 
-    fn envelope<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c Envelope, StoreError> {
-        Ok(&self.kept_summary(c)?.envelope)
+    fn envelope<'c>(&self, c: &'c mut Candidate<'_>) -> Result<StoredEnvelope<'c>, StoreError> {
+        Ok(self.kept_summary(c)?.envelope.read())
     }
 
     fn kept_summary<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c Summary, StoreError> {
