@@ -152,12 +152,12 @@ fn searches(bench: &mut Bench<'_>) -> io::Result<()> {
     let began = Instant::now();
     // It is whole when searches have been much faster and have not become faster for a while.
     let (mut least, mut no_better) = (slow / 8.0, 0);
-    while no_better < 6 && began.elapsed() < patience {
+    while no_better < 10 && began.elapsed() < patience {
         std::thread::sleep(Duration::from_millis(500));
         let asked = Instant::now();
         bench.imap.run(&body)?;
         let took = asked.elapsed().as_secs_f64() * 1000.0;
-        no_better = if took < 0.8 * least || least == slow / 8.0 { 0 } else { no_better + 1 };
+        no_better = if took < 0.95 * least || least == slow / 8.0 { 0 } else { no_better + 1 };
         least = least.min(took);
     }
     bench.search("SEARCH SUBJECT, later", &subject, hundredths)?;

@@ -304,10 +304,14 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Passes over the postings of a word.
+/// Passes over the postings of a word. Of octets that are as many as the numbers that are left,
+/// none is behind these, so the ends of numbers are counted in them all at once.
 fn skip(from: &mut &[u8]) -> Result<()> {
-    for _ in 0..take(from)? {
-        take(from)?;
+    let mut left = take(from)?;
+    while left > 0 {
+        let (octets, rest) = from.split_at_checked(left as usize).ok_or_else(damaged)?;
+        left -= octets.iter().filter(|octet| **octet < 0x80).count() as u64;
+        *from = rest;
     }
     Ok(())
 }
@@ -343,4 +347,25 @@ fn matching(dictionary: &[u8], fragment: &Fragment) -> Vec<usize> {
         at = inside + memchr::memchr(b'\n', rest).unwrap_or(rest.len());
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn postings_of_any_width_are_passed_over() {
+        for numbers in [vec![], vec![5], vec![u64::MAX >> 1; 3], (0..40).map(|n| 1 << n).collect()]
+        {
+            let mut octets = Vec::new();
+            number(&mut octets, numbers.len() as u64);
+            numbers.iter().for_each(|n| number(&mut octets, *n));
+            let mut cut = octets.get(..octets.len() - 1).unwrap_or_default();
+            assert!(skip(&mut cut).is_err());
+            octets.extend_from_slice(b"behind");
+            let mut from = octets.as_slice();
+            assert!(skip(&mut from).is_ok());
+            assert_eq!(from, b"behind");
+        }
+    }
 }
