@@ -2,11 +2,15 @@
 //! them, subscriptions, annotations. A feed tells that and of what kind, not what: whoever hears of
 //! it looks, so that nothing piles up for one who is slow. RFC 5465.
 
+use crate::rows::MailboxRow;
 use mail::{AccountId, MailboxId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
+
+/// Rows of mailboxes that are held for those who hear of changes.
+const ROWS_MAX: usize = 1_000;
 
 /// Kinds of changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +79,16 @@ impl Heard {
 #[derive(Default)]
 pub(crate) struct Feeds {
     map: Mutex<HashMap<AccountId, Vec<Weak<Bell>>>>,
+    rows: Mutex<Latest>,
+}
+
+/// Rows of mailboxes that changed lately: the first who hears of a change reads the row, the others
+/// have it from here.
+#[derive(Default)]
+struct Latest {
+    /// Grows with each commit.
+    commits: u64,
+    rows: HashMap<MailboxId, Arc<MailboxRow>>,
 }
 
 #[derive(Default)]
@@ -116,8 +130,50 @@ impl Feeds {
         Feed { bell: Arc::default(), accounts: BTreeSet::new(), feeds: self.clone() }
     }
 
+    fn rows(&self) -> MutexGuard<'_, Latest> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was read of a mailbox since it changed last; else what `read` finds.
+    fn row<E>(
+        &self,
+        id: MailboxId,
+        read: impl FnOnce() -> Result<Option<MailboxRow>, E>,
+    ) -> Result<Option<Arc<MailboxRow>>, E> {
+        let latest = self.rows();
+        if let Some(row) = latest.rows.get(&id) {
+            return Ok(Some(row.clone()));
+        }
+        let commits = latest.commits;
+        drop(latest);
+        let Some(row) = read()?.map(Arc::new) else { return Ok(None) };
+        let mut latest = self.rows();
+        // What was read before a commit is not kept after it.
+        if latest.commits == commits {
+            if latest.rows.len() >= ROWS_MAX {
+                latest.rows.clear();
+            }
+            latest.rows.insert(id, row.clone());
+        }
+        Ok(Some(row))
+    }
+
+    /// Rows that a commit changed are read again.
+    fn forget(&self, heard: &Heard) {
+        let mut latest = self.rows();
+        latest.commits += 1;
+        let others = |(kinds, _): &(Kinds, Vec<MailboxId>)| *kinds != Kinds::MESSAGES;
+        if heard.access || heard.accounts.values().any(others) {
+            latest.rows.clear();
+        }
+        for id in heard.accounts.values().flat_map(|(_, mailboxes)| mailboxes) {
+            latest.rows.remove(id);
+        }
+    }
+
     /// Tells of a commit.
     pub fn publish(&self, heard: &Heard) {
+        self.forget(heard);
         let map = self.map();
         if heard.access {
             map.values()
@@ -166,6 +222,16 @@ impl Feed {
         std::mem::take(&mut *self.bell.mailboxes())
     }
 
+    /// A mailbox as it is, or as it was since it changed last; else what `read` finds. It is read
+    /// once for all that hear of a change.
+    pub fn mailbox<E>(
+        &self,
+        id: MailboxId,
+        read: impl FnOnce() -> Result<Option<MailboxRow>, E>,
+    ) -> Result<Option<Arc<MailboxRow>>, E> {
+        self.feeds.row(id, read)
+    }
+
     fn leave(&mut self) {
         let own = Arc::downgrade(&self.bell);
         let mut map = self.feeds.map();
@@ -189,6 +255,7 @@ impl Drop for Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mail::{MailboxName, ModSeq, UidValidity};
     use std::time::Duration;
 
     #[tokio::test]
@@ -215,5 +282,46 @@ mod tests {
         assert_eq!(feeds.map().len(), 1);
         drop((one, two));
         assert!(feeds.map().is_empty());
+    }
+
+    #[test]
+    fn a_row_is_read_once_between_commits() {
+        let feeds = Arc::new(Feeds::default());
+        let feed = feeds.feed();
+        let id = MailboxId(7);
+        let row = |exists| MailboxRow {
+            id,
+            account: AccountId(2),
+            name: MailboxName::inbox(),
+            special_use: None,
+            uidvalidity: UidValidity(std::num::NonZeroU32::MIN),
+            uidnext: None,
+            modseq: ModSeq(1),
+            exists,
+            unseen: 0,
+            deleted: 0,
+            octets: 0,
+            recent_from: 1,
+            keywords: Arc::default(),
+        };
+        let read = |exists| {
+            let found = feed.mailbox(id, || Ok::<_, ()>(Some(row(exists))));
+            found.unwrap().map(|row| row.exists)
+        };
+        assert_eq!((read(1), read(2)), (Some(1), Some(1)));
+        let mut heard = Heard::default();
+        heard.note_messages(AccountId(2), id);
+        feeds.publish(&heard);
+        assert_eq!(read(3), Some(3));
+        heard.note(AccountId(3), Kinds::NAMES);
+        feeds.publish(&heard);
+        // What was read before a commit is not kept after it.
+        let during = feed.mailbox(id, || {
+            feeds.publish(&Heard::default());
+            Ok::<_, ()>(Some(row(4)))
+        });
+        assert_eq!(during.unwrap().map(|row| row.exists), Some(4));
+        assert_eq!(read(5), Some(5));
+        assert_eq!(feed.mailbox(MailboxId(8), || Ok::<_, ()>(None)), Ok(None));
     }
 }

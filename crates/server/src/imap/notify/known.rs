@@ -2,7 +2,7 @@
 
 use crate::imap::list::above;
 use ::store::Actor;
-use ::store::{Feed, Holder, Kinds, Store, StoreError, Visible};
+use ::store::{Feed, Holder, Kinds, MailboxRow, Store, StoreError, Visible};
 use mail::{AccountId, MailboxId, MailboxName, ModSeq, Rights, Uid};
 use protocol::imap::command::Name;
 use protocol::imap::command::notify::{Events, Filter, Notify};
@@ -77,16 +77,16 @@ impl Known {
     }
 
     /// What these mailboxes were, and what they are now, when nothing but their messages changed.
-    pub fn counted(
-        &self,
-        store: &Store,
-        changed: &BTreeSet<MailboxId>,
-    ) -> Result<(Known, Known), StoreError> {
+    pub fn counted(&self, store: &Store, feed: &Feed) -> Result<(Known, Known), StoreError> {
+        let changed = feed.take_mailboxes();
         let (mut old, mut now) = (Known::default(), Known::default());
         for (name, found) in self.all.iter().filter(|(_, found)| changed.contains(&found.row.id)) {
-            let Some(row) = store.mailbox_row(found.row.id)? else { continue };
+            let id = found.row.id;
+            let Some(row) = feed.mailbox(id, || store.mailbox_row(id))? else { continue };
+            let row = MailboxRow::clone(&row);
+            let fresh = Visible { row, name: found.name.clone(), rights: found.rights };
             old.all.insert(name.clone(), found.clone());
-            now.all.insert(name.clone(), Visible { row, ..found.clone() });
+            now.all.insert(name.clone(), fresh);
             if self.subscribed.contains(name) {
                 now.subscribed.insert(name.clone());
             }
@@ -182,9 +182,7 @@ impl Known {
         for (name, found) in now.all.into_iter().filter(|(name, _)| touched(name)) {
             let mut found = found;
             match by_id.get(&found.row.id) {
-                Some(old) => {
-                    found.row = ::store::MailboxRow { name: found.row.name, ..old.row.clone() }
-                }
+                Some(old) => found.row = MailboxRow { name: found.row.name, ..old.row.clone() },
                 None => {
                     (found.row.exists, found.row.unseen) = (0, 0);
                     (found.row.uidnext, found.row.modseq) = (Some(Uid::FIRST), ModSeq(1));

@@ -180,14 +180,14 @@ impl Context {
     ) -> Result<bool, StoreError> {
         let actor = self.actor()?;
         let Notifying { wish, feed, known } = notify;
-        let changed = feed.take_mailboxes();
         if !kinds.any(Kinds::NAMES.with(Kinds::METADATA)) {
             // Most news by far; the rest of the mailboxes need not be looked at.
-            let (old, now) = known.counted(&self.shared.store, &changed)?;
+            let (old, now) = known.counted(&self.shared.store, feed)?;
             self.notify_status(wish, &old, &now, out).await?;
             known.all.extend(now.all);
             return Ok(true);
         }
+        feed.take_mailboxes();
         let now = known.look(&self.shared.store, &actor, wish, feed, kinds)?;
         if now.all.len() > NOTIFY_MAILBOXES_MAX {
             return Ok(false);
