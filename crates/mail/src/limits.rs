@@ -23,6 +23,8 @@ pub const MIME_PART_OCTETS: u64 = 64;
 pub const HEADER_FIELD_OCTETS_MAX: usize = 256 * 1024;
 /// Octets of all the header fields of one part that are looked at.
 pub const HEADER_OCTETS_MAX: usize = 1024 * 1024;
+/// Octets of the header fields of all parts together that are looked at.
+pub const HEADERS_OCTETS_MAX: usize = 8 * 1024 * 1024;
 /// Parameters of one MIME header field.
 pub const PARAMETERS_MAX: usize = 128;
 /// Addresses of one message that are put into its ENVELOPE.

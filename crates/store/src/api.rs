@@ -22,6 +22,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// Octets of what is kept beside messages that are read at once; one message has some hundreds.
+const KEPT_OCTETS_MAX: usize = 4 << 20;
+
 /// A mailbox that was selected.
 pub struct Selected {
     /// What is in it.
@@ -335,15 +338,17 @@ impl Store {
         self.look(|txn| ids.iter().map(|id| txn.summary(*id).map(own)).collect())
     }
     /// With `octets` where the bytes of some messages are, and with `summaries` what is kept beside
-    /// them.
+    /// them, as far as it is not too much at once.
     pub fn kept(&self, ids: &[ContentId], octets: bool, summaries: bool) -> Result<Kept> {
         let rows = if octets { self.locate(ids)? } else { Vec::new() };
         let mut kept = Kept { rows, summaries: Vec::new() };
         if summaries {
             kept.summaries = vec![None; ids.len()];
+            let mut left = KEPT_OCTETS_MAX;
             self.look(|txn| {
                 each_summary(txn, ids, &mut |n, octets| {
-                    if let Some(slot) = kept.summaries.get_mut(n) {
+                    left = left.saturating_sub(octets.len());
+                    if let Some(slot) = kept.summaries.get_mut(n).filter(|_| left > 0) {
                         *slot = Some(octets.into());
                     }
                 })

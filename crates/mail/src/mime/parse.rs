@@ -10,7 +10,9 @@ use super::fields::{HEADER_BUFFER_OCTETS, PartFields};
 use super::structure::{Part, PartBody};
 use crate::header::{self, params};
 use crate::limits::{ADDRESS_OCTETS, ADDRESSES_FREE, HEADER_FIELD_OCTETS_MAX, HEADER_OCTETS_MAX};
-use crate::limits::{MIME_DEPTH_MAX, MIME_PART_OCTETS, MIME_PARTS_FREE, MIME_PARTS_MAX};
+use crate::limits::{
+    HEADERS_OCTETS_MAX, MIME_DEPTH_MAX, MIME_PART_OCTETS, MIME_PARTS_FREE, MIME_PARTS_MAX,
+};
 use crate::stored::{Content, StoredList};
 use crate::summary::{Envelope, Summary};
 
@@ -25,6 +27,8 @@ pub struct Parser {
     /// Those of open multiparts, while they count.
     delimiters: Delimiters,
     parts: usize,
+    /// Octets of the headers of all parts so far that were looked at.
+    header_octets: usize,
     /// Addresses in all envelopes so far.
     addresses: usize,
     /// References of the message itself.
@@ -78,6 +82,7 @@ impl Parser {
             open: vec![Open::new(0, true, b"text/plain")],
             delimiters: Delimiters::default(),
             parts: 1,
+            header_octets: 0,
             addresses: 0,
             references: None,
             line: Vec::new(),
@@ -166,19 +171,23 @@ impl Parser {
         if content_octets == 0 {
             self.end_header(next, self.breaks);
         } else {
-            self.header_octets();
+            self.read_header_line();
         }
         self.line.clear();
         self.line.shrink_to(HEADER_BUFFER_OCTETS);
     }
 
     /// `line` belongs to the header.
-    fn header_octets(&mut self) {
+    fn read_header_line(&mut self) {
         let room = self.room_for_addresses();
         let Some(open) = self.open.last_mut() else { return };
         let Some(fields) = &mut open.fields else { return };
-        if open.header_octets + self.line.len() <= HEADER_OCTETS_MAX {
-            open.header_octets += self.line.len();
+        let octets = self.line.len();
+        let kept = open.header_octets + octets <= HEADER_OCTETS_MAX
+            && self.header_octets + octets <= HEADERS_OCTETS_MAX;
+        if kept {
+            open.header_octets += octets;
+            self.header_octets += octets;
             self.addresses += fields.line(&self.line, room);
         }
     }
@@ -340,7 +349,7 @@ impl Parser {
             }
             (None, State::Header) => {
                 self.line = line;
-                self.header_octets();
+                self.read_header_line();
                 self.line = Vec::new();
                 self.cut_header(end, self.breaks);
             }

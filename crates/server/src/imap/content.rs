@@ -88,10 +88,11 @@ impl<'a> Decoded<'a> {
     }
 
     /// How many octets there are.
-    pub fn octets(mut self) -> Result<u64, StoreError> {
+    pub async fn octets(mut self) -> Result<u64, StoreError> {
         let (mut octets, mut piece) = (0, Vec::new());
         while self.next(&mut piece)? {
             octets += piece.len() as u64;
+            tokio::task::yield_now().await;
         }
         Ok(octets)
     }
@@ -109,7 +110,7 @@ impl<'a> Decoded<'a> {
             raw: Vec::new(),
             ..self
         };
-        let wanted = measured.measure(partial)?;
+        let wanted = measured.measure(partial).await?;
         // A literal8 only where it has to be one. RFC 3516 §4.3.
         let mark = if wanted.nul { "~" } else { "" };
         let (mut skip, mut left) = (wanted.from, wanted.to - wanted.from);
@@ -124,6 +125,9 @@ impl<'a> Decoded<'a> {
             let take = left.min(rest.len() as u64);
             out.buffer().extend_from_slice(rest.get(..take as usize).unwrap_or_default());
             left -= take;
+            if take == 0 {
+                tokio::task::yield_now().await;
+            }
             if left > 0 && out.relieve().await.is_err() {
                 return Ok(false);
             }
@@ -132,13 +136,15 @@ impl<'a> Decoded<'a> {
     }
 
     /// Which octets a partial leaves, and whether a NUL is among them.
-    fn measure(mut self, partial: Option<(u64, u64)>) -> Result<Wanted, StoreError> {
+    async fn measure(mut self, partial: Option<(u64, u64)>) -> Result<Wanted, StoreError> {
         let (first, last) = cut(&(0..u64::MAX), partial);
         let (mut octets, mut nul, mut piece) = (0u64, false, Vec::new());
         while self.next(&mut piece)? {
             let within = |at: usize| (first..last).contains(&(octets + at as u64));
             nul = nul || memchr::memchr_iter(0, &piece).any(within);
             octets += piece.len() as u64;
+            // A long part takes long, and a command may ask for it often.
+            tokio::task::yield_now().await;
         }
         let (from, to) = cut(&(0..octets), partial);
         Ok(Wanted { from, to, nul })
@@ -178,7 +184,7 @@ impl Context {
     }
 
     /// `BINARY.SIZE[…] n`
-    pub(super) fn binary_size(
+    pub(super) async fn binary_size(
         &self,
         section: &Section,
         entry: &Entry,
@@ -188,7 +194,10 @@ impl Context {
     ) -> Result<(), StoreError> {
         let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
         let decoded = self.decoded(section, row, root)?;
-        let octets = decoded.map_or(Ok(0), Decoded::octets)?;
+        let octets = match decoded {
+            Some(decoded) => decoded.octets().await?,
+            None => 0,
+        };
         out.extend_from_slice(format!("{} {octets}", section.label).as_bytes());
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::view::at_places;
 use super::{Context, Done, ok, thread_id};
 use crate::drive::Output;
 use ::store::{Change, ChangeFlags, ContentRow, Store, StoreError};
+use mail::limits::HEADER_OCTETS_MAX;
 use mail::mime::{Part, PartBody, header_of};
 use mail::stored;
 use mail::summary::{Parser, Summary};
@@ -50,6 +51,8 @@ fn choose(
 
 /// Octets of a message that are read at once.
 const PIECE: u64 = 256 * 1024;
+/// Octets of the items of one message that are held before they leave.
+const MESSAGE_OCTETS_MAX: usize = 1 << 20;
 /// Messages that are looked at ahead.
 const CHUNK: usize = 256;
 /// Octets in which the header of most messages ends, and of nearly every one.
@@ -199,7 +202,7 @@ impl Context {
                     }
                 }
                 Item::BinarySize(section) => {
-                    self.binary_size(section, entry, row.as_ref(), root, out.buffer())?;
+                    self.binary_size(section, entry, row.as_ref(), root, out.buffer()).await?;
                 }
                 Item::Annotation(wanted) => {
                     if !self.annotation(wanted, entry, root, out.buffer())? {
@@ -214,6 +217,10 @@ impl Context {
                 item => self.simple_item(item, entry, out.buffer()),
             }
             first = false;
+            // Not each time: what has left cannot be taken back when another item fails.
+            if out.buffer().len() >= MESSAGE_OCTETS_MAX && out.flush().await.is_err() {
+                return Ok(false);
+            }
         }
         match first {
             // RFC 5257 §4.3: wildcards matched nothing, and nothing else was asked for.
@@ -297,28 +304,22 @@ impl Context {
         Ok(kept.rows.into_iter().zip(kept.summaries).map(message).collect())
     }
 
-    /// Appends the header of a message, with the empty line.
-    fn own_header(
-        &self,
-        entry: &Entry,
-        row: &ContentRow,
-        out: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
+    /// The header of a message, with the empty line; or where it ends if it is a large one.
+    fn own_header(&self, entry: &Entry, row: &ContentRow) -> Result<Header, StoreError> {
         let (store, size) = (&self.shared.store, u64::from(entry.size));
-        let start = out.len();
+        let mut out = Vec::with_capacity(2048);
         let mut have = 0;
         for likely in HEADER_OCTETS_LIKELY {
             let more = have..likely.min(size);
             have = more.end;
-            store.octets(row, more, out)?;
-            let header = header_of(out.get(start..).unwrap_or_default()).len();
+            store.octets(row, more, &mut out)?;
+            let header = header_of(&out).len();
             if header < have as usize || have == size {
-                out.truncate(start + header);
-                return Ok(());
+                out.truncate(header);
+                return Ok(Header::Whole(out));
             }
         }
-        let end = self.summary(entry)?.root.body_start;
-        store.octets(row, have.min(end)..end, out)
+        Ok(Header::Large(self.summary(entry)?.root.body_start))
     }
 
     /// Envelope and structure as kept at delivery, or made anew.
@@ -341,23 +342,31 @@ impl Context {
         }
         let store = &self.shared.store;
         let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
-        if section.is_header() {
-            let mut header = Vec::with_capacity(2048);
-            self.own_header(entry, row, &mut header)?;
-            let chosen = match &section.text {
-                SectionText::HeaderFields(names, not) => chosen_fields(&header, names, *not),
-                _ => header,
-            };
-            whole(&chosen, section.partial, out.buffer());
-            return Ok(true);
-        }
-        let Some(range) = octets_of(section, u64::from(entry.size), root) else {
+        let range = match section.is_header() {
+            true => match self.own_header(entry, row)? {
+                Header::Large(end) => Some(0..end),
+                Header::Whole(header) => {
+                    let chosen = match &section.text {
+                        SectionText::HeaderFields(names, not) => {
+                            chosen_fields(&header, names, *not)
+                        }
+                        _ => header,
+                    };
+                    whole(&chosen, section.partial, out.buffer());
+                    return Ok(true);
+                }
+            },
+            false => octets_of(section, u64::from(entry.size), root),
+        };
+        let Some(range) = range else {
             out.buffer().extend_from_slice(b" NIL");
             return Ok(true);
         };
         if let SectionText::HeaderFields(names, not) = &section.text {
-            let chosen = chosen_fields(&store.content(entry.content, range)?, names, *not);
-            whole(&chosen, section.partial, out.buffer());
+            // They are looked for in memory, so not in any length.
+            let end = range.end.min(range.start.saturating_add(HEADER_OCTETS_MAX as u64));
+            let looked_at = store.content(entry.content, range.start..end)?;
+            whole(&chosen_fields(&looked_at, names, *not), section.partial, out.buffer());
             return Ok(true);
         }
         literal(store, row, cut(&range, section.partial), out).await
@@ -481,6 +490,13 @@ struct Message {
     known: Option<Known>,
     /// This FETCH set its `\Seen`.
     newly_seen: bool,
+}
+
+/// The header of a message.
+enum Header {
+    Whole(Vec<u8>),
+    /// It ends here.
+    Large(u64),
 }
 
 /// What is kept about a message beside its bytes.
