@@ -11,7 +11,7 @@ use sim::play::{Way, play};
 use sim::script::Script;
 
 /// A command that needs no selected mailbox (`BOX` is its name), and the rights it takes.
-const BY_NAME: [(&str, &str); 21] = [
+const BY_NAME: [(&str, &str); 24] = [
     ("STATUS BOX (MESSAGES)", "r"),
     ("SELECT BOX", "r"),
     ("EXAMINE BOX", "r"),
@@ -27,6 +27,9 @@ const BY_NAME: [(&str, &str); 21] = [
     ("GETMETADATA BOX /shared/comment", "lr"),
     ("SETMETADATA BOX (/shared/comment \"x\")", "lw"),
     ("GETQUOTAROOT BOX", "r"),
+    ("RESETKEY BOX INTERNAL", "r"),
+    ("LIST \"\" BOX RETURN (MYRIGHTS)", "l"),
+    ("XLIST \"\" BOX", "l"),
     ("LIST \"\" BOX", "l"),
     ("LIST \"\" BOX RETURN (STATUS (MESSAGES))", "lr"),
     ("LIST \"\" BOX RETURN (METADATA (/shared/x))", "l"),
@@ -69,7 +72,9 @@ const SELECTED: [(&str, &str); 29] = [
 ];
 
 /// Commands whose OK means nothing: done is what brings this response.
-const ANSWERED: [(&str, &str); 7] = [
+const ANSWERED: [(&str, &str); 9] = [
+    ("XLIST", "* XLIST"),
+    ("LIST \"\" BOX RETURN (MYRIGHTS", "* MYRIGHTS"),
     ("GENURLAUTH", "* GENURLAUTH"),
     ("LSUB", "* LSUB (\\HasNoChildren)"),
     ("ESEARCH", "* ESEARCH"),
@@ -241,6 +246,68 @@ fn urls_and_subscriptions() {
             assert_eq!(ask(Who::Granted, &letter.to_string()), fine, "{letter}: {command}");
         }
     }
+}
+
+/// Any of the rights that let a mailbox be seen. RFC 4314 §4.
+#[test]
+fn rights_are_told_to_whom_may_see_the_mailbox() {
+    let command = format!("MYRIGHTS {SHARED}");
+    assert!(done(&opening(Who::Owner, "", false), Who::Owner, "MYRIGHTS Archive"));
+    for who in [Who::Stranger, Who::Revoked] {
+        assert!(!done(&opening(who, "lrswipkxtean", false), who, &command), "{who:?}");
+    }
+    for (letter, right) in Rights::each() {
+        let script = opening(Who::Granted, &letter.to_string(), false);
+        let fine = right.intersects(rights("lrikxa"));
+        assert_eq!(done(&script, Who::Granted, &command), fine, "{letter}");
+    }
+}
+
+/// A URL gives what its user may read now. RFC 4467 §6.
+#[test]
+fn urls_that_others_redeem() {
+    let theirs = "Other%20Users/alice%40example.org/Archive";
+    let asks = |who: Who, letters: &str, access: &str| {
+        // bob gives the URL of alice's mailbox while he may read it, and carol redeems it.
+        let url = match who {
+            Who::Owner => "imap://alice@example.org/Archive".to_owned(),
+            _ => format!("imap://bob@example.org/{theirs}"),
+        };
+        let c = if who == Who::Owner { 1 } else { 2 };
+        let mut script = opening(Who::Granted, "lr", false);
+        script = script.replace("C1 on", "C3 on imap as carol; C1 on");
+        let rump = format!("{url}/;uid=1;urlauth={access}");
+        let url = format!("\"{rump}:internal:$token\"");
+        script.push_str(&format!(
+            "C{c}: g GENURLAUTH \"{rump}\" INTERNAL\n\
+             S{c}: * GENURLAUTH {url}\nS{c}: g OK …\n\
+             C1: d DELETEACL Archive bob@example.org\nS1: d OK …\n"
+        ));
+        if who == Who::Granted && !letters.is_empty() {
+            let line = format!("C1: s SETACL Archive bob@example.org {letters}\nS1: s OK …\n");
+            script.push_str(&line);
+        }
+        script.push_str(&format!("C3: t URLFETCH {url}\nS3: * URLFETCH {url} "));
+        let plays = |rest: &str| {
+            let script = Script::parse(&format!("{script}{rest}S3: t OK …\n")).unwrap();
+            play(&script, Service::Imap, Way::Whole, false).is_ok()
+        };
+        let header = "S3: From: …\nS3: To: …\nS3: Subject: …\nS3: Date: …\nS3: Message-ID: …\n";
+        let given = plays(&format!("{{164}}\n{header}S3:\nS3: This is …\nS3:\n"));
+        assert_ne!(given, plays("NIL\n"));
+        given
+    };
+    for access in ["user+carol@example.org", "authuser", "anonymous"] {
+        assert!(asks(Who::Owner, "", access), "owner: {access}");
+        assert!(!asks(Who::Revoked, "", access), "revoked: {access}");
+        for (letter, right) in Rights::each() {
+            let fine = right.contains(rights("r"));
+            assert_eq!(asks(Who::Granted, &letter.to_string(), access), fine, "{letter}: {access}");
+        }
+    }
+    // Whom the URL does not name is a stranger to it.
+    assert!(!asks(Who::Owner, "", "user+bob@example.org"));
+    assert!(!asks(Who::Granted, "r", "submit+carol"));
 }
 
 #[test]
