@@ -26,7 +26,7 @@ pub struct MailboxName(Box<str>);
 pub enum NameError {
     /// Empty, or an empty level (`a//b`, `/a`).
     EmptyLevel,
-    /// A control character.
+    /// A control character, or one that separates lines or paragraphs. RFC 9755 §3.
     Control,
     /// More octets or levels than `limits` allow.
     TooLong,
@@ -44,7 +44,8 @@ impl MailboxName {
         if name.len() > MAILBOX_NAME_OCTETS_MAX {
             return Err(NameError::TooLong);
         }
-        if name.chars().any(char::is_control) {
+        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        if name.chars().any(breaks) {
             return Err(NameError::Control);
         }
         let mut levels = name.split(SEPARATOR);

@@ -20,8 +20,8 @@ const PIECE: u64 = 256 * 1024;
 #[derive(Clone, Copy)]
 pub enum Redeemer<'a> {
     /// A session of that user puts a message together: without a token it reads what it may anyway.
-    /// RFC 4469 §3.
-    Catenate(&'a Actor),
+    /// RFC 4469 §3. A URL that names no mailbox is about the selected one.
+    Catenate(&'a Actor, Option<&'a MailboxName>),
     /// A session of that user: nothing without a token. RFC 4467 §7.
     Fetch(&'a Actor),
     /// The submission server on behalf of that user. Without a token it reads what they may.
@@ -89,9 +89,13 @@ impl Shared {
         let found = match (&url.ticket, who) {
             (Some(ticket), _) => self.redeem(text, &url, ticket, who)?,
             (None, Redeemer::Fetch(_)) => None,
-            (None, Redeemer::Catenate(actor) | Redeemer::Submission(actor)) => {
+            (None, Redeemer::Catenate(actor, base)) if url.mailbox.is_empty() => match base {
+                Some(name) => self.readable(actor, name.as_str())?,
+                None => None,
+            },
+            (None, Redeemer::Catenate(actor, _) | Redeemer::Submission(actor)) => {
                 match self.is_user(url.user.as_deref(), actor)? {
-                    true => self.readable(actor, &url)?,
+                    true => self.readable(actor, &url.mailbox)?,
                     false => None,
                 }
             }
@@ -121,8 +125,8 @@ impl Shared {
     }
 
     /// The mailbox of a URL, if `actor` may read it.
-    fn readable(&self, actor: &Actor, url: &Url) -> Result<Option<Visible>, StoreError> {
-        let Ok(name) = MailboxName::new(&url.mailbox) else { return Ok(None) };
+    fn readable(&self, actor: &Actor, mailbox: &str) -> Result<Option<Visible>, StoreError> {
+        let Ok(name) = MailboxName::new(mailbox) else { return Ok(None) };
         let found = self.store.visible(actor, &name)?;
         Ok(found.filter(|found| found.rights.contains(Rights::READ)))
     }
@@ -145,7 +149,7 @@ impl Shared {
         let mut key = vec![0; ticket::KEY_OCTETS];
         self.world.random.fill(&mut key);
         if let Some(owner) = &owner {
-            found = self.readable(owner, url)?;
+            found = self.readable(owner, &url.mailbox)?;
             if let Some(found) = &found {
                 key = self.store.access_key(owner.account, found.row.id)?.unwrap_or(key);
             }
@@ -167,7 +171,7 @@ impl Shared {
     fn may_redeem(&self, access: &Access, who: Redeemer<'_>) -> Result<bool, StoreError> {
         match (access, who) {
             (Access::AuthUser | Access::Anonymous, _) => Ok(true),
-            (Access::User(name), Redeemer::Fetch(actor) | Redeemer::Catenate(actor))
+            (Access::User(name), Redeemer::Fetch(actor) | Redeemer::Catenate(actor, _))
             | (Access::Submit(name), Redeemer::Submission(actor)) => {
                 self.is_user(Some(name), actor)
             }

@@ -6,7 +6,7 @@ use protocol::imap::language::Language;
 use std::path::{Path, PathBuf};
 
 /// What stands before such a text in the sources.
-const SAID: [&str; 16] = [
+const SAID: [&str; 17] = [
     "Answer::Ok(\"",
     "Answer::No(\"",
     "Answer::Bad(\"",
@@ -15,6 +15,7 @@ const SAID: [&str; 16] = [
     "no(\"",
     "bad(\"",
     "bye(\"",
+    "go_on(\"",
     "tagged(\"OK\", \"",
     "tagged(\"NO\", \"",
     "tagged(\"BAD\", \"",

@@ -19,6 +19,8 @@ pub enum Carries {
     SevenBit,
     /// Lines of any octets but NUL. RFC 2045 §2.8.
     EightBit,
+    /// Any octets but NUL, also without line breaks: strings of IMAP. RFC 3501 §9.
+    NoNul,
 }
 
 /// Why a message cannot be encoded, for a reply or a report.
@@ -32,6 +34,8 @@ pub struct Findings {
     pub eight_bit: bool,
     /// NUL, a bare CR or LF, or a line of more than 998 octets: what is no text. RFC 2045 §2.9.
     pub binary: bool,
+    /// NUL.
+    pub nul: bool,
     line: usize,
     after_cr: bool,
 }
@@ -40,6 +44,7 @@ impl Findings {
     /// The next octets.
     pub fn feed(&mut self, octets: &[u8]) {
         self.eight_bit |= !octets.is_ascii();
+        self.nul |= octets.contains(&0);
         for byte in octets {
             self.binary |= *byte == 0 || self.after_cr != (*byte == b'\n');
             self.after_cr = *byte == b'\r';
@@ -56,7 +61,11 @@ impl Findings {
     }
 
     fn needs_coding(&self, carries: Carries) -> bool {
-        self.binary || (carries == Carries::SevenBit && self.eight_bit)
+        match carries {
+            Carries::NoNul => self.nul,
+            Carries::EightBit => self.binary,
+            Carries::SevenBit => self.binary || self.eight_bit,
+        }
     }
 }
 
@@ -137,7 +146,7 @@ impl Plan {
             };
             // A label may say more than there is, and must where a signature covers it.
             let label = if signed { None } else { label(part, coding, carries) };
-            if label.is_none() && carries == Carries::EightBit {
+            if label.is_none() && carries != Carries::SevenBit {
                 continue;
             }
             let range = part.header_start..part.body_start;
@@ -145,7 +154,7 @@ impl Plan {
                 return Ok(Err(Unconvertible("the header of a part is too long")));
             }
             let old = read(range.clone())?;
-            let ascii = carries == Carries::EightBit || old.is_ascii();
+            let ascii = carries != Carries::SevenBit || old.is_ascii();
             if signed && !ascii {
                 return Ok(Err(SIGNED));
             }

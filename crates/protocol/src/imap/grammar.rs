@@ -192,7 +192,9 @@ impl<'a> Cursor<'a> {
             let run = self.take_while(|b| b != b'"' && b != b'\\' && b != b'\r' && b != b'\n');
             text.extend_from_slice(run);
             if self.eat(b'"') {
-                return Ok(text);
+                // RFC 9755 §3, RFC 9051 §9: octets above 127 are UTF-8.
+                let fine = self.charset == Charset::Ascii || std::str::from_utf8(&text).is_ok();
+                return if fine { Ok(text) } else { Err(Bad("UTF-8")) };
             }
             if !self.eat(b'\\') {
                 return Err(Bad("a closing quote"));
@@ -250,9 +252,14 @@ impl<'a> Cursor<'a> {
     }
     /// `mailbox`: decoded; the error stands for a name that cannot exist.
     pub fn mailbox(&mut self) -> Read<Result<MailboxName, String>> {
+        self.spelled_mailbox().map(|(name, _)| name)
+    }
+    /// The same, and how the client spelled it.
+    pub fn spelled_mailbox(&mut self) -> Read<(Result<MailboxName, String>, String)> {
         let text = self.text()?;
+        let spelled = self.name(&text).unwrap_or_else(|| text.clone());
         let name = self.name(&text).and_then(|name| MailboxName::new(&name).ok());
-        Ok(name.ok_or(text))
+        Ok((name.ok_or(text), spelled))
     }
     fn name(&self, text: &str) -> Option<String> {
         match self.charset {

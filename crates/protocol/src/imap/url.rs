@@ -18,7 +18,7 @@ pub struct Url {
     pub user: Option<String>,
     /// The host, without a port; `None` when the URL is relative to this server.
     pub host: Option<String>,
-    /// The mailbox's name, decoded.
+    /// The mailbox's name, decoded; empty when the URL is relative to a mailbox.
     pub mailbox: String,
     /// The UIDVALIDITY that the UID is of.
     pub uidvalidity: Option<u32>,
@@ -75,11 +75,17 @@ pub fn url(text: &str) -> Option<Url> {
             };
             (user, Some(host_of(host).to_owned()), path)
         }
-        None => (None, None, body.strip_prefix('/').unwrap_or(body)),
+        // RFC 5092 §7.2, §9.1: of those that do not begin with a slash only what is relative to a
+        // mailbox.
+        None if find(body, ";uid=") == Some(0) => (None, None, ""),
+        None => (None, None, body.strip_prefix('/')?),
     };
     // The mailbox may hold slashes: it ends where the UID begins.
-    let at = find(path, "/;uid=")?;
-    let (mailbox, rest) = (path.get(..at)?, path.get(at + 6..)?);
+    let (mailbox, rest) = match find(path, "/;uid=") {
+        Some(at) if at > 0 => (path.get(..at)?, path.get(at + 6..)?),
+        None if path.is_empty() && server.is_none() => ("", body.get(5..)?),
+        _ => return None,
+    };
     let (mailbox, uidvalidity) = match find(mailbox, ";uidvalidity=") {
         Some(at) => (mailbox.get(..at)?, Some(mailbox.get(at + 13..)?.parse().ok()?)),
         None => (mailbox, None),

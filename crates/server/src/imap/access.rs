@@ -1,6 +1,7 @@
 //! Who the session is, what it may do, and the commands of ACL. RFC 4314; the decision itself is
 //! the store's (`Store::rights`).
 
+use super::view::flags_line;
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Actor, StoreError, Visible, identifier};
@@ -40,19 +41,77 @@ impl Context {
         self.shared.store.place_of(&self.actor()?, name)?.ok_or(StoreError::NoSuchMailbox)
     }
 
-    /// `* LIST (…) "/" name ("OLDNAME" (supplied))`, as rev2 wants when a name was supplied in
-    /// another form; false, and nothing said, when it was not. RFC 9051 §6.3.9.7.
-    pub(super) fn old_name(&self, supplied: &Name, out: &mut Vec<u8>) -> bool {
-        let composed = supplied.as_ref().ok().and_then(|supplied| supplied.composed());
-        if let (true, Ok(supplied), Some(composed)) = (self.enabled.rev2, supplied, composed) {
-            out.extend_from_slice(b"* LIST () \"/\" ");
-            response::mailbox(composed.as_str(), self.enabled.charset(), out);
+    /// `* LIST (…) "/" name`, and whatever the client called it if that was something else, as rev2
+    /// wants when a mailbox is selected or a name is made another. RFC 9051 §6.3.2, §6.3.9.7.
+    pub(super) fn tell_name(
+        &self,
+        name: &MailboxName,
+        supplied: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        out.extend_from_slice(format!("* LIST ({}) \"/\" ", self.attributes(name)?).as_bytes());
+        response::mailbox(name.as_str(), self.enabled.charset(), out);
+        if supplied != name.as_str() {
             out.extend_from_slice(b" (\"OLDNAME\" (");
-            response::mailbox(supplied.as_str(), self.enabled.charset(), out);
-            out.extend_from_slice(b"))\r\n");
-            return true;
+            response::mailbox(supplied, self.enabled.charset(), out);
+            out.extend_from_slice(b"))");
         }
-        false
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// Tells rev2 what became of a name that was supplied in another form: CREATE, APPEND and
+    /// DELETE. RFC 9051 §6.3.4, §6.3.5, §6.3.12.
+    pub(super) fn tell_composed(
+        &self,
+        supplied: &Name,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let Ok(supplied) = supplied else { return Ok(()) };
+        match supplied.composed().filter(|_| self.enabled.rev2) {
+            Some(now) => self.tell_name(&now, supplied.as_str(), out),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells rev2 what a mailbox is called now, if one of the names of RENAME was supplied in
+    /// another form. RFC 9051 §6.3.6.
+    pub(super) fn tell_rename(
+        &self,
+        from: &Name,
+        to: &Name,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let (Ok(from), Ok(to)) = (from, to) else { return Ok(()) };
+        match (from.composed(), to.composed()) {
+            (None, None) => Ok(()),
+            (_, composed) if self.enabled.rev2 => {
+                self.tell_name(composed.as_ref().unwrap_or(to), from.as_str(), out)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What LIST says of a name. RFC 9051 §7.3.1.
+    fn attributes(&self, name: &MailboxName) -> Result<String, StoreError> {
+        let (actor, store) = (self.actor()?, &self.shared.store);
+        let found = store.visible(&actor, name)?;
+        let mut words = Vec::new();
+        if found.is_none() {
+            words.push("\\NonExistent");
+        }
+        let above = match name.is_personal() {
+            true => store.mailboxes(actor.account)?.iter().any(|row| row.name.is_below(name)),
+            false => store.shared_with(&actor)?.iter().any(|other| other.name.is_below(name)),
+        };
+        words.push(if above { "\\HasChildren" } else { "\\HasNoChildren" });
+        if store.subscriptions(actor.account)?.contains(name) {
+            words.push("\\Subscribed");
+        }
+        let own = found.filter(|found| found.row.account == actor.account);
+        let special = own.and_then(|found| found.row.special_use);
+        words.extend(special.map(mail::SpecialUse::attribute));
+        Ok(words.join(" "))
     }
 
     /// Looks again what the session may do with the mailbox it has selected, which may be somebody
@@ -67,6 +126,20 @@ impl Context {
             _ => (self.view, self.lost) = (None, true),
         }
         self.view.is_some()
+    }
+
+    /// Other rights than the client knows of let it keep other flags. RFC 4314 §5.1.1.
+    pub(super) fn tell_rights(&mut self, out: &mut Vec<u8>) {
+        let Some(view) = self.view.as_mut().filter(|view| !view.read_only) else { return };
+        let before = std::mem::replace(&mut view.told_rights, view.rights);
+        if before == view.rights {
+            return;
+        }
+        let flags = view.permanent_flags(&view.told, view.rights);
+        if flags != view.permanent_flags(&view.told, before) {
+            flags_line(&view.told, out);
+            self.untagged("OK", &format!("PERMANENTFLAGS ({flags})"), "Flags that stay", out);
+        }
     }
 
     /// The answer to the command that found it out.

@@ -2,12 +2,13 @@
 //! Messages stream into spools; all of a command are stored in one commit.
 
 use super::view::Expunges;
-use super::{Context, Done, annotate};
+use super::{Context, Done, annotate, no_nul};
 use crate::drive::Output;
 use crate::urls::Redeemer;
 use ::store::{Delivery, Placement, Spool, StoreError, Visible};
 use mail::summary::Parser;
 use mail::{Annotation, Flag, MailboxId, MessageId, Rights, Uid};
+use protocol::imap::command::Name;
 use protocol::imap::command::append::Piece;
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
@@ -21,6 +22,8 @@ const REPLACES: Rights = Rights::DELETED.with(Rights::EXPUNGE);
 /// Messages on their way in.
 pub struct Appending {
     mailbox: MailboxId,
+    /// What the client calls it.
+    name: Name,
     rights: Rights,
     replaces: Option<(MailboxId, Uid)>,
     messages: Vec<Message>,
@@ -30,6 +33,8 @@ pub struct Appending {
 struct Message {
     spool: Spool,
     parser: Parser,
+    /// There is a NUL in it.
+    nul: bool,
     flags: Vec<Flag>,
     date: Option<i64>,
     annotations: Vec<Annotation>,
@@ -40,6 +45,7 @@ impl Appending {
     pub fn write(&mut self, octets: &[u8]) {
         if let (None, Some(message)) = (&self.failed, self.messages.last_mut()) {
             message.parser.feed(octets);
+            message.nul |= octets.contains(&0);
             self.failed = message.spool.write(octets).err();
         }
     }
@@ -70,7 +76,7 @@ impl Context {
                 Piece::Target { mailbox, replaces } => {
                     self.appending = None;
                     match self.mailbox(&mailbox, Rights::INSERT) {
-                        Ok(found) => self.begin(&found, replaces),
+                        Ok(found) => self.begin(&found, mailbox, replaces),
                         Err(StoreError::NoSuchMailbox) => {
                             no("[TRYCREATE] There is no such mailbox")
                         }
@@ -83,7 +89,7 @@ impl Context {
                     if let Some(answer) = annotate::refused(&annotations, rights) {
                         return Ok(Err(answer));
                     }
-                    let message = Message { spool, parser, flags, date, annotations };
+                    let message = Message { spool, parser, nul: false, flags, date, annotations };
                     match &mut self.appending {
                         Some(appending) if appending.messages.len() < MESSAGES_MAX => {
                             appending.messages.push(message);
@@ -102,7 +108,12 @@ impl Context {
         Ok(Ok(()))
     }
 
-    fn begin(&mut self, found: &Visible, replaces: Option<(bool, SequenceSet)>) -> Refused {
+    fn begin(
+        &mut self,
+        found: &Visible,
+        name: Name,
+        replaces: Option<(bool, SequenceSet)>,
+    ) -> Refused {
         if replaces.is_some() && !self.renew_rights() {
             return Err(self.deselected());
         }
@@ -128,6 +139,7 @@ impl Context {
         };
         self.appending = Some(Appending {
             mailbox: found.row.id,
+            name,
             rights: found.rights,
             replaces,
             messages: Vec::new(),
@@ -144,7 +156,10 @@ impl Context {
             no(&format!("[BADURL \"{shown}\"] Nothing of ours is there"))
         };
         let actor = self.actor()?;
-        let opened = self.shared.open_url(text, Redeemer::Catenate(&actor)).await?;
+        // RFC 4469 §3: what a URL that names no mailbox is relative to.
+        let base = self.selected_place()?.map(|place| place.name);
+        let who = Redeemer::Catenate(&actor, base.as_ref());
+        let opened = self.shared.open_url(text, who).await?;
         let Some(opened) = opened else { return Ok(bad()) };
         let limit = self.message_octets();
         let mut piece = Vec::new();
@@ -180,7 +195,8 @@ impl Context {
             self.appending = None;
             return Ok(answer);
         }
-        let Some(Appending { mailbox, rights, replaces, messages, failed }) = self.appending.take()
+        let Some(Appending { mailbox, name, replaces, messages, failed, .. }) =
+            self.appending.take()
         else {
             return Ok(Answer::No("No message came".to_owned()));
         };
@@ -204,7 +220,7 @@ impl Context {
         let mut deliveries = Vec::with_capacity(messages.len());
         for mut message in messages {
             // RFC 4314 §4: flags that may not be set are left out.
-            message.flags.retain(|flag| rights.contains(flag.right()));
+            message.flags.retain(|flag| now.contains(flag.right()));
             if message.spool.is_empty() {
                 return Ok(Answer::No("The message is empty".to_owned()));
             }
@@ -216,18 +232,19 @@ impl Context {
                 return Ok(refusal);
             }
             match self.delivery(mailbox, message)? {
-                Some(delivery) => deliveries.push(delivery),
-                None => return Ok(Answer::Bad("The message has no such part".to_owned())),
+                Ok(delivery) => deliveries.push(delivery),
+                Err(refusal) => return Ok(refusal),
             }
         }
         let delivered = self.shared.store.append(deliveries, replaces).await?;
+        self.tell_composed(&name, out.buffer())?;
         let places: Vec<_> = delivered.iter().filter_map(|one| one.places.first()).collect();
         let uids: Vec<u32> = places.iter().map(|place| place.uid.get()).collect();
         if self.view.as_ref().is_some_and(|view| view.mailbox == mailbox) {
             self.own_new = places.iter().map(|place| place.uid).collect();
         }
         // RFC 4315 §3: who may not select the mailbox hears nothing of what is in it.
-        let told = places.first().filter(|_| rights.contains(Rights::READ));
+        let told = places.first().filter(|_| now.contains(Rights::READ));
         let code = told.map_or(String::new(), |place| {
             format!("[APPENDUID {} {}] ", place.uidvalidity, response::set(&uids))
         });
@@ -243,26 +260,34 @@ impl Context {
         Ok(Answer::Ok(format!("{}REPLACE completed", self.highest(true))))
     }
 
-    /// `None` when an annotation names a part that the message has not.
+    /// What is stored of a message, or why it cannot be.
     fn delivery(
         &self,
         mailbox: MailboxId,
         message: Message,
-    ) -> Result<Option<Delivery>, StoreError> {
+    ) -> Result<Result<Delivery, Answer>, StoreError> {
         let world = &self.shared.world;
         let now = world.clock.unix_seconds();
-        let summary = message.parser.finish();
+        let (mut spool, mut summary) = (message.spool, message.parser.finish());
+        if message.nul {
+            let encoded = no_nul::encoded(&self.shared.store, &spool, &summary)?;
+            let Some(fine) = encoded.filter(|(spool, _)| spool.len() <= u32::MAX.into()) else {
+                let text = "[UNKNOWN-CTE] There are NULs in the message that cannot be encoded";
+                return Ok(Err(Answer::No(text.to_owned())));
+            };
+            (spool, summary) = fine;
+        }
         let mut annotations = None;
         if !message.annotations.is_empty() {
             let names = message.annotations.iter().map(|one| one.entry.as_str());
             if !annotate::has_parts(&summary.root, names) {
-                return Ok(None);
+                return Ok(Err(Answer::Bad("The message has no such part".to_owned())));
             }
             annotations = Some((self.actor()?.account, message.annotations));
         }
-        Ok(Some(Delivery {
+        Ok(Ok(Delivery {
             message: MessageId::new(world.clock.unix_millis() as u64, world.random.u32()),
-            content: message.spool.seal()?,
+            content: spool.seal()?,
             summary: summary.encode(),
             date: message.date.unwrap_or(now),
             placements: vec![Placement { mailbox, flags: message.flags, annotations }],

@@ -1,7 +1,7 @@
 //! LIST, LSUB, XLIST, STATUS. RFC 3501 §6.3.8 to §6.3.10, RFC 5258, RFC 5819, RFC 8438, RFC 8474.
 
 use super::access::told;
-use super::property::absent;
+use super::property::{ANNOTATES, absent};
 use super::{Context, Done, mailbox_id, ok};
 use crate::drive::Output;
 use ::store::{Holder, MailboxRow, StoreError, Visible};
@@ -113,7 +113,8 @@ impl Context {
                 let below = above_selected.contains(name);
                 let found = Found { name, row: row.as_ref(), selected, below };
                 self.list_line(list, &names, &found, out.buffer());
-                if let Some(found) = row {
+                // RFC 5819 §2, RFC 8440 §4, RFC 9590 §4: not of a name that is only above others.
+                if let (true, Some(found)) = (selected, row) {
                     self.list_extras(list, found, out.buffer()).await?;
                 }
             }
@@ -134,13 +135,11 @@ impl Context {
             response::mailbox(found.name.as_str(), self.enabled.charset(), out);
             out.extend_from_slice(format!(" {}\r\n", told(found.rights)).as_bytes());
         }
-        if !found.rights.contains(Rights::READ) {
-            return Ok(());
-        }
-        if !list.return_status.is_empty() {
+        if !list.return_status.is_empty() && found.rights.contains(Rights::READ) {
             self.status(found, &list.return_status, out).await?;
         }
-        if !list.return_metadata.is_empty() {
+        // RFC 9590 §3: as GETMETADATA has them.
+        if !list.return_metadata.is_empty() && found.rights.intersects(ANNOTATES) {
             let (of, who) = (Holder::Mailbox(found.row.id), self.actor()?.account);
             let mut annotations = self.shared.store.annotations(of, who)?;
             annotations.retain(|(name, _)| list.return_metadata.contains(name));

@@ -23,15 +23,20 @@ impl Context {
                 };
                 let (owner, name) = self.place(&mailbox)?;
                 store.may_create(&actor, owner, &name)?;
-                let special_use = special_use.filter(|_| owner == actor.account);
+                if special_use.is_some() && owner != actor.account {
+                    // RFC 6154 §3: then nothing is created.
+                    let text = "[USEATTR] Only your own mailboxes can have a special use";
+                    return Ok(Answer::No(text.to_owned()));
+                }
                 let made = store.mailbox_create(owner, name, special_use).await?;
-                self.old_name(&mailbox, out.buffer());
+                self.tell_composed(&mailbox, out.buffer())?;
                 let id = mailbox_id(made.id);
                 Ok(Answer::Ok(format!("[MAILBOXID ({id})] CREATE completed")))
             }
             Command::Delete(name) => {
                 let found = self.mailbox(&name, Rights::DELETE)?;
                 store.mailbox_delete(found.row.account, found.row.name).await?;
+                self.tell_composed(&name, out.buffer())?;
                 Ok(ok("DELETE completed"))
             }
             Command::Rename(from, to) => {
@@ -41,7 +46,11 @@ impl Context {
                     return Err(StoreError::NotAllowed("a mailbox stays with its account"));
                 }
                 store.may_create(&actor, owner, &name)?;
+                let inbox = found.row.name.is_inbox();
                 store.mailbox_rename(owner, found.row.name, name).await?;
+                if !inbox {
+                    self.tell_rename(&from, &to, out.buffer())?;
+                }
                 Ok(ok("RENAME completed"))
             }
             Command::Subscribe(mailbox) => {

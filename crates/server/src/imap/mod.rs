@@ -13,6 +13,7 @@ mod limited;
 mod list;
 mod listed;
 mod mailboxes;
+mod no_nul;
 mod notify;
 mod property;
 mod search;
@@ -330,6 +331,7 @@ impl Context {
     pub(crate) fn sync(&mut self, expunges: Expunges, out: &mut Vec<u8>) {
         let (enabled, wanted) = (self.enabled, self.wanted());
         self.renew_rights();
+        self.tell_rights(out);
         if let Err(error) = self.tell_mechanisms(out) {
             tracing::warn!(%error, "an access key cannot be read");
         }
@@ -377,7 +379,9 @@ impl Context {
         self.appending = None;
         let by_number = by_number(&command);
         self.renew_rights();
-        if std::mem::take(&mut self.lost) && !matches!(command, Command::Select(_)) {
+        // RFC 8437 §3: there is no NO to UNAUTHENTICATE.
+        let goes_on = matches!(command, Command::Select(_) | Command::Unauthenticate);
+        if std::mem::take(&mut self.lost) && !goes_on {
             return Ok(self.deselected());
         }
         let own = notify::Own::of(&command);
@@ -433,6 +437,7 @@ impl Context {
                 (self.view, self.account, self.enabled) = (None, None, Enabled::default());
                 (self.notify, self.metadata, self.due) = (None, None, false);
                 (self.language, self.place) = (Language::default(), None);
+                (self.arrived, self.own_new) = (Vec::new(), Vec::new());
                 self.logins.leave();
                 Ok(Answer::OkIn(State::NotAuthenticated, "UNAUTHENTICATE completed".to_owned()))
             }
@@ -469,7 +474,7 @@ impl Context {
     /// The last keyword has come that the mailbox can have. RFC 9051 §7.1.
     fn tell_full(&self, out: &mut Vec<u8>) {
         if let Some(view) = self.view.as_ref().filter(|view| !view.read_only) {
-            let flags = view.permanent_flags(&view.told);
+            let flags = view.permanent_flags(&view.told, view.rights);
             self.untagged("OK", &format!("PERMANENTFLAGS ({flags})"), "No more keywords", out);
         }
     }

@@ -4,14 +4,16 @@ use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Holder, Resource, StoreError};
 use mail::{AccountId, Rights};
-use protocol::imap::command::{GetMetadata, Name, SetMetadata};
+use protocol::imap::command::{GetMetadata, Name, SetMetadata, search};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
 
 /// Octets of one annotation.
 const VALUE_OCTETS_MAX: usize = 64 * 1024;
+/// Above the filters of SEARCH. RFC 5466 §3.2.
+pub(super) const FILTERS: &str = "/private/filters/values/";
 /// Beside `l`, one of these is wanted to see annotations, or to set one's own. RFC 5464 §3.3.
-const ANNOTATES: Rights =
+pub(super) const ANNOTATES: Rights =
     Rights::READ.with(Rights::SEEN).with(Rights::WRITE).with(Rights::INSERT).with(Rights::POST);
 
 impl Context {
@@ -100,6 +102,9 @@ impl Context {
         if set.entries.iter().any(|(_, v)| v.as_ref().is_some_and(|v| v.len() > VALUE_OCTETS_MAX)) {
             let text = format!("[METADATA MAXSIZE {VALUE_OCTETS_MAX}] That is too long");
             return Ok(Answer::No(text));
+        }
+        if set.mailbox.is_none() && !set.entries.iter().all(is_filter_or_other) {
+            return Ok(Answer::No("[CANNOT] That is no search".to_owned()));
         }
         let who = self.actor()?.account;
         match self.shared.store.annotate(of, who, set.entries).await? {
@@ -200,6 +205,14 @@ impl Context {
         response::string(root.as_bytes(), out);
         out.extend_from_slice(format!(" ({})\r\n", words.join(" ")).as_bytes());
         Ok(())
+    }
+}
+
+/// What is to be a filter is a search. RFC 5466 §3.2.
+fn is_filter_or_other((name, value): &(String, Option<Vec<u8>>)) -> bool {
+    match value {
+        Some(value) if name.starts_with(FILTERS) => search::filter(value).is_some(),
+        _ => true,
     }
 }
 

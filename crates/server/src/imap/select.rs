@@ -4,8 +4,8 @@ use super::view::{View, flags_line};
 use super::{Context, Done, annotate, mailbox_id, refusal};
 use crate::drive::Output;
 use ::store::{StoreError, Visible};
-use mail::{MailboxName, ModSeq, Rights, Uid};
-use protocol::imap::command::{Name, Resync, Select};
+use mail::{ModSeq, Rights, Uid};
+use protocol::imap::command::{Resync, Select};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::{Answer, State};
@@ -46,7 +46,7 @@ impl Context {
             }
         };
         view.annotate = select.annotate;
-        self.tell_selected(&view, &select.mailbox, out.buffer());
+        self.tell_selected(&view, &select.spelled, out.buffer())?;
         if let Some(resync) = &select.resync {
             self.resync(&view, resync, out).await?;
         }
@@ -70,6 +70,7 @@ impl Context {
             annotate: false,
             owned: selected.row.account == self.actor()?.account,
             rights: found.rights,
+            told_rights: found.rights,
             watch: selected.watch,
             told: selected.listing.clone(),
             recent: Vec::new(),
@@ -86,17 +87,17 @@ impl Context {
     }
 
     /// What a mailbox is when it is selected. RFC 3501 §6.3.1, RFC 9051 §6.3.2.
-    fn tell_selected(&self, view: &View, supplied: &Name, out: &mut Vec<u8>) {
+    fn tell_selected(
+        &self,
+        view: &View,
+        supplied: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
         let listing = &view.told;
         flags_line(listing, out);
         out.extend_from_slice(format!("* {} EXISTS\r\n", listing.len()).as_bytes());
         if self.enabled.rev2 {
-            let same = |supplied: &MailboxName| *supplied == view.name;
-            if supplied.as_ref().is_ok_and(same) || !self.old_name(supplied, out) {
-                out.extend_from_slice(b"* LIST () \"/\" ");
-                response::mailbox(view.name.as_str(), self.enabled.charset(), out);
-                out.extend_from_slice(b"\r\n");
-            }
+            self.tell_name(&view.name, supplied, out)?;
         } else {
             out.extend_from_slice(format!("* {} RECENT\r\n", view.recent_count()).as_bytes());
             // RFC 9586 §3: no message numbers.
@@ -107,7 +108,7 @@ impl Context {
         }
         let permanent = match view.read_only {
             true => String::new(),
-            false => view.permanent_flags(listing),
+            false => view.permanent_flags(listing, view.rights),
         };
         let next = listing.uidnext.map_or(u32::MAX, Uid::get);
         let id = mailbox_id(view.mailbox);
@@ -121,6 +122,7 @@ impl Context {
         ] {
             self.untagged("OK", &code, text, out);
         }
+        Ok(())
     }
 
     /// What has changed since a client was last here. RFC 7162 §3.2.5.1.

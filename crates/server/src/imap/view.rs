@@ -30,6 +30,8 @@ pub struct View {
     pub owned: bool,
     /// What the session may do with it; looked up again before each command.
     pub rights: Rights,
+    /// What it may do as far as the client was told.
+    pub told_rights: Rights,
     /// Tells of changes.
     pub watch: Watch,
     /// What the client counts by.
@@ -164,13 +166,13 @@ impl View {
         Some(places)
     }
 
-    /// The flags that the session may change for good: RFC 4314 §5.1.1. `\*` is not among them when
-    /// the mailbox has as many keywords as it can have: RFC 9051 §7.1.
-    pub fn permanent_flags(&self, listing: &Listing) -> String {
+    /// The flags that somebody with these rights may change for good: RFC 4314 §5.1.1. `\*` is not
+    /// among them when the mailbox has as many keywords as it can have: RFC 9051 §7.1.
+    pub fn permanent_flags(&self, listing: &Listing, rights: Rights) -> String {
         let may = |name: &&str| match *name {
-            "\\Seen" => self.rights.contains(Rights::SEEN),
-            "\\Deleted" => self.rights.contains(Rights::DELETED),
-            _ => self.rights.contains(Rights::WRITE),
+            "\\Seen" => rights.contains(Rights::SEEN),
+            "\\Deleted" => rights.contains(Rights::DELETED),
+            _ => rights.contains(Rights::WRITE),
         };
         let names = flag_names(listing);
         let more = if is_full(listing) { None } else { Some("\\*") };

@@ -205,9 +205,6 @@ pub(crate) fn rename(
     to: &MailboxName,
 ) -> Result<()> {
     let row = w.unit.mailbox_named(account, from)?.ok_or(StoreError::NoSuchMailbox)?;
-    if to.is_below(from) {
-        return Err(StoreError::NotAllowed("a mailbox cannot go below itself"));
-    }
     if from.is_inbox() {
         let target = create(w, account, to, None)?;
         let entries = w.unit.entries(row.id, Uid::FIRST, Uid::MAX)?;
@@ -215,6 +212,9 @@ pub(crate) fn rename(
         copy_annotations(w, row.id, target.id)?;
         let by = copy::By { account, rights: Rights::ALL };
         return copy::move_(w, row.id, &uids, target.id, by).map(drop);
+    }
+    if to.is_below(from) {
+        return Err(StoreError::NotAllowed("a mailbox cannot go below itself"));
     }
     not_reserved(to)?;
     if to.is_inbox() || w.unit.mailbox_named(account, to)?.is_some() {

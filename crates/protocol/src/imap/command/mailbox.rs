@@ -13,6 +13,8 @@ const PATTERNS_MAX: usize = 100;
 pub struct Select {
     /// Which mailbox.
     pub mailbox: Name,
+    /// How the client spelled its name.
+    pub spelled: String,
     /// EXAMINE.
     pub examine: bool,
     /// CONDSTORE. RFC 7162 §3.1.8.
@@ -83,8 +85,9 @@ pub enum StatusItem {
 
 /// SELECT and EXAMINE, behind the verb.
 pub(super) fn select(from: &mut Cursor<'_>, examine: bool) -> Read<Select> {
-    let mailbox = from.mailbox()?;
-    let mut select = Select { mailbox, examine, condstore: false, annotate: false, resync: None };
+    let (mailbox, spelled) = from.spelled_mailbox()?;
+    let mut select =
+        Select { mailbox, spelled, examine, condstore: false, annotate: false, resync: None };
     if from.more() {
         from.list(|from| {
             match from.keyword()?.as_str() {

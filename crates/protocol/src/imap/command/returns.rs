@@ -1,5 +1,5 @@
 //! RETURN of SEARCH and SORT: RFC 4731 §3.1, SAVE of RFC 5182, PARTIAL of RFC 9394, CONTEXT and
-//! UPDATE of RFC 5267 and RFC 5465 §7.
+//! UPDATE of RFC 5267 and RFC 5465 §7, RELEVANCY of RFC 6203.
 
 use super::fetch::{Item, items};
 use crate::imap::grammar::{Bad, Cursor, Read};
@@ -23,6 +23,8 @@ pub struct Returns {
     pub context: bool,
     /// UPDATE: changes of the results are told. RFC 5267 §4.3.
     pub update: bool,
+    /// RELEVANCY. RFC 6203 §4.
+    pub relevancy: bool,
 }
 
 /// A window on results, counted from 1 or, backwards, from the last. RFC 9394 §3.1.
@@ -92,6 +94,7 @@ pub(super) fn returns(from: &mut Cursor<'_>) -> Read<Options> {
             "COUNT" => returns.count = true,
             "SAVE" => returns.save = true,
             "CONTEXT" => returns.context = true,
+            "RELEVANCY" => returns.relevancy = true,
             "UPDATE" => {
                 returns.update = true;
                 // RFC 5465 §7.

@@ -5,7 +5,7 @@ use super::annotate;
 use super::fetch::Item;
 use super::returns::{Options, Returns, returns};
 use crate::imap::SEARCH_DEPTH_MAX;
-use crate::imap::grammar::{Bad, Cursor, Number, Read, SequenceSet};
+use crate::imap::grammar::{Bad, Charset, Cursor, Number, Read, SequenceSet};
 use mail::header::encoded_word::decode_charset;
 use mail::{Flag, Keyword, Scope};
 
@@ -77,6 +77,17 @@ impl Key {
             _ => false,
         }
     }
+
+    /// A filter is among it.
+    fn has_filter(&self) -> bool {
+        match self {
+            Key::Filter(_) => true,
+            Key::And(keys) => keys.iter().any(Key::has_filter),
+            Key::Or(a, b) => a.has_filter() || b.has_filter(),
+            Key::Not(key) => key.has_filter(),
+            _ => false,
+        }
+    }
 }
 
 /// A SEARCH command.
@@ -88,10 +99,30 @@ pub struct Search {
     pub returns: Option<Returns>,
     /// What UPDATE wants to have of new messages. RFC 5465 §7.
     pub update_items: Vec<Item>,
-    /// The charset is one that we know.
-    pub charset_known: bool,
+    /// The charset that the command names.
+    pub charset: Option<Vec<u8>>,
     /// What to find.
     pub key: Key,
+    /// The keys among it that FUZZY stands before. RFC 6203 §3.
+    pub fuzzy: Vec<Key>,
+}
+
+impl Search {
+    /// The charset is one that we know.
+    pub fn is_charset_known(&self) -> bool {
+        self.charset.as_ref().is_none_or(|name| decode_charset(name, b"").is_some())
+    }
+
+    /// Its charset is UTF-8, or none is named.
+    pub fn is_utf8(&self) -> bool {
+        self.charset.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(b"UTF-8"))
+    }
+
+    /// Filters are kept in UTF-8, so that a search with one is too. RFC 5466 §3.1.
+    pub fn fits_filters(&self) -> bool {
+        let is_ascii = |name: &Vec<u8>| name.eq_ignore_ascii_case(b"US-ASCII");
+        self.is_utf8() || self.charset.as_ref().is_some_and(is_ascii) || !self.key.has_filter()
+    }
 }
 
 /// A SORT command. RFC 5256 §3.
@@ -103,7 +134,7 @@ pub struct Sort {
     pub search: Search,
 }
 
-/// What messages are sorted by. RFC 5256 §3, RFC 5957 §3, RFC 5257 §4.9.
+/// What messages are sorted by. RFC 5256 §3, RFC 5957 §3, RFC 5257 §4.9, RFC 6203 §6.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are the RFC's names")]
 pub enum Criterion {
@@ -113,6 +144,7 @@ pub enum Criterion {
     DisplayFrom,
     DisplayTo,
     From,
+    Relevancy,
     Size,
     Subject,
     To,
@@ -153,11 +185,12 @@ pub(super) fn search(from: &mut Cursor<'_>) -> Read<Search> {
     finish(from, returns, charset)
 }
 
-/// The criteria of a filter as it is kept; `None` when they are none. RFC 5466 §3.1.
+/// The criteria of a filter as it is kept, in UTF-8; `None` when they are none. RFC 5466 §3.1, §3.2.
 pub fn filter(text: &[u8]) -> Option<Key> {
-    let mut from = Cursor::new(text);
-    let found = search(&mut from).ok()?;
-    (from.at_end() && found.returns.is_none() && found.charset_known).then_some(found.key)
+    let mut from = Cursor::with_charset(text, Charset::Utf8);
+    let mut keys = Keys { charset: None, left: KEYS_MAX, fuzzy: Vec::new() };
+    let key = keys.keys(&mut from, 0).ok()?;
+    from.at_end().then_some(key)
 }
 
 /// What follows `SORT `.
@@ -180,7 +213,12 @@ pub(super) fn sort(from: &mut Cursor<'_>) -> Read<Sort> {
     from.space()?;
     let charset = from.astring()?;
     from.space()?;
-    Ok(Sort { criteria, search: finish(from, returns, Some(charset))? })
+    let search = finish(from, returns, Some(charset))?;
+    let by_relevancy = criteria.iter().any(|(criterion, _)| *criterion == Criterion::Relevancy);
+    if by_relevancy && search.fuzzy.is_empty() {
+        return Err(Bad("FUZZY beside RELEVANCY"));
+    }
+    Ok(Sort { criteria, search })
 }
 
 fn criterion(word: &str, from: &mut Cursor<'_>) -> Read<Criterion> {
@@ -196,6 +234,7 @@ fn criterion(word: &str, from: &mut Cursor<'_>) -> Read<Criterion> {
         "DISPLAYFROM" => Criterion::DisplayFrom,
         "DISPLAYTO" => Criterion::DisplayTo,
         "FROM" => Criterion::From,
+        "RELEVANCY" => Criterion::Relevancy,
         "SIZE" => Criterion::Size,
         "SUBJECT" => Criterion::Subject,
         "TO" => Criterion::To,
@@ -222,16 +261,24 @@ fn finish(
     (returns, update_items): Options,
     charset: Option<Vec<u8>>,
 ) -> Read<Search> {
-    let known = charset.as_ref().is_none_or(|name| decode_charset(name, b"").is_some());
-    let mut reader = Keys { charset: charset.filter(|_| known), left: KEYS_MAX };
-    let key = reader.keys(from, 0)?;
-    Ok(Search { tag: String::new(), returns, update_items, charset_known: known, key })
+    let (tag, key, fuzzy) = (String::new(), Key::All, Vec::new());
+    let mut search = Search { tag, returns, update_items, charset, key, fuzzy };
+    let charset = search.charset.clone().filter(|_| search.is_charset_known());
+    let mut keys = Keys { charset, left: KEYS_MAX, fuzzy: Vec::new() };
+    search.key = keys.keys(from, 0)?;
+    search.fuzzy = keys.fuzzy;
+    // RFC 6203 §4: it must not be asked for otherwise.
+    match returns.is_some_and(|returns| returns.relevancy) && search.fuzzy.is_empty() {
+        true => Err(Bad("FUZZY beside RELEVANCY")),
+        false => Ok(search),
+    }
 }
 
 /// Reads search keys; the depth and the number of keys are limited.
 struct Keys {
     charset: Option<Vec<u8>>,
     left: usize,
+    fuzzy: Vec<Key>,
 }
 
 impl Keys {
@@ -288,7 +335,11 @@ impl Keys {
                 Key::Or(Box::new(first), Box::new(self.key(from, depth + 1)?))
             }
             // RFC 6203 §3: we find no less and no more than what is there.
-            "FUZZY" => self.key(from, depth + 1)?,
+            "FUZZY" => {
+                let key = self.key(from, depth + 1)?;
+                self.fuzzy.push(key.clone());
+                key
+            }
             word => self.with_argument(word, from)?,
         })
     }
@@ -318,7 +369,7 @@ impl Keys {
             "SAVEDSINCE" => Key::Saved(from.date()?, i64::MAX),
             "LARGER" => Key::Larger(from.number()?),
             "SMALLER" => Key::Smaller(from.number()?),
-            "FILTER" => Key::Filter(String::from_utf8_lossy(from.atom()?).to_ascii_lowercase()),
+            "FILTER" => Key::Filter(filter_name(from)?),
             "OLDER" => Key::Older(interval(from)?),
             "YOUNGER" => Key::Younger(interval(from)?),
             "ANNOTATION" => {
@@ -373,6 +424,12 @@ fn interval(from: &mut Cursor<'_>) -> Read<u64> {
     }
 }
 
+/// An atom without `/` and `]`, as the entry of METADATA has it. RFC 5466 §4.
+fn filter_name(from: &mut Cursor<'_>) -> Read<String> {
+    let name = String::from_utf8_lossy(from.atom()?).to_ascii_lowercase();
+    if name.contains(['/', ']']) { Err(Bad("the name of a filter")) } else { Ok(name) }
+}
+
 fn on(day: i64, key: impl Fn(i64, i64) -> Key) -> Key {
     key(day, day + DAY)
 }
@@ -414,6 +471,6 @@ mod tests {
         let read = |text: &[u8]| search(&mut Cursor::new(text)).unwrap();
         let latin = read(b"CHARSET ISO-8859-1 SUBJECT {4}\r\ncaf\xe9");
         assert_eq!(latin.key, Key::Envelope("SUBJECT", "caf\u{e9}".to_owned()));
-        assert!(!read(b"CHARSET X-NONE ALL").charset_known);
+        assert!(!read(b"CHARSET X-NONE ALL").is_charset_known());
     }
 }

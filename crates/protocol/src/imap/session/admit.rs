@@ -176,6 +176,10 @@ impl Session {
             // RFC 7162 §3.2.5, §3.2.6.
             return Some("Say ENABLE QRESYNC first");
         }
+        if self.enabled.utf8 && names_charset(command) {
+            // RFC 9755 §3.
+            return Some("Texts are in UTF-8 after ENABLE UTF8=ACCEPT: no CHARSET");
+        }
         let counts = self.enabled.uid_only && counts(command);
         counts.then_some("[UIDREQUIRED] Message numbers are switched off")
     }
@@ -263,6 +267,19 @@ fn counts(command: &Command) -> bool {
         }
         C::MultiSearch(MultiSearch { search, .. }) => search.key.has_numbers(),
         C::Select(Select { resync: Some(resync), .. }) => resync.matches.is_some(),
+        _ => false,
+    }
+}
+
+/// The command names a charset where there is no need to, or another than UTF-8 where there is.
+fn names_charset(command: &Command) -> bool {
+    use Command as C;
+    match command {
+        C::Search { search, .. } | C::MultiSearch(MultiSearch { search, .. }) => {
+            search.charset.is_some()
+        }
+        C::Sort { sort: search::Sort { search, .. }, .. }
+        | C::Thread { thread: search::Thread { search, .. }, .. } => !search.is_utf8(),
         _ => false,
     }
 }

@@ -99,7 +99,7 @@ impl Session {
         if self.continued < next {
             self.continued = next;
             if waits {
-                self.output.extend_from_slice(b"+ Go ahead\r\n");
+                self.go_on("Go ahead");
                 self.progress += 1;
             }
         }

@@ -255,6 +255,12 @@ impl Session {
         self.phase = Phase::Closing;
     }
 
+    /// `+ text`, in the client's language. RFC 5255 §3.2.
+    fn go_on(&mut self, text: &str) {
+        let text = self.language.text(text);
+        self.output.extend_from_slice(format!("+ {text}\r\n").as_bytes());
+    }
+
     fn consume(&mut self, octets: usize) {
         self.input.drain(..octets.min(self.input.len()));
         (self.scanned, self.looked, self.continued) = (0, 0, 0);
@@ -395,12 +401,12 @@ impl Machine for Session {
             Answer::Go(data) => match asked {
                 Asked::Append { size, waits, reader } => {
                     if waits {
-                        self.output.extend_from_slice(b"+ Send the message\r\n");
+                        self.go_on("Send the message");
                     }
                     self.phase = Phase::Message { left: size, reader };
                 }
                 Asked::Idle => {
-                    self.output.extend_from_slice(b"+ Idling\r\n");
+                    self.go_on("Idling");
                     self.output.extend_from_slice(&data);
                     self.phase = Phase::Idle;
                     self.progress += 1;

@@ -75,9 +75,10 @@ fn replaced(key: Key, found: &mut impl Iterator<Item = Vec<Uid>>) -> Key {
     }
 }
 
-/// Its values change, while those of all other criteria stay as they are.
-pub(super) fn sorts_by_annotation(criteria: &[(Criterion, bool)]) -> bool {
-    criteria.iter().any(|(criterion, _)| matches!(criterion, Criterion::Annotation(..)))
+/// Its values change, or depend on the search, while those of other criteria stay as they are.
+pub(super) fn sorts_anew(criteria: &[(Criterion, bool)]) -> bool {
+    let changes = |of: &Criterion| matches!(of, Criterion::Annotation(..) | Criterion::Relevancy);
+    criteria.iter().any(|(criterion, _)| changes(criterion))
 }
 
 /// What some messages are sorted by, for each criterion that is an annotation.
@@ -128,7 +129,7 @@ impl Context {
         let (Some((_, first)), Some((_, last))) = (messages.first(), messages.last()) else {
             return Ok(values);
         };
-        if !sorts_by_annotation(criteria) {
+        if !sorts_anew(criteria) {
             return Ok(values);
         }
         let look = |uid: Uid, scope: Scope, notes: Vec<Note<'_>>| {

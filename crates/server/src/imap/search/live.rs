@@ -3,9 +3,9 @@
 //! Results are UIDs in the order asked for. What leaves the mailbox leaves them in `View::sync`,
 //! before EXPUNGE, so that message numbers still hold; what is new or changed is looked at after
 //! its EXISTS or FETCH, here. The values a SORT goes by never change, so only membership does;
-//! those of annotations do, so such a SORT is not kept up to date.
+//! those of annotations do, and scores depend on the search, so such a SORT is not kept up to date.
 
-use super::annotated::sorts_by_annotation;
+use super::annotated::sorts_anew;
 use super::test::{Candidate, Test, ago};
 use crate::drive::Output;
 use crate::imap::Context;
@@ -207,7 +207,7 @@ impl Context {
 
     /// Keeps a search up to date from now on, if there is room. RFC 5267 §4.3.1.
     pub(super) fn keep_live(&mut self, found: &[(u32, Entry)], live: Live, out: &mut Vec<u8>) {
-        let moves = live.criteria.as_deref().is_some_and(sorts_by_annotation);
+        let moves = live.criteria.as_deref().is_some_and(sorts_anew);
         if moves || self.view.as_ref().is_some_and(|view| !has_room(&view.live, found.len())) {
             let code = format!("NOUPDATE \"{}\"", live.tag);
             return self.untagged("NO", &code, "Too many contexts", out);

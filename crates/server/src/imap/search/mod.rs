@@ -5,10 +5,12 @@ mod annotated;
 mod arranged;
 pub(super) mod live;
 mod order;
+mod relevancy;
 mod several;
 mod test;
 
 use super::limited::searched;
+use super::property::FILTERS;
 use super::view::View;
 use super::{Context, Done, ok};
 use crate::drive::Output;
@@ -21,6 +23,7 @@ use protocol::imap::command::{Returns, Search};
 use protocol::imap::grammar::{Charset, Number, SequenceSet};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
+use relevancy::Scores;
 use std::sync::Arc;
 use std::time::Duration;
 use test::{Candidate, Test, uids_of};
@@ -127,8 +130,12 @@ impl Context {
             }
             return Ok(refusal);
         }
+        let scores = match relevancy::is_wanted(&asked, criteria) {
+            true => self.scores(&search.fuzzy, &found).await?,
+            false => Scores::new(),
+        };
         if let (Some(criteria), Some(view)) = (criteria, &self.view) {
-            found = self.sort_messages(view.mailbox, found, criteria).await?;
+            found = self.sort_messages(view.mailbox, found, criteria, &scores).await?;
         }
         let returns = match search.returns {
             // RFC 9051 §6.4.4: with IMAP4rev2 there is no SEARCH response.
@@ -141,7 +148,7 @@ impl Context {
         match returns {
             None => plain(verb, uid, &found, modseq, out.buffer()),
             Some(returns) => {
-                let told = Told { uid, tag: &search.tag, of: None, modseq };
+                let told = Told { uid, tag: &search.tag, of: None, modseq, scores: &scores };
                 extended(&told, &found, returns, out.buffer());
             }
         }
@@ -195,9 +202,13 @@ impl Context {
 
     /// What a search looks for, with filters in place.
     fn key_of(&self, search: &Search) -> Result<Key, Stopped> {
-        if !search.charset_known {
+        if !search.is_charset_known() {
             let text = "[BADCHARSET (UTF-8)] That charset is not known";
             return Err(Stopped::Answer(Answer::No(text.to_owned())));
+        }
+        if !search.fits_filters() {
+            let text = "[BADCHARSET (UTF-8)] Filters are in UTF-8";
+            return Err(Stopped::Answer(Answer::Bad(text.to_owned())));
         }
         let mut left = FILTERS_MAX;
         self.with_filters(search.key.clone(), &mut left)
@@ -313,7 +324,7 @@ impl Context {
     fn filter(&self, name: &str) -> Result<Option<Key>, StoreError> {
         let who = self.actor()?.account;
         let kept = self.shared.store.annotations(Holder::Account(who), who)?;
-        let entry = format!("/private/filters/values/{name}");
+        let entry = format!("{FILTERS}{name}");
         let value = kept.into_iter().find(|(name, _)| *name == entry);
         Ok(value.and_then(|(_, value)| search::filter(&value)))
     }
@@ -387,6 +398,8 @@ struct Told<'a> {
     of: Option<String>,
     /// MODSEQ is told too.
     modseq: bool,
+    /// What the messages score, if that is to be told.
+    scores: &'a Scores,
 }
 
 /// `* ESEARCH (TAG "a") …`. RFC 4731 §3.1, RFC 5267 §3.1.
@@ -417,6 +430,13 @@ fn extended(told: &Told<'_>, found: &Found, returns: Returns, out: &mut Vec<u8>)
     }
     if returns.count {
         line.push_str(&format!(" COUNT {}", numbers.len()));
+    }
+    if returns.relevancy {
+        // RFC 6203 §4: of the messages that are told, in their order.
+        let uncounted = Returns { count: false, ..returns };
+        let score = |entry: &Entry| told.scores.get(&entry.uid).copied().unwrap_or(1).to_string();
+        let scores: Vec<String> = meant(found, &uncounted).map(score).collect();
+        line.push_str(&format!(" RELEVANCY ({})", scores.join(" ")));
     }
     let highest = meant(found, &returns).map(|entry| entry.modseq).max();
     if let Some(highest) = highest.filter(|_| told.modseq) {

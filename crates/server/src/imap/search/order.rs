@@ -1,7 +1,8 @@
 //! What SORT and THREAD go by, taken from what is kept beside each message. RFC 5256 §2, RFC 5957.
 
-use super::annotated::sorts_by_annotation;
+use super::annotated::sorts_anew;
 use super::arranged::{Begun, By, Made};
+use super::relevancy::Scores;
 use crate::imap::Context;
 use ::store::StoreError;
 use mail::casemap::fold;
@@ -60,11 +61,12 @@ impl Context {
         mailbox: MailboxId,
         messages: Vec<(u32, Entry)>,
         criteria: &[(Criterion, bool)],
+        scores: &Scores,
     ) -> Result<Vec<(u32, Entry)>, StoreError> {
         let uids = messages.iter().map(|(_, entry)| entry.uid);
         let by = By::Criteria(criteria.to_vec());
-        if sorts_by_annotation(criteria) {
-            let sorted = self.order_by_annotations(mailbox, &messages, criteria).await?;
+        if sorts_anew(criteria) {
+            let sorted = self.order_anew(mailbox, &messages, criteria, scores).await?;
             return Ok(sorted.iter().filter_map(|n| messages.get(*n as usize).copied()).collect());
         }
         let order = match self.shared.arrangements.find(mailbox, &by, uids.clone()) {
@@ -99,19 +101,28 @@ impl Context {
         Ok(order)
     }
 
-    /// The places of messages in their order, which annotations have a say in. RFC 5257 §4.9.
-    async fn order_by_annotations(
+    /// The places of messages in their order, which annotations (RFC 5257 §4.9) or scores have a
+    /// say in: the highest comes first (RFC 6203 §6).
+    async fn order_anew(
         &self,
         mailbox: MailboxId,
         messages: &[(u32, Entry)],
         criteria: &[(Criterion, bool)],
+        scores: &Scores,
     ) -> Result<Vec<u32>, StoreError> {
         let annotations = self.annotation_values(mailbox, messages, criteria).await?;
         let values = |entry: &Entry, order: StoredOrder<'_>| {
             let mut values = values(entry, order, criteria);
             for (at, (value, (criterion, _))) in values.iter_mut().zip(criteria).enumerate() {
-                if let Criterion::Annotation(..) = criterion {
-                    *value = Value::Text(annotations.get(entry.uid, at).to_owned());
+                match criterion {
+                    Criterion::Annotation(..) => {
+                        *value = Value::Text(annotations.get(entry.uid, at).to_owned());
+                    }
+                    Criterion::Relevancy => {
+                        let score = scores.get(&entry.uid).copied().unwrap_or(0);
+                        *value = Value::Number(-i64::from(score));
+                    }
+                    _ => {}
                 }
             }
             values
@@ -279,8 +290,9 @@ fn value(criterion: &Criterion, entry: &Entry, sent: i64, envelope: &StoredEnvel
         Criterion::Cc => mailbox_of(cc),
         Criterion::DisplayFrom => display_of(from),
         Criterion::DisplayTo => display_of(to),
-        // Not kept beside the message: `order_by_annotations`.
+        // Not kept beside the message: `order_anew`.
         Criterion::Annotation(..) => text(b""),
+        Criterion::Relevancy => Value::Number(0),
     }
 }
 
@@ -300,10 +312,12 @@ fn mailbox_of(list: StoredList<'_>) -> Value {
 /// The display name of the first address, else `mailbox@host`. RFC 5957 §3.
 fn display_of(list: StoredList<'_>) -> Value {
     match list.addresses().next() {
-        Some(StoredAddress::Mailbox(Some(name), ..)) if !name.is_empty() => {
-            Value::Text(fold(&decode_words(name)))
+        Some(StoredAddress::Mailbox(name, local, host)) => {
+            match name.map(decode_words).filter(|name| !name.is_empty()) {
+                Some(name) => Value::Text(fold(&name)),
+                None => text(&[local, b"@", host].concat()),
+            }
         }
-        Some(StoredAddress::Mailbox(_, local, host)) => text(&[local, b"@", host].concat()),
         Some(StoredAddress::GroupStart(name)) => Value::Text(fold(&decode_words(name))),
         _ => text(b""),
     }

@@ -4,7 +4,8 @@
 
 use super::live::Live;
 use super::{
-    Found, PROGRESS_EVERY, Stopped, Told, done, extended, mentions_modseq, saved, shown_mailbox,
+    Found, PROGRESS_EVERY, Scores, Stopped, Told, done, extended, mentions_modseq, saved,
+    shown_mailbox,
 };
 use crate::drive::Output;
 use crate::imap::view::View;
@@ -99,18 +100,24 @@ impl Context {
         let mut selected = None;
         let mut next_word = Instant::now() + PROGRESS_EVERY;
         for (n, place) in places.values().enumerate() {
-            let found = match self.view.as_ref().filter(|view| view.mailbox == place.row.id) {
-                Some(view) => {
-                    self.check_limit(view, &key)?;
-                    let found =
-                        self.find(view, &search.tag, key.clone(), &mut next_word, out).await?;
-                    selected.insert(found).clone()
-                }
-                None => self.find_elsewhere(place, search, &key, &mut next_word, out).await?,
+            let here = self.view.as_ref().filter(|view| view.mailbox == place.row.id);
+            let elsewhere = match here {
+                Some(_) => None,
+                None => self.open_elsewhere(place).await?,
             };
+            let Some(view) = here.or(elsewhere.as_ref()) else { continue };
+            self.check_limit(view, &key)?;
+            let found = self.find(view, &search.tag, key.clone(), &mut next_word, out).await?;
+            let scores = match returns.relevancy {
+                true => self.scores(&search.fuzzy, &found).await?,
+                false => Scores::new(),
+            };
+            if here.is_some() {
+                selected = Some(found.clone());
+            }
             if !found.is_empty() {
                 let of = Some(self.correlators(place));
-                let told = Told { uid: true, tag: &search.tag, of, modseq };
+                let told = Told { uid: true, tag: &search.tag, of, modseq, scores: &scores };
                 extended(&told, &found, returns, out.buffer());
             }
             let lost = match Instant::now() >= next_word {
@@ -130,27 +137,17 @@ impl Context {
         Ok((key, selected))
     }
 
-    /// Searches a mailbox that is not selected.
-    async fn find_elsewhere(
-        &self,
-        place: &Visible,
-        search: &Search,
-        key: &Key,
-        next_word: &mut Instant,
-        out: &mut Output<'_>,
-    ) -> Result<Found, Stopped> {
-        // It may have been deleted, or taken from us, since we looked.
+    /// Opens a mailbox that is not selected; `None` when it was deleted, or taken from us, since we
+    /// looked.
+    async fn open_elsewhere(&self, place: &Visible) -> Result<Option<View>, StoreError> {
         let opened = match self.shared.store.allowed(&self.actor()?, place.row.id, Rights::READ) {
             Ok(_) => self.open(place, true).await,
             Err(error) => Err(error),
         };
         match opened {
-            Ok(view) => {
-                self.check_limit(&view, key)?;
-                self.find(&view, &search.tag, key.clone(), next_word, out).await
-            }
-            Err(StoreError::NoSuchMailbox | StoreError::NotPermitted) => Ok(Found::new()),
-            Err(error) => Err(error.into()),
+            Ok(view) => Ok(Some(view)),
+            Err(StoreError::NoSuchMailbox | StoreError::NotPermitted) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -169,7 +166,7 @@ impl Context {
     }
 
     /// The selected mailbox; `None` when it is deleted.
-    fn selected_place(&self) -> Result<Option<Visible>, StoreError> {
+    pub(in crate::imap) fn selected_place(&self) -> Result<Option<Visible>, StoreError> {
         let Some(view) = &self.view else { return Ok(None) };
         let row = self.shared.store.mailbox_row(view.mailbox)?;
         Ok(row.map(|row| {

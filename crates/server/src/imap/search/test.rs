@@ -49,7 +49,7 @@ pub(crate) enum Test {
 }
 
 /// The field of an envelope that a key is about.
-fn field(name: &str) -> Option<Field> {
+pub(super) fn field(name: &str) -> Option<Field> {
     Some(match name {
         "SUBJECT" => Field::Subject,
         "FROM" => Field::From,
@@ -383,7 +383,7 @@ impl Context {
 }
 
 /// Too large to be held in memory as a whole.
-fn is_large(entry: &Entry) -> bool {
+pub(super) fn is_large(entry: &Entry) -> bool {
     entry.size > WHOLE_OCTETS_MAX
 }
 
