@@ -175,7 +175,11 @@ impl<'a> Cursor<'a> {
     }
     /// `mod-sequence-valzer`: 63 bits. RFC 7162 §7.
     pub fn mod_sequence(&mut self) -> Read<u64> {
-        self.number().ok().filter(|n| *n <= i64::MAX as u64).ok_or(Bad("a MODSEQ"))
+        self.number64().map_err(|_| Bad("a MODSEQ"))
+    }
+    /// `number64`: 63 bits. RFC 9051 §9.
+    pub fn number64(&mut self) -> Read<u64> {
+        self.number().ok().filter(|n| *n <= i64::MAX as u64).ok_or(Bad("a smaller number"))
     }
     /// A quoted string or a literal.
     pub fn string(&mut self) -> Read<Vec<u8>> {

@@ -170,7 +170,7 @@ fn set_quota(from: &mut Cursor<'_>) -> Read<Command> {
     from.list(|from| {
         let resource = from.keyword()?;
         from.space()?;
-        limits.push((resource, from.number()?));
+        limits.push((resource, from.number64()?));
         if limits.len() > RESOURCES_MAX { Err(Bad("fewer resources")) } else { Ok(()) }
     })?;
     Ok(Command::SetQuota(root, limits))
