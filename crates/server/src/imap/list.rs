@@ -1,18 +1,15 @@
 //! LIST, LSUB, XLIST, STATUS. RFC 3501 §6.3.8 to §6.3.10, RFC 5258, RFC 5819, RFC 8438, RFC 8474.
 
 use super::access::told;
+use super::pattern::Pattern;
 use super::property::{ANNOTATES, absent};
 use super::{Context, Done, mailbox_id, ok};
 use crate::drive::Output;
 use ::store::{Holder, MailboxRow, StoreError, Visible};
-use mail::mailbox_name::SEPARATOR;
 use mail::{FlagBits, MailboxName, Rights, Uid};
 use protocol::imap::command::{List, StatusItem};
 use protocol::imap::response;
 use std::collections::{BTreeMap, HashSet};
-
-/// Octets of reference and pattern together; no mailbox name is longer.
-const PATTERN_OCTETS_MAX: usize = 2048;
 
 /// All names that a LIST may return, with what it needs to know of each.
 struct Names {
@@ -92,7 +89,17 @@ impl Context {
         let patterns = list.patterns.iter().filter(|pattern| !pattern.is_empty());
         let patterns: Vec<Pattern> =
             patterns.filter_map(|pattern| Pattern::new(&list.reference, pattern)).collect();
-        let matches = |name: &MailboxName| patterns.iter().any(|pattern| pattern.matches(name));
+        let mut matching = HashSet::new();
+        for (n, name) in names.all.keys().enumerate() {
+            if patterns.iter().any(|pattern| pattern.matches(name)) {
+                matching.insert(name);
+            }
+            // Long patterns and long names take long; others have their turn.
+            if n % NAMES_AT_ONCE == NAMES_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let matches = |name: &MailboxName| matching.contains(name);
         // Names above a selected one, and those of them above one that is not itself returned.
         let (mut above_selected, mut hidden_below) = (HashSet::new(), HashSet::new());
         if list.recursive || list.verb == "LSUB" {
@@ -116,6 +123,9 @@ impl Context {
                 // RFC 5819 §2, RFC 8440 §4, RFC 9590 §4: not of a name that is only above others.
                 if let (true, Some(found)) = (selected, row) {
                     self.list_extras(list, found, out.buffer()).await?;
+                }
+                if out.relieve().await.is_err() {
+                    break;
                 }
             }
         }
@@ -237,117 +247,5 @@ struct Found<'a> {
     below: bool,
 }
 
-/// `*` is anything, `%` anything but a separator.
-struct Pattern(String);
-
-impl Pattern {
-    /// Reference and pattern put together, equal wildcards in a row made one; `None` for what is
-    /// longer than any name.
-    fn new(reference: &str, pattern: &str) -> Option<Pattern> {
-        let mut text = String::new();
-        for c in reference.chars().chain(pattern.chars()) {
-            let last = text.chars().next_back();
-            match (last, c) {
-                (Some('*'), '*' | '%') | (Some('%'), '%') => {}
-                (Some('%'), '*') => {
-                    text.pop();
-                    text.push('*');
-                }
-                _ => text.push(c),
-            }
-        }
-        (text.len() <= PATTERN_OCTETS_MAX).then_some(Pattern(text))
-    }
-
-    /// INBOX is matched in upper case (RFC 3501 §6.3.8), and so is it as the first level.
-    fn matches(&self, name: &MailboxName) -> bool {
-        let pattern = &self.0;
-        if name.is_inbox() {
-            return matches(pattern.to_uppercase().as_bytes(), b"INBOX");
-        }
-        let first = pattern.get(..5).filter(|first| first.eq_ignore_ascii_case("INBOX"));
-        if first.is_some() && name.as_str().starts_with("INBOX") {
-            let rest = pattern.get(5..).unwrap_or_default();
-            return matches(format!("INBOX{rest}").as_bytes(), name.as_str().as_bytes());
-        }
-        matches(pattern.as_bytes(), name.as_str().as_bytes())
-    }
-}
-
-/// Goes back only to the last wildcard of each kind, so the work is at most length times length.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    // Where to go on in pattern and name when it does not fit.
-    let mut star: Option<(usize, usize)> = None;
-    let mut level: Option<(usize, usize)> = None;
-    while n < name.len() || p < pattern.len() {
-        match (pattern.get(p), name.get(n)) {
-            (Some(b'*'), _) => {
-                star = Some((p + 1, n));
-                level = None;
-                p += 1;
-                continue;
-            }
-            (Some(b'%'), _) => {
-                level = Some((p + 1, n));
-                p += 1;
-                continue;
-            }
-            (Some(a), Some(b)) if a == b => {
-                (p, n) = (p + 1, n + 1);
-                continue;
-            }
-            _ => {}
-        }
-        let at = |n: usize| name.get(n).copied();
-        if let Some((after, from)) =
-            level.filter(|(_, n)| at(*n).is_some_and(|b| b != SEPARATOR as u8))
-        {
-            level = Some((after, from + 1));
-            (p, n) = (after, from + 1);
-        } else if let Some((after, from)) = star.filter(|(_, from)| *from < name.len()) {
-            star = Some((after, from + 1));
-            level = None;
-            (p, n) = (after, from + 1);
-        } else {
-            return false;
-        }
-    }
-    true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_match() {
-        for (pattern, name, expected) in [
-            ("*", "a/b/c", true),
-            ("%", "a", true),
-            ("%", "a/b", false),
-            ("%/%", "a/b", true),
-            ("inbox", "INBOX", true),
-            ("inb%", "INBOX", true),
-            ("inbox/*", "INBOX/x", true),
-            ("a*c", "a/b/c", true),
-            ("a%c", "a/c", false),
-            ("", "a", false),
-            ("*b", "a/b", true),
-            ("Sent", "Sen", false),
-            ("%a%b/c", "xab ab/c", true),
-            ("*/%b", "a/ab/b", true),
-            ("*%*%*", "anything/at/all", true),
-            ("%*", "a/b", true),
-            ("a/%", "a", false),
-            ("%/b*", "a/b/c/d", true),
-            ("*a%", "ba/c", false),
-        ] {
-            let name = MailboxName::new(name).unwrap();
-            let pattern = Pattern::new("", pattern).unwrap();
-            assert_eq!(pattern.matches(&name), expected, "{} {name}", pattern.0);
-        }
-        let hostile = Pattern::new("", &"*%".repeat(1000)).unwrap();
-        assert_eq!(hostile.0, "*");
-    }
-}
+/// Names that are compared with patterns at once.
+const NAMES_AT_ONCE: usize = 8;

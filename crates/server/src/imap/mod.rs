@@ -15,6 +15,7 @@ mod listed;
 mod mailboxes;
 mod no_nul;
 mod notify;
+mod pattern;
 mod property;
 mod search;
 mod select;
