@@ -3,14 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use mail::{Address, Domain, MailboxName};
+use mail::{Address, Annotation, Domain, MailboxId, MailboxName, Scope, Uid};
 use sim::random::Random;
 use sim::workload::{NAMES, Op, account, apply, options, prepare};
 use sim::world::{SimClock, with_threads};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::fsck::{Report, fsck};
-use store::{NewAccount, Store};
+use store::{Annotate, NewAccount, Note, Store, StoreError};
 use sys::disk::RealDisk;
 
 fn folder(name: &str) -> PathBuf {
@@ -121,6 +121,75 @@ async fn service_is_restored_after_any_damage() {
     std::fs::remove_dir_all(&cut).unwrap();
     assert!(damaged > 40, "the damage was found {damaged} times only");
     println!("damage found {damaged} times, {lost} messages lost by it");
+}
+
+/// Puts other octets in the place of some in the rows.
+fn replace(folder: &Path, from: &[u8], to: &[u8]) {
+    let mut octets = std::fs::read(folder.join("meta.db")).unwrap();
+    let windows = octets.windows(from.len()).enumerate();
+    let places: Vec<usize> = windows.filter(|(_, found)| *found == from).map(|(n, _)| n).collect();
+    assert!(!places.is_empty() && from.len() == to.len(), "{}", from.escape_ascii());
+    for at in places {
+        octets[at..at + to.len()].copy_from_slice(to);
+    }
+    std::fs::write(folder.join("meta.db"), octets).unwrap();
+}
+
+/// What a mailbox's annotations are: UID, scope, value; or that they cannot be read.
+fn notes(store: &Store, of: MailboxId) -> Result<Vec<(u32, Scope, String)>, StoreError> {
+    let mut found = Vec::new();
+    store.each_notes(of, account().0, (Uid::FIRST, Uid::MAX), |uid, scope, notes| {
+        let text = |note: &Note<'_>| String::from_utf8(note.value.clone().unwrap().into()).unwrap();
+        found.extend(notes.iter().map(|note| (uid.get(), scope, text(note))));
+    })?;
+    Ok(found)
+}
+
+#[tokio::test]
+async fn damaged_annotations_go_and_the_others_stay() {
+    let data = folder("notes");
+    let store = open(&data);
+    prepare(&store).await.unwrap();
+    for n in 0..3 {
+        apply(&store, n, &Op::Deliver { to: vec![0], queue: false, octets: 80 }).await.unwrap();
+    }
+    let inbox = store.inbox(account().0).unwrap().unwrap();
+    for (uid, scope, value) in [
+        (1, Scope::Shared, "first shared"),
+        (1, Scope::Private, "first private"),
+        (2, Scope::Shared, "second shared"),
+        (2, Scope::Private, "second private"),
+        (3, Scope::Private, "third private"),
+    ] {
+        let value = Some(value.as_bytes().to_vec());
+        let annotations = vec![Annotation { entry: "/comment".to_owned(), scope, value }];
+        let uids = vec![Uid::new(uid).unwrap()];
+        let wanted = Annotate { uids, who: account().0, annotations, unchanged_since: None };
+        store.annotate_messages(inbox, wanted).await.unwrap();
+    }
+    let whole = notes(&store, inbox).unwrap();
+    assert_eq!(whole.len(), 5);
+    store.close();
+    drop(store);
+    replace(&data, b"first shared", b"first shaped");
+    replace(&data, b"0000000200000001", b"000000020000zz01");
+    replace(&data, b"0000000300000001", b"0000000900000001");
+    let store = open(&data);
+    assert!(notes(&store, inbox).is_err());
+    store.close();
+    drop(store);
+    let report = check(&data, true);
+    let (damaged, left) = ("2 rows of annotations cannot be read", "1 rows of annotations belong");
+    for problem in [damaged, left] {
+        assert!(report.problems.iter().any(|told| told.contains(problem)), "{report:?}");
+    }
+    let store = open(&data);
+    assert_eq!(notes(&store, inbox).unwrap(), [whole[1].clone(), whole[2].clone()]);
+    assert_eq!(readable(&store).await, 3);
+    store.close();
+    drop(store);
+    assert_eq!(check(&data, false).problems, Vec::<String>::new());
+    std::fs::remove_dir_all(&data).unwrap();
 }
 
 /// Flips bits in one file; says in which.

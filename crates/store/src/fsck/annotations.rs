@@ -2,6 +2,7 @@
 
 use super::Check;
 use crate::error::Result;
+use crate::mailbox::annotations::uid_of;
 use crate::packed::decode_notes;
 use crate::rows::Holder;
 use mail::{MailboxId, Uid};
@@ -14,14 +15,15 @@ impl Check<'_> {
         for id in self.unit.rows().owners(Holder::Notes(MailboxId(0)))? {
             let (id, of) = (MailboxId(id), Holder::Notes(MailboxId(id)));
             let entries = self.unit.entries(id, Uid::FIRST, Uid::MAX)?;
-            let here: BTreeSet<String> =
-                entries.iter().map(|entry| format!("{:08x}", entry.uid.get())).collect();
+            let here: BTreeSet<Uid> = entries.iter().map(|entry| entry.uid).collect();
             let (mut damaged, mut left) = (Vec::new(), Vec::new());
-            self.unit.rows().each_property(of, "", "g", &mut |name, row| {
-                if !name.get(..8).is_some_and(|uid| here.contains(uid)) {
-                    left.push(name.to_owned());
-                } else if decode_notes(row).is_err() {
-                    damaged.push(name.to_owned());
+            self.unit.rows().each_property(of, "", "\u{10ffff}", &mut |name, row| {
+                match uid_of(name) {
+                    // A name that is none stands in the way of all others.
+                    None => damaged.push(name.to_owned()),
+                    Some(uid) if !here.contains(&uid) => left.push(name.to_owned()),
+                    Some(_) if decode_notes(row).is_err() => damaged.push(name.to_owned()),
+                    Some(_) => {}
                 }
                 Ok(())
             })?;

@@ -52,6 +52,13 @@ fn parse_name(name: &str) -> Option<(Uid, Option<AccountId>)> {
     }
 }
 
+/// The UID of a row that is called as rows are.
+pub(crate) fn uid_of(name: &str) -> Option<Uid> {
+    let (uid, who) = parse_name(name)?;
+    let scope = if who.is_some() { Scope::Private } else { Scope::Shared };
+    (row_name(uid, who.unwrap_or(AccountId(0)), scope) == name).then_some(uid)
+}
+
 /// Some message of the mailbox may have annotations.
 pub(crate) fn are_in(txn: &dyn ReadTxn, mailbox: MailboxId) -> Result<bool> {
     Ok(!txn.property_names(Holder::Notes(mailbox), 1)?.is_empty())
