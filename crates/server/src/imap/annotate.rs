@@ -242,6 +242,7 @@ impl Context {
             Some(view) => {
                 let before = view.told.clone();
                 view.patch(&outcome);
+                view.tell_keywords(&before, out.buffer());
                 before
             }
             None => return Ok(Answer::Bad("Not now".to_owned())),

@@ -1,7 +1,7 @@
 //! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162
 //! §3.1.3.
 
-use super::view::{self, View, flags_line, tell_modseq};
+use super::view::{self, View, tell_modseq};
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{By, Change, ChangeFlags, Copied, FlagOutcome, StoreError, Which};
@@ -118,10 +118,7 @@ impl Context {
         let Some(view) = &mut self.view else { return Ok(bad_number()) };
         let before = view.told.clone();
         view.patch(&outcome);
-        if before.keywords != view.told.keywords {
-            // RFC 3501 §7.2.6: the list of flags has grown.
-            flags_line(&view.told, out.buffer());
-        }
+        view.tell_keywords(&before, out.buffer());
         let bits = flags.iter().filter_map(|flag| view.told.keywords.bit(flag));
         let named = bits.fold(FlagBits::default(), FlagBits::with);
         for ((number, old), entry) in side_by_side(&mut found, &outcome.entries) {
@@ -144,7 +141,7 @@ impl Context {
     }
 
     /// The MODSEQs of messages that a silent change has changed, or had to look at. RFC 7162
-    /// §3.1.3.
+    /// §3.1.3. What others did to their flags meanwhile would be told no more: RFC 3501 §6.4.6.
     pub(super) fn tell_stored(
         &self,
         command: &Store,
@@ -154,7 +151,10 @@ impl Context {
     ) {
         for ((number, old), entry) in side_by_side(found, &outcome.entries) {
             let changed = old.modseq != entry.modseq || command.unchanged_since.is_some();
-            if self.enabled.condstore && changed {
+            let view = self.view.as_ref().filter(|_| old.flags != entry.flags);
+            if let Some(view) = view {
+                view.fetch_flags(*number, entry, command.uid, self.enabled, out);
+            } else if self.enabled.condstore && changed {
                 tell_modseq(*number, entry, self.enabled, out);
             }
         }

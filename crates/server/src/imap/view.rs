@@ -206,6 +206,13 @@ impl View {
         }
     }
 
+    /// RFC 3501 §7.2.6: the list of flags has grown since.
+    pub fn tell_keywords(&self, before: &Listing, out: &mut Vec<u8>) {
+        if before.keywords != self.told.keywords {
+            flags_line(&self.told, out);
+        }
+    }
+
     fn touch(&mut self, uids: impl Iterator<Item = Uid>) {
         if !self.live.is_empty() {
             self.touched.extend(uids);

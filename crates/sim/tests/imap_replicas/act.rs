@@ -51,10 +51,12 @@ impl Client {
         let sign = ["+", "-", ""][random.below(3) as usize];
         let there = BOXES[random.below(3) as usize];
         let set = if random.below(2) == 0 { format!("{uid}:{other}") } else { uid.to_string() };
-        match random.below(27) {
+        match random.below(30) {
             0..=2 | 20 | 21 => self.add(uid, there, flag, random).await,
             22 | 23 => self.look(random).await,
             24 | 25 => self.search(flag, random).await,
+            27 | 28 => self.note(uid, random).await,
+            29 => self.read_notes(&set).await,
             19 if random.below(2) == 0 => {
                 // More keywords than a mailbox can have.
                 let some: Vec<_> = (0..40).map(|_| format!("kw{}", random.below(90))).collect();
@@ -89,6 +91,23 @@ impl Client {
         if self.idling.is_none() {
             self.learn().await;
         }
+    }
+
+    /// A message has another comment, or none any more.
+    async fn note(&mut self, uid: u32, random: &mut Random) {
+        let note = (random.below(4) > 0).then(|| random.below(1000).to_string());
+        let value = note.as_ref().map_or("NIL".to_owned(), |note| format!("\"{note}\""));
+        let store = format!("UID STORE {uid} ANNOTATION (/comment (value.shared {value}))");
+        let lines = self.say(&store).await;
+        let here = self.now.list.iter().any(|copy| copy.uid == Some(uid));
+        if here && lines.last().is_some_and(|line| line.starts_with("* OK")) {
+            self.notes.lock().unwrap().insert((self.now.uidvalidity, uid), note);
+        }
+        for line in lines {
+            self.hear(&line);
+        }
+        self.settle();
+        self.read_notes(&uid.to_string()).await;
     }
 
     /// A message of a text and the text of another one.

@@ -5,12 +5,13 @@ use sim::house::House;
 use sim::pipe::End;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// The mailboxes there are.
 pub const BOXES: [&str; 3] = ["INBOX", "Work", "Trash"];
 /// What has to happen in a run.
-pub const KINDS: [&str; 15] = [
+pub const KINDS: [&str; 17] = [
     "EXISTS",
     "EXPUNGE",
     "VANISHED (EARLIER)",
@@ -26,7 +27,13 @@ pub const KINDS: [&str; 15] = [
     "SEARCH",
     "THREAD",
     "BODY",
+    "ANNOTATION",
+    "ANNOTATION copied",
 ];
+
+/// What the shared comments of messages are, by UIDVALIDITY and UID: as far as a command that set
+/// or copied them was answered.
+pub type Notes = Arc<Mutex<BTreeMap<(u32, u32), Option<String>>>>;
 pub const FLAGS: [&str; 5] = ["\\Seen", "\\Deleted", "\\Flagged", "$Label", "NonJunk"];
 
 /// What a client knows of IMAP, and so how it is brought up to date.
@@ -85,13 +92,16 @@ pub struct Client {
     pub log: Vec<String>,
     /// Things that happened.
     pub seen: BTreeSet<&'static str>,
+    /// Of all clients together.
+    pub notes: Notes,
 }
 
 impl Client {
-    pub async fn new(house: &House, n: usize) -> Client {
+    pub async fn new(house: &House, n: usize, notes: &Notes) -> Client {
         let mut client = Client {
             n,
             kind: [Kind::Plain, Kind::Qresync, Kind::Condstore][n % 3],
+            notes: notes.clone(),
             conn: connect(house, n, 0),
             tag: 0,
             at: 0,
@@ -292,6 +302,9 @@ impl Client {
         if let Some(n) = code("UIDVALIDITY") {
             self.now.uidvalidity = n as u32;
         }
+        if let Some((_, rest)) = line.split_once("[COPYUID ") {
+            self.copied(rest.split(']').next().unwrap());
+        }
         if let Some(n) = code("HIGHESTMODSEQ") {
             self.code = Some(n);
         }
@@ -339,6 +352,44 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Annotations go with their messages. RFC 5257 §4.6.
+    fn copied(&mut self, code: &str) {
+        let mut words = code.split(' ');
+        let to: u32 = words.next().unwrap().parse().unwrap();
+        let mut uids = || numbers(words.next().unwrap());
+        let (from, copies) = (uids(), uids());
+        assert_eq!(from.len(), copies.len(), "{code}: {:#?}", self.log);
+        let mut notes = self.notes.lock().unwrap();
+        for (uid, copy) in from.into_iter().zip(copies) {
+            if let Some(note) = notes.get(&(self.now.uidvalidity, uid)).cloned() {
+                notes.insert((to, copy), note);
+                self.seen.insert("ANNOTATION copied");
+            }
+        }
+    }
+
+    /// The comments of some messages are what they were made. What is not known is passed over.
+    pub async fn read_notes(&mut self, set: &str) {
+        let lines =
+            self.say(&format!("UID FETCH {set} (UID ANNOTATION (/comment value.shared))")).await;
+        for line in &lines {
+            let Some((_, rest)) = line.split_once("ANNOTATION (/comment (value.shared ") else {
+                continue;
+            };
+            let told = rest.strip_prefix('"').and_then(|text| text.split('"').next());
+            let uid = fetched(line).and_then(|(_, copy)| copy.uid).unwrap();
+            let notes = self.notes.lock().unwrap();
+            if let Some(note) = notes.get(&(self.now.uidvalidity, uid)) {
+                assert_eq!(told, note.as_deref(), "{uid}, client {}: {:#?}", self.n, self.log);
+                self.seen.insert("ANNOTATION");
+            }
+        }
+        for line in lines {
+            self.hear(&line);
+        }
+        self.settle();
     }
 
     /// `* n FETCH (…)`: what is told must fit what is known.

@@ -13,7 +13,7 @@ mod act;
 mod client;
 mod text;
 
-use client::{BOXES, Client, KINDS};
+use client::{BOXES, Client, KINDS, Notes};
 use sim::house::{House, Plan};
 use sim::random::Random;
 use sim::world::SimWorld;
@@ -31,10 +31,11 @@ async fn run(seed: u64, rounds: u64) -> BTreeSet<&'static str> {
     let mut random = Random::new(seed);
     let house = House::build(Plan::default(), SimWorld::new(seed)).await;
     house.add_account("alice").await;
-    let mut clients = vec![Client::new(&house, 0).await];
+    let notes = Notes::default();
+    let mut clients = vec![Client::new(&house, 0, &notes).await];
     clients[0].ask("CREATE Work").await;
     for n in 1..CLIENTS {
-        clients.push(Client::new(&house, n).await);
+        clients.push(Client::new(&house, n, &notes).await);
     }
     for _ in 0..rounds {
         let n = random.below(CLIENTS as u64) as usize;
@@ -44,10 +45,13 @@ async fn run(seed: u64, rounds: u64) -> BTreeSet<&'static str> {
     for _ in 0..5 {
         house.quiesce().await;
     }
-    let mut fresh = Client::new(&house, CLIENTS * 3).await;
+    let mut fresh = Client::new(&house, CLIENTS * 3, &notes).await;
     let mut seen = BTreeSet::new();
     for (at, name) in BOXES.iter().enumerate() {
         fresh.select(at).await;
+        if !fresh.now.list.is_empty() {
+            fresh.read_notes("1:*").await;
+        }
         for client in &mut clients {
             client.rest().await;
             client.ask("NOOP").await;
