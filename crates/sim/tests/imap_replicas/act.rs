@@ -95,13 +95,14 @@ impl Client {
 
     /// A message has another comment, or none any more.
     async fn note(&mut self, uid: u32, random: &mut Random) {
+        self.learn().await;
         let note = (random.below(4) > 0).then(|| random.below(1000).to_string());
         let value = note.as_ref().map_or("NIL".to_owned(), |note| format!("\"{note}\""));
         let store = format!("UID STORE {uid} ANNOTATION (/comment (value.shared {value}))");
         let lines = self.say(&store).await;
         let here = self.now.list.iter().any(|copy| copy.uid == Some(uid));
         if here && lines.last().is_some_and(|line| line.starts_with("* OK")) {
-            self.notes.lock().unwrap().insert((self.now.uidvalidity, uid), note);
+            self.notes.lock().unwrap().insert((self.at, self.now.uidvalidity, uid), note);
         }
         for line in lines {
             self.hear(&line);

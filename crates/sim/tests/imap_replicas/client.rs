@@ -31,9 +31,9 @@ pub const KINDS: [&str; 17] = [
     "ANNOTATION copied",
 ];
 
-/// What the shared comments of messages are, by UIDVALIDITY and UID: as far as a command that set
-/// or copied them was answered.
-pub type Notes = Arc<Mutex<BTreeMap<(u32, u32), Option<String>>>>;
+/// What the shared comments of messages are, by mailbox, UIDVALIDITY and UID: as far as a command
+/// that set or copied them was answered.
+pub type Notes = Arc<Mutex<BTreeMap<(usize, u32, u32), Option<String>>>>;
 pub const FLAGS: [&str; 5] = ["\\Seen", "\\Deleted", "\\Flagged", "$Label", "NonJunk"];
 
 /// What a client knows of IMAP, and so how it is brought up to date.
@@ -94,6 +94,8 @@ pub struct Client {
     pub seen: BTreeSet<&'static str>,
     /// Of all clients together.
     pub notes: Notes,
+    /// Where the last COPY or MOVE went.
+    copied_to: usize,
 }
 
 impl Client {
@@ -102,6 +104,7 @@ impl Client {
             n,
             kind: [Kind::Plain, Kind::Qresync, Kind::Condstore][n % 3],
             notes: notes.clone(),
+            copied_to: 0,
             conn: connect(house, n, 0),
             tag: 0,
             at: 0,
@@ -271,6 +274,9 @@ impl Client {
         self.tag += 1;
         let tag = format!("t{}", self.tag);
         self.log.push(format!("C: {tag} {command}"));
+        if command.starts_with("UID COPY ") || command.starts_with("UID MOVE ") {
+            self.copied_to = BOXES.iter().position(|name| command.ends_with(name)).unwrap();
+        }
         let octets = format!("{tag} {command}\r\n");
         self.conn.write_all(octets.as_bytes()).await.unwrap();
         self.conn.flush().await.unwrap();
@@ -363,33 +369,37 @@ impl Client {
         assert_eq!(from.len(), copies.len(), "{code}: {:#?}", self.log);
         let mut notes = self.notes.lock().unwrap();
         for (uid, copy) in from.into_iter().zip(copies) {
-            if let Some(note) = notes.get(&(self.now.uidvalidity, uid)).cloned() {
-                notes.insert((to, copy), note);
+            if let Some(note) = notes.get(&(self.at, self.now.uidvalidity, uid)).cloned() {
+                notes.insert((self.copied_to, to, copy), note);
                 self.seen.insert("ANNOTATION copied");
             }
         }
     }
 
-    /// The comments of some messages are what they were made. What is not known is passed over.
+    /// The comments of some messages are what they were made. What is not known is passed over, and
+    /// what is told to be gone behind it.
     pub async fn read_notes(&mut self, set: &str) {
-        let lines =
-            self.say(&format!("UID FETCH {set} (UID ANNOTATION (/comment value.shared))")).await;
-        for line in &lines {
-            let Some((_, rest)) = line.split_once("ANNOTATION (/comment (value.shared ") else {
-                continue;
-            };
-            let told = rest.strip_prefix('"').and_then(|text| text.split('"').next());
-            let uid = fetched(line).and_then(|(_, copy)| copy.uid).unwrap();
-            let notes = self.notes.lock().unwrap();
-            if let Some(note) = notes.get(&(self.now.uidvalidity, uid)) {
-                assert_eq!(told, note.as_deref(), "{uid}, client {}: {:#?}", self.n, self.log);
+        let fetch = format!("UID FETCH {set} (UID ANNOTATION (/comment value.shared))");
+        let mut told = Vec::new();
+        for line in self.say(&fetch).await {
+            self.hear(&line);
+            let rest = line.split_once("ANNOTATION (/comment (value.shared ");
+            if let Some((_, rest)) = rest {
+                let value = rest.strip_prefix('"').and_then(|text| text.split('"').next());
+                let uid = fetched(&line).and_then(|(_, copy)| copy.uid);
+                told.push((uid, value.map(str::to_owned)));
+            }
+        }
+        self.settle();
+        let notes = self.notes.clone();
+        for (uid, value) in told {
+            let here = self.now.list.iter().any(|copy| copy.uid == uid);
+            let key = (self.at, self.now.uidvalidity, uid.unwrap());
+            if let Some(note) = notes.lock().unwrap().get(&key).filter(|_| here) {
+                assert_eq!(value, *note, "{uid:?}, client {}: {:#?}", self.n, self.log);
                 self.seen.insert("ANNOTATION");
             }
         }
-        for line in lines {
-            self.hear(&line);
-        }
-        self.settle();
     }
 
     /// `* n FETCH (…)`: what is told must fit what is known.
