@@ -11,7 +11,7 @@ use directory::Destination;
 use mail::report::dsn::{Action, FutureRelease, Original, Report, ReportedRecipient};
 use mail::{Address, MessageId, ReversePath};
 use policy::dkim::Signer;
-use store::{NewQueued, NewRecipient, Notify, QueueRow, RecipientRow, Ret, Terms};
+use store::{NewQueued, NewRecipient, Notify, QueueRow, RecipientRow, Ret, StoreError, Terms};
 
 /// What a report says of one recipient.
 pub(crate) struct Finding<'a> {
@@ -43,7 +43,7 @@ pub(crate) async fn report(
     }
     let now = shared.world.clock.unix_seconds();
     let recipients: Vec<ReportedRecipient> = wanted.iter().map(|f| reported(f, now)).collect();
-    let original = original(shared, row)?;
+    let original = original(shared, row).await?;
     let returned = match row.ret {
         // RFC 3461 §4.3: RET is about failures; of what arrived only the header goes back, and so
         // of what was to go under TLS (RFC 8689 §5).
@@ -169,11 +169,20 @@ fn reported(finding: &Finding<'_>, now: i64) -> ReportedRecipient {
     }
 }
 
-/// The start of the original: enough for a report, never the whole of a big message.
-fn original(shared: &Shared, row: &QueueRow) -> Result<Vec<u8>, DeliveryError> {
+/// The start of the original: enough for a report, never the whole of a big message. Nothing when
+/// it is damaged: the report has to come all the same.
+async fn original(shared: &Shared, row: &QueueRow) -> Result<Vec<u8>, DeliveryError> {
     let from = u64::from(row.skip);
     let to = row.size.min(from + RETURNED_OCTETS_MAX + 1);
-    Ok(shared.store.content(row.content, from..to)?)
+    let mut octets = Vec::new();
+    let read = match shared.store.reading_of(row.content, from..to).await {
+        Ok(mut reading) => reading.next(&shared.store, to - from, &mut octets).map(drop),
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(()) | Err(StoreError::Corrupt(_)) => Ok(octets),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The report as a message to `to`, which is one of ours or somewhere else.

@@ -61,10 +61,14 @@ fn piece(
 
 /// How the message fits. What we signed is signed anew: RFC 6376 §5.3 has the signature cover what
 /// is sent. Others' signatures stay, broken as they are.
-pub(crate) fn in_seven_bits(
+pub(crate) async fn in_seven_bits(
     shared: &Shared,
     row: &QueueRow,
 ) -> Result<Result<Fitted, Unconvertible>, StoreError> {
+    // It is read in parts, and in no order.
+    let kept = shared.store.kept(&[row.content], true, false)?.rows.pop().flatten();
+    let gone = || StoreError::NotFound(format!("content {}", row.content));
+    shared.store.compare(&kept.ok_or_else(gone)?).await?;
     let read = |range| piece(shared, row, range);
     let end = row.size.saturating_sub(u64::from(row.skip));
     let mut parser = Parser::new();
@@ -121,14 +125,14 @@ fn each_piece(
     Ok(())
 }
 
-/// The next octets of the message that fits; `None` at its end.
+/// Appends the next octets of the message that fits; whether there were any.
 pub(crate) fn next_piece(
     shared: &Shared,
     row: &QueueRow,
     rewrite: &mut Rewrite,
-) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(range) = rewrite.wants() else { return Ok(None) };
-    let mut out = Vec::new();
-    rewrite.give(&piece(shared, row, range)?, &mut out);
-    Ok(Some(out))
+    out: &mut Vec<u8>,
+) -> Result<bool, StoreError> {
+    let Some(range) = rewrite.wants() else { return Ok(false) };
+    rewrite.give(&piece(shared, row, range)?, out);
+    Ok(true)
 }

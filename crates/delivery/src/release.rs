@@ -95,13 +95,12 @@ async fn delivery(
 ) -> Result<(store::Delivery, Vec<usize>), DeliveryError> {
     let fate = accept::decide(shared, recipients).await?;
     let (mut spool, mut parser) = (shared.store.spool(), Parser::new());
-    let mut at = 0;
-    while at < row.size {
-        let to = row.size.min(at + PIECE_OCTETS);
-        let octets = shared.store.content(row.content, at..to)?;
+    let mut reading = shared.store.reading_of(row.content, 0..row.size).await?;
+    let mut octets = Vec::new();
+    while reading.next(&shared.store, PIECE_OCTETS, &mut octets)? {
         parser.feed(&octets);
         spool.write(&octets)?;
-        at = to;
+        octets.clear();
     }
     let now = shared.world.clock.unix_seconds();
     let junk = row.terms.junk.then_some("so it was judged when it came");

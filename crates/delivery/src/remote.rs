@@ -53,6 +53,8 @@ enum Broken {
     Connection(String),
     /// The server said no to the conversation as a whole.
     Refused(RemoteReply),
+    /// The message cannot be read here.
+    Unreadable(String),
     /// It is not as safe as the message wants: enhanced status code and reason. RFC 8689 §4.2.1.
     Unsafe(&'static str, String),
 }
@@ -144,7 +146,7 @@ pub(crate) async fn attempt(
             Err(Broken::Refused(reply)) => {
                 last = fate_of(&reply, &host.name);
             }
-            Err(Broken::Connection(why)) => {
+            Err(Broken::Connection(why) | Broken::Unreadable(why)) => {
                 let text = format!("{} [{}]: {why}", host.name, host.address);
                 last = deferred("4.4.1", Some(host.name), &text);
             }
@@ -207,6 +209,11 @@ async fn converse(
             Err(Broken::Connection(why)) => {
                 good = false;
                 deferred("4.4.2", Some(host.clone()), &format!("{host}: {why}"))
+            }
+            Err(Broken::Unreadable(why)) => {
+                good = false;
+                tracing::error!(id = %row.message, error = why, "a queued message cannot be read");
+                deferred("4.3.0", None, &why)
             }
             Err(Broken::Unsafe(status, reply)) => {
                 good = false;

@@ -1,6 +1,8 @@
 //! What the administrator's commands do, once: the running server carries them out when there is
 //! one (over its control socket), otherwise the command itself does.
 
+mod status;
+
 use crate::access::{self, Live};
 use crate::{dkim, reports, spam, unique_ids};
 use delivery::journey::Step;
@@ -8,7 +10,7 @@ use directory::{Directory, password};
 use mail::{Address, Domain, MessageId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{AliasRow, Health, NewAccount, QueueFilter, QueueRow, Store, StoreError};
+use store::{AliasRow, NewAccount, QueueFilter, QueueRow, Store, StoreError};
 
 /// A command.
 #[derive(Debug, Serialize, Deserialize)]
@@ -238,25 +240,9 @@ pub async fn execute(
         | Request::QueueHold { .. }
         | Request::QueueRelease { .. }
         | Request::QueueDrop { .. } => queue(store, request).await,
-        Request::Status => status(store),
+        Request::Status => status::status(store),
         request => names(store, request).await,
     }
-}
-
-fn status(store: &Store) -> Outcome {
-    let (word, why) = match store.health() {
-        Health::Fine => ("fine", None),
-        Health::Full => ("full", None),
-        Health::Failed(why) => ("failed", Some(why)),
-    };
-    let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION"));
-    if let Some(why) = why {
-        let text = format!("pid {pid} runs, but its store stopped writing: {why}");
-        return Err(fail(exit::IO, format!("{text}\nCheck the disk, then start it again")));
-    }
-    let value = json!({ "running": true, "pid": pid, "version": version, "store": word });
-    let room = if word == "full" { "; the disk is nearly full: no new messages" } else { "" };
-    Ok(Response { value, text: format!("Postrider {version} runs as pid {pid}{room}") })
 }
 
 fn done(text: String) -> Outcome {

@@ -6,7 +6,7 @@
 
 use crate::Shared;
 use crate::imap::fetch::{chosen_fields, cut, octets_of, summary};
-use ::store::{Actor, ContentRow, StoreError, Visible};
+use ::store::{Actor, ContentRow, Reading, StoreError, Visible};
 use directory::ticket;
 use mail::mime::Part;
 use mail::{MailboxName, Rights, Uid};
@@ -37,38 +37,26 @@ pub struct Opened {
     pub root: Part,
     /// What of it.
     pub section: Section,
-    octets: Octets,
+    /// How many octets there are.
+    pub octets: u64,
+    left: Left,
 }
 
-enum Octets {
-    /// From and to.
-    Stored(u64, u64),
+/// Octets that were not read yet.
+enum Left {
+    /// Some of the message.
+    Stored(Reading),
     /// Chosen fields of a header.
     Made(Vec<u8>),
 }
 
 impl Opened {
-    /// How many octets there are.
-    pub fn octets(&self) -> u64 {
-        match &self.octets {
-            Octets::Stored(from, to) => to - from,
-            Octets::Made(octets) => octets.len() as u64,
-        }
-    }
-
-    /// Appends octets from `at` on, at most 256 KB of them; none at the end.
-    pub fn read(&self, shared: &Shared, at: u64, out: &mut Vec<u8>) -> Result<(), StoreError> {
-        match &self.octets {
-            Octets::Stored(from, to) => {
-                let start = from.saturating_add(at).min(*to);
-                let end = start.saturating_add(PIECE).min(*to);
-                match start == end {
-                    true => Ok(()),
-                    false => shared.store.octets(&self.row, start..end, out),
-                }
-            }
-            Octets::Made(octets) => {
-                out.extend_from_slice(octets.get(at as usize..).unwrap_or_default());
+    /// Appends the next octets, at most 256 KB of a message's; none at the end.
+    pub fn next(&mut self, shared: &Shared, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        match &mut self.left {
+            Left::Stored(reading) => reading.next(&shared.store, PIECE, out).map(drop),
+            Left::Made(octets) => {
+                out.append(octets);
                 Ok(())
             }
         }
@@ -194,19 +182,20 @@ impl Shared {
         let Some(range) = octets_of(&section, u64::from(entry.size), &root) else {
             return Ok(None);
         };
-        let octets = match &section.text {
+        let (octets, left) = match &section.text {
             SectionText::HeaderFields(names, not) => {
-                let mut header = Vec::new();
-                self.store.octets(&row, range, &mut header)?;
+                let (mut header, octets) = (Vec::new(), range.end.saturating_sub(range.start));
+                self.store.reading(&row, range).await?.next(&self.store, octets, &mut header)?;
                 let chosen = chosen_fields(&header, names, *not);
                 let (from, to) = cut(&(0..chosen.len() as u64), section.partial);
-                Octets::Made(chosen.get(from as usize..to as usize).unwrap_or_default().to_vec())
+                let chosen = chosen.get(from as usize..to as usize).unwrap_or_default().to_vec();
+                (to - from, Left::Made(chosen))
             }
             _ => {
                 let (from, to) = cut(&range, section.partial);
-                Octets::Stored(from, to)
+                (to - from, Left::Stored(self.store.reading(&row, from..to).await?))
             }
         };
-        Ok(Some(Opened { row, root, section, octets }))
+        Ok(Some(Opened { row, root, section, octets, left }))
     }
 }

@@ -341,9 +341,15 @@ pub struct MoodyDisk {
     broken: Arc<AtomicBool>,
     /// What is behind so many octets of any file cannot be read; 0 is nothing.
     lost: Arc<AtomicU64>,
+    /// A bit of the octet there of any file is read wrong; 0 is none.
+    flipped: Arc<AtomicU64>,
 }
 
 impl MoodyDisk {
+    /// From now on a bit of the octet there of any file is read wrong; 0 is none.
+    pub fn flip(&self, octet: u64) {
+        self.flipped.store(octet, Ordering::SeqCst);
+    }
     /// From now on what is behind so many octets of any file cannot be read; 0 is nothing.
     pub fn lose_behind(&self, octets: u64) {
         self.lost.store(octets, Ordering::SeqCst);
@@ -362,13 +368,14 @@ struct MoodyFile {
     inner: Arc<dyn DiskFile>,
     broken: Arc<AtomicBool>,
     lost: Arc<AtomicU64>,
+    flipped: Arc<AtomicU64>,
 }
 
 impl Disk for MoodyDisk {
     fn open(&self, path: &Path, mode: Mode) -> io::Result<Arc<dyn DiskFile>> {
         let inner = RealDisk.open(path, mode)?;
         let (broken, lost) = (self.broken.clone(), self.lost.clone());
-        Ok(Arc::new(MoodyFile { inner, broken, lost }))
+        Ok(Arc::new(MoodyFile { inner, broken, lost, flipped: self.flipped.clone() }))
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         RealDisk.remove(path)
@@ -396,7 +403,12 @@ impl DiskFile for MoodyFile {
         if lost > 0 && offset + octets.len() as u64 > lost {
             return Err(io::Error::other("the disk cannot be read there"));
         }
-        self.inner.read_at(octets, offset)
+        self.inner.read_at(octets, offset)?;
+        let at = self.flipped.load(Ordering::SeqCst);
+        if let Some(octet) = at.checked_sub(offset).and_then(|n| octets.get_mut(n as usize)) {
+            *octet ^= u8::from(at > 0);
+        }
+        Ok(())
     }
     fn sync(&self) -> io::Result<()> {
         if self.broken.load(Ordering::SeqCst) {

@@ -377,7 +377,8 @@ impl Store {
         };
         ids.iter().map(&mut one).collect()
     }
-    /// Appends octets of a message that [`Store::kept`] found.
+    /// Appends octets of a message that [`Store::kept`] found. Only all of them at once are
+    /// compared with the checksum: [`Store::reading`] is for what somebody gets.
     pub fn octets(&self, row: &ContentRow, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
         let start = out.len();
         let read = self.inner.segments.read_into(row, range.clone(), out);
@@ -388,7 +389,7 @@ impl Store {
         }
         Ok(())
     }
-    /// Octets of a message.
+    /// Octets of a message, compared in the same way.
     pub fn content(&self, id: ContentId, range: Range<u64>) -> Result<Vec<u8>> {
         let gone = || StoreError::NotFound(format!("content {id}"));
         let row = self.locate(&[id])?.pop().flatten().ok_or_else(gone)?;
@@ -396,10 +397,11 @@ impl Store {
             Err(error) => match self.look(|txn| contents(txn, &[id]))?.pop().flatten() {
                 None => Err(gone()),
                 // It was moved in between.
-                Some(now) if (now.segment, now.offset) != (row.segment, row.offset) => {
-                    self.inner.segments.read(&now, range)
+                Some(now) if moved(&row, &now) => self.inner.segments.read(&now, range),
+                Some(now) => {
+                    self.note_damaged(&now, &error);
+                    Err(error)
                 }
-                _ => Err(error),
             },
             read => read,
         }
@@ -422,6 +424,11 @@ impl Store {
         };
         Ok(rows.into_iter().map(read).collect())
     }
+}
+
+/// The octets are elsewhere now.
+pub(crate) fn moved(before: &ContentRow, now: &ContentRow) -> bool {
+    (now.segment, now.offset) != (before.segment, before.offset)
 }
 
 /// The queue and journeys.

@@ -15,7 +15,6 @@ use crate::segment::{Found, find, zeros_from};
 use crate::unit::contents;
 use crate::write::Writing;
 use crate::writer::Health;
-use mail::ContentId;
 use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -52,17 +51,11 @@ pub(crate) struct Rounds {
     stuck: BTreeSet<u32>,
     /// The next page of contents to be checked.
     next_checked: u64,
-    damaged: BTreeSet<ContentId>,
 }
 
 impl Store {
     fn rounds(&self) -> MutexGuard<'_, Rounds> {
         self.inner.rounds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Messages whose bytes were found damaged since the store was opened.
-    pub fn damaged(&self) -> Vec<ContentId> {
-        self.rounds().damaged.iter().copied().collect()
     }
 
     /// One round of housekeeping: moves and checks at most about `octets`.
@@ -161,7 +154,12 @@ impl Store {
             at += piece.len() as u64;
             spool.write(&piece)?;
         }
-        Ok(Moving { from: row, header: found.header, content: spool.seal()? })
+        let content = spool.seal()?;
+        if content.crc() != row.crc {
+            // It was whole when it was found a moment ago.
+            return Err(StoreError::Corrupt(format!("content {}: wrong checksum", row.id)));
+        }
+        Ok(Moving { from: row, header: found.header, content })
     }
 
     /// Compares the checksums of some messages, going round and round.
@@ -176,21 +174,12 @@ impl Store {
             };
             for row in decode_contents(number, &page)? {
                 checked += row.len;
-                self.check(&row);
+                // What is damaged is noted.
+                let _ = self.check(&row);
             }
             self.rounds().next_checked = number + 1;
         }
         Ok(checked)
-    }
-
-    fn check(&self, row: &ContentRow) {
-        let Err(error) = self.inner.segments.check(row) else { return };
-        // It may have been moved or expunged meanwhile.
-        let now = self.look(|txn| contents(txn, &[row.id]));
-        let same = now.is_ok_and(|mut now| now.pop().flatten().is_some_and(|now| now == *row));
-        if same && self.rounds().damaged.insert(row.id) {
-            tracing::error!(content = %row.id, segment = row.segment, %error, "a message is damaged");
-        }
     }
 }
 

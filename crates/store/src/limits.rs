@@ -34,6 +34,11 @@ pub const OPEN_SEGMENTS_MAX: usize = 256;
 pub const RECORD_HEADER_OCTETS_MAX: usize = 64 << 20;
 /// Octets of whole messages that one call returns.
 pub const CONTENTS_OCTETS_MAX: u64 = 4 << 20;
+/// Octets of a message that is compared with its checksum whenever a part of it is wanted, the
+/// header too; a larger one for its other parts only, away from the sessions.
+pub const COMPARED_AT_ONCE_OCTETS: u64 = 256 << 10;
+/// Messages that are remembered to be as they were stored; about 1 MB.
+pub const WHOLE_REMEMBERED: usize = 64 << 10;
 /// Readers kept for the next read; more are made while many read at once.
 pub const READERS_KEPT: usize = 4;
 /// Octets of all caches, unless another limit is set.

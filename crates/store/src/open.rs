@@ -6,6 +6,7 @@ use crate::error::{Result, StoreError};
 use crate::house::Rounds;
 use crate::known::Known;
 use crate::limits::{MEMORY_LIMIT, READERS_KEPT, SEGMENT_OCTETS, WAITING_OCTETS_MAX};
+use crate::reading::Compared;
 use crate::recover::{self, Recovered};
 use crate::search::Search;
 use crate::segment::Segments;
@@ -93,6 +94,7 @@ pub(crate) struct Inner {
     writer: Mutex<Option<Leave>>,
     recovered: Recovered,
     pub rounds: Mutex<Rounds>,
+    pub compared: Mutex<Compared>,
     pub search: Search,
     /// Held while the store is open.
     _lock: Option<File>,
@@ -179,6 +181,7 @@ impl Store {
                 writer: Mutex::new(Some(writer)),
                 recovered,
                 rounds: Mutex::default(),
+                compared: Mutex::default(),
                 search,
                 _lock: lock,
             }),

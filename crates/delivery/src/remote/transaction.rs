@@ -7,7 +7,7 @@ use mail::mime::encode::Rewrite;
 use protocol::smtp::body::DataWriter;
 use protocol::smtp::client::{MailLine, rcpt_line};
 use protocol::smtp::params;
-use store::{ByMode, Notify, Ret};
+use store::{ByMode, Notify, Reading, Ret, StoreError};
 
 impl Connection {
     /// One transaction: fills in the fates that are known when it ends.
@@ -20,7 +20,9 @@ impl Connection {
     ) -> Result<(), Broken> {
         let host = self.host.name.clone();
         let now = shared.world.clock.unix_seconds();
-        let fitted = match self.fit(shared, row)? {
+        let reading = shared.store.reading_of(row.content, u64::from(row.skip)..row.size).await;
+        let reading = reading.map_err(unreadable)?;
+        let fitted = match fit(shared, row, self.can.eight_bit, &host).await? {
             Ok(fitted) => fitted,
             Err(fate) => {
                 settle_open(fates, &fate);
@@ -48,7 +50,7 @@ impl Connection {
                 self.reset().await
             };
         }
-        self.message(shared, row, fitted).await?;
+        self.message(shared, row, fitted, reading).await?;
         let end = self.reply(FINAL_WAIT).await?;
         let fate = if end.is_positive() {
             let (dsn, deliver_by) = (self.can.dsn, self.can.deliver_by.is_some());
@@ -58,22 +60,6 @@ impl Connection {
         };
         settle_open(fates, &fate);
         Ok(())
-    }
-
-    /// The message for a server that takes 7 bits only, when it has more. RFC 6152 §3: it is
-    /// encoded, or fails.
-    fn fit(&self, shared: &Shared, row: &QueueRow) -> Result<Result<Option<Fitted>, Fate>, Broken> {
-        if self.can.eight_bit || !row.terms.body8 {
-            return Ok(Ok(None));
-        }
-        let fitted = convert::in_seven_bits(shared, row);
-        let fitted = fitted.map_err(|error| Broken::Connection(error.to_string()))?;
-        let host = &self.host.name;
-        Ok(fitted.map(Some).map_err(|why| Fate::Failed {
-            status: "5.6.3".to_owned(),
-            host: Some(host.clone()),
-            reply: format!("{host} takes 7-bit messages only (no 8BITMIME), and {}", why.0),
-        }))
     }
 
     /// MAIL and RCPTs; how many recipients were accepted. Where the server can (RFC 2920) a RSET
@@ -204,26 +190,24 @@ impl Connection {
         shared: &Shared,
         row: &QueueRow,
         fitted: Option<Fitted>,
+        mut reading: Reading,
     ) -> Result<(), Broken> {
         self.in_step()?;
         let skip = u64::from(row.skip);
         let octets = fitted.as_ref().map_or(row.size - skip, |fit| fit.octets);
         let mut rewrite = fitted.map(|fit| Rewrite::new(fit.plan));
         let mut writer = DataWriter::default();
-        let mut at = skip;
-        let mut out = Vec::new();
+        let (mut piece, mut out) = (Vec::new(), Vec::new());
         loop {
-            let piece = match &mut rewrite {
-                Some(rewrite) => convert::next_piece(shared, row, rewrite),
-                None if at >= row.size => Ok(None),
-                None => {
-                    let from = at;
-                    at = row.size.min(at + PIECE_OCTETS);
-                    shared.store.content(row.content, from..at).map(Some)
-                }
+            piece.clear();
+            let more = match &mut rewrite {
+                Some(rewrite) => convert::next_piece(shared, row, rewrite, &mut piece),
+                None => reading.next(&shared.store, PIECE_OCTETS, &mut piece),
             };
-            let piece = piece.map_err(|error| Broken::Connection(error.to_string()))?;
-            let Some(piece) = piece else { break };
+            // The message does not end here, and so it is not accepted: RFC 5321 §4.1.1.4.
+            if !more.map_err(unreadable)? {
+                break;
+            }
             writer.write(&piece, &mut out);
             self.write(&out).await?;
             out.clear();
@@ -232,6 +216,29 @@ impl Connection {
         self.dialogue.note('C', format!("({octets} octets of message)\n.").as_bytes());
         self.write(&out).await
     }
+}
+
+/// The message for a server that takes 7 bits only, when it has more. RFC 6152 §3: it is encoded,
+/// or fails.
+async fn fit(
+    shared: &Shared,
+    row: &QueueRow,
+    eight_bit: bool,
+    host: &str,
+) -> Result<Result<Option<Fitted>, Fate>, Broken> {
+    if eight_bit || !row.terms.body8 {
+        return Ok(Ok(None));
+    }
+    let fitted = convert::in_seven_bits(shared, row).await.map_err(unreadable)?;
+    Ok(fitted.map(Some).map_err(|why| Fate::Failed {
+        status: "5.6.3".to_owned(),
+        host: Some(host.to_owned()),
+        reply: format!("{host} takes 7-bit messages only (no 8BITMIME), and {}", why.0),
+    }))
+}
+
+fn unreadable(error: StoreError) -> Broken {
+    Broken::Unreadable(error.to_string())
 }
 
 /// Gives a fate to all that have none.

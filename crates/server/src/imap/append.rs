@@ -160,13 +160,13 @@ impl Context {
         let base = self.selected_place()?.map(|place| place.name);
         let who = Redeemer::Catenate(&actor, base.as_ref());
         let opened = self.shared.open_url(text, who).await?;
-        let Some(opened) = opened else { return Ok(bad()) };
+        let Some(mut opened) = opened else { return Ok(bad()) };
         let limit = self.message_octets();
         let mut piece = Vec::new();
         let mut at = 0;
-        while at < opened.octets() {
+        while at < opened.octets {
             piece.clear();
-            opened.read(&self.shared, at, &mut piece)?;
+            opened.next(&self.shared, &mut piece)?;
             if piece.is_empty() {
                 return Ok(bad());
             }

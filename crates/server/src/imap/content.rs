@@ -4,13 +4,12 @@
 use super::Context;
 use super::fetch::cut;
 use crate::drive::Output;
-use ::store::{ContentRow, Store, StoreError};
+use ::store::{ContentRow, Reading, Store, StoreError};
 use mail::Entry;
 use mail::mime::transfer::Decoder;
 use mail::mime::{Part, preview, text};
 use protocol::imap::command::Section;
 use protocol::imap::response;
-use std::ops::Range;
 
 /// Octets of a text that a preview is made of.
 const PREVIEW_OCTETS: u64 = 8 * 1024;
@@ -27,59 +26,55 @@ pub(super) const UNKNOWN_ENCODING: StoreError = StoreError::NotAllowed("unknown 
 pub(super) async fn literal(
     store: &Store,
     row: &ContentRow,
-    (mut at, to): (u64, u64),
+    (from, to): (u64, u64),
     out: &mut Output<'_>,
 ) -> Result<bool, StoreError> {
-    response::literal(to - at, out.buffer());
-    let first = at;
-    while at < to {
-        let end = to.min(at + PIECE);
-        match store.octets(row, at..end, out.buffer()) {
-            Ok(()) => {}
+    let mut reading = store.reading(row, from..to).await?;
+    response::literal(to - from, out.buffer());
+    let mut first = true;
+    loop {
+        match reading.next(store, PIECE, out.buffer()) {
+            Ok(true) => first = false,
+            Ok(false) => return Ok(true),
             // Nothing of it is written yet: the caller takes the announced length back.
-            Err(error) if at == first => return Err(error),
+            Err(error) if first => return Err(error),
             // A promised literal cannot be taken back: the connection has to go.
             Err(_) => return Ok(false),
         }
-        at = end;
-        if at < to && out.relieve().await.is_err() {
+        if reading.left() > 0 && out.relieve().await.is_err() {
             return Ok(false);
         }
     }
-    Ok(true)
 }
 
 /// Octets of a message without their transfer encoding.
 pub(super) struct Decoded<'a> {
     store: &'a Store,
-    row: &'a ContentRow,
-    left: Range<u64>,
+    reading: Reading,
     decoder: Option<Decoder>,
     raw: Vec<u8>,
 }
 
 impl<'a> Decoded<'a> {
     /// A part, or the whole message for `None`, which has no encoding. RFC 3516 §4.2.
-    pub fn of(
+    pub async fn of(
         store: &'a Store,
-        row: &'a ContentRow,
+        row: &ContentRow,
         part: Option<&Part>,
     ) -> Result<Decoded<'a>, StoreError> {
         let decoder = part.map_or_else(|| Decoder::new(b"binary"), Decoder::of);
         let decoder = decoder.ok_or(UNKNOWN_ENCODING)?;
         let left = part.map_or(0..row.len, |part| part.body_start..part.end.max(part.body_start));
-        Ok(Decoded { store, row, left, decoder: Some(decoder), raw: Vec::new() })
+        let reading = store.reading(row, left).await?;
+        Ok(Decoded { store, reading, decoder: Some(decoder), raw: Vec::new() })
     }
 
     /// Puts the next piece into `out`; `false` at the end.
     fn next(&mut self, out: &mut Vec<u8>) -> Result<bool, StoreError> {
         out.clear();
         let Some(decoder) = &mut self.decoder else { return Ok(false) };
-        let end = self.left.end.min(self.left.start + DECODED_PIECE);
-        if self.left.start < end {
-            self.raw.clear();
-            self.store.octets(self.row, self.left.start..end, &mut self.raw)?;
-            self.left.start = end;
+        self.raw.clear();
+        if self.reading.next(self.store, DECODED_PIECE, &mut self.raw)? {
             decoder.decode(&self.raw, out);
         } else if let Some(decoder) = self.decoder.take() {
             decoder.finish(out);
@@ -106,7 +101,7 @@ impl<'a> Decoded<'a> {
     ) -> Result<bool, StoreError> {
         let measured = Decoded {
             decoder: self.decoder.clone(),
-            left: self.left.clone(),
+            reading: self.reading.clone(),
             raw: Vec::new(),
             ..self
         };
@@ -169,7 +164,7 @@ impl Context {
         out: &mut Output<'_>,
     ) -> Result<bool, StoreError> {
         let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
-        let decoded = self.decoded(section, row, root)?;
+        let decoded = self.decoded(section, row, root).await?;
         out.buffer().extend_from_slice(section.label.as_bytes());
         if let Some((first, _)) = section.partial {
             out.buffer().extend_from_slice(format!("<{first}>").as_bytes());
@@ -190,44 +185,46 @@ impl Context {
         entry: &Entry,
         row: Option<&ContentRow>,
         root: &Part,
-        out: &mut Vec<u8>,
+        out: &mut Output<'_>,
     ) -> Result<(), StoreError> {
         let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
-        let decoded = self.decoded(section, row, root)?;
-        let octets = match decoded {
+        let octets = match self.decoded(section, row, root).await? {
             Some(decoded) => decoded.octets().await?,
             None => 0,
         };
-        out.extend_from_slice(format!("{} {octets}", section.label).as_bytes());
+        out.buffer().extend_from_slice(format!("{} {octets}", section.label).as_bytes());
         Ok(())
     }
 
-    fn decoded<'a>(
+    async fn decoded<'a>(
         &'a self,
         section: &Section,
-        row: &'a ContentRow,
+        row: &ContentRow,
         root: &Part,
     ) -> Result<Option<Decoded<'a>>, StoreError> {
         let store = &self.shared.store;
         if section.path.is_empty() {
-            return Decoded::of(store, row, None).map(Some);
+            return Decoded::of(store, row, None).await.map(Some);
         }
-        let part = root.section(&section.path);
-        part.map(|part| Decoded::of(store, row, Some(part))).transpose()
+        let Some(part) = root.section(&section.path) else { return Ok(None) };
+        Decoded::of(store, row, Some(part)).await.map(Some)
     }
 
     /// `PREVIEW "…"`
     pub(super) fn preview(
         &self,
         entry: &Entry,
+        row: Option<&ContentRow>,
         root: &Part,
         out: &mut Vec<u8>,
     ) -> Result<(), StoreError> {
+        let Some(row) = row else { return Err(StoreError::NotFound(entry.uid.to_string())) };
         out.extend_from_slice(b"PREVIEW ");
         let mut shown = String::new();
         if let Some(part) = preview::part(root) {
             let end = part.end.min(part.body_start + PREVIEW_OCTETS);
-            let body = self.shared.store.content(entry.content, part.body_start..end)?;
+            let mut body = Vec::new();
+            self.shared.store.glance(row, part.body_start..end, &mut body)?;
             shown =
                 preview::preview(&text::text_of(part, &body), part.content().subtype == b"html");
         }

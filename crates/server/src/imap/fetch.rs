@@ -202,7 +202,7 @@ impl Context {
                     }
                 }
                 Item::BinarySize(section) => {
-                    self.binary_size(section, entry, row.as_ref(), root, out.buffer()).await?;
+                    self.binary_size(section, entry, row.as_ref(), root, out).await?;
                 }
                 Item::Annotation(wanted) => {
                     if !self.annotation(wanted, entry, root, out.buffer())? {
@@ -210,7 +210,7 @@ impl Context {
                         continue;
                     }
                 }
-                Item::Preview(_) => self.preview(entry, root, out.buffer())?,
+                Item::Preview(_) => self.preview(entry, row.as_ref(), root, out.buffer())?,
                 Item::Envelope | Item::Body | Item::BodyStructure | Item::ThreadId => {
                     self.stored_item(item, entry, stored, out.buffer()).ok_or_else(damaged)?;
                 }
@@ -312,7 +312,7 @@ impl Context {
         for likely in HEADER_OCTETS_LIKELY {
             let more = have..likely.min(size);
             have = more.end;
-            store.octets(row, more, &mut out)?;
+            store.glance(row, more, &mut out)?;
             let header = header_of(&out).len();
             if header < have as usize || have == size {
                 out.truncate(header);
@@ -365,7 +365,9 @@ impl Context {
         if let SectionText::HeaderFields(names, not) = &section.text {
             // They are looked for in memory, so not in any length.
             let end = range.end.min(range.start.saturating_add(HEADER_OCTETS_MAX as u64));
-            let looked_at = store.content(entry.content, range.start..end)?;
+            let mut looked_at = Vec::new();
+            let mut reading = store.reading(row, range.start..end).await?;
+            reading.next(store, HEADER_OCTETS_MAX as u64, &mut looked_at)?;
             whole(&chosen_fields(&looked_at, names, *not), section.partial, out.buffer());
             return Ok(true);
         }
@@ -466,7 +468,7 @@ impl Needs {
                     (true, Kept::Nothing)
                 }
                 Item::Section(_) | Item::Binary(_) | Item::BinarySize(_) => (true, Kept::Tree),
-                Item::Preview(_) => (false, Kept::Tree),
+                Item::Preview(_) => (true, Kept::Tree),
                 Item::Annotation(wanted) => {
                     needs.annotations = true;
                     match annotate::needs_parts(wanted) {

@@ -99,7 +99,7 @@ impl Context {
             response::string(url.as_bytes(), out.buffer());
             let (start, sent) = (out.buffer().len(), out.sent());
             let whole = match self.shared.open_url(&url, Redeemer::Fetch(&actor)).await {
-                Ok(Some(opened)) => self.give(&opened, &items, out).await,
+                Ok(Some(mut opened)) => self.give(&mut opened, &items, out).await,
                 Ok(None) => Err(StoreError::NoSuchMailbox),
                 Err(error) => Err(error),
             };
@@ -124,7 +124,7 @@ impl Context {
     /// is gone.
     async fn give(
         &self,
-        opened: &Opened,
+        opened: &mut Opened,
         items: &[UrlItem],
         out: &mut Output<'_>,
     ) -> Result<bool, StoreError> {
@@ -155,12 +155,12 @@ impl Context {
         Ok(out.relieve().await.is_ok())
     }
 
-    async fn octets(&self, opened: &Opened, out: &mut Output<'_>) -> Result<bool, StoreError> {
-        response::literal(opened.octets(), out.buffer());
+    async fn octets(&self, opened: &mut Opened, out: &mut Output<'_>) -> Result<bool, StoreError> {
+        response::literal(opened.octets, out.buffer());
         let mut at = 0;
-        while at < opened.octets() {
+        while at < opened.octets {
             let before = out.buffer().len();
-            match opened.read(&self.shared, at, out.buffer()) {
+            match opened.next(&self.shared, out.buffer()) {
                 Ok(()) if out.buffer().len() == before => return Ok(false),
                 Ok(()) => at += (out.buffer().len() - before) as u64,
                 Err(error) if at == 0 => return Err(error),
@@ -174,7 +174,11 @@ impl Context {
     }
 
     /// Only a part has a transfer encoding. RFC 5524 §3.2: what cannot be decoded is NIL.
-    async fn url_binary(&self, opened: &Opened, out: &mut Output<'_>) -> Result<bool, StoreError> {
+    async fn url_binary(
+        &self,
+        opened: &mut Opened,
+        out: &mut Output<'_>,
+    ) -> Result<bool, StoreError> {
         if !matches!(opened.section.text, SectionText::All) {
             return self.octets(opened, out).await;
         }
@@ -182,7 +186,7 @@ impl Context {
             [] => None,
             path => opened.root.section(path),
         };
-        match Decoded::of(&self.shared.store, &opened.row, part) {
+        match Decoded::of(&self.shared.store, &opened.row, part).await {
             Ok(decoded) => decoded.literal(opened.section.partial, out).await,
             Err(error) if error == UNKNOWN_ENCODING => {
                 out.buffer().extend_from_slice(b" NIL");

@@ -18,7 +18,7 @@ use protocol::smtp::body::DataWriter;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 use std::sync::Arc;
-use store::{StoreError, Which};
+use store::{ContentRow, Reading, StoreError, Which};
 use sys::tls::TlsFacts;
 
 /// Octets of a message that are read at once.
@@ -207,25 +207,22 @@ impl Context {
         let Some(row) = kept.ok().and_then(|mut kept| kept.rows.pop().flatten()) else {
             return no("[SYS/TEMP] The message cannot be read now");
         };
-        let (mut at, mut piece) = (0, std::mem::take(&mut self.piece));
-        while at < size || at == 0 {
+        let mut reading = match self.begin(&row, top.is_some()).await {
+            Ok(reading) => reading,
+            Err(error) => return unreadable(&error),
+        };
+        let (mut first, mut piece) = (true, std::mem::take(&mut self.piece));
+        while first || reading.left() > 0 {
             piece.clear();
-            match self.shared.store.octets(&row, at..at + PIECE, &mut piece) {
-                Ok(()) => {}
-                Err(error) if at == 0 => {
-                    tracing::warn!(%error, "RETR");
-                    return no(match error {
-                        // RFC 3206 §4: what is damaged stays so until somebody sees to it.
-                        StoreError::Corrupt(_) => "[SYS/PERM] The message is damaged",
-                        _ => "[SYS/TEMP] The message cannot be read now",
-                    });
-                }
+            match reading.next(&self.shared.store, PIECE, &mut piece) {
+                Ok(_) => {}
+                Err(error) if first => return unreadable(&error),
                 Err(error) => {
                     tracing::error!(%error, "RETR broke off");
                     return Answer::Broken;
                 }
             }
-            if at == 0 {
+            if std::mem::take(&mut first) {
                 let before = piece.len() as u64;
                 if mode == Mode::Ascii && !make_ascii(&mut piece) {
                     return no(UTF8_ONLY);
@@ -233,7 +230,6 @@ impl Context {
                 let size = size + piece.len() as u64 - before.min(size);
                 line(out, format_args!("+OK {size} octets\r\n"));
             }
-            at += PIECE;
             let wanted = top.as_mut().map_or(piece.len(), |top| top.wanted(&piece));
             writer.write(piece.get(..wanted).unwrap_or_default(), out.buffer());
             if wanted < piece.len() || out.relieve().await.is_err() {
@@ -246,6 +242,14 @@ impl Context {
         }
         writer.finish(out.buffer());
         Answer::Done
+    }
+
+    /// What is read in part is compared with its checksum before.
+    async fn begin(&self, row: &ContentRow, part: bool) -> Result<Reading, StoreError> {
+        if part {
+            self.shared.store.compare(row).await?;
+        }
+        self.shared.store.reading(row, 0..row.len).await
     }
 
     /// QUIT: what is marked goes. RFC 1939 §6.
@@ -263,6 +267,15 @@ impl Context {
             }
         }
     }
+}
+
+/// RFC 3206 §4: what is damaged stays so until somebody sees to it.
+fn unreadable(error: &StoreError) -> Answer {
+    tracing::warn!(%error, "RETR");
+    no(match error {
+        StoreError::Corrupt(_) => "[SYS/PERM] The message is damaged",
+        _ => "[SYS/TEMP] The message cannot be read now",
+    })
 }
 
 impl Maildrop {

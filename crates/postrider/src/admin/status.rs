@@ -1,0 +1,33 @@
+//! `postrider status`: how the server is.
+//!
+//! Invariant: it only looks.
+
+use super::{Outcome, Response, exit, fail};
+use serde_json::json;
+use store::{Health, Store};
+
+/// How the store is, and which messages are damaged.
+pub(super) fn status(store: &Store) -> Outcome {
+    let (word, why) = match store.health() {
+        Health::Fine => ("fine", None),
+        Health::Full => ("full", None),
+        Health::Failed(why) => ("failed", Some(why)),
+    };
+    let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION"));
+    if let Some(why) = why {
+        let text = format!("pid {pid} runs, but its store stopped writing: {why}");
+        return Err(fail(exit::IO, format!("{text}\nCheck the disk, then start it again")));
+    }
+    let damaged: Vec<String> = store.damaged().iter().map(ToString::to_string).collect();
+    let mut text = format!("Postrider {version} runs as pid {pid}");
+    if word == "full" {
+        text += "; the disk is nearly full: no new messages";
+    }
+    if !damaged.is_empty() {
+        text += &format!("; messages are damaged: {}; see postrider fsck", damaged.len());
+    }
+    let value = json!({
+        "running": true, "pid": pid, "version": version, "store": word, "damaged": damaged,
+    });
+    Ok(Response { value, text })
+}
