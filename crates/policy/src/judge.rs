@@ -7,7 +7,7 @@ use crate::authres::{self, Results};
 use crate::dkim::{DkimResult, Verified, Verifier};
 use crate::dmarc::{self, By, DmarcResult, Finding, Identifier, Policy, Proof, Unanswered, Walk};
 use crate::dnsbl::Lists;
-use crate::limits::{AUTHORS_MAX, JUDGE_WAIT, JUDGED_HEADER_OCTETS_MAX};
+use crate::limits::{AUTHORS_MAX, JUDGED_HEADER_OCTETS_MAX};
 use crate::network::Network;
 use crate::spf::{self, Outcome, Request, SpfResult};
 use mail::header::{self, address_list};
@@ -70,11 +70,11 @@ pub struct SpfFound {
 }
 
 impl SpfFound {
-    /// DNS did not answer in time.
-    pub fn late() -> SpfFound {
-        let why = "DNS took too long".to_owned();
-        let late = Outcome { result: SpfResult::TempError, why, explanation: None };
-        SpfFound { helo: late.clone(), mail: Some(late) }
+    /// Nobody asked.
+    pub fn unknown() -> SpfFound {
+        let why = "it was not evaluated".to_owned();
+        let unknown = Outcome { result: SpfResult::TempError, why, explanation: None };
+        SpfFound { helo: unknown.clone(), mail: Some(unknown) }
     }
 }
 
@@ -304,12 +304,7 @@ pub async fn conclude(
     if settings.dmarc != Mode::Off {
         let identifiers = identifiers(envelope, &spf, &dkim);
         let authors = &inspector.authors;
-        let evaluated = evaluate(resolver, authors, walks, &identifiers);
-        let findings = match tokio::time::timeout(JUDGE_WAIT, evaluated).await {
-            Ok(findings) => findings,
-            // Without their records nothing is asked.
-            Err(_) => evaluate(resolver, authors, Vec::new(), &identifiers).await,
-        };
+        let findings = evaluate(resolver, authors, walks, &identifiers).await;
         for found in &findings {
             results.dmarc(found);
             let (author, result) = (&found.author, found.result.as_str());
@@ -372,8 +367,8 @@ async fn evaluate(
     let mut walks = walks.into_iter();
     let mut findings = Vec::new();
     for author in &authors.domains {
-        let late = || Err(Unanswered("DNS took too long".to_owned()));
-        let walked = walks.next().unwrap_or_else(late);
+        let unasked = || Err(Unanswered("DNS was not asked".to_owned()));
+        let walked = walks.next().unwrap_or_else(unasked);
         findings.push(dmarc::evaluate(resolver, author, walked, identifiers).await);
     }
     findings

@@ -3,11 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use mail::Domain;
+use policy::counted::Counted;
 use policy::dkim::{Signer, SigningKey, new_ed25519};
+use policy::limits::DNS_WAIT;
 use server::listen::Service;
 use sim::client::Client;
 use sim::house::{House, Plan, address};
 use sim::world::SimWorld;
+use std::net::IpAddr;
+use std::sync::Arc;
+use sys::resolver::{DnsError, Mx, Resolver};
 
 const PEER: [u8; 4] = [192, 0, 2, 10];
 
@@ -312,4 +317,55 @@ async fn mi_4_a_hostile_zone_raises_a_bounded_number_of_questions() {
     dns.add_text("_dmarc.example.edu", b"v=DMARC1; p=reject");
     let reply = give(&house, "f@example.edu", &self::text("f@example.edu")).await;
     assert!(reply.starts_with("250 "), "{reply}");
+}
+
+/// A name server that answers after so many seconds.
+struct Slow(u64);
+
+impl Slow {
+    fn late<T: Send>(&self) -> sys::BoxFuture<'_, Result<Vec<T>, DnsError>> {
+        Box::pin(async {
+            tokio::time::sleep(std::time::Duration::from_secs(self.0)).await;
+            Err(DnsError::NoRecord)
+        })
+    }
+}
+
+impl Resolver for Slow {
+    fn mx<'a>(&'a self, _: &'a str) -> sys::BoxFuture<'a, Result<Vec<Mx>, DnsError>> {
+        self.late()
+    }
+    fn addresses<'a>(&'a self, _: &'a str) -> sys::BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        self.late()
+    }
+    fn ipv4<'a>(&'a self, _: &'a str) -> sys::BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        self.late()
+    }
+    fn ipv6<'a>(&'a self, _: &'a str) -> sys::BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
+        self.late()
+    }
+    fn txt<'a>(&'a self, _: &'a str) -> sys::BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>> {
+        self.late()
+    }
+    fn ptr(&self, _: IpAddr) -> sys::BoxFuture<'_, Result<Vec<String>, DnsError>> {
+        self.late()
+    }
+}
+
+/// security.md MI-4: all answers together are waited for so long; what is asked at once costs its
+/// time once, and nothing costs any in between.
+#[tokio::test(start_paused = true)]
+async fn mi_4_dns_holds_a_message_up_for_ten_seconds_at_most() {
+    let counted = Counted::new(Arc::new(Slow(3)), 60, DNS_WAIT);
+    let start = tokio::time::Instant::now();
+    let none = Err(DnsError::NoRecord);
+    let both = tokio::join!(counted.txt("a.example"), counted.txt("b.example"));
+    assert_eq!(both, (none.clone(), none.clone()));
+    assert_eq!(counted.txt("c.example").await, none);
+    tokio::time::sleep(std::time::Duration::from_secs(100)).await;
+    assert_eq!(counted.txt("d.example").await, none);
+    // One second is left.
+    assert!(matches!(counted.txt("e.example").await, Err(DnsError::Temporary(_))));
+    assert!(matches!(counted.txt("f.example").await, Err(DnsError::Temporary(_))));
+    assert_eq!(start.elapsed().as_secs(), 110);
 }

@@ -7,7 +7,7 @@ use mail::{Address, ReversePath};
 use policy::counted::Counted;
 use policy::dnsbl::Listed;
 use policy::judge::{self, Action, Answers, Envelope, Inspector, SpfFound};
-use policy::limits::{JUDGE_WAIT, QUERIES_MAX};
+use policy::limits::{DNS_WAIT, QUERIES_MAX};
 use protocol::smtp::reply::{self, Reply};
 use protocol::smtp::server::Answer;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ pub(super) struct Judging {
     envelope: Envelope,
     inspector: Inspector,
     resolver: Arc<dyn Resolver>,
-    spf: JoinHandle<Option<SpfFound>>,
-    answers: Option<JoinHandle<Option<Answers>>>,
+    spf: JoinHandle<SpfFound>,
+    answers: Option<JoinHandle<Answers>>,
 }
 
 impl Drop for Judging {
@@ -46,7 +46,7 @@ impl Context {
     /// Begins to ask lists about a stranger. What the message raises besides is counted together.
     pub(super) fn ask_lists(&mut self) {
         let world = &self.shared.world;
-        self.resolver = Arc::new(Counted::new(world.resolver.clone(), QUERIES_MAX));
+        self.resolver = Arc::new(Counted::new(world.resolver.clone(), QUERIES_MAX, DNS_WAIT));
         let settings = &self.shared.settings.judge;
         let ip = self.accepted.peer.ip();
         let forwards = settings.forwarder_networks.iter().any(|network| network.contains(ip));
@@ -55,10 +55,7 @@ impl Context {
         }
         let (lists, resolver) = (settings.lists.clone(), self.resolver.clone());
         let now = self.shared.world.clock.monotonic();
-        self.lists = Some(tokio::spawn(async move {
-            let asked = lists.ask(&*resolver, ip, now);
-            tokio::time::timeout(JUDGE_WAIT, asked).await.unwrap_or_default()
-        }));
+        self.lists = Some(tokio::spawn(async move { lists.ask(&*resolver, ip, now).await }));
     }
 
     /// What lists say of the client, once they were asked.
@@ -100,9 +97,7 @@ impl Context {
         };
         let resolver = self.resolver.clone();
         let (ask, facts) = (resolver.clone(), envelope.clone());
-        let spf = tokio::spawn(async move {
-            tokio::time::timeout(JUDGE_WAIT, judge::spf(&*ask, &facts)).await.ok()
-        });
+        let spf = tokio::spawn(async move { judge::spf(&*ask, &facts).await });
         let inspector = Inspector::new(settings.hostname.clone(), now);
         Some(Judging { envelope, inspector, resolver, spf, answers: None })
     }
@@ -163,16 +158,15 @@ impl Judging {
     fn ask(&mut self) {
         if let Some(questions) = self.inspector.questions() {
             let resolver = self.resolver.clone();
-            self.answers = Some(tokio::spawn(async move {
-                tokio::time::timeout(JUDGE_WAIT, judge::ask(&*resolver, questions)).await.ok()
-            }));
+            self.answers =
+                Some(tokio::spawn(async move { judge::ask(&*resolver, questions).await }));
         }
     }
 
     async fn conclude(mut self, settings: &judge::Settings) -> judge::Verdict {
-        let spf = (&mut self.spf).await.ok().flatten().unwrap_or_else(SpfFound::late);
+        let spf = (&mut self.spf).await.unwrap_or_else(|_| SpfFound::unknown());
         let answers = match &mut self.answers {
-            Some(answers) => answers.await.ok().flatten(),
+            Some(answers) => answers.await.ok(),
             None => None,
         };
         let fresh = Inspector::new(self.envelope.hostname.clone(), self.envelope.now);
