@@ -106,6 +106,8 @@ pub enum DeliveryError {
     NotTheirs(Box<(Address, Address)>),
     /// The header of a submitted message is longer than what is looked at.
     HeaderTooLong,
+    /// The header has a domain that nobody elsewhere knows.
+    NotQualified(Domain),
     /// It is said to be binary, and cannot be made lines of: why.
     NotBinaryMime(&'static str),
     /// Something of ours does not work now.
@@ -121,6 +123,9 @@ impl fmt::Display for DeliveryError {
                 write!(f, "{} may not send as <{}>, and the message is from there", both.0, both.1)
             }
             DeliveryError::NotBinaryMime(why) => write!(f, "the message is not binary MIME: {why}"),
+            DeliveryError::NotQualified(domain) => {
+                write!(f, "the header has an address at '{domain}', which is no complete domain")
+            }
             DeliveryError::HeaderTooLong => f.write_str("the header is too long"),
             DeliveryError::Unavailable(why) => write!(f, "unavailable: {why}"),
         }
@@ -165,6 +170,11 @@ pub struct Receiving {
 }
 
 impl Delivery {
+    /// Whether others know the domain as we do, or we know where its mail goes. RFC 6409 §4.2.
+    pub fn is_qualified(&self, domain: &Domain) -> Result<bool, StoreError> {
+        is_qualified(&self.shared, domain)
+    }
+
     /// Begins to receive a message: writes its trace lines.
     pub async fn begin(&self, incoming: Incoming) -> Receiving {
         let now = self.shared.world.clock.unix_seconds();
@@ -374,6 +384,14 @@ impl Receiving {
     }
 }
 
+fn is_qualified(shared: &Shared, domain: &Domain) -> Result<bool, StoreError> {
+    if !domain.is_single() {
+        return Ok(true);
+    }
+    let ours = |rows: Vec<store::DomainRow>| rows.iter().any(|row| row.domain == *domain);
+    Ok(shared.store.route(domain)?.is_some() || ours(shared.store.domains()?))
+}
+
 /// Who logged in is whom the message says it is from. RFC 6409 §6.1, security.md SM-8.
 async fn check_claims(
     shared: &Shared,
@@ -383,6 +401,12 @@ async fn check_claims(
     let Some(who) = who else { return Ok(()) };
     if claims.too_long {
         return Err(DeliveryError::HeaderTooLong);
+    }
+    // RFC 6409 §4.2: who changes a header sees to the domains in it.
+    for domain in claims.short {
+        if !is_qualified(shared, &domain)? {
+            return Err(DeliveryError::NotQualified(domain));
+        }
     }
     let mut known: HashSet<Address> = HashSet::new();
     for address in claims.addresses {

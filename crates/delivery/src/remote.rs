@@ -283,11 +283,11 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
     }
     connection.hello(shared).await.map_err(plain)?;
     if cover == Cover::No || !connection.can.starttls {
-        return if strict { Err(no_tls("no STARTTLS")) } else { Ok(connection) };
+        return connection.unless(strict, || no_tls("no STARTTLS")).await;
     }
     let ready = connection.say("STARTTLS\r\n").await.map_err(plain)?;
     if ready.code != 220 {
-        return if strict { Err(no_tls(&ready.text())) } else { Ok(connection) };
+        return connection.unless(strict, || no_tls(&ready.text())).await;
     }
     if connection.replies.has_unread_input() {
         // Somebody put plain text before the handshake: security.md SM-4.
@@ -320,7 +320,7 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
     secured.hello(shared).await.map_err(plain)?;
     if strict && !secured.can.require_tls {
         let why = format!("{} does not announce REQUIRETLS", host.name);
-        return Err((Broken::Unsafe("5.7.30", why), false));
+        return Err(secured.leave((Broken::Unsafe("5.7.30", why), false)).await);
     }
     Ok(secured)
 }
@@ -362,6 +362,21 @@ impl Connection {
     pub async fn quit(mut self) {
         let _ = tokio::time::timeout(QUIT_WAIT, self.say("QUIT\r\n")).await;
         let _ = tokio::time::timeout(QUIT_WAIT, self.stream.shutdown()).await;
+    }
+
+    /// Goes on, or leaves for that reason.
+    async fn unless(
+        self,
+        leaves: bool,
+        why: impl FnOnce() -> (Broken, bool),
+    ) -> Result<Connection, (Broken, bool)> {
+        if leaves { Err(self.leave(why()).await) } else { Ok(self) }
+    }
+
+    /// Says goodbye, for this reason. RFC 8689 §4.2.1 wants it said where TLS does not do.
+    async fn leave(self, why: (Broken, bool)) -> (Broken, bool) {
+        self.quit().await;
+        why
     }
 
     async fn say(&mut self, line: &str) -> Result<RemoteReply, Broken> {

@@ -86,6 +86,8 @@ pub struct Mender {
 pub struct Claims {
     /// The addresses of all its From, Sender, Resent-From and Resent-Sender fields.
     pub addresses: Vec<Address>,
+    /// Domains of a single word in any of its addresses, ten at most.
+    pub short: Vec<Domain>,
     /// The header is longer than what is looked at.
     pub too_long: bool,
 }
@@ -93,20 +95,33 @@ pub struct Claims {
 /// Fields that name who is responsible. RFC 5322 §3.6.2, §3.6.6.
 const FROM_FIELDS: [&[u8]; 4] = [b"From", b"Sender", b"Resent-From", b"Resent-Sender"];
 
+/// Other fields with addresses. RFC 5322 §3.6.2, §3.6.3, §3.6.6.
+const TO_FIELDS: [&[u8]; 7] =
+    [b"Reply-To", b"To", b"Cc", b"Bcc", b"Resent-To", b"Resent-Cc", b"Resent-Bcc"];
+
 impl Claims {
     /// The claims of a header. What is no address is nobody's.
     fn of(head: &[u8]) -> Claims {
-        let named = header::fields(head)
-            .filter(|field| FROM_FIELDS.iter().any(|name| field.name.eq_ignore_ascii_case(name)));
-        let listed = named.flat_map(|field| address_list(field.value));
-        let addresses = listed.filter_map(|item| match item {
-            EnvelopeAddress::Mailbox { local, host, .. } => {
-                let domain = Domain::parse(std::str::from_utf8(&host).ok()?).ok()?;
-                Address::new(std::str::from_utf8(&local).ok()?, domain).ok()
+        let mut claims = Claims::default();
+        for field in header::fields(head) {
+            let is_in = |names: &[&[u8]]| names.iter().any(|n| field.name.eq_ignore_ascii_case(n));
+            let from = is_in(&FROM_FIELDS);
+            if !from && !is_in(&TO_FIELDS) {
+                continue;
             }
-            _ => None,
-        });
-        Claims { addresses: addresses.collect(), too_long: false }
+            for item in address_list(field.value) {
+                let EnvelopeAddress::Mailbox { local, host, .. } = item else { continue };
+                let text = std::str::from_utf8(&host).ok();
+                let Some(domain) = text.and_then(|host| Domain::parse(host).ok()) else { continue };
+                let short = domain.is_single() && claims.short.len() < 10;
+                if short && !claims.short.contains(&domain) {
+                    claims.short.push(domain.clone());
+                }
+                let local = std::str::from_utf8(&local).ok().filter(|_| from);
+                claims.addresses.extend(local.and_then(|l| Address::new(l, domain).ok()));
+            }
+        }
+        claims
     }
 }
 

@@ -81,6 +81,11 @@ impl Domain {
         idna::domain_to_ascii(&self.0).ok()
     }
 
+    /// A name of a single label, which is complete only where it is known. RFC 5321 §2.3.5.
+    pub fn is_single(&self) -> bool {
+        !self.is_literal() && !self.0.contains('.')
+    }
+
     /// An address literal, `[…]`. RFC 5321 §4.1.3.
     pub fn is_literal(&self) -> bool {
         self.0.starts_with('[')

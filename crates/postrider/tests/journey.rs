@@ -169,7 +169,7 @@ fn bad_input_gets_a_clear_reply_and_the_server_goes_on() {
     assert!(smtp.smtp("EHLO fine").unwrap().starts_with("250"));
     let mut http = server.talk(25).unwrap();
     http.reply().unwrap();
-    assert!(http.smtp("GET / HTTP/1.1").unwrap().starts_with("521"));
+    assert!(http.smtp("GET / HTTP/1.1").unwrap().starts_with("421"));
     let mut pop3 = server.talk(110).unwrap();
     pop3.line().unwrap();
     for command in ["RETR 1", "FROB", &long] {

@@ -198,7 +198,7 @@ fn sm_4_a_server_that_injects_before_tls_gets_no_message_over_it() {
 fn sm_6_other_protocols_are_sent_away_at_once() {
     for line in ["GET / HTTP/1.1", "POST / HTTP/1.1", "CONNECT x:25 HTTP/1.1", "OPTIONS * HTTP/1.1"]
     {
-        let text = format!("S1: 220 …\nC1: {line}\nS1: 521 5.5.1 …\n-- closed C1\n");
+        let text = format!("S1: 220 …\nC1: {line}\nS1: 421 4.5.1 …\n-- closed C1\n");
         check(Service::Smtp, "account alice", &text);
     }
     let junk = "S1: 220 …\nC1: A\nC1: B\nC1: C\nS1: 500 …\nS1: 500 …\nS1: 500 …\nS1: 421 …\n";

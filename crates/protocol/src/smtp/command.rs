@@ -162,7 +162,10 @@ fn mail(rest: &str) -> Result<Mail, Reply> {
 /// One parameter of MAIL.
 fn mail_parameter(mail: &mut Mail, keyword: &str, value: Option<&str>) -> Result<(), Reply> {
     match (keyword, value) {
-        ("SIZE", Some(value)) => mail.size = Some(value.parse().map_err(|_| reply::SYNTAX)?),
+        // RFC 1870 §6: once only.
+        ("SIZE", Some(value)) if mail.size.is_none() => {
+            mail.size = Some(params::size(value).ok_or(reply::SYNTAX)?);
+        }
         ("BODY", Some(value)) => mail.body = Body::parse(value).ok_or(reply::SYNTAX)?,
         ("SMTPUTF8", None) => mail.smtputf8 = true,
         // RFC 3461 §4.5: RET, ENVID, NOTIFY and ORCPT once only.

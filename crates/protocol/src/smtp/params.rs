@@ -153,6 +153,12 @@ impl std::fmt::Display for By {
     }
 }
 
+/// `size-value`: 1 to 20 digits; what is too large for a number is the largest. RFC 1870 §4.
+pub fn size(value: &str) -> Option<u64> {
+    let fine = (1..=20).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+    fine.then(|| value.parse().unwrap_or(u64::MAX))
+}
+
 /// `priority-value`: -9 to 9. RFC 6710 §7.
 pub fn priority(value: &str) -> Option<i8> {
     let digit = value.strip_prefix('-').unwrap_or(value);
@@ -207,6 +213,8 @@ mod tests {
         {
             assert_eq!(by(bad), None, "{bad}");
         }
+        assert_eq!((size("007"), size("99999999999999999999")), (Some(7), Some(u64::MAX)));
+        assert!(["", "+5", "1k", "000000000000000000001"].iter().all(|bad| size(bad).is_none()));
         assert_eq!((priority("-9"), priority("9"), priority("0")), (Some(-9), Some(9), Some(0)));
         for bad in ["", "-", "10", "+1", "1 ", "--1", "x"] {
             assert_eq!(priority(bad), None, "{bad}");

@@ -89,6 +89,8 @@ replies! {
     TIMED_OUT = 421, "4.4.2", "Timed out waiting for you";
     /// Our own failure.
     SESSION_FAILED = 421, "4.3.0", "Something went wrong here, come back later";
+    /// Not a mail client. RFC 6409 §7 forbids 521 where mail is submitted.
+    NOT_SMTP = 421, "4.5.1", "This is a mail server, speak SMTP";
     /// Too many mistakes.
     TOO_MANY_ERRORS = 421, "4.7.0", "Too many errors";
     /// Too many commands that lead to nothing.
@@ -188,12 +190,15 @@ replies! {
     NOT_YOUR_ADDRESS = 553, "5.7.1", "That is not your address";
     /// UTF-8 without SMTPUTF8. RFC 6531 §3.5.
     UTF8_NEEDED = 553, "5.6.7", "This address needs SMTPUTF8";
-    /// Not a mail client.
-    NOT_SMTP = 521, "5.5.1", "This is a mail server, speak SMTP";
+    /// A domain that nobody elsewhere knows. RFC 6409 §4.2.
+    NOT_QUALIFIED = 554, "5.1.2", "The domain of that address is not complete";
+    /// Such a domain in a header. RFC 6409 §4.2.
+    NOT_QUALIFIED_IN_HEADER = 554, "5.6.0", "The header has an address whose domain is not complete";
 }
 
 /// Those that are only ever said in other words.
-pub const REWORDED: [Reply; 9] = [
+pub const REWORDED: [Reply; 10] = [
+    NOT_QUALIFIED_IN_HEADER,
     LISTED,
     FORGED,
     CANNOT_JUDGE,

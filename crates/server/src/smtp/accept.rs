@@ -30,10 +30,15 @@ impl Context {
         let world = &self.shared.world;
         let fresh = || MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
         let terms = self.terms(&envelope.mail);
+        let message = self.message.take().unwrap_or_else(fresh);
+        if let Some(priority) = envelope.mail.priority {
+            // RFC 6710 §4.1.
+            tracing::info!(id = %message, priority, "MT-PRIORITY");
+        }
         self.judging = self.judging(&hello.name, &envelope.mail.sender);
         let binary = envelope.mail.body == Body::Binary;
         let incoming = Incoming {
-            message: self.message.take().unwrap_or_else(fresh),
+            message,
             sender: envelope.mail.sender,
             recipients,
             helo: hello.name,
@@ -108,10 +113,10 @@ impl Context {
             false => Ok(None),
         };
         let octets = match &opened {
-            Ok(Some(opened)) => opened.octets(),
+            Ok(Some(opened)) => opened.octets,
             _ => 0,
         };
-        let opened = match opened {
+        let mut opened = match opened {
             Ok(Some(_)) if octets > most => return Answer::Reply(reply::TOO_BIG),
             Ok(Some(opened)) => opened,
             Ok(None) => return Answer::Reply(reply::URL_FAILED),
@@ -123,7 +128,7 @@ impl Context {
         let (mut at, mut piece) = (0, Vec::new());
         while at < octets {
             piece.clear();
-            match opened.read(&self.shared, at, &mut piece) {
+            match opened.next(&self.shared, &mut piece) {
                 Ok(()) if !piece.is_empty() => {}
                 failed => {
                     tracing::error!(?failed, "BURL");
@@ -168,6 +173,7 @@ fn refusal(error: &DeliveryError) -> Reply {
         DeliveryError::TooManyHops => reply::LOOP,
         DeliveryError::NotTheirs(_) => reply::NOT_YOUR_ADDRESS.saying(error.to_string()),
         DeliveryError::NotBinaryMime(_) => reply::NOT_BINARY_MIME.saying(error.to_string()),
+        DeliveryError::NotQualified(_) => reply::NOT_QUALIFIED_IN_HEADER.saying(error.to_string()),
         DeliveryError::HeaderTooLong => reply::HEADER_TOO_LONG,
         DeliveryError::Unavailable(_) => reply::TRY_LATER,
     }

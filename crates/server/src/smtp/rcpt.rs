@@ -35,7 +35,14 @@ impl Context {
             Ok(Resolution::Members(_)) => return Answer::Yes,
             Ok(Resolution::NoSuchUser) => reply::NO_SUCH_USER,
             Ok(Resolution::NotLocal) if self.authenticated.is_some() => {
-                return self.over_strangers(&address).await.unwrap_or(Answer::Yes);
+                match self.shared.delivery.is_qualified(address.domain()) {
+                    Ok(true) => return self.over_strangers(&address).await.unwrap_or(Answer::Yes),
+                    Ok(false) => reply::NOT_QUALIFIED,
+                    Err(error) => {
+                        tracing::error!(id = message, %error, "recipient");
+                        reply::TRY_LATER
+                    }
+                }
             }
             Ok(Resolution::NotLocal) => reply::RELAY_DENIED,
             Err(error) => {

@@ -151,7 +151,8 @@ impl Session {
         let (used, ended) = reader.read(rest, &mut piece);
         let tainted = reader.tainted;
         self.input.consume(used);
-        self.count(used as u64);
+        // RFC 1870 §3: doubled dots and the last one do not count.
+        self.count(piece.len() as u64);
         let too_big = self.octets > self.most();
         if ended {
             self.phase = Phase::Command;
