@@ -4,7 +4,7 @@ use crate::random::Random;
 use mail::summary::Parser;
 use mail::{
     AccountId, Address, Annotation, Domain, Flag, MailboxId, MailboxName, MessageId, ReversePath,
-    Rights, Scope, Uid,
+    Rights, Scope, SpecialUse, Uid,
 };
 use std::path::Path;
 use store::{
@@ -21,6 +21,10 @@ pub const NAMES: [&str; 6] = ["INBOX", "Sent", "Work", "Work/2026", "Old", "Old/
 pub enum Op {
     /// A message comes for some mailboxes, and perhaps for the queue: SMTP.
     Deliver { to: Vec<usize>, queue: bool, octets: usize },
+    /// A message comes for Junk, which is made first where there is none; then nothing comes.
+    Junk { octets: usize },
+    /// DELETE of Junk.
+    DeleteJunk,
     /// A message is put into a mailbox with flags: IMAP APPEND.
     Append { to: usize, octets: usize },
     /// STORE.
@@ -62,7 +66,7 @@ impl Op {
         let other = random.below(NAMES.len() as u64) as usize;
         let octets = random.below(3) as usize * 400 + random.below(700) as usize;
         let uids = (0..=random.below(5)).map(|_| 1 + random.below(12) as u32).collect();
-        match random.below(25) {
+        match random.below(26) {
             0..=4 => {
                 let to = if random.below(3) == 0 { vec![0, mailbox] } else { vec![0] };
                 Op::Deliver { to, queue: random.below(3) == 0, octets }
@@ -98,6 +102,8 @@ impl Op {
                 let given = *random.pick(&["", "lr", "lrswi", "lrswipkxtean"]);
                 Op::Access { mailbox, rights: Rights::parse(given).unwrap() }
             }
+            24 if random.below(4) == 0 => Op::DeleteJunk,
+            24 => Op::Junk { octets },
             _ => Op::Attempt { done: random.below(2) == 0 },
         }
     }
@@ -166,6 +172,7 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
             delivery.queue = queue.then(queued);
             format!("{:?}", store.deliver(delivery).await?.places)
         }
+        Op::Junk { octets } => into_junk(store, n, *octets).await?,
         Op::Append { to, octets } => {
             let mut delivery = delivery(store, n, *octets)?;
             let flags = vec![Flag::Seen, keyword()];
@@ -207,6 +214,7 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
             format!("{:?}", store.mailbox_rename(account, name(*from), name(*to)).await?)
         }
         Op::Note { .. }
+        | Op::DeleteJunk
         | Op::Subscribe { .. }
         | Op::Annotate { .. }
         | Op::Access { .. }
@@ -221,6 +229,10 @@ pub async fn apply(store: &Store, n: usize, op: &Op) -> Result<String, StoreErro
 async fn beside(store: &Store, op: &Op) -> Result<String, StoreError> {
     let account = account().0;
     Ok(match op {
+        Op::DeleteJunk => {
+            let junk = junk_of(store)?.ok_or(StoreError::NoSuchMailbox)?;
+            format!("{:?}", store.mailbox_delete(account, junk).await?)
+        }
         Op::Subscribe { mailbox, is: true } => {
             format!("{:?}", store.subscribe(account, name(*mailbox)).await?)
         }
@@ -276,6 +288,25 @@ fn notes(entry: usize, value: Option<usize>) -> Vec<Annotation> {
 fn mailbox_of(store: &Store, n: usize) -> Result<MailboxId, StoreError> {
     let row = store.mailbox(account().0, &name(n))?;
     row.map(|row| row.id).ok_or(StoreError::NoSuchMailbox)
+}
+
+/// What Junk is called, if there is one.
+fn junk_of(store: &Store) -> Result<Option<MailboxName>, StoreError> {
+    let rows = store.mailboxes(account().0)?;
+    let junk = rows.into_iter().find(|row| row.special_use == Some(SpecialUse::Junk));
+    Ok(junk.map(|row| row.name))
+}
+
+/// Each operation is one commit: Junk is made, or a message comes for it.
+async fn into_junk(store: &Store, n: usize, octets: usize) -> Result<String, StoreError> {
+    let there = junk_of(store)?.is_some();
+    let mailbox = store.junk(account().0).await?;
+    if !there {
+        return Ok(format!("{mailbox:?}"));
+    }
+    let mut delivery = delivery(store, n, octets)?;
+    delivery.placements.push(Placement { mailbox, flags: Vec::new(), annotations: None });
+    Ok(format!("{:?}", store.deliver(delivery).await?.places))
 }
 
 fn keyword() -> Flag {
