@@ -1,12 +1,12 @@
 //! Accounts, domains and aliases, and what must hold among them.
 
 use crate::error::{Result, StoreError};
-use crate::mailbox::names;
+use crate::mailbox::{annotations, names};
 use crate::rows::{AccountRow, AliasRow, DomainRow, Holder, Lookup};
 use crate::signing;
 use crate::txn::ReadTxn;
 use crate::write::Writing;
-use mail::{AccountId, Address, Domain, MailboxName, SpecialUse};
+use mail::{AccountId, Address, Domain, MailboxId, MailboxName, SpecialUse};
 
 /// An account to be made.
 #[derive(Clone, Debug)]
@@ -101,7 +101,36 @@ pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
     for holder in holders.map(|of| of(row.id)) {
         w.unit.write()?.remove_properties(holder)?;
     }
+    forget_elsewhere(w, &row)?;
     w.names()?.remove_account(&address.key()).map(drop)
+}
+
+/// Takes away what an account has in others' mailboxes: private annotations, and rights, which
+/// whoever has the address next would get.
+fn forget_elsewhere(w: &mut Writing<'_>, row: &AccountRow) -> Result<()> {
+    let any = MailboxId(0);
+    let own = format!("{}:", row.id);
+    for of in w.unit.rows().owners(Holder::Mailbox(any))? {
+        let of = Holder::Mailbox(MailboxId(of));
+        for (name, _) in w.unit.rows().properties(of)? {
+            if name.starts_with(&own) {
+                w.unit.write()?.remove_property(of, &name)?;
+            }
+        }
+    }
+    for of in w.unit.rows().owners(Holder::Notes(any))? {
+        annotations::forget_account(w, MailboxId(of), row.id)?;
+    }
+    let key = row.address.key();
+    for identifier in [format!("-{key}"), key] {
+        for mailbox in w.unit.rows().accessible(&identifier)? {
+            let owner = w.mailbox(mailbox)?.account;
+            w.renamed(owner);
+            w.changes.heard.access = true;
+            w.unit.write()?.remove_property(Holder::Access(mailbox), &identifier)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes an alias at a free address in a domain that is ours.

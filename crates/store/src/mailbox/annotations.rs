@@ -83,6 +83,23 @@ fn each_row(
     })
 }
 
+/// Takes away what is private to an account that goes.
+pub(crate) fn forget_account(
+    w: &mut Writing<'_>,
+    mailbox: MailboxId,
+    who: AccountId,
+) -> Result<()> {
+    let mut names = Vec::new();
+    each_row(w.unit.rows(), mailbox, (Uid::FIRST, Uid::MAX), &mut |uid, whose, _| {
+        names.extend((whose == Some(who)).then(|| row_name(uid, who, Scope::Private)));
+        Ok(())
+    })?;
+    for name in names {
+        w.unit.write()?.remove_property(Holder::Notes(mailbox), &name)?;
+    }
+    Ok(())
+}
+
 /// Octets of the annotations in a mailbox, with their names.
 pub(crate) fn octets(txn: &dyn ReadTxn, mailbox: MailboxId) -> Result<u64> {
     let mut octets = 0;
