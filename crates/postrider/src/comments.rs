@@ -32,6 +32,10 @@ pub const COMMENTS: &[(&str, &str)] = &[
     ("min_free_octets =", "With less room on the disk new mail is refused; deleting works."),
     ("memory_limit =", "Octets of all caches together."),
     ("lmtp =", "LMTP comes in here: addresses with a port, or paths of UNIX sockets."),
+    (
+        "lmtp_mode =",
+        "Who may connect to these sockets: \"0660\" is our user and group, \"0666\" anybody.",
+    ),
     ("networks =", "Who is not judged on port 25."),
     (
         "forwarders =",

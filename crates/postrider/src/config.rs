@@ -84,12 +84,19 @@ pub struct Listen {
     pub port_base: u16,
     /// Where LMTP is spoken: `address:port`, or the path of a UNIX socket.
     pub lmtp: Vec<String>,
+    /// Who may connect to such a socket, as `chmod` has it: octal digits.
+    pub lmtp_mode: String,
 }
 
 impl Default for Listen {
     fn default() -> Listen {
         let any = [IpAddr::from([0u8; 4]), IpAddr::from([0u16; 8])];
-        Listen { addresses: any.to_vec(), port_base: 0, lmtp: Vec::new() }
+        Listen {
+            addresses: any.to_vec(),
+            port_base: 0,
+            lmtp: Vec::new(),
+            lmtp_mode: "0660".to_owned(),
+        }
     }
 }
 

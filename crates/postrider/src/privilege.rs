@@ -89,6 +89,12 @@ pub fn drop_root(root: &Path, config: &Config) -> Result<Root, Failure> {
             return Err(fail(exit::CONFIG, not_owned(folder, root, &user.name)));
         }
     }
+    // Made by root, so that nobody but root could connect.
+    let unix = |on: &&String| on.parse::<std::net::SocketAddr>().is_err();
+    for on in config.listen.lmtp.iter().filter(unix) {
+        let given = chown(Path::new(on), Some(user.uid), Some(user.gid));
+        given.map_err(|error| fail(exit::SOFTWARE, format!("listen.lmtp: {on}: {error}")))?;
+    }
     let all =
         setgroups(&[user.gid]).and_then(|()| setgid(user.gid)).and_then(|()| setuid(user.uid));
     all.map_err(|e| fail(exit::SOFTWARE, format!("cannot become '{}': {e}", user.name)))?;

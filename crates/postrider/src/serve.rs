@@ -297,11 +297,18 @@ pub struct Held {
 pub type Bound = Vec<(Service, Socket)>;
 
 /// `[listen] lmtp`: an address and port, or else the path of a socket.
-fn bind_lmtp(on: &str) -> std::io::Result<Socket> {
+fn bind_lmtp(on: &str, mode: u32) -> std::io::Result<Socket> {
     match on.parse() {
         Ok(address) => net::bind(address).map(Socket::Tcp),
-        Err(_) => net::bind_unix(Path::new(on)).map(Socket::Unix),
+        Err(_) => net::bind_unix(Path::new(on), mode).map(Socket::Unix),
     }
+}
+
+/// `[listen] lmtp_mode`: octal digits.
+fn mode(text: &str) -> Result<u32, Failure> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    let why = format!("listen.lmtp_mode: '{text}' is no mode, as \"0660\" is");
+    mode.ok_or_else(|| fail(exit::CONFIG, why))
 }
 
 /// Starts the helper that runs the program of `[program]`, as who we are now.
@@ -345,7 +352,7 @@ pub fn bind(config: &Config) -> Result<Bound, Failure> {
         }
     }
     for on in &config.listen.lmtp {
-        let socket = bind_lmtp(on);
+        let socket = bind_lmtp(on, mode(&config.listen.lmtp_mode)?);
         let socket =
             socket.map_err(|error| fail(exit::UNAVAILABLE, format!("lmtp on {on}: {error}")))?;
         bound.push((Service::Lmtp, socket));
@@ -356,6 +363,28 @@ pub fn bind(config: &Config) -> Result<Bound, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lmtp_socket_is_for_user_and_group() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = std::env::temp_dir().join(format!("postrider-lmtp-{}", std::process::id()));
+        let mut config = Config::new("mail.example.org", "example.org");
+        config.listen.addresses.clear();
+        config.listen.lmtp = vec![path.to_str().unwrap().to_owned()];
+        for (mode, expected) in [(None, 0o660), (Some("0666"), 0o666), (Some("600"), 0o600)] {
+            config.listen.lmtp_mode =
+                mode.map_or(Config::new("x.example", "x.example").listen.lmtp_mode, str::to_owned);
+            let bound = bind(&config).unwrap();
+            let found = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(found & 0o777, expected);
+            drop(bound);
+        }
+        std::fs::remove_file(&path).unwrap();
+        for bad in ["", "rw", "0888", "1777", "-1"] {
+            config.listen.lmtp_mode = bad.to_owned();
+            assert_eq!(bind(&config).map_err(|failure| failure.code).unwrap_err(), exit::CONFIG);
+        }
+    }
 
     #[test]
     fn lmtp_is_not_on_port_25() {

@@ -103,9 +103,9 @@ impl Listener for TcpListener {
     }
 }
 
-/// Binds a listening UNIX socket, in place of one that a server left behind. Whoever may enter its
-/// folder may connect.
-pub fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+/// Binds a listening UNIX socket, in place of one that a server left behind. `mode` says who may
+/// connect: user, group or all, by their right to write to it.
+pub fn bind_unix(path: &Path, mode: u32) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
     if std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket()) {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
@@ -114,7 +114,7 @@ pub fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
         std::fs::remove_file(path)?;
     }
     let bound = std::os::unix::net::UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     bound.set_nonblocking(true)?;
     Ok(bound)
 }
