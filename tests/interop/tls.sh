@@ -22,7 +22,24 @@ refuses() {
     done
   done
 }
+# Mail programs may resume, other servers may not.
+resumes() {
+  local version port said reused
+  for version in -tls1_2 -tls1_3; do
+    for port in "$imaps a LOGOUT" "$pop3s QUIT" "$submissions QUIT" "$smtp QUIT -starttls smtp"; do
+      set -- $port
+      said=$2; reused=Reused
+      if [ "$2" = a ]; then said='a LOGOUT'; fi
+      if [ "$1" = "$smtp" ]; then reused=New; fi
+      for session in -sess_out -sess_in; do
+        { sleep 0.3; printf '%s\r\n' "$said"; sleep 0.2; } | timeout 10 openssl s_client -connect "localhost:$1" -servername localhost -CAfile "$ca" $version ${3:+"$3" "$4"} -crlf $session "$work/session" >"$work/resumed" 2>&1
+      done
+      grep -q "^$reused, TLSv1" "$work/resumed" || { echo "$version, port $1: not $reused"; return 1; }
+    done
+  done
+}
 check "openssl s_client: TLS 1.2 and 1.3 on every port" speaks
+check "openssl s_client: sessions of mail programs are resumed" resumes
 check "openssl s_client: no old protocol, no weak cipher" refuses
 
 swaks_all() {

@@ -1,9 +1,10 @@
 //! TLS by rustls with aws-lc-rs: TLS 1.2 and 1.3, certificates that may change while we run.
 //!
 //! A server's certificate is read again when its files change (users.md D-07); sessions that are
-//! open go on with the old one. Resumption tickets are off: Microsoft's senders were seen to fail
-//! with resumed sessions (users.md S-05). A second certificate may serve peers that cannot do with
-//! the first one's kind of key (S-07).
+//! open go on with the old one. Mail programs may resume their sessions by tickets, whose keys
+//! change every six hours; other servers may not: Microsoft's were seen to fail with resumed
+//! sessions (users.md S-05). A second certificate may serve peers that cannot do with the first
+//! one's kind of key (S-07).
 
 use crate::client_certificate::Believes;
 pub use crate::client_certificate::{ClientCertificate, ClientTrust};
@@ -47,8 +48,8 @@ pub struct TlsServer {
     current: Arc<Current>,
     binds: bool,
     believes: Option<Arc<Believes>>,
-    /// For ports where clients log in, when they are asked for certificates.
-    asking: Option<Box<TlsServer>>,
+    /// For ports where clients log in.
+    logins: Option<Box<TlsServer>>,
 }
 
 /// A certificate chain and its private key, both PEM files.
@@ -90,6 +91,10 @@ impl Loaded {
 /// How long a TLS handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
 
+/// Tickets that a mail program gets with each TLS 1.3 connection: it uses each once (RFC 8446 §C.4),
+/// and opens several connections.
+const TICKETS: usize = 2;
+
 impl TlsServer {
     /// Reads a PEM certificate chain and its private key.
     pub fn from_files(cert: &Path, key: &Path) -> io::Result<TlsServer> {
@@ -100,18 +105,29 @@ impl TlsServer {
     pub fn from_pairs(pairs: Vec<Pair>) -> io::Result<TlsServer> {
         let loaded = RwLock::new(Loaded::read(&pairs)?);
         let current = Arc::new(Current { pairs, loaded });
-        TlsServer::over(current, None, true)
+        let mut config = TlsServer::config(&current, None)?;
+        let server = TlsServer::over(&current, config.clone());
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(io::Error::other)?;
+        config.send_tls13_tickets = TICKETS;
+        let logins = Some(Box::new(TlsServer::over(&current, config)));
+        Ok(TlsServer { logins, ..server })
     }
 
-    fn over(
-        current: Arc<Current>,
-        believes: Option<Arc<Believes>>,
-        binds: bool,
-    ) -> io::Result<TlsServer> {
+    fn over(current: &Arc<Current>, config: ServerConfig) -> TlsServer {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let current = current.clone();
+        TlsServer { acceptor, current, binds: true, believes: None, logins: None }
+    }
+
+    /// Without resumption.
+    fn config(
+        current: &Arc<Current>,
+        believes: Option<&Arc<Believes>>,
+    ) -> io::Result<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
-        let builder = match &believes {
+        let builder = match believes {
             None => builder.with_no_client_auth(),
             Some(believes) => builder.with_client_cert_verifier(believes.clone()),
         };
@@ -120,23 +136,26 @@ impl TlsServer {
         // Every suite is strong; that the server chooses is what auditors look for.
         config.ignore_client_order = true;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(TlsServer { acceptor, current, binds, believes, asking: None })
+        Ok(config)
     }
 
     /// From now on clients are asked for certificates where they log in
     /// ([`TlsServer::for_logins`]); other servers never are. Who shows none, or one that is not
-    /// believed, goes on without.
+    /// believed, goes on without. Each connection shows it anew: none of these is resumed.
     pub fn ask_clients(&mut self, trust: &ClientTrust) -> io::Result<()> {
         let believes = Arc::new(Believes::new(trust)?);
-        let asking = TlsServer::over(self.current.clone(), Some(believes), self.binds)?;
-        self.asking = Some(Box::new(asking));
+        let config = TlsServer::config(&self.current, Some(&believes))?;
+        let mut asking = TlsServer::over(&self.current, config);
+        asking.believes = Some(believes);
+        asking.binds = self.binds;
+        self.logins = Some(Box::new(asking));
         Ok(())
     }
 
-    /// The same, for a port where clients log in.
+    /// The same, for a port where clients log in: sessions are resumed, unless clients are asked for
+    /// certificates.
     pub fn for_logins(&self) -> &TlsServer {
-        self.asking.as_deref().unwrap_or(self)
+        self.logins.as_deref().unwrap_or(self)
     }
 
     /// Shakes hands as the server. The error says what the client offered, as far as it got.
@@ -161,8 +180,8 @@ impl TlsServer {
     /// Whether logins may be bound to the channel; they may unless this says otherwise.
     pub fn bind_logins(&mut self, binds: bool) {
         self.binds = binds;
-        if let Some(asking) = &mut self.asking {
-            asking.binds = binds;
+        if let Some(logins) = &mut self.logins {
+            logins.binds = binds;
         }
     }
 
