@@ -18,7 +18,7 @@ cleanup() { kill %1 2>/dev/null; [ -d "$work/postfix" ] && postfix -c "$work/pos
 trap cleanup EXIT
 
 echo secret | p setup --yes --listen 127.0.0.1 --port-base $B --hostname localhost \
-  --set auth.hash_memory_kib=1024 --set 'relay.retry_seconds=[1]' --set "listen.lmtp=['$work/lmtp','127.0.0.1:$((B+24))']" --password-stdin alice@here.test >/dev/null || exit 1
+  --set auth.hash_memory_kib=1024 --set 'relay.retry_seconds=[1]' --set "listen.lmtp=['$work/lmtp','127.0.0.1:$((B+24))']" --set listen.lmtp_mode=0666 --password-stdin alice@here.test >/dev/null || exit 1
 "$postrider" --root "$work/r" serve >"$work/serve.out" 2>"$work/serve.log" &
 for _ in $(seq 100); do grep -q '^ready' "$work/serve.out" && break; sleep 0.05; done
 grep -q "^ready" "$work/serve.out" || { cat "$work/serve.log"; echo "0 passed, 1 failed"; exit 1; }
