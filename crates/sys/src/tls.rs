@@ -91,8 +91,8 @@ impl Loaded {
 /// How long a TLS handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
 
-/// Tickets that a mail program gets with each TLS 1.3 connection: it uses each once (RFC 8446 §C.4),
-/// and opens several connections.
+/// Tickets that a mail program gets with each TLS 1.3 connection: it uses each once, and opens
+/// several connections. RFC 8446 §C.4.
 const TICKETS: usize = 2;
 
 impl TlsServer {
@@ -152,8 +152,8 @@ impl TlsServer {
         Ok(())
     }
 
-    /// The same, for a port where clients log in: sessions are resumed, unless clients are asked for
-    /// certificates.
+    /// The same, for a port where clients log in: sessions are resumed, unless clients are asked
+    /// for certificates.
     pub fn for_logins(&self) -> &TlsServer {
         self.logins.as_deref().unwrap_or(self)
     }

@@ -87,8 +87,8 @@ async fn shake(
     Ok((called.unwrap(), served?.1))
 }
 
-/// Between servers each connection is a full handshake, even when the client would rather resume the
-/// last one; a mail program may.
+/// Between servers each connection is a full handshake, even when the client would rather resume
+/// the last one; a mail program may.
 #[tokio::test]
 async fn s_05_only_mail_programs_resume_sessions() {
     let folder = Folder::new("s05");
