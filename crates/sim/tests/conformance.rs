@@ -124,6 +124,30 @@ async fn large_mailboxes_hold_what_a_map_holds() {
     }
 }
 
+/// Whether a mailbox has others below it goes by levels of the name, not by its first octets.
+#[tokio::test]
+async fn what_is_below_a_name_is_known_by_its_separator() {
+    let folder = Folder::new("below");
+    let name = |text: &str| MailboxName::new(text).unwrap();
+    for store in [folder.open(), model()] {
+        prepare(&store).await.unwrap();
+        for made in ["box", "box!/x", "box0/x", "box-x", "box/é", "INBOX/x"] {
+            store.mailbox_create(account().0, name(made), None).await.unwrap();
+        }
+        let below = |text: &str| store.has_mailbox_below(account().0, &name(text)).unwrap();
+        for (of, is) in [("box", true), ("inbox", true), ("box/é", false), ("bo", false)] {
+            assert_eq!(below(of), is, "{of}");
+        }
+        assert!(store.mailbox_delete(account().0, name("box")).await.is_err());
+        store.mailbox_delete(account().0, name("box/é")).await.unwrap();
+        assert!(!below("box"));
+        store.mailbox_delete(account().0, name("box")).await.unwrap();
+        let asked = |text: &str| store.is_subscribed(account().0, &name(text)).unwrap();
+        assert!(asked("box-x") && !asked("box"));
+        store.close();
+    }
+}
+
 async fn deliver(store: &Store, mailbox: MailboxId, n: u32) -> Uid {
     deliver_with(store, mailbox, n, vec![1]).await
 }

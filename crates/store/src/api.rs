@@ -190,6 +190,10 @@ impl Store {
     pub fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>> {
         self.look(|txn| txn.mailboxes(account))
     }
+    /// Whether an account has a mailbox somewhere below this name.
+    pub fn has_mailbox_below(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
+        self.look(|txn| txn.has_mailbox_below(account, name))
+    }
     /// A mailbox by name.
     pub fn mailbox(&self, account: AccountId, name: &MailboxName) -> Result<Option<MailboxRow>> {
         self.look(|txn| txn.mailbox_named(account, name))
@@ -241,6 +245,10 @@ impl Store {
     /// The names an account is subscribed to.
     pub fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
         self.look(|txn| txn.subscriptions(account))
+    }
+    /// Whether an account is subscribed to this name.
+    pub fn is_subscribed(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
+        self.look(|txn| txn.is_subscribed(account, name))
     }
     /// Subscribes; the mailbox need not exist. RFC 9051 §6.3.7.
     pub async fn subscribe(&self, account: AccountId, name: MailboxName) -> Result<()> {

@@ -47,12 +47,20 @@ pub trait ReadTxn {
     fn mailbox_named(&self, account: AccountId, name: &MailboxName) -> Result<Option<MailboxRow>>;
     /// All mailboxes of an account, by name.
     fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>>;
+    /// How many mailboxes an account has.
+    fn mailbox_count(&self, account: AccountId) -> Result<usize>;
+    /// Whether an account has a mailbox somewhere below this name.
+    fn has_mailbox_below(&self, account: AccountId, name: &MailboxName) -> Result<bool>;
     /// All mailboxes of all accounts, by number.
     fn every_mailbox(&self) -> Result<Vec<MailboxRow>>;
     /// The mailboxes that have pages, by number.
     fn mailboxes_with_pages(&self) -> Result<Vec<MailboxId>>;
     /// The names an account is subscribed to, sorted.
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>>;
+    /// How many names an account is subscribed to.
+    fn subscription_count(&self, account: AccountId) -> Result<usize>;
+    /// Whether an account is subscribed to this name.
+    fn is_subscribed(&self, account: AccountId, name: &MailboxName) -> Result<bool>;
     /// A property.
     fn property(&self, of: Holder, name: &str) -> Result<Option<Vec<u8>>>;
     /// All properties of a holder, by name.

@@ -101,11 +101,11 @@ impl Context {
             words.push("\\NonExistent");
         }
         let above = match name.is_personal() {
-            true => store.mailboxes(actor.account)?.iter().any(|row| row.name.is_below(name)),
+            true => store.has_mailbox_below(actor.account, name)?,
             false => store.shared_with(&actor)?.iter().any(|other| other.name.is_below(name)),
         };
         words.push(if above { "\\HasChildren" } else { "\\HasNoChildren" });
-        if store.subscriptions(actor.account)?.contains(name) {
+        if store.is_subscribed(actor.account, name)? {
             words.push("\\Subscribed");
         }
         let own = found.filter(|found| found.row.account == actor.account);

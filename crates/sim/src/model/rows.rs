@@ -74,6 +74,12 @@ impl ReadTxn for View {
         rows.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
         Ok(rows)
     }
+    fn mailbox_count(&self, account: AccountId) -> Result<usize> {
+        Ok(self.mailboxes(account)?.len())
+    }
+    fn has_mailbox_below(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
+        Ok(self.mailboxes(account)?.iter().any(|row| row.name.is_below(name)))
+    }
     fn every_mailbox(&self) -> Result<Vec<MailboxRow>> {
         Ok(self.state.mailboxes.values().cloned().collect())
     }
@@ -84,6 +90,12 @@ impl ReadTxn for View {
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
         let all = self.state.subscriptions.iter();
         Ok(all.filter(|row| row.0 == account).map(|row| row.2.clone()).collect())
+    }
+    fn subscription_count(&self, account: AccountId) -> Result<usize> {
+        Ok(self.subscriptions(account)?.len())
+    }
+    fn is_subscribed(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
+        Ok(self.subscriptions(account)?.contains(name))
     }
     fn property(&self, of: Holder, name: &str) -> Result<Option<Vec<u8>>> {
         Ok(self.state.properties.get(&(of, name.to_owned())).cloned())

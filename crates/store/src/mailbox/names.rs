@@ -27,13 +27,10 @@ pub(crate) fn create(
     if w.unit.mailbox_named(account, name)?.is_some() {
         return Err(StoreError::AlreadyExists(format!("the mailbox {name}")));
     }
-    let existing = w.unit.mailboxes(account)?;
-    if existing.len() >= MAILBOXES_MAX {
+    if w.unit.rows().mailbox_count(account)? >= MAILBOXES_MAX {
         return Err(StoreError::NotAllowed("the account has as many mailboxes as it can have"));
     }
-    if special_use.is_some() && existing.iter().any(|row| row.special_use == special_use) {
-        return Err(StoreError::SpecialUse("another mailbox has this special use already"));
-    }
+    free_special_use(w, account, special_use)?;
     let mut parent = name.parent();
     let mut missing = Vec::new();
     while let Some(name) = parent {
@@ -63,15 +60,25 @@ pub(crate) fn set_special_use(
     if row.name.is_inbox() {
         return Err(StoreError::SpecialUse("INBOX has no special use"));
     }
-    let taken = |other: &MailboxRow| other.special_use == special_use;
-    if special_use.is_some() && w.unit.mailboxes(row.account)?.iter().any(taken) {
-        return Err(StoreError::SpecialUse("another mailbox has this special use already"));
-    }
+    free_special_use(w, row.account, special_use)?;
     row.special_use = special_use;
     super::bump(&mut row);
     w.changes.names = true;
     w.renamed(row.account);
     w.save(&row).map(drop)
+}
+
+/// No mailbox of the account has this special use yet.
+fn free_special_use(
+    w: &mut Writing<'_>,
+    account: AccountId,
+    special_use: Option<SpecialUse>,
+) -> Result<()> {
+    let taken = |other: &MailboxRow| other.special_use == special_use;
+    match special_use.is_some() && w.unit.mailboxes(account)?.iter().any(taken) {
+        true => Err(StoreError::SpecialUse("another mailbox has this special use already")),
+        false => Ok(()),
+    }
 }
 
 /// The names of other users' and of public mailboxes are nobody's own.
@@ -127,8 +134,10 @@ fn insert(
 
 /// Subscribes, because a client asks for it: that stays when the mailbox goes. RFC 9051 §6.3.7.
 pub(crate) fn subscribe(w: &mut Writing<'_>, account: AccountId, name: &MailboxName) -> Result<()> {
-    let subscribed = w.unit.rows().subscriptions(account)?;
-    if subscribed.len() >= SUBSCRIPTIONS_MAX && !subscribed.contains(name) {
+    let rows = w.unit.rows();
+    if rows.subscription_count(account)? >= SUBSCRIPTIONS_MAX
+        && !rows.is_subscribed(account, name)?
+    {
         return Err(StoreError::NotAllowed("the account has as many subscriptions as it can have"));
     }
     w.renamed(account);
@@ -172,7 +181,7 @@ pub(crate) fn delete(w: &mut Writing<'_>, account: AccountId, name: &MailboxName
         return Err(StoreError::NotAllowed("INBOX cannot be deleted"));
     }
     let row = w.unit.mailbox_named(account, name)?.ok_or(StoreError::NoSuchMailbox)?;
-    if w.unit.mailboxes(account)?.iter().any(|other| other.name.is_below(name)) {
+    if w.unit.rows().has_mailbox_below(account, name)? {
         return Err(StoreError::HasChildren);
     }
     remove(w, &row)

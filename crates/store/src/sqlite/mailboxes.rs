@@ -51,6 +51,12 @@ impl Handle {
     pub(super) fn mailbox_rows(&self, account: AccountId) -> Result<Vec<MailboxRow>> {
         self.all(&format!("{COLUMNS} WHERE account = ?1 ORDER BY name"), [account.0], mailbox_row)
     }
+    /// Names below `a` begin with `a/`; '0' comes after '/' among octets.
+    pub(super) fn mailbox_row_below(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
+        let sql = "SELECT COUNT(*) FROM (SELECT 1 FROM mailbox
+            WHERE account = ?1 AND name > ?2 || '/' AND name < ?2 || '0' LIMIT 1)";
+        Ok(self.count(sql, params![account.0, name.as_str()])? > 0)
+    }
     pub(super) fn every_mailbox_row(&self) -> Result<Vec<MailboxRow>> {
         self.all(&format!("{COLUMNS} ORDER BY id"), [], mailbox_row)
     }

@@ -220,6 +220,11 @@ impl Handle {
         rows.next().map_err(engine)?.map(read).transpose()
     }
 
+    /// The number that a statement gives.
+    fn count(&self, sql: &str, params: impl Params) -> Result<usize> {
+        Ok(self.first(sql, params, |row| column::<u32>(row, 0))?.unwrap_or(0) as usize)
+    }
+
     /// All rows, read by `read`.
     fn all<T>(
         &self,

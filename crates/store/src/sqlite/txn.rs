@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::rows::*;
 use crate::txn::{ReadTxn, Txn};
 use mail::{AccountId, ContentId, Domain, MailboxId, MailboxName, MessageId, ModSeq, Uid};
+use rusqlite::params;
 
 impl ReadTxn for Handle {
     fn domain(&self, name: &str) -> Result<Option<DomainRow>> {
@@ -43,6 +44,12 @@ impl ReadTxn for Handle {
     fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>> {
         self.mailbox_rows(account)
     }
+    fn mailbox_count(&self, account: AccountId) -> Result<usize> {
+        self.count("SELECT COUNT(*) FROM mailbox WHERE account = ?1", [account.0])
+    }
+    fn has_mailbox_below(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
+        self.mailbox_row_below(account, name)
+    }
     fn every_mailbox(&self) -> Result<Vec<MailboxRow>> {
         self.every_mailbox_row()
     }
@@ -52,6 +59,13 @@ impl ReadTxn for Handle {
     }
     fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>> {
         self.subscription_names(account)
+    }
+    fn subscription_count(&self, account: AccountId) -> Result<usize> {
+        self.count("SELECT COUNT(*) FROM subscription WHERE account = ?1", [account.0])
+    }
+    fn is_subscribed(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
+        let sql = "SELECT COUNT(*) FROM subscription WHERE account = ?1 AND name = ?2";
+        Ok(self.count(sql, params![account.0, name.as_str()])? > 0)
     }
     fn property(&self, of: Holder, name: &str) -> Result<Option<Vec<u8>>> {
         self.property_value(of, name)
