@@ -38,7 +38,18 @@ resumes() {
     done
   done
 }
+# A client that wants another protocol (ALPN) is sent away with the alert for that.
+only_its_own() {
+  local target
+  for target in "${tls_ports[@]}"; do
+    set -- $target
+    client "$1" "${2:-}" -alpn http/1.1,h2 >"$work/alpn" 2>&1 && { echo "HTTP on $target"; return 1; }
+    grep -q 'alert no application protocol' "$work/alpn" || { echo "no alert on $target"; cat "$work/alpn"; return 1; }
+  done
+  client "$imaps" "" -alpn imap 2>&1 | grep -q 'ALPN protocol: imap' || { echo "imap on $imaps"; return 1; }
+}
 check "openssl s_client: TLS 1.2 and 1.3 on every port" speaks
+check "openssl s_client: no port takes a client of another protocol" only_its_own
 check "openssl s_client: sessions of mail programs are resumed" resumes
 check "openssl s_client: no old protocol, no weak cipher" refuses
 

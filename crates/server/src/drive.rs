@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use sys::net::BoxStream;
-use sys::tls::{TlsFacts, TlsServer};
+use sys::tls::{TlsFacts, TlsPort};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -120,7 +120,7 @@ pub async fn drive<M, H>(
     mut stream: BoxStream,
     machine: &mut M,
     handler: &mut H,
-    tls: Option<&TlsServer>,
+    tls: Option<&TlsPort>,
     mut shutdown: watch::Receiver<bool>,
 ) -> Ending
 where
@@ -266,7 +266,7 @@ async fn survive<T>(future: impl Future<Output = T>) -> Option<T> {
 async fn secure<M: Machine>(
     mut stream: BoxStream,
     machine: &mut M,
-    tls: Option<&TlsServer>,
+    tls: Option<&TlsPort>,
 ) -> Result<(BoxStream, TlsFacts), Ending> {
     if machine.has_unread_input() {
         return Err(Ending::Tls("plain text before the handshake".to_owned()));

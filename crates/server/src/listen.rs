@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use sys::net::{BoxStream, Listener};
-use sys::tls::{TlsFacts, TlsServer};
+use sys::tls::{Speaks, TlsFacts, TlsServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -81,6 +81,15 @@ impl Service {
     /// Mail comes in from other servers: no login, and no ban for a failed one (users.md S-21).
     pub fn takes_mail(self) -> bool {
         matches!(self, Service::Smtp | Service::Lmtp)
+    }
+
+    fn speaks(self) -> Speaks {
+        match self {
+            Service::Smtp | Service::Lmtp => Speaks::Mail,
+            Service::Submission | Service::Submissions => Speaks::Submission,
+            Service::Imap | Service::Imaps => Speaks::Imap,
+            Service::Pop3 | Service::Pop3s => Speaks::Pop3,
+        }
     }
 
     /// TLS begins with the first octet. RFC 8314 §3.
@@ -281,7 +290,7 @@ async fn serve(
     tls: &TlsServer,
     shutdown: watch::Receiver<bool>,
 ) -> io::Result<Ending> {
-    let tls = if service.takes_mail() { tls } else { tls.for_logins() };
+    let tls = tls.port(service.speaks());
     let mut facts = None;
     if service.implicit_tls() {
         let (secured, settled) = Box::pin(tls.accept(stream)).await?;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use sys::net::BoxStream;
-use sys::tls::{TlsClient, Trust};
+use sys::tls::{Speaks, TlsClient, Trust};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 /// How what the clients say reaches the server.
@@ -302,7 +302,7 @@ impl Player {
         let (dummy, _) = crate::pipe::pair();
         let clear = std::mem::replace(&mut talk.stream, Box::new(dummy));
         let secured = if who.starts_with('R') {
-            self.house.tls.accept(clear).await
+            self.house.tls.port(Speaks::Mail).accept(clear).await
         } else {
             let client = TlsClient::new(&Trust::Anybody).map_err(|e| e.to_string())?;
             client.connect("mail.example.org", clear).await

@@ -23,7 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
-use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, TlsConnector};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 /// What a handshake settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +42,47 @@ pub struct TlsFacts {
     pub client: Option<ClientCertificate>,
 }
 
-/// The server side: certificates of one or more kinds of key, each read from two files.
+/// The server side: certificates of one or more kinds of key, each read from two files, and what is
+/// settled with them at each kind of port.
 pub struct TlsServer {
-    acceptor: TlsAcceptor,
     current: Arc<Current>,
+    mail: TlsPort,
+    submission: TlsPort,
+    imap: TlsPort,
+    pop3: TlsPort,
+}
+
+/// TLS as it is at one kind of port.
+pub struct TlsPort {
+    config: Arc<ServerConfig>,
     binds: bool,
     believes: Option<Arc<Believes>>,
-    /// For ports where clients log in.
-    logins: Option<Box<TlsServer>>,
+}
+
+/// What is spoken at a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// SMTP or LMTP with other servers.
+    Mail,
+    /// SMTP with mail programs.
+    Submission,
+    /// IMAP.
+    Imap,
+    /// POP3.
+    Pop3,
+}
+
+impl Speaks {
+    /// What a client may call it. One that offers other names only means somebody else, and is sent
+    /// away: RFC 7301 §3.2. Most offer none.
+    fn names(self) -> Vec<Vec<u8>> {
+        let names: &[&[u8]] = match self {
+            Speaks::Mail | Speaks::Submission => &[b"smtp", b"esmtp"],
+            Speaks::Imap => &[b"imap"],
+            Speaks::Pop3 => &[b"pop3"],
+        };
+        names.iter().map(|name| name.to_vec()).collect()
+    }
 }
 
 /// A certificate chain and its private key, both PEM files.
@@ -95,6 +128,9 @@ const HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
 /// several connections. RFC 8446 §C.4.
 const TICKETS: usize = 2;
 
+/// Where clients log in.
+const LOGINS: [Speaks; 3] = [Speaks::Submission, Speaks::Imap, Speaks::Pop3];
+
 impl TlsServer {
     /// Reads a PEM certificate chain and its private key.
     pub fn from_files(cert: &Path, key: &Path) -> io::Result<TlsServer> {
@@ -106,17 +142,21 @@ impl TlsServer {
         let loaded = RwLock::new(Loaded::read(&pairs)?);
         let current = Arc::new(Current { pairs, loaded });
         let mut config = TlsServer::config(&current, None)?;
-        let server = TlsServer::over(&current, config.clone());
+        let mail = TlsPort::new(&config, Speaks::Mail);
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(io::Error::other)?;
         config.send_tls13_tickets = TICKETS;
-        let logins = Some(Box::new(TlsServer::over(&current, config)));
-        Ok(TlsServer { logins, ..server })
+        let [submission, imap, pop3] = LOGINS.map(|speaks| TlsPort::new(&config, speaks));
+        Ok(TlsServer { current, mail, submission, imap, pop3 })
     }
 
-    fn over(current: &Arc<Current>, config: ServerConfig) -> TlsServer {
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let current = current.clone();
-        TlsServer { acceptor, current, binds: true, believes: None, logins: None }
+    /// What is settled where this is spoken.
+    pub fn port(&self, speaks: Speaks) -> &TlsPort {
+        match speaks {
+            Speaks::Mail => &self.mail,
+            Speaks::Submission => &self.submission,
+            Speaks::Imap => &self.imap,
+            Speaks::Pop3 => &self.pop3,
+        }
     }
 
     /// Without resumption.
@@ -139,50 +179,28 @@ impl TlsServer {
         Ok(config)
     }
 
-    /// From now on clients are asked for certificates where they log in
-    /// ([`TlsServer::for_logins`]); other servers never are. Who shows none, or one that is not
-    /// believed, goes on without. Each connection shows it anew: none of these is resumed.
+    /// From now on clients are asked for certificates where they log in; other servers never are.
+    /// Who shows none, or one that is not believed, goes on without. Each connection shows it anew:
+    /// none of these is resumed.
     pub fn ask_clients(&mut self, trust: &ClientTrust) -> io::Result<()> {
         let believes = Arc::new(Believes::new(trust)?);
         let config = TlsServer::config(&self.current, Some(&believes))?;
-        let mut asking = TlsServer::over(&self.current, config);
-        asking.believes = Some(believes);
-        asking.binds = self.binds;
-        self.logins = Some(Box::new(asking));
+        for (port, speaks) in self.logins().into_iter().zip(LOGINS) {
+            let binds = port.binds;
+            *port = TlsPort::new(&config, speaks);
+            (port.binds, port.believes) = (binds, Some(believes.clone()));
+        }
         Ok(())
-    }
-
-    /// The same, for a port where clients log in: sessions are resumed, unless clients are asked
-    /// for certificates.
-    pub fn for_logins(&self) -> &TlsServer {
-        self.logins.as_deref().unwrap_or(self)
-    }
-
-    /// Shakes hands as the server. The error says what the client offered, as far as it got.
-    pub async fn accept(&self, stream: BoxStream) -> io::Result<(BoxStream, TlsFacts)> {
-        let handshake = async {
-            let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-            let offered = offered(&hello.client_hello());
-            let shaken = hello.into_stream(self.acceptor.config().clone()).await;
-            shaken.map_err(|error| io::Error::new(error.kind(), format!("{error}; {offered}")))
-        };
-        let handshake = tokio::time::timeout(HANDSHAKE_WAIT, handshake).await;
-        let stream = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        let (_, connection) = stream.get_ref();
-        let sni = connection.server_name().map(str::to_owned);
-        let mut facts = facts(connection, sni, false);
-        facts.binding = if self.binds { binding(connection) } else { None };
-        let shown = connection.peer_certificates();
-        facts.client = self.believes.as_ref().and_then(|believes| believes.believed(shown?));
-        Ok((Box::new(stream), facts))
     }
 
     /// Whether logins may be bound to the channel; they may unless this says otherwise.
     pub fn bind_logins(&mut self, binds: bool) {
-        self.binds = binds;
-        if let Some(logins) = &mut self.logins {
-            logins.binds = binds;
-        }
+        self.logins().into_iter().for_each(|port| port.binds = binds);
+    }
+
+    /// As [`LOGINS`] has them.
+    fn logins(&mut self) -> [&mut TlsPort; 3] {
+        [&mut self.submission, &mut self.imap, &mut self.pop3]
     }
 
     /// Reads the files again if they changed. `Ok(true)` when a new certificate is in use. On an
@@ -197,6 +215,33 @@ impl TlsServer {
         let loaded = Loaded::read(&current.pairs)?;
         *current.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
         Ok(true)
+    }
+}
+
+impl TlsPort {
+    fn new(config: &ServerConfig, speaks: Speaks) -> TlsPort {
+        let mut config = config.clone();
+        config.alpn_protocols = speaks.names();
+        TlsPort { config: Arc::new(config), binds: true, believes: None }
+    }
+
+    /// Shakes hands as the server. The error says what the client offered, as far as it got.
+    pub async fn accept(&self, stream: BoxStream) -> io::Result<(BoxStream, TlsFacts)> {
+        let handshake = async {
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+            let offered = offered(&hello.client_hello());
+            let shaken = hello.into_stream(self.config.clone()).await;
+            shaken.map_err(|error| io::Error::new(error.kind(), format!("{error}; {offered}")))
+        };
+        let handshake = tokio::time::timeout(HANDSHAKE_WAIT, handshake).await;
+        let stream = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let (_, connection) = stream.get_ref();
+        let sni = connection.server_name().map(str::to_owned);
+        let mut facts = facts(connection, sni, false);
+        facts.binding = if self.binds { binding(connection) } else { None };
+        let shown = connection.peer_certificates();
+        facts.client = self.believes.as_ref().and_then(|believes| believes.believed(shown?));
+        Ok((Box::new(stream), facts))
     }
 }
 

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig, Supported
 use std::path::PathBuf;
 use std::sync::Arc;
 use sys::net::BoxStream;
-use sys::tls::{Pair, TlsClient, TlsFacts, TlsServer, Trust};
+use sys::tls::{Pair, Speaks, TlsClient, TlsFacts, TlsServer, Trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -50,29 +50,38 @@ impl Folder {
 
 /// A client of one version of TLS, perhaps with few cipher suites, that remembers sessions.
 fn client(pairs: &[Pair], version: &'static SupportedProtocolVersion, suite: &str) -> TlsConnector {
+    TlsConnector::from(Arc::new(client_config(pairs, version, suite)))
+}
+
+fn client_config(
+    pairs: &[Pair],
+    version: &'static SupportedProtocolVersion,
+    suite: &str,
+) -> ClientConfig {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites.retain(|one| format!("{:?}", one.suite()).contains(suite));
     let mut roots = RootCertStore::empty();
     for pair in pairs {
         roots.add(rustls::pki_types::CertificateDer::from_pem_file(&pair.cert).unwrap()).unwrap();
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(provider))
+    ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[version])
         .unwrap()
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
+        .with_no_client_auth()
 }
 
 /// One handshake, and an octet from the server so that the client reads tickets if there are any.
 async fn shake(
     server: &TlsServer,
+    speaks: Speaks,
     client: &TlsConnector,
 ) -> Result<(HandshakeKind, TlsFacts), String> {
     let (ours, theirs) = tokio::io::duplex(100_000);
     let serve = async {
         let stream: BoxStream = Box::new(ours);
-        let (mut stream, facts) = server.accept(stream).await.map_err(|e| e.to_string())?;
+        let (mut stream, facts) =
+            server.port(speaks).accept(stream).await.map_err(|e| e.to_string())?;
         stream.write_all(b"x").await.map_err(|e| e.to_string())?;
         stream.flush().await.map_err(|e| e.to_string())?;
         Ok::<_, String>((stream, facts))
@@ -97,12 +106,45 @@ async fn s_05_only_mail_programs_resume_sessions() {
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let client = client(std::slice::from_ref(&pair), version, "");
         for _ in 0..3 {
-            let (kind, _) = shake(&server, &client).await.unwrap();
+            let (kind, _) = shake(&server, Speaks::Mail, &client).await.unwrap();
             assert_ne!(kind, HandshakeKind::Resumed, "{version:?}");
         }
         for n in 0..3 {
-            let (kind, _) = shake(server.for_logins(), &client).await.unwrap();
+            let (kind, _) = shake(&server, Speaks::Imap, &client).await.unwrap();
             assert_eq!(kind == HandshakeKind::Resumed, n > 0, "{version:?}");
+        }
+    }
+}
+
+/// Who says by ALPN that it wants something else is sent away, so that nothing is carried from one
+/// protocol to another; who says nothing is served.
+#[tokio::test]
+async fn sm_6_a_port_speaks_its_own_protocol_only() {
+    let folder = Folder::new("sm6");
+    let pair = folder.pair(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let server = TlsServer::from_files(&pair.cert, &pair.key).unwrap();
+    let own: [(Speaks, &[u8]); 4] = [
+        (Speaks::Mail, b"smtp"),
+        (Speaks::Submission, b"smtp"),
+        (Speaks::Imap, b"imap"),
+        (Speaks::Pop3, b"pop3"),
+    ];
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for (speaks, name) in own {
+            for offered in [b"smtp".as_slice(), b"imap", b"pop3", b"http/1.1", b"h2"] {
+                let mut config = client_config(std::slice::from_ref(&pair), version, "");
+                config.alpn_protocols = vec![offered.to_vec()];
+                let client = TlsConnector::from(Arc::new(config));
+                let (ours, theirs) = tokio::io::duplex(100_000);
+                let called = client.connect(ServerName::try_from(NAME).unwrap(), theirs);
+                let port = server.port(speaks);
+                let (served, called) = tokio::join!(port.accept(Box::new(ours)), called);
+                assert_eq!(served.is_ok(), offered == name, "{speaks:?} {offered:?}");
+                match called {
+                    Ok(_) => assert_eq!(offered, name),
+                    Err(error) => assert!(error.to_string().contains("NoApplicationProtocol")),
+                }
+            }
         }
     }
 }
@@ -119,7 +161,7 @@ async fn s_07_peers_of_either_kind_of_key_are_served_and_others_are_told_of() {
     for (suite, got) in [("ECDHE_RSA", "ECDHE_RSA"), ("ECDHE_ECDSA", "ECDHE_ECDSA"), ("", "ECDSA")]
     {
         let client = client(&pairs, &rustls::version::TLS12, suite);
-        let (_, facts) = shake(&both, &client).await.unwrap();
+        let (_, facts) = shake(&both, Speaks::Mail, &client).await.unwrap();
         assert!(facts.cipher.contains(got), "{suite}: {}", facts.cipher);
         assert_eq!(facts.version, "TLSv1.2");
     }
@@ -127,7 +169,8 @@ async fn s_07_peers_of_either_kind_of_key_are_served_and_others_are_told_of() {
     let old = client(&pairs, &rustls::version::TLS12, "ECDHE_RSA");
     let (ours, theirs) = tokio::io::duplex(100_000);
     let name = ServerName::try_from(NAME).unwrap();
-    let (served, called) = tokio::join!(only.accept(Box::new(ours)), old.connect(name, theirs));
+    let (served, called) =
+        tokio::join!(only.port(Speaks::Mail).accept(Box::new(ours)), old.connect(name, theirs));
     let why = served.err().unwrap().to_string();
     assert!(called.is_err());
     assert!(why.contains("TLS_ECDHE_RSA_WITH_AES") && why.contains(NAME), "{why}");
