@@ -22,22 +22,6 @@ refuses() {
     done
   done
 }
-# Mail programs may resume, other servers may not.
-resumes() {
-  local version port said reused
-  for version in -tls1_2 -tls1_3; do
-    for port in "$imaps a LOGOUT" "$pop3s QUIT" "$submissions QUIT" "$smtp QUIT -starttls smtp"; do
-      set -- $port
-      said=$2; reused=Reused
-      if [ "$2" = a ]; then said='a LOGOUT'; fi
-      if [ "$1" = "$smtp" ]; then reused=New; fi
-      for session in -sess_out -sess_in; do
-        { sleep 0.3; printf '%s\r\n' "$said"; sleep 0.2; } | timeout 10 openssl s_client -connect "localhost:$1" -servername localhost -CAfile "$ca" $version ${3:+"$3" "$4"} -crlf $session "$work/session" >"$work/resumed" 2>&1
-      done
-      grep -q "^$reused, TLSv1" "$work/resumed" || { echo "$version, port $1: not $reused"; return 1; }
-    done
-  done
-}
 # A client that wants another protocol (ALPN) is sent away with the alert for that.
 only_its_own() {
   local target
@@ -50,7 +34,7 @@ only_its_own() {
 }
 check "openssl s_client: TLS 1.2 and 1.3 on every port" speaks
 check "openssl s_client: no port takes a client of another protocol" only_its_own
-check "openssl s_client: sessions of mail programs are resumed" resumes
+check "Python ssl: sessions of mail programs are resumed" python3 "$here/resume.py" "$ca" $smtp $submissions $imaps $pop3s
 check "openssl s_client: no old protocol, no weak cipher" refuses
 
 swaks_all() {
