@@ -1,12 +1,15 @@
 //! Rows held in memory during a unit of work: what was read, what is to be written, what to undo.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
 /// Some rows of one table.
 pub(super) struct Table<K, T> {
     rows: BTreeMap<K, Slot<T>>,
+    /// All rows that are not written, or known not to be there, and perhaps others: a commit looks
+    /// at these only, however many are in memory.
+    open: BTreeSet<K>,
     /// How rows were before the present job.
     undo: Vec<(K, Option<Slot<T>>)>,
     job: u64,
@@ -29,7 +32,7 @@ impl<T> Clone for Slot<T> {
 
 impl<K: Ord + Clone, T: Clone> Table<K, T> {
     pub fn new() -> Table<K, T> {
-        Table { rows: BTreeMap::new(), undo: Vec::new(), job: 1 }
+        Table { rows: BTreeMap::new(), open: BTreeSet::new(), undo: Vec::new(), job: 1 }
     }
     /// Whether it is known if there is such a row.
     pub fn knows(&self, key: &K) -> bool {
@@ -48,12 +51,16 @@ impl<K: Ord + Clone, T: Clone> Table<K, T> {
     }
     /// Notes what was read.
     pub fn learn(&mut self, key: K, value: Option<T>) {
+        if value.is_none() {
+            self.open.insert(key.clone());
+        }
         let slot = Slot { value: value.map(Arc::new), dirty: false, noted: 0 };
         self.rows.entry(key).or_insert(slot);
     }
     /// Writes a row, or takes it away.
     pub fn set(&mut self, key: K, value: Option<T>) {
         self.note(&key);
+        self.open.insert(key.clone());
         let slot = Slot { value: value.map(Arc::new), dirty: true, noted: self.job };
         self.rows.insert(key, slot);
     }
@@ -61,6 +68,7 @@ impl<K: Ord + Clone, T: Clone> Table<K, T> {
     pub fn change<R>(&mut self, key: &K, change: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.get(key)?;
         self.note(key);
+        self.open.insert(key.clone());
         let slot = self.rows.get_mut(key)?;
         (slot.dirty, slot.noted) = (true, self.job);
         slot.value.as_mut().map(|value| change(Arc::make_mut(value)))
@@ -88,24 +96,29 @@ impl<K: Ord + Clone, T: Clone> Table<K, T> {
     }
     /// What is to be written.
     pub fn dirty(&self) -> impl Iterator<Item = (&K, Option<&T>)> {
-        let dirty = self.rows.iter().filter(|(_, slot)| slot.dirty);
+        let open = self.open.iter().filter_map(|key| Some((key, self.rows.get(key)?)));
+        let dirty = open.filter(|(_, slot)| slot.dirty);
         dirty.map(|(key, slot)| (key, slot.value.as_deref()))
     }
     /// Everything is written; no more than `most` rows stay in memory.
     pub fn written(&mut self, most: usize) -> usize {
         self.keep();
+        let open = std::mem::take(&mut self.open);
         if self.rows.len() > most {
             self.rows.clear();
         }
-        self.rows.retain(|_, slot| {
-            slot.dirty = false;
-            slot.value.is_some()
-        });
+        for key in open {
+            match self.rows.get_mut(&key) {
+                Some(slot) if slot.value.is_some() => slot.dirty = false,
+                _ => drop(self.rows.remove(&key)),
+            }
+        }
         self.rows.len()
     }
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.rows.clear();
+        self.open.clear();
         self.undo.clear();
     }
 }
