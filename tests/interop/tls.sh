@@ -34,7 +34,6 @@ only_its_own() {
 }
 check "openssl s_client: TLS 1.2 and 1.3 on every port" speaks
 check "openssl s_client: no port takes a client of another protocol" only_its_own
-check "Python ssl: sessions of mail programs are resumed" python3 "$here/resume.py" "$ca" $smtp $submissions $imaps $pop3s
 check "openssl s_client: no old protocol, no weak cipher" refuses
 
 swaks_all() {

@@ -1,10 +1,10 @@
 //! TLS by rustls with aws-lc-rs: TLS 1.2 and 1.3, certificates that may change while we run.
 //!
 //! A server's certificate is read again when its files change (users.md D-07); sessions that are
-//! open go on with the old one. Mail programs may resume their sessions by tickets, whose keys
-//! change every six hours; other servers may not: Microsoft's were seen to fail with resumed
-//! sessions (users.md S-05). A second certificate may serve peers that cannot do with the first
-//! one's kind of key (S-07).
+//! open go on with the old one. Resumption tickets are off: Microsoft's senders were seen to fail
+//! with resumed sessions (users.md S-05), and clients that read once their socket is readable take
+//! the tickets of TLS 1.3 for the end of the connection (Mail::IMAPTalk does). A second certificate
+//! may serve peers that cannot do with the first one's kind of key (S-07).
 
 use crate::client_certificate::Believes;
 pub use crate::client_certificate::{ClientCertificate, ClientTrust};
@@ -124,10 +124,6 @@ impl Loaded {
 /// How long a TLS handshake may take.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(30);
 
-/// Tickets that a mail program gets with each TLS 1.3 connection: it uses each once, and opens
-/// several connections. RFC 8446 §C.4.
-const TICKETS: usize = 2;
-
 /// Where clients log in.
 const LOGINS: [Speaks; 3] = [Speaks::Submission, Speaks::Imap, Speaks::Pop3];
 
@@ -141,10 +137,8 @@ impl TlsServer {
     pub fn from_pairs(pairs: Vec<Pair>) -> io::Result<TlsServer> {
         let loaded = RwLock::new(Loaded::read(&pairs)?);
         let current = Arc::new(Current { pairs, loaded });
-        let mut config = TlsServer::config(&current, None)?;
+        let config = TlsServer::config(&current, None)?;
         let mail = TlsPort::new(&config, Speaks::Mail);
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(io::Error::other)?;
-        config.send_tls13_tickets = TICKETS;
         let [submission, imap, pop3] = LOGINS.map(|speaks| TlsPort::new(&config, speaks));
         Ok(TlsServer { current, mail, submission, imap, pop3 })
     }
@@ -159,7 +153,6 @@ impl TlsServer {
         }
     }
 
-    /// Without resumption.
     fn config(
         current: &Arc<Current>,
         believes: Option<&Arc<Believes>>,
@@ -180,8 +173,7 @@ impl TlsServer {
     }
 
     /// From now on clients are asked for certificates where they log in; other servers never are.
-    /// Who shows none, or one that is not believed, goes on without. Each connection shows it anew:
-    /// none of these is resumed.
+    /// Who shows none, or one that is not believed, goes on without.
     pub fn ask_clients(&mut self, trust: &ClientTrust) -> io::Result<()> {
         let believes = Arc::new(Believes::new(trust)?);
         let config = TlsServer::config(&self.current, Some(&believes))?;
