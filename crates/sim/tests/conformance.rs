@@ -11,7 +11,7 @@ use sim::world::{SimClock, with_threads};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use store::{Change, ChangeFlags, Delivery, Placement, Store, Which};
+use store::{Change, ChangeFlags, Delivery, Holder, Placement, Store, Which};
 use sys::disk::RealDisk;
 
 /// A folder of the test's own, removed when it goes.
@@ -319,4 +319,32 @@ async fn the_disk_gets_the_space_of_rows_back() {
     let (spare, all) = store.look(|txn| txn.spare()).unwrap();
     assert!(spare <= 16 << 20 && all < full * 2 / 3, "{spare} of {all} are spare");
     store.close();
+}
+
+/// Too many annotations at once: nothing is changed, the use of the mailbox neither; one that goes
+/// makes room for another. RFC 5464 §4.3.
+#[tokio::test]
+async fn annotations_are_set_all_or_none() {
+    let store = model();
+    prepare(&store).await.unwrap();
+    let who = account().0;
+    let name = MailboxName::new("Sketches").unwrap();
+    let id = store.mailbox_create(who, name.clone(), None).await.unwrap().id;
+    let of = Holder::Mailbox(id);
+    let entry = |n: usize, value: Option<&str>| {
+        (format!("/private/entry{n}"), value.map(|value| value.as_bytes().to_vec()))
+    };
+    let set = |changes| store.annotate(of, who, changes);
+    assert!(set((0..200).map(|n| entry(n, Some("x"))).collect()).await.unwrap());
+    let use_ = ("/private/specialuse".to_owned(), Some(b"\\Archive".to_vec()));
+    assert!(!set(vec![use_, entry(1, Some("y")), entry(200, Some("x"))]).await.unwrap());
+    let special_use = || store.mailbox(who, &name).unwrap().unwrap().special_use;
+    let value = |n: usize| {
+        let all = store.annotations(of, who).unwrap();
+        all.into_iter().find(|(name, _)| *name == entry(n, None).0).map(|(_, value)| value)
+    };
+    assert_eq!((special_use(), value(1)), (None, Some(b"x".to_vec())));
+    assert!(set(vec![entry(1, None), entry(200, Some("x"))]).await.unwrap());
+    assert!(set(vec![entry(2, Some("y"))]).await.unwrap());
+    assert_eq!((value(1), value(2), value(200)), (None, Some(b"y".to_vec()), Some(b"x".to_vec())));
 }

@@ -1,5 +1,5 @@
 //! What real clients and servers need of SMTP and POP3: users.md §5.2 and §5.3, security.md §3.1,
-//! each statement a test of its name. Longer ones are transcripts and the tests beside this one.
+//! each a test of its name. Longer ones are transcripts and the tests beside this one.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -14,6 +14,7 @@ use crate::ticket::KEY;
 use crate::txn::ReadTxn;
 use crate::write::Writing;
 use mail::{AccountId, MailboxId, SpecialUse};
+use std::collections::BTreeSet;
 
 /// The row of the capabilities that are hidden from an account; no annotation has such a name.
 const HIDDEN: &str = "hidden-capabilities";
@@ -97,23 +98,27 @@ impl Store {
                 _ => who,
             };
             w.changes.heard.note(account, Kinds::METADATA);
+            let rows = w.unit.rows().properties(of)?;
+            let mut names: BTreeSet<String> = rows.into_iter().map(|(name, _)| name).collect();
+            names.retain(|name| !name.starts_with(KEY));
+            let before = names.len();
+            for (name, value) in changes.iter().filter(|(name, _)| name != SPECIAL_USE) {
+                let name = row_name(who, name);
+                match value {
+                    Some(_) => names.insert(name),
+                    None => names.remove(&name),
+                };
+            }
+            if names.len() > ANNOTATIONS_MAX.max(before) {
+                return Ok(false);
+            }
             if let Holder::Mailbox(id) = of {
                 let uses = changes.extract_if(.., |(name, _)| name == SPECIAL_USE);
                 for (_, value) in uses.collect::<Vec<_>>() {
                     change_use(w, id, who, value)?;
                 }
             }
-            let rows = w.unit.rows().properties(of)?;
-            let mut names: Vec<String> = rows.into_iter().map(|(name, _)| name).collect();
-            names.retain(|name| !name.starts_with(KEY));
             let sets_some = changes.iter().any(|(_, value)| value.is_some());
-            let sets = changes.iter().filter(|(_, value)| value.is_some());
-            names.extend(sets.map(|(name, _)| row_name(who, name)));
-            names.sort_unstable();
-            names.dedup();
-            if names.len() > ANNOTATIONS_MAX {
-                return Ok(false);
-            }
             let mut changed = false;
             for (name, value) in changes {
                 let name = row_name(who, &name);

@@ -170,7 +170,9 @@ impl Context {
                 let found = self.mailbox(&name, Rights::ADMIN)?;
                 let Some(known) = identifier(&who) else { return Ok(no_such_identifier(&who)) };
                 let owner = self.shared.store.access(&found.row)?.into_iter().next();
-                let is_owner = owner.is_some_and(|(name, _)| identifier(&name) == Some(known));
+                let is_owner = owner.is_some_and(|(name, _)| {
+                    identifier(&name).as_deref() == Some(known.trim_start_matches('-'))
+                });
                 let text = out.buffer();
                 text.extend_from_slice(b"* LISTRIGHTS ");
                 response::mailbox(found.name.as_str(), self.enabled.charset(), text);
@@ -178,7 +180,8 @@ impl Context {
                 response::string(who.as_bytes(), text);
                 // What is always there; then what can be given, each by itself.
                 text.extend_from_slice(match is_owner {
-                    true => b" lrswipkxtecdan\r\n".as_slice(),
+                    true if known.starts_with('-') => b" \"\"\r\n".as_slice(),
+                    true => b" lrswipkxtecdan\r\n",
                     false => b" \"\" l r s w i p k x t e a n c d\r\n",
                 });
                 Ok(ok("LISTRIGHTS completed"))
@@ -204,17 +207,21 @@ impl Context {
         };
         let found = self.mailbox(name, Rights::ADMIN)?;
         let Some(known) = identifier(who) else { return Ok(no_such_identifier(who)) };
-        let owner = self.shared.store.access(&found.row)?.into_iter().next();
-        let plain = known.trim_start_matches('-');
-        if owner.is_some_and(|(name, _)| identifier(&name).as_deref() == Some(plain)) {
-            return Ok(Answer::No("[CANNOT] The owner has all rights always".to_owned()));
-        }
         let sign = sign.to_owned();
         let change = move |old: Rights| match sign.as_str() {
             "+" => old.with(rights),
             "-" => old.without(rights),
             _ => rights,
         };
+        let owner = self.shared.store.access(&found.row)?.into_iter().next();
+        let plain = known.trim_start_matches('-');
+        if owner.is_some_and(|(name, _)| identifier(&name).as_deref() == Some(plain)) {
+            // RFC 4314 §2: some rights may be granted always.
+            return Ok(match known == plain && change(Rights::ALL) == Rights::ALL {
+                true => Answer::Ok(format!("{verb} completed")),
+                false => Answer::No("[CANNOT] The owner has all rights always".to_owned()),
+            });
+        }
         self.shared.store.set_access(found.row.id, known, change).await?;
         Ok(Answer::Ok(format!("{verb} completed")))
     }
