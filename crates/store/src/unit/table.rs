@@ -60,7 +60,6 @@ impl<K: Ord + Clone, T: Clone> Table<K, T> {
     /// Writes a row, or takes it away.
     pub fn set(&mut self, key: K, value: Option<T>) {
         self.note(&key);
-        self.open.insert(key.clone());
         let slot = Slot { value: value.map(Arc::new), dirty: true, noted: self.job };
         self.rows.insert(key, slot);
     }
@@ -68,15 +67,18 @@ impl<K: Ord + Clone, T: Clone> Table<K, T> {
     pub fn change<R>(&mut self, key: &K, change: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.get(key)?;
         self.note(key);
-        self.open.insert(key.clone());
         let slot = self.rows.get_mut(key)?;
         (slot.dirty, slot.noted) = (true, self.job);
         slot.value.as_mut().map(|value| change(Arc::make_mut(value)))
     }
+    /// Before a change: how the row is now, and that a commit has to look at it.
     fn note(&mut self, key: &K) {
         let slot = self.rows.get(key);
         if slot.is_none_or(|slot| slot.noted != self.job) {
             self.undo.push((key.clone(), slot.cloned()));
+        }
+        if slot.is_none_or(|slot| !slot.dirty) {
+            self.open.insert(key.clone());
         }
     }
     /// The job is done: what it changed stays.
