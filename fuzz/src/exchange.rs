@@ -43,8 +43,9 @@ fn known() -> Option<&'static Known> {
             hash_cost: Cost { memory_kib: 8, passes: 1 },
             ..Settings::default()
         };
-        let (random, hands) = (Arc::new(SystemRandom), Arc::new(SystemHands));
-        let directory = Directory::new(store.clone(), random, hands, settings);
+        let (random, clock) = (Arc::new(SystemRandom), Arc::new(SystemClock::new()));
+        let directory =
+            Directory::new(store.clone(), random, clock, Arc::new(SystemHands), settings);
         let address = Address::parse("alice@example.org").ok()?;
         runtime.block_on(async {
             let secret = directory.hash(PASSWORD.to_owned()).await.ok()?;

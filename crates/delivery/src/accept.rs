@@ -4,12 +4,13 @@
 //! entitles to a 250.
 
 use crate::bounce;
+use crate::fate::{self, Filing, decide, filings, held, placements};
 use crate::journey::{self, Step};
 use crate::limits::{HOPS_MAX, RETURNED_OCTETS_MAX};
 use crate::reports::{self, Kept};
 use crate::trace::{self, Claims, HopCounter, Mender, NewFields};
 use crate::{Delivery, Shared, judging, signing};
-use directory::{Authenticated, Destination};
+use directory::Authenticated;
 use mail::summary::{Parser, Summary};
 use mail::{AccountId, Address, Domain, MessageId, ReversePath};
 use policy::dkim::Signer;
@@ -17,7 +18,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use store::{NewQueued, NewRecipient, Notify, Placement, Ret, Spool, StoreError, Terms};
+use store::{NewQueued, NewRecipient, Notify, Ret, Spool, StoreError, Terms};
 use sys::tls::TlsFacts;
 
 /// A recipient that was accepted at RCPT.
@@ -75,6 +76,8 @@ pub struct Judgement {
     pub reasons: Vec<String>,
     /// In mailboxes here it goes into Junk: why.
     pub junk: Option<String>,
+    /// Nobody vouches that its envelope sender sent it: no report goes there. security.md SM-9.
+    pub sender_unproven: bool,
 }
 
 /// The proof that a message is ours now: durable, in mailboxes or queue.
@@ -275,7 +278,7 @@ impl Receiving {
             Some(hold) if hold.at > now => held(&self.incoming.recipients),
             _ => decide(&shared, &self.incoming.recipients).await?,
         };
-        if self.judgement.junk.is_some() {
+        if self.judgement.junk.is_some() || self.judgement.sender_unproven {
             self.tell_nobody(&mut fate.remote);
         }
         let mut filings = filings(&fate.accounts, self.judgement.junk.as_deref());
@@ -297,7 +300,8 @@ impl Receiving {
             *judged = std::mem::take(&mut self.judgement.reasons);
             *junk = filings.iter().find_map(|filing| filing.junk.clone());
         }
-        let queue = (queued > 0).then(|| self.queue_entry(now, fate.remote, fate.waits));
+        let sender = fate::sender(&shared, &self.incoming, &fate).await?;
+        let queue = (queued > 0).then(|| self.queue_entry(now, sender, fate.remote, fate.waits));
         let delivery = store::Delivery {
             message: self.incoming.message,
             content,
@@ -361,10 +365,16 @@ impl Receiving {
     }
 
     /// Its entry in the queue, for recipients elsewhere.
-    fn queue_entry(&self, now: i64, recipients: Vec<NewRecipient>, waits: bool) -> NewQueued {
+    fn queue_entry(
+        &self,
+        now: i64,
+        sender: ReversePath,
+        recipients: Vec<NewRecipient>,
+        waits: bool,
+    ) -> NewQueued {
         let expire_after = self.shared.settings.expire_after.as_secs() as i64;
         NewQueued {
-            sender: self.incoming.sender.clone(),
+            sender,
             recipients,
             ret: self.incoming.ret,
             envid: self.incoming.envid.clone(),
@@ -470,129 +480,4 @@ fn accepted_step(
         judged: Vec::new(),
         junk: None,
     }
-}
-
-/// Where the copies of a message go.
-#[derive(Default)]
-pub(crate) struct Fate {
-    pub accounts: Vec<AccountId>,
-    pub remote: Vec<NewRecipient>,
-    /// Recipients whose mailbox gets it.
-    pub here: Vec<usize>,
-    /// Some of the others are ours, and their mailboxes are full.
-    pub waits: bool,
-}
-
-/// Everybody waits in the queue, ours too, as their addresses stand. RFC 4865 §4.2.
-fn held(recipients: &[AcceptedRecipient]) -> Fate {
-    let mut remote: Vec<NewRecipient> = Vec::new();
-    let mut known = HashSet::new();
-    for AcceptedRecipient { address, notify, orcpt, .. } in recipients {
-        if known.insert(address) {
-            remote.push(NewRecipient {
-                domain: routing_domain(address),
-                address: address.clone(),
-                notify: *notify,
-                orcpt: orcpt.clone(),
-            });
-        }
-    }
-    Fate { remote, ..Fate::default() }
-}
-
-/// Takes aliases apart; each account and each remote address gets the message once.
-pub(crate) async fn decide(
-    shared: &Shared,
-    recipients: &[AcceptedRecipient],
-) -> Result<Fate, DeliveryError> {
-    let mut fate = Fate::default();
-    for (n, recipient) in recipients.iter().enumerate() {
-        let mut here = false;
-        let destinations = match recipient.account {
-            Some(id) => vec![Destination::Account(id)],
-            None => shared.directory.expand(&recipient.address).await?,
-        };
-        for destination in destinations {
-            // RCPT has asked already whether there is room for whom it found itself.
-            let destination = match destination {
-                Destination::Account(id) if recipient.account.is_none() => {
-                    with_room(shared, id, &mut fate.waits)?
-                }
-                destination => destination,
-            };
-            here |= matches!(destination, Destination::Account(_));
-            match destination {
-                Destination::Account(id) if !fate.accounts.contains(&id) => fate.accounts.push(id),
-                Destination::Remote(address)
-                    if !fate.remote.iter().any(|r| r.address == address) =>
-                {
-                    fate.remote.push(NewRecipient {
-                        domain: routing_domain(&address),
-                        address,
-                        notify: recipient.notify,
-                        orcpt: recipient.orcpt.clone(),
-                    });
-                }
-                _ => {}
-            }
-        }
-        if here {
-            fate.here.push(n);
-        }
-    }
-    if fate.accounts.is_empty() && fate.remote.is_empty() {
-        // Accepted at RCPT, gone since: the client tries again and hears 550 then.
-        return Err(DeliveryError::Unavailable("a recipient has just gone".to_owned()));
-    }
-    Ok(fate)
-}
-
-/// The account, or its address to wait in the queue for room in its mailbox.
-fn with_room(
-    shared: &Shared,
-    id: AccountId,
-    waits: &mut bool,
-) -> Result<Destination, DeliveryError> {
-    if !shared.store.is_over_quota(id)? {
-        return Ok(Destination::Account(id));
-    }
-    let row = shared.store.accounts()?.into_iter().find(|row| row.id == id);
-    *waits |= row.is_some();
-    Ok(row.map_or(Destination::Account(id), |row| Destination::Remote(row.address)))
-}
-
-/// Where a message goes in an account: into INBOX, or into Junk for a reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Filing {
-    pub account: AccountId,
-    pub junk: Option<String>,
-}
-
-/// All accounts get it alike: into Junk for that reason, or into INBOX.
-pub(crate) fn filings(accounts: &[AccountId], junk: Option<&str>) -> Vec<Filing> {
-    let filing = |account: &AccountId| Filing { account: *account, junk: junk.map(str::to_owned) };
-    accounts.iter().map(filing).collect()
-}
-
-pub(crate) async fn placements(
-    shared: &Shared,
-    filings: &[Filing],
-) -> Result<Vec<Placement>, DeliveryError> {
-    let mut placements = Vec::with_capacity(filings.len());
-    for filing in filings {
-        let mailbox = match filing.junk {
-            Some(_) => shared.store.junk(filing.account).await?,
-            None => {
-                let inbox = shared.store.inbox(filing.account)?;
-                inbox.ok_or_else(|| DeliveryError::Unavailable("no INBOX".to_owned()))?
-            }
-        };
-        placements.push(Placement { mailbox, flags: Vec::new(), annotations: None });
-    }
-    Ok(placements)
-}
-
-/// The routing domain of an address; kept as a function so that routing has one place to grow.
-pub(crate) fn routing_domain(address: &Address) -> Domain {
-    address.domain().clone()
 }

@@ -6,7 +6,7 @@
 use crate::accept::{AcceptedRecipient, Incoming};
 use crate::journey::Step;
 use crate::limits::RETURNED_OCTETS_MAX;
-use crate::{DeliveryError, Shared, accept, signing};
+use crate::{DeliveryError, Shared, fate, signing};
 use directory::Destination;
 use mail::report::dsn::{Action, FutureRelease, Original, Report, ReportedRecipient};
 use mail::{Address, MessageId, ReversePath};
@@ -200,7 +200,7 @@ pub(crate) async fn delivery(
         match destination {
             Destination::Account(id) => accounts.push(id),
             Destination::Remote(address) => remote.push(NewRecipient {
-                domain: accept::routing_domain(&address),
+                domain: fate::routing_domain(&address),
                 address,
                 notify: Notify::NEVER,
                 orcpt: None,
@@ -241,7 +241,7 @@ pub(crate) async fn delivery(
         content: spool.seal()?,
         summary: parser.finish().encode(),
         date: now,
-        placements: accept::placements(shared, &accept::filings(&accounts, None)).await?,
+        placements: fate::placements(shared, &fate::filings(&accounts, None)).await?,
         queue,
         journey: Vec::new(),
     }))

@@ -7,7 +7,8 @@
 //! A header line for one of several recipients would tell the others what he thinks of his mail.
 
 use crate::Shared;
-use crate::accept::{Filing, Incoming};
+use crate::accept::Incoming;
+use crate::fate::Filing;
 use crate::limits::{JUDGED_ACCOUNTS_MAX, SPAM_FILED, SPAM_LINE_WORD_MAX};
 use mail::AccountId;
 use mail::summary::Summary;

@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod bounce;
 mod convert;
+mod fate;
 pub mod journey;
 mod judging;
 pub mod learning;

@@ -3,7 +3,8 @@
 //!
 //! Invariant: what is delivered here and the recipients who leave the queue are one commit.
 
-use crate::accept::{self, AcceptedRecipient};
+use crate::accept::AcceptedRecipient;
+use crate::fate;
 use crate::limits::PIECE_OCTETS;
 use crate::remote::{Attempt, Fate};
 use crate::{DeliveryError, Shared, judging};
@@ -77,7 +78,7 @@ async fn refusal(shared: &Shared, recipient: &RecipientRow) -> Option<Fate> {
             Ok(true) => Some(deferred("4.2.2", "the mailbox is full".to_owned())),
             Err(error) => Some(deferred("4.3.0", error.to_string())),
         },
-        Ok(Resolution::Members(_)) => None,
+        Ok(Resolution::Members(_) | Resolution::Returned(_)) => None,
         Ok(Resolution::NoSuchUser | Resolution::NotLocal) => Some(Fate::Failed {
             status: "5.1.1".to_owned(),
             host: None,
@@ -93,7 +94,7 @@ async fn delivery(
     row: &QueueRow,
     recipients: &[AcceptedRecipient],
 ) -> Result<(store::Delivery, Vec<usize>), DeliveryError> {
-    let fate = accept::decide(shared, recipients).await?;
+    let fate = fate::decide(shared, recipients).await?;
     let (mut spool, mut parser) = (shared.store.spool(), Parser::new());
     let mut reading = shared.store.reading_of(row.content, 0..row.size).await?;
     let mut octets = Vec::new();
@@ -105,7 +106,7 @@ async fn delivery(
     let now = shared.world.clock.unix_seconds();
     let junk = row.terms.junk.then_some("so it was judged when it came");
     let summary = parser.finish();
-    let mut filings = accept::filings(&fate.accounts, junk);
+    let mut filings = fate::filings(&fate.accounts, junk);
     if row.submitted_by.is_none() {
         // Its octets stay as they came, so no header line tells.
         let verdicts = judging::judge(shared, &fate.accounts, &summary, &spool);
@@ -131,7 +132,7 @@ async fn delivery(
         content: spool.seal()?,
         summary: summary.encode(),
         date: now,
-        placements: accept::placements(shared, &filings).await?,
+        placements: fate::placements(shared, &filings).await?,
         queue,
         journey: Vec::new(),
     };

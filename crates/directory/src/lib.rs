@@ -8,6 +8,7 @@ pub mod authenticate;
 mod correspondents;
 pub mod exchange;
 pub mod external;
+mod forwarding;
 pub mod imported;
 pub mod issuer;
 pub mod lease;
@@ -25,6 +26,7 @@ use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use store::Store;
+use sys::clock::Clock;
 use sys::hands::{self, Hands};
 use sys::random::Random;
 use tokio::sync::Semaphore;
@@ -92,6 +94,7 @@ struct Inner {
     /// Uses of app passwords that are not written down yet.
     uses: Mutex<HashMap<(String, String), LastUse>>,
     random: Arc<dyn Random>,
+    clock: Arc<dyn Clock>,
     hands: Arc<dyn Hands>,
 }
 
@@ -100,6 +103,7 @@ impl Directory {
     pub fn new(
         store: Store,
         random: Arc<dyn Random>,
+        clock: Arc<dyn Clock>,
         hands: Arc<dyn Hands>,
         settings: Settings,
     ) -> Directory {
@@ -117,6 +121,7 @@ impl Directory {
             correspondents: Mutex::default(),
             uses: Mutex::default(),
             random,
+            clock,
             hands,
         };
         Directory { store, inner: Arc::new(inner) }

@@ -44,3 +44,10 @@ pub const EXTERNAL_FOUND_MAX: usize = 10_000;
 pub const EXTERNAL_KEPT: Duration = Duration::from_secs(60);
 /// Hashes of one account in another directory that are compared.
 pub const EXTERNAL_HASHES_MAX: usize = 4;
+/// How long reports about mail that was sent on find their way back: servers try for five days
+/// (RFC 5321 §4.5.4.1), some longer. As long as other programs of the scheme.
+pub const FORWARDED_DAYS: i64 = 21;
+/// How long a key vouches for new senders; for old ones as long again.
+pub const FORWARDING_KEY_DAYS: i64 = 30;
+/// Octets of such a key.
+pub const FORWARDING_KEY_OCTETS: usize = 32;

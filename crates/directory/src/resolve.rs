@@ -16,6 +16,9 @@ pub enum Resolution {
     Account(AccountId),
     /// It is an alias with these members.
     Members(Vec<Address>),
+    /// It is the envelope sender of mail that was sent on from here, made for this address: reports
+    /// go there, and nothing else.
+    Returned(Address),
     /// The domain is ours, but nobody has this address.
     NoSuchUser,
     /// The domain is not ours.
@@ -39,6 +42,9 @@ impl Directory {
         let Some(domain) = found.domain.clone() else { return Ok(Resolution::NotLocal) };
         if let Some(resolution) = self.direct(address, found).await? {
             return Ok(resolution);
+        }
+        if let Some(original) = self.forwarded_for(address)? {
+            return Ok(Resolution::Returned(original));
         }
         if let Some(plain) = without_tag(address)
             && let Some(resolution) = self.direct(&plain, self.store.lookup(&plain)?).await?
@@ -85,6 +91,7 @@ impl Directory {
                     Resolution::Account(id) => push_new(&mut out, Destination::Account(id)),
                     Resolution::NotLocal => push_new(&mut out, Destination::Remote(address)),
                     Resolution::Members(members) => next.extend(members),
+                    Resolution::Returned(original) => next.push(original),
                     Resolution::NoSuchUser => {}
                 }
             }

@@ -3,7 +3,7 @@
 //! Parsed once; the local part is kept unquoted, so that `"bob"@x` and `bob@x` are one address.
 //! `Display` quotes it again where the grammar asks for it.
 
-use crate::limits::{DOMAIN_OCTETS_MAX, LOCAL_PART_OCTETS_MAX};
+use crate::limits::{ADDRESS_OCTETS_MAX, DOMAIN_OCTETS_MAX};
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,7 +30,7 @@ impl fmt::Display for AddressError {
             AddressError::NoLocalPart => "an address looks like name@example.org",
             AddressError::Domain => "the part after the @ is not a domain name",
             AddressError::Character => "a character that an address cannot have",
-            AddressError::TooLong => "longer than 64 octets before or 255 after the @",
+            AddressError::TooLong => "longer than 254 octets",
         })
     }
 }
@@ -150,7 +150,7 @@ impl Address {
         if local.is_empty() {
             return Err(AddressError::NoLocalPart);
         }
-        if local.len() > LOCAL_PART_OCTETS_MAX {
+        if local.len() + 1 + domain.as_str().len() > ADDRESS_OCTETS_MAX {
             return Err(AddressError::TooLong);
         }
         if local.chars().any(char::is_control) {

@@ -271,6 +271,8 @@ pub struct Verdict {
     pub lines: String,
     /// What was found, in words.
     pub reasons: Vec<String>,
+    /// SPF or DKIM says that the envelope sender sent it; a null path sends nothing back anyway.
+    pub sender_proven: bool,
 }
 
 /// Puts everything together.
@@ -301,8 +303,9 @@ pub async fn conclude(
         reasons.push(format!("{} fields that pretend to be ours are gone", inspector.forged));
     }
     let mut action = Action::Accept;
+    let identifiers = identifiers(envelope, &spf, &dkim);
+    let sender_proven = envelope.sender.as_ref().is_none_or(|s| proves(&identifiers, s.domain()));
     if settings.dmarc != Mode::Off {
-        let identifiers = identifiers(envelope, &spf, &dkim);
         let authors = &inspector.authors;
         let findings = evaluate(resolver, authors, walks, &identifiers).await;
         for found in &findings {
@@ -326,7 +329,7 @@ pub async fn conclude(
         }
     }
     reasons.iter_mut().for_each(|reason| reason.retain(|c| !c.is_control()));
-    Verdict { action, lines: results.finish(), reasons }
+    Verdict { action, lines: results.finish(), reasons, sender_proven }
 }
 
 /// Domains that SPF and DKIM prove, or might.
@@ -356,6 +359,18 @@ fn identifiers(envelope: &Envelope, spf: &SpfFound, dkim: &[Verified]) -> Vec<Id
         }
     }
     all
+}
+
+/// One of them is that domain, or one above it.
+fn proves(identifiers: &[Identifier], domain: &Domain) -> bool {
+    let mut proven = identifiers.iter().filter(|id| id.proof == Proof::Given);
+    proven.any(|id| is_within(domain, &id.domain))
+}
+
+/// The domain is that one, or below it.
+fn is_within(domain: &Domain, above: &Domain) -> bool {
+    let rest = domain.as_str().strip_suffix(above.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 async fn evaluate(
@@ -403,11 +418,7 @@ fn forwarder(settings: &Settings, ip: IpAddr, identifiers: &[Identifier]) -> Opt
         return Some(ip.to_string());
     }
     let proven = identifiers.iter().filter(|id| id.proof == Proof::Given);
-    let within = |domain: &Domain| {
-        settings.forwarder_domains.iter().any(|known| {
-            let rest = domain.as_str().strip_suffix(known.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
-    };
+    let within =
+        |domain: &Domain| settings.forwarder_domains.iter().any(|known| is_within(domain, known));
     proven.map(|id| &id.domain).find(|domain| within(domain)).map(Domain::to_string)
 }

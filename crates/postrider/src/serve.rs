@@ -70,8 +70,8 @@ pub fn open(
         other => fail(exit::SOFTWARE, other.to_string()),
     })?;
     let settings = logins::settings(root, config, outside)?;
-    let directory =
-        Directory::new(store.clone(), Arc::new(SystemRandom), Arc::new(SystemHands), settings);
+    let (random, clock) = (Arc::new(SystemRandom), Arc::new(SystemClock::new()));
+    let directory = Directory::new(store.clone(), random, clock, Arc::new(SystemHands), settings);
     Ok((store, directory))
 }
 

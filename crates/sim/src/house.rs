@@ -198,8 +198,8 @@ impl House {
             hash_cost: Cost { memory_kib: 8, passes: 1 },
             ..plan.directory
         };
-        let directory =
-            Directory::new(store.clone(), seen.random.clone(), seen.hands.clone(), settings);
+        let (random, clock, hands) = (seen.random.clone(), seen.clock.clone(), seen.hands.clone());
+        let directory = Directory::new(store.clone(), random, clock, hands, settings);
         let client = TlsClient::new(&Trust::Anybody).unwrap();
         let mut settings = plan.delivery;
         settings.verifying = Some(TlsClient::new(&Trust::Authorities(cert)).unwrap());

@@ -70,6 +70,7 @@ fn judgement(junk: Option<&str>) -> Judgement {
         lines: "Authentication-Results: mail.example.org;\r\n\tspf=fail\r\n".to_owned(),
         reasons: vec!["SPF fails".to_owned()],
         junk: junk.map(str::to_owned),
+        sender_unproven: false,
     }
 }
 

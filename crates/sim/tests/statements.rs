@@ -76,7 +76,8 @@ fn s_09_what_is_offered_holds_to_the_mailbox_and_beyond() {
         C1: RCPT TO:<team@example.org>\nC1: DATA\nS1: 250 …\nS1: 250 …\nS1: 354 …\n\
         C1: From: Jörg <jörg@example.com>\nC1: Subject: Grüße\nC1:\nC1: größer\nC1: .\nS1: 250 …\n\
         R1: 220 x\nP1: EHLO mail.example.org\nR1: 250-new.example.net\nR1: 250-8BITMIME\n\
-        R1: 250 SMTPUTF8\nP1: MAIL FROM:<jörg@example.com> BODY=8BITMIME SMTPUTF8\nR1: 250 ok\n\
+        R1: 250 SMTPUTF8\n\
+        P1: MAIL FROM:<SRS0=…=example.com=jörg@example.org> BODY=8BITMIME SMTPUTF8\nR1: 250 ok\n\
         P1: RCPT TO:<bob@example.net>\nR1: 250 ok\nP1: DATA\nR1: 354 go\nP1: Received: …\n\
         P1: \t…\nP1: \t…\nP1: \t…\nP1: From: Jörg <jörg@example.com>\nP1: Subject: Grüße\nP1:\n\
         P1: größer\nP1: .\nR1: 250 ok\n\

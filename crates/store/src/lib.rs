@@ -15,6 +15,7 @@ mod delivery;
 mod error;
 mod feed;
 mod feedback;
+mod forwarding;
 pub mod fsck;
 mod gate;
 mod house;

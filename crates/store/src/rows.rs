@@ -111,6 +111,8 @@ pub enum Holder {
     SigningKeys,
     /// Annotations of the messages of a mailbox, one row for each message and each scope. RFC 5257.
     Notes(MailboxId),
+    /// Keys that vouch for the senders of mail that aliases send on.
+    ForwardingKeys,
 }
 
 impl Holder {
@@ -130,6 +132,7 @@ impl Holder {
             Holder::Held(id) => (11, id.0),
             Holder::SigningKeys => (12, 0),
             Holder::Notes(id) => (13, id.0),
+            Holder::ForwardingKeys => (14, 0),
         }
     }
 }

@@ -168,6 +168,8 @@ replies! {
     NO_SUCH_USER = 550, "5.1.1", "Nobody here has this address";
     /// Strangers may not relay. RFC 3463 §3.8.
     RELAY_DENIED = 550, "5.7.1", "Not a domain of ours; to send mail, log in on port 465 or 587";
+    /// Mail was sent on in the name of this address: nobody writes to it. RFC 3463 §3.8.
+    REPORTS_ONLY = 550, "5.7.1", "Only reports about mail that was sent on come to this address";
     /// Its author's domain did not send it. RFC 3463 §3.8.
     FORGED = 550, "5.7.1", "The domain of its author wants such mail refused (DMARC)";
     /// The client is on a list that the operator believes. RFC 3463 §3.8.

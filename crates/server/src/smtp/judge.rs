@@ -128,8 +128,12 @@ impl Context {
         for reason in &verdict.reasons {
             tracing::debug!(%peer, reason, "judged");
         }
-        let mut judgement =
-            Judgement { lines: verdict.lines, reasons: verdict.reasons, junk: None };
+        let mut judgement = Judgement {
+            lines: verdict.lines,
+            reasons: verdict.reasons,
+            junk: None,
+            sender_unproven: !verdict.sender_proven,
+        };
         match verdict.action {
             Action::Accept => {
                 judgement.reasons.extend(listed.refused.into_iter().chain(listed.junk.clone()));

@@ -31,6 +31,8 @@ pub struct Context {
     authenticated: Option<Authenticated>,
     /// The message of the present transaction.
     message: Option<MessageId>,
+    /// Its sender is the null path: it is a report. RFC 5321 §4.5.5.
+    reports: bool,
     /// Recipients of the present transaction that are accounts.
     accounts: HashMap<Address, AccountId>,
     receiving: Option<Receiving>,
@@ -67,6 +69,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         logins: Logins::default(),
         authenticated: None,
         message: None,
+        reports: false,
         accounts: HashMap::new(),
         receiving: None,
         judging: None,
@@ -186,6 +189,7 @@ impl Context {
         let world = &self.shared.world;
         let message = MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
         self.message = Some(message);
+        self.reports = mail.sender.address().is_none();
         self.accounts.clear();
         self.ask_lists();
         if let Some(refusal) = mail.hold.and_then(|hold| self.hold_refusal(hold, mail.by)) {

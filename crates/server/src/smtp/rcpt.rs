@@ -33,6 +33,8 @@ impl Context {
                 }
             },
             Ok(Resolution::Members(_)) => return Answer::Yes,
+            Ok(Resolution::Returned(_)) if self.reports => return Answer::Yes,
+            Ok(Resolution::Returned(_)) => reply::REPORTS_ONLY,
             Ok(Resolution::NoSuchUser) => reply::NO_SUCH_USER,
             Ok(Resolution::NotLocal) if self.authenticated.is_some() => {
                 match self.shared.delivery.is_qualified(address.domain()) {
