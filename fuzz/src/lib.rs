@@ -64,6 +64,7 @@ where
                 }
                 Step::Body(octets) => current.extend(octets),
                 Step::Read => break,
+                Step::Flush => {}
                 Step::StartTls | Step::Deflate | Step::EndDeflate | Step::Close => {
                     done.ended = true;
                     done.said.append(machine.output());

@@ -24,6 +24,7 @@ pub mod subject;
 pub mod summary;
 pub mod thread;
 pub mod tokens;
+pub mod unitext;
 
 pub use address::{Address, Domain, ReversePath};
 pub use annotation::{Annotation, Scope};

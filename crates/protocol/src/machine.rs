@@ -45,6 +45,8 @@ impl Security {
 pub enum Step<Q> {
     /// Flush the output, then wait for bytes from the peer.
     Read,
+    /// Flush the output now: replies that may not wait for those behind them. RFC 2920 §3.2.
+    Flush,
     /// Find the answer and give it to [`Machine::answer`].
     Ask(Q),
     /// Keep these octets of the message that is being received.

@@ -105,6 +105,7 @@ fn run(octets: &[u8], split: usize) -> (Vec<Vec<u8>>, String) {
                     let said = String::from_utf8(session.output().clone()).unwrap();
                     return (messages, said);
                 }
+                Step::Flush => {}
                 _ => break,
             }
         }

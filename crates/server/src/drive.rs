@@ -169,6 +169,11 @@ where
                     return Ending::PeerGone;
                 }
             }
+            Step::Flush => {
+                if flush(&mut stream, machine.output()).await.is_err() {
+                    return Ending::PeerGone;
+                }
+            }
             Step::Close => return close(stream, machine.output(), failed).await,
             Step::Read => {
                 if flush(&mut stream, machine.output()).await.is_err() {

@@ -43,7 +43,7 @@ fn s_02_a_bare_lf_is_repaired_for_those_who_logged_in_only() {
     check(Service::Submission, "account alice; C1 on submission as alice", &submitted);
     let stranger = format!(
         "{HELLO}C1: MAIL FROM:<fred@example.net>\n{data}S1: 250 …\nS1: 250 …\nS1: 354 …\n\
-         C1> Subject: x\\n\\nline\\r\\n.\\r\\n\nS1: 550 5.6.11 …\n-- closed C1\n"
+         C1> Subject: x\\n\\nline\\r\\n.\\r\\n\nS1: 550 5.6.11 …\nS1: 421 …\n-- closed C1\n"
     );
     check(Service::Smtp, "account alice", &stranger);
 }
@@ -290,7 +290,7 @@ fn s_01_only_crlf_dot_crlf_ends_a_message() {
             "{HELLO}C1: MAIL FROM:<fred@example.net>\nC1: RCPT TO:<alice@example.org>\nC1: DATA\n\
              S1: 250 …\nS1: 250 …\nS1: 354 …\nC1> Subject: x\\r\\n\\r\\nx{end}\n\
              C1: MAIL FROM:<smuggled@example.net>\nC1: RCPT TO:<alice@example.org>\nC1: .\n\
-             S1: 550 5.6.11 …\n-- closed C1\nS2: * OK …\nC2: a LOGIN alice secret\nS2: a OK …\n\
+             S1: 550 5.6.11 …\nS1: 421 …\n-- closed C1\nS2: * OK …\nC2: a LOGIN alice secret\nS2: a OK …\n\
              C2: b STATUS INBOX (MESSAGES)\nS2: * STATUS INBOX (MESSAGES 0)\nS2: b OK …\n"
         );
         check(Service::Smtp, "account alice; C2 on imap", &text);

@@ -267,7 +267,7 @@ impl Session {
         self.phase = Phase::Command;
         self.err(match why {
             NoResponse::Aborted => "Login given up",
-            NoResponse::Broken => "That is not what the mechanism wants",
+            NoResponse::Broken | NoResponse::TooLong => "That is not what the mechanism wants",
         });
         None
     }

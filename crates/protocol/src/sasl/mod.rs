@@ -123,8 +123,10 @@ impl std::fmt::Debug for Client {
 pub enum NoResponse {
     /// The client gave up with `*`.
     Aborted,
-    /// Not base64, or too long.
+    /// Not base64.
     Broken,
+    /// Longer than any mechanism wants.
+    TooLong,
 }
 
 /// A response line. RFC 4954 §4.
@@ -133,9 +135,10 @@ pub fn response(line: &[u8]) -> Result<Vec<u8>, NoResponse> {
         return Err(NoResponse::Aborted);
     }
     if line.len() > RESPONSE_OCTETS_MAX {
-        return Err(NoResponse::Broken);
+        return Err(NoResponse::TooLong);
     }
-    STANDARD.decode(line.trim_ascii()).map_err(|_| NoResponse::Broken)
+    // Blanks are none of its characters, and nothing is passed over.
+    STANDARD.decode(line).map_err(|_| NoResponse::Broken)
 }
 
 /// The response that came with the command; a single `=` is an empty one. RFC 4954 §4.
@@ -184,7 +187,10 @@ mod tests {
         assert_eq!(response(b""), Ok(Vec::new()));
         assert_eq!(response(b"*"), Err(NoResponse::Aborted));
         assert_eq!(response(b"%%%"), Err(NoResponse::Broken));
-        assert_eq!(response(&[b'A'; 12_289]), Err(NoResponse::Broken));
+        for bad in [&b"dGlt "[..], b"dG lt", b"=AAA", b"AAA=BBB", b"AAA"] {
+            assert_eq!(response(bad), Err(NoResponse::Broken));
+        }
+        assert_eq!(response(&[b'A'; 12_289]), Err(NoResponse::TooLong));
         assert_eq!(initial(b"="), Ok(Vec::new()));
         assert_eq!(initial(b"*"), Err(NoResponse::Broken));
     }

@@ -4,7 +4,7 @@
 //! announced, and the command lines.
 
 use super::limits::{REPLY_LINES_MAX, REPLY_OCTETS_MAX};
-use super::params::{By, Notify, Ret, xtext_encode};
+use super::params::{By, Notify, Ret, orcpt_encode, xtext_encode};
 use crate::line::{Input, Line};
 use mail::{Address, ReversePath};
 
@@ -237,8 +237,8 @@ pub fn rcpt_line(to: &Address, notify: Notify, orcpt: Option<&str>, can: &Extens
         if let Some(value) = notify.value() {
             line.push_str(&format!(" NOTIFY={value}"));
         }
-        if let Some((kind, address)) = orcpt.and_then(|orcpt| orcpt.split_once(';')) {
-            line.push_str(&format!(" ORCPT={kind};{}", xtext_encode(address)));
+        if let Some(value) = orcpt.and_then(|orcpt| orcpt_encode(orcpt, can.smtputf8)) {
+            line.push_str(&format!(" ORCPT={value}"));
         }
     }
     line.push_str("\r\n");

@@ -173,7 +173,9 @@ fn mail_parameter(mail: &mut Mail, keyword: &str, value: Option<&str>) -> Result
             mail.ret = Some(Ret::parse(value).ok_or(reply::SYNTAX)?);
         }
         ("ENVID", Some(value)) if mail.envid.is_none() && value.len() <= 100 => {
-            mail.envid = Some(xtext_decode(value).ok_or(reply::SYNTAX)?);
+            // RFC 3461 §4.4: printable ASCII.
+            let decoded = xtext_decode(value).filter(|id| id.is_ascii());
+            mail.envid = Some(decoded.ok_or(reply::SYNTAX)?);
         }
         ("REQUIRETLS", None) => mail.require_tls = true,
         // RFC 6710 §4.1: once only.
@@ -191,10 +193,10 @@ fn mail_parameter(mail: &mut Mail, keyword: &str, value: Option<&str>) -> Result
             mail.hold = Some(Hold::parse_until(value).ok_or(reply::SYNTAX)?);
         }
         // RFC 4954 §5: who submitted it first; we trust nobody's word on it.
-        ("AUTH", Some(_)) => {}
+        ("AUTH", Some(value)) if xtext_decode(value).is_some_and(|who| !who.is_empty()) => {}
         (
             "SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID" | "REQUIRETLS" | "MT-PRIORITY" | "BY"
-            | "HOLDFOR" | "HOLDUNTIL",
+            | "HOLDFOR" | "HOLDUNTIL" | "AUTH",
             _,
         ) => return Err(reply::SYNTAX),
         _ => {
@@ -219,8 +221,7 @@ fn rcpt(rest: &str) -> Result<Rcpt, Reply> {
                 rcpt.notify = Notify::parse(value).ok_or(reply::SYNTAX)?;
             }
             ("ORCPT", Some(value)) if rcpt.orcpt.is_none() && value.len() <= 500 => {
-                let decoded = xtext_decode(value).filter(|text| text.contains(';'));
-                rcpt.orcpt = Some(decoded.ok_or(reply::SYNTAX)?);
+                rcpt.orcpt = Some(params::orcpt(value).ok_or(reply::SYNTAX)?);
             }
             ("NOTIFY" | "ORCPT", _) => return Err(reply::SYNTAX),
             _ => {

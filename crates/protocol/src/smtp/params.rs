@@ -174,12 +174,45 @@ pub fn words(text: &str) -> impl Iterator<Item = (String, Option<&str>)> {
     })
 }
 
-/// Decodes xtext: `+` and two hexadecimal digits. RFC 3461 §4. Control characters are refused.
+/// The value of ORCPT, decoded: a type, `;`, and an address, in UTF-8 where the type says so. RFC 3461
+/// §4.2, RFC 6533 §3.
+pub fn orcpt(value: &str) -> Option<String> {
+    let (kind, address) = value.split_once(';')?;
+    let atom = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\".[]".contains(&b);
+    let utf8 = is_utf8(kind);
+    let mut address = xtext_decode(address)?;
+    if utf8 {
+        address = mail::unitext::decode(&address);
+    }
+    let fine = !kind.is_empty() && kind.bytes().all(atom) && !address.is_empty();
+    let readable = (utf8 || address.is_ascii()) && !address.chars().any(char::is_control);
+    (fine && readable).then(|| format!("{kind};{address}"))
+}
+
+/// The value of ORCPT for what [`orcpt`] gave, to a server that knows SMTPUTF8 or does not.
+pub fn orcpt_encode(decoded: &str, smtputf8: bool) -> Option<String> {
+    let (kind, address) = decoded.split_once(';')?;
+    let address = match is_utf8(kind) {
+        true => mail::unitext::encode(address, !smtputf8),
+        false => xtext_encode(address),
+    };
+    Some(format!("{kind};{address}"))
+}
+
+fn is_utf8(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("utf-8")
+}
+
+/// Decodes xtext: graphic ASCII, `+` and two hexadecimal digits. RFC 3461 §4. Characters beyond ASCII
+/// stand for themselves (RFC 6533 §3); control characters are refused.
 pub fn xtext_decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         if byte != b'+' {
+            if byte == b'=' || byte <= b' ' {
+                return None;
+            }
             out.push(byte);
             continue;
         }
@@ -232,10 +265,29 @@ mod tests {
     }
 
     #[test]
+    fn original_recipients_are_read_and_written() {
+        for (value, decoded, old, new) in [
+            ("rfc822;a+2Bb@x", "rfc822;a+b@x", "rfc822;a+2Bb@x", "rfc822;a+2Bb@x"),
+            ("utf-8;j\\x{F6}rg@x", "utf-8;jörg@x", "utf-8;j\\x{F6}rg@x", "utf-8;jörg@x"),
+            ("UTF-8;jörg@x", "UTF-8;jörg@x", "UTF-8;j\\x{F6}rg@x", "UTF-8;jörg@x"),
+        ] {
+            assert_eq!(orcpt(value).as_deref(), Some(decoded));
+            assert_eq!(orcpt_encode(decoded, false).as_deref(), Some(old));
+            assert_eq!(orcpt_encode(decoded, true).as_deref(), Some(new));
+        }
+        for bad in ["a@b", ";a@b", "rfc822;", "rf c;a", "rfc822;jörg@x", "utf-8;a\\x{0A}b", "x;a=b"]
+        {
+            assert_eq!(orcpt(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn xtext_and_notify() {
         assert_eq!(xtext_decode("rfc822;a+2Bb"), Some("rfc822;a+b".to_owned()));
         assert_eq!(xtext_decode("a+0D"), None);
-        assert_eq!(xtext_decode("a+4"), None);
+        for bad in ["a+4", "a=b", "a b", "+", "+xx"] {
+            assert_eq!(xtext_decode(bad), None, "{bad}");
+        }
         assert_eq!(xtext_encode("a+b c"), "a+2Bb+20c");
         assert!(Notify::parse("NEVER,SUCCESS").is_none() && Notify::parse("x").is_none());
         assert_eq!(Notify::parse("success,delay").unwrap().value().unwrap(), "SUCCESS,DELAY");

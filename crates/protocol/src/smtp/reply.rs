@@ -28,10 +28,12 @@ macro_rules! replies {
 }
 
 impl Reply {
-    /// This reply with another text; control characters are taken out.
+    /// This reply with another text; control characters are taken out, and others that are not ASCII
+    /// are `?`: RFC 6531 §3.7.4.1 has them where SMTPUTF8 was said only.
     pub fn saying(&self, text: impl Into<String>) -> Reply {
         let text: String = text.into();
-        let text = text.chars().filter(|c| !c.is_control()).take(400).collect::<String>();
+        let shown = text.chars().filter(|c| !c.is_control()).take(400);
+        let text = shown.map(|c| if c.is_ascii() { c } else { '?' }).collect::<String>();
         Reply { code: self.code, enhanced: self.enhanced, text: Cow::Owned(text) }
     }
 
@@ -91,6 +93,8 @@ replies! {
     SESSION_FAILED = 421, "4.3.0", "Something went wrong here, come back later";
     /// Not a mail client. RFC 6409 §7 forbids 521 where mail is submitted.
     NOT_SMTP = 421, "4.5.1", "This is a mail server, speak SMTP";
+    /// What was refused leaves nothing to go on with. RFC 5321 §3.8.
+    CLOSING = 421, "4.7.0", "Closing the connection";
     /// Too many mistakes.
     TOO_MANY_ERRORS = 421, "4.7.0", "Too many errors";
     /// Too many commands that lead to nothing.
@@ -129,8 +133,10 @@ replies! {
     BAD_ADDRESS = 501, "5.1.3", "That is not an address: <name@domain>";
     /// A sender that is none.
     BAD_SENDER = 501, "5.1.7", "That is not an address: <name@domain> or <>";
-    /// Too many octets of SASL response, or not base64. RFC 4954 §4.
+    /// No base64, or not what the mechanism wants. RFC 4954 §4.
     BAD_BASE64 = 501, "5.5.2", "That is not what the mechanism wants";
+    /// RFC 4954 §4.
+    RESPONSE_TOO_LONG = 500, "5.5.6", "That is more than any mechanism wants";
     /// The client gave up. RFC 4954 §4.
     AUTH_ABORTED = 501, "5.7.0", "Login given up";
     /// Not now.

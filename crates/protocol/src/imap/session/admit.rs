@@ -246,7 +246,7 @@ impl Session {
         self.phase = Phase::Command;
         let text = match why {
             NoResponse::Aborted => "Login given up",
-            NoResponse::Broken => "That is not what the mechanism wants",
+            NoResponse::Broken | NoResponse::TooLong => "That is not what the mechanism wants",
         };
         self.tagged("BAD", text);
         None

@@ -16,12 +16,11 @@ impl Session {
     }
 
     /// EHLO, HELO. RFC 5321 §4.1.1.1: also ends a transaction.
-    pub(super) fn greet(&mut self, name: String, extended: bool) {
-        self.envelope = None;
+    pub(super) fn greet(&mut self, name: String, extended: bool) -> Option<Step<Question>> {
         let hostname = self.offer.hostname.clone();
         let text = if extended { self.extensions().join("\n") } else { hostname };
         self.hello = Some(Hello { name, extended });
-        self.say(&Reply { code: 250, enhanced: "", text: text.into() });
+        self.reset(Reply { code: 250, enhanced: "", text: text.into() })
     }
 
     fn extensions(&self) -> Vec<String> {

@@ -112,7 +112,7 @@ impl Session {
     /// A chunk nobody wants has to be read all the same. RFC 3030 §2.
     pub(super) fn discard(&mut self, size: u64, last: bool, reply: Reply) {
         if size > self.most() {
-            return self.close_with(&reply::TOO_BIG);
+            return self.refuse_and_close(&reply::TOO_BIG);
         }
         // Only the last chunk of a message that began is answered for each recipient.
         let times = if last { self.replies_to_message() } else { 1 };
@@ -157,7 +157,6 @@ impl Session {
         if ended {
             self.phase = Phase::Command;
             if tainted {
-                self.going_down = true;
                 self.chunks = Some(BareCheck::default());
                 return self.refuse_message(reply::BARE_IN_MESSAGE);
             }
@@ -211,7 +210,6 @@ impl Session {
             check.tainted
         });
         if tainted && strict {
-            self.going_down = true;
             return self.refuse_message(reply::BARE_IN_MESSAGE);
         }
         Some(self.ask(Pending::End, Question::End))

@@ -168,6 +168,8 @@ pub struct Session {
     /// Commands since a message or a login that led to neither.
     idle: usize,
     progress: u64,
+    /// The reply to the last command may not wait for others.
+    urgent: bool,
     going_down: bool,
 }
 
@@ -187,6 +189,7 @@ impl Session {
             errors: 0,
             idle: 0,
             progress: 0,
+            urgent: false,
             going_down: false,
             offer,
         };
@@ -227,6 +230,12 @@ impl Session {
         self.phase = Phase::Closing;
     }
 
+    /// A refusal after which nothing more is heard: 421 says so. RFC 5321 §3.8.
+    fn refuse_and_close(&mut self, reply: &Reply) {
+        reply.encode(&mut self.output);
+        self.close_with(&reply::CLOSING);
+    }
+
     fn bare(&self) -> Bare {
         if self.authenticated { Bare::Repair } else { Bare::Refuse }
     }
@@ -246,12 +255,17 @@ impl Session {
     }
 
     fn command(&mut self) -> Option<Step<Question>> {
-        match self.input.line(COMMAND_OCTETS_MAX) {
+        let line = self.input.line(COMMAND_OCTETS_MAX);
+        self.urgent = line != Line::Partial;
+        match line {
             Line::Partial => return Some(Step::Read),
             Line::TooLong => self.say(&reply::LINE_TOO_LONG),
-            Line::Bare => self.close_with(&reply::BARE_LINE_BREAK),
+            Line::Bare => self.refuse_and_close(&reply::BARE_LINE_BREAK),
             Line::Whole(line) => match Command::parse(&line) {
-                Ok(command) => return self.obey(command),
+                Ok(command) => {
+                    self.urgent = !may_wait(&command);
+                    return self.obey(command);
+                }
                 Err(refusal) => self.say(&refusal),
             },
         }
@@ -267,8 +281,8 @@ impl Session {
         match command {
             Command::Ehlo(_) | Command::Helo(_) if self.offer.lmtp => self.say(&reply::SPEAK_LMTP),
             Command::Lhlo(_) if !self.offer.lmtp => self.say(&reply::SPEAK_SMTP),
-            Command::Ehlo(name) | Command::Lhlo(name) => self.greet(name, true),
-            Command::Helo(name) => self.greet(name, false),
+            Command::Ehlo(name) | Command::Lhlo(name) => return self.greet(name, true),
+            Command::Helo(name) => return self.greet(name, false),
             Command::Mail(mail) => return self.mail(mail),
             Command::Rcpt(rcpt) => return self.rcpt(rcpt),
             Command::Data => return self.data(),
@@ -331,9 +345,9 @@ impl Session {
         let line = match self.input.line(RESPONSE_OCTETS_MAX) {
             Line::Partial => return Some(Step::Read),
             Line::Whole(line) => line,
-            Line::TooLong => return self.no_response(NoResponse::Broken),
+            Line::TooLong => return self.no_response(NoResponse::TooLong),
             Line::Bare => {
-                self.close_with(&reply::BARE_LINE_BREAK);
+                self.refuse_and_close(&reply::BARE_LINE_BREAK);
                 return None;
             }
         };
@@ -348,6 +362,7 @@ impl Session {
         let reply = match why {
             NoResponse::Aborted => reply::AUTH_ABORTED,
             NoResponse::Broken => reply::BAD_BASE64,
+            NoResponse::TooLong => reply::RESPONSE_TOO_LONG,
         };
         self.say(&reply);
         None
@@ -395,6 +410,20 @@ impl Session {
     }
 }
 
+/// Its reply may travel with those of the commands behind it. RFC 2920 §3.2 (2), (5), (6).
+fn may_wait(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Mail(_)
+            | Command::Rcpt(_)
+            | Command::Rset
+            | Command::Bdat(..)
+            | Command::Burl(..)
+            | Command::Auth(..)
+            | Command::StartTls
+    )
+}
+
 /// What a client may say only so often without sending a message.
 fn leads_nowhere(command: &Command) -> bool {
     matches!(
@@ -420,6 +449,9 @@ impl Machine for Session {
 
     fn next(&mut self) -> Step<Question> {
         loop {
+            if std::mem::take(&mut self.urgent) && !self.output.is_empty() {
+                return Step::Flush;
+            }
             let step = match &mut self.phase {
                 Phase::Closing => return Step::Close,
                 Phase::Tls => return Step::StartTls,
@@ -498,8 +530,8 @@ impl Machine for Session {
             (Pending::BeginChunk { size, last }, Some(reply)) => self.discard(size, last, reply),
             (Pending::Abort(reply, replies), _) => {
                 self.say_times(&reply, replies);
-                if self.going_down {
-                    self.phase = Phase::Closing;
+                if reply == reply::BARE_IN_MESSAGE {
+                    self.close_with(&reply::CLOSING);
                 }
             }
             (Pending::End, reply) => {
@@ -508,7 +540,11 @@ impl Machine for Session {
                 self.chunks = None;
                 self.octets = 0;
                 self.idle = 0;
-                self.say_times(&reply.unwrap_or(reply::TRY_LATER), replies);
+                let reply = reply.unwrap_or(reply::TRY_LATER);
+                if reply.is_positive() {
+                    self.errors = 0;
+                }
+                self.say_times(&reply, replies);
             }
             (Pending::Client, None) => self.begin_anew(),
             (Pending::Verify, None) => self.say(&reply::CANNOT_VERIFY),
@@ -567,23 +603,63 @@ impl Machine for Session {
 mod tests {
     use super::*;
 
-    /// RFC 4954 §6: a directory that is down is no wrong password, and the session goes on.
-    #[test]
-    fn a_login_that_cannot_be_decided_is_for_later() {
+    fn session(login: bool) -> Session {
         let offer = Offer {
             hostname: "mail.example.org".to_owned(),
             size_max: 1000,
             recipients_max: 10,
             starttls: false,
-            login: true,
+            login,
             plaintext_auth: true,
             sasl: sasl::Offered::default(),
             lmtp: false,
             future_release: None,
             xclient: false,
         };
-        let mut session = Session::new(offer, Security::Clear);
-        session.receive(b"HELO x\r\nAUTH PLAIN AHgAeQ==\r\nNOOP\r\n");
+        Session::new(offer, Security::Clear)
+    }
+
+    /// The codes of the replies in the output, which is taken.
+    fn codes(output: &mut Vec<u8>) -> String {
+        let text = String::from_utf8(std::mem::take(output)).unwrap();
+        let codes: Vec<&str> = text.lines().filter_map(|line| line.get(..3)).collect();
+        codes.join(" ")
+    }
+
+    /// What is said at once, in each flush; questions are answered Yes.
+    fn flushes(session: &mut Session) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            let step = session.next();
+            match step {
+                Step::Ask(_) => session.answer(Answer::Yes),
+                Step::Body(_) => {}
+                _ => all.push(codes(session.output())),
+            }
+            if matches!(step, Step::Read | Step::Close) {
+                return all;
+            }
+        }
+    }
+
+    /// RFC 2920 §3.2 (2), (5), (6): replies to RSET, MAIL and RCPT travel together, others at once.
+    #[test]
+    fn replies_that_may_not_wait_do_not() {
+        let mut session = session(false);
+        session
+            .receive(b"HELO x\r\nRSET\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nNOOP\r\nFROB\r\n");
+        assert_eq!(flushes(&mut session), ["220 250", "250 250 250 250", "500", ""]);
+        session.receive(b"VRFY x\r\nRCPT TO:<d@e.f>\r\nDATA\r\n.\r\nRSET\r\nQUIT\r\n");
+        assert_eq!(flushes(&mut session), ["252", "250 354", "451 250 221", ""]);
+    }
+
+    /// RFC 4954 §6: a directory that is down is no wrong password, and the session goes on.
+    #[test]
+    fn a_login_that_cannot_be_decided_is_for_later() {
+        let mut session = session(true);
+        session.receive(b"HELO x\r\n");
+        while !matches!(session.next(), Step::Read) {}
+        session.receive(b"AUTH PLAIN AHgAeQ==\r\nRSET\r\n");
         assert!(matches!(session.next(), Step::Ask(Question::Sasl(Client::Begins(..)))));
         session.output().clear();
         session.answer(Answer::Reply(reply::AUTH_UNAVAILABLE));
