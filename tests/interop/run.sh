@@ -167,14 +167,14 @@ maillog_file_prefixes = $work
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 myhostname = postfix.peer.test
-mydestination = peer.test, nodsn.test
+mydestination = peer.test, nodsn.test, far.test
 local_recipient_maps =
 alias_maps =
 alias_database =
 mailbox_transport =
 local_transport = virtual
 virtual_mailbox_domains =
-virtual_alias_maps = inline:{ {back@peer.test=bob@here.test} }
+virtual_alias_maps = inline:{ {back@peer.test=bob@here.test}, {lost@peer.test=nobody@here.test} }
 virtual_mailbox_base = $work/pfmail
 virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:$(id -u nobody)
@@ -214,6 +214,14 @@ CF
   check "a message came back by way of Postfix" waits 100 came_back
   curl -sS --cacert "$ca" --user bob@here.test:secret "imaps://localhost:$imaps/INBOX;MAILINDEX=$(cat "$work/back")" >"$work/back.eml"
   check "our signatures hold after two hops" signed "$work/back.eml"
+  # Sent on by an alias, given up by Postfix: the report finds its way back by the sender we made.
+  p route add far.test 127.0.0.1:$((B+26)) >/dev/null
+  p alias add away@here.test lost@peer.test >/dev/null
+  check "a message from elsewhere is taken for an alias that leads elsewhere" swaks --server 127.0.0.1:$smtp --from ann@far.test --to away@here.test --header 'Subject: sent on'
+  reported() { cp "$work/pf.log" "$work/out"; grep -rqs '^Delivered-To: ann@far.test' "$work/pfmail"; }
+  check "Postfix's report about it comes to its sender by way of us" waits 100 reported
+  rewritten() { grep -oE 'SRS0=[^>]*=far.test=ann@here.test' "$work/pf.log" | head -1; }
+  check "Perl's Mail::SRS reads our sender and gives it back" perl -MMail::SRS -e '$srs = Mail::SRS->new(Secret => ["x"]); $on = $srs->forward($ARGV[0], "other.test"); die $on unless $on =~ /^SRS1=/ and $srs->reverse($on) eq $ARGV[0]' "$(rewritten)"
   p route add nodsn.test 127.0.0.1:$((B+30)) >/dev/null
   check "reports of success: Postfix with DSN and without" python3 "$here/dsn.py" "$ca" $submission $imaps
   check "it went under TLS" grep -rq 'with ESMTPS' "$work/pfmail"
