@@ -53,6 +53,17 @@ fn i_08_continuations_have_a_blank() {
 }
 
 #[test]
+fn fifty_mistakes_in_a_row_end_the_connection() {
+    let bad = "C1: a FROB\nS1: a BAD …\n";
+    let some = bad.repeat(49);
+    let text = format!(
+        "{some}C1: b NOOP\nS1: b OK …\n{some}C1: a FROB\nS1: a BAD …\n\
+         S1: * BYE Too many errors\n-- closed C1\n"
+    );
+    check(ALICE, &text);
+}
+
+#[test]
 fn i_13_commands_in_pieces_are_commands() {
     // `check` plays it octet by octet as well.
     check(SELECTED, "C1> a SEA\nC1> RCH 2\\r\nC1> \\n\nS1: * SEARCH 2\nS1: a OK …\n");

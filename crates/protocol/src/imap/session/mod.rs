@@ -21,7 +21,7 @@ use std::time::Duration;
 const AFTER_LOGIN_WAIT: Duration = Duration::from_secs(31 * 60);
 /// Before login a client gets less.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
-/// Mistakes before the connection is closed.
+/// Mistakes with nothing right between them before the connection is closed.
 const ERRORS_MAX: usize = 50;
 /// Octets of the line that ends IDLE; `DONE` is wanted.
 const IDLE_LINE_OCTETS_MAX: usize = 64;
@@ -233,11 +233,13 @@ impl Session {
         let tag = if self.tag.is_empty() { "*" } else { &self.tag };
         self.output.extend_from_slice(format!("{tag} {verdict} {text}\r\n").as_bytes());
         self.progress += 1;
-        if verdict == "BAD" {
-            self.errors += 1;
-            if self.errors >= ERRORS_MAX {
-                self.bye("Too many errors");
-            }
+        match verdict {
+            "BAD" => self.errors += 1,
+            "OK" => self.errors = 0,
+            _ => {}
+        }
+        if self.errors >= ERRORS_MAX {
+            self.bye("Too many errors");
         }
     }
 
