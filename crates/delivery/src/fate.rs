@@ -43,6 +43,7 @@ pub(crate) async fn decide(
     recipients: &[AcceptedRecipient],
 ) -> Result<Fate, DeliveryError> {
     let mut fate = Fate::default();
+    let mut known = HashSet::new();
     for (n, recipient) in recipients.iter().enumerate() {
         let mut here = false;
         let destinations = match recipient.account {
@@ -61,19 +62,17 @@ pub(crate) async fn decide(
                 destination => destination,
             };
             here |= matches!(destination, Destination::Account(_));
+            if !known.insert(destination.clone()) {
+                continue;
+            }
             match destination {
-                Destination::Account(id) if !fate.accounts.contains(&id) => fate.accounts.push(id),
-                Destination::Remote(address)
-                    if !fate.remote.iter().any(|r| r.address == address) =>
-                {
-                    fate.remote.push(NewRecipient {
-                        domain: routing_domain(&address),
-                        address,
-                        notify: recipient.notify,
-                        orcpt: recipient.orcpt.clone(),
-                    });
-                }
-                _ => {}
+                Destination::Account(id) => fate.accounts.push(id),
+                Destination::Remote(address) => fate.remote.push(NewRecipient {
+                    domain: routing_domain(&address),
+                    address,
+                    notify: recipient.notify,
+                    orcpt: recipient.orcpt.clone(),
+                }),
             }
         }
         if here {

@@ -76,31 +76,49 @@ impl Directory {
     }
 
     /// Every place a message to `address` goes, each once: aliases taken apart to the end. Empty
-    /// when the address is ours and leads nowhere.
+    /// when the address is ours and leads nowhere, unavailable when there are too many.
     pub async fn expand(&self, address: &Address) -> Result<Vec<Destination>, Unavailable> {
         let mut out = Vec::new();
-        let mut seen = HashSet::new();
+        let (mut seen, mut found) = (HashSet::new(), HashSet::new());
         let mut level = vec![address.clone()];
         for _ in 0..=ALIAS_DEPTH_MAX {
             let mut next = Vec::new();
             for address in level {
-                if !seen.insert(address.key()) || out.len() >= ALIAS_MEMBERS_MAX {
+                if !seen.insert(address.key()) {
                     continue;
                 }
-                match self.resolve(&address).await? {
-                    Resolution::Account(id) => push_new(&mut out, Destination::Account(id)),
-                    Resolution::NotLocal => push_new(&mut out, Destination::Remote(address)),
-                    Resolution::Members(members) => next.extend(members),
-                    Resolution::Returned(original) => next.push(original),
-                    Resolution::NoSuchUser => {}
+                let destination = match self.resolve(&address).await? {
+                    Resolution::Account(id) => Destination::Account(id),
+                    Resolution::NotLocal => Destination::Remote(address),
+                    Resolution::Members(members) => {
+                        next.extend(members);
+                        continue;
+                    }
+                    Resolution::Returned(original) => {
+                        next.push(original);
+                        continue;
+                    }
+                    Resolution::NoSuchUser => continue,
+                };
+                if found.insert(destination.clone()) {
+                    out.push(destination);
                 }
             }
-            if next.is_empty() {
+            if out.len() > ALIAS_MEMBERS_MAX {
                 break;
+            }
+            if next.is_empty() {
+                return Ok(out);
             }
             level = next;
         }
-        Ok(out)
+        // Better later than not to everybody.
+        let why = format!(
+            "{address} leads to more than {ALIAS_MEMBERS_MAX} addresses, or through more than \
+             {ALIAS_DEPTH_MAX} aliases"
+        );
+        tracing::error!(why, "an alias cannot be taken apart");
+        Err(Unavailable(why))
     }
 
     /// `account` may send as `address`: mail to that address would reach it.
@@ -117,10 +135,4 @@ impl Directory {
 fn without_tag(address: &Address) -> Option<Address> {
     let (plain, _) = address.local().split_once('+')?;
     Address::new(plain, address.domain().clone()).ok()
-}
-
-fn push_new(out: &mut Vec<Destination>, destination: Destination) {
-    if !out.contains(&destination) {
-        out.push(destination);
-    }
 }
