@@ -57,7 +57,12 @@ impl Needle {
 
     /// The text is somewhere in `haystack`, in any case. The empty text is in every text.
     pub fn is_in(&self, haystack: &str) -> bool {
-        self.folded.is_empty() || self.finder.find(fold(haystack).as_bytes()).is_some()
+        self.folded.is_empty() || self.is_in_folded(&fold(haystack))
+    }
+
+    /// The same for a text that is folded already.
+    pub fn is_in_folded(&self, haystack: &str) -> bool {
+        self.finder.find(haystack.as_bytes()).is_some()
     }
 }
 

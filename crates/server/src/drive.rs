@@ -65,9 +65,15 @@ pub struct Output<'a> {
     begun: bool,
     /// Octets of the answer that have left.
     sent: u64,
+    /// Since when others wait for their turn.
+    since: Instant,
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    fn new(stream: &'a mut BoxStream, buffer: &'a mut Vec<u8>) -> Output<'a> {
+        Output { stream, buffer, begun: false, sent: 0, since: Instant::now() }
+    }
+
     /// Octets that have left since the command began. When this grows, what was appended before
     /// cannot be taken back.
     pub fn sent(&self) -> u64 {
@@ -86,12 +92,22 @@ impl Output<'_> {
         self.buffer
     }
 
-    /// Writes the buffer to the peer if it has grown beyond 64 KB. Errors are a lost connection.
+    /// Writes the buffer to the peer if it has grown beyond 64 KB, and rests. Errors are a lost
+    /// connection.
     pub async fn relieve(&mut self) -> io::Result<()> {
         if self.buffer.len() >= limits::OUTPUT_CHUNK_OCTETS {
             self.flush().await?;
         }
+        self.rest().await;
         Ok(())
+    }
+
+    /// Lets others have their turn when this answer has had its own.
+    pub async fn rest(&mut self) {
+        if self.since.elapsed() >= limits::TURN {
+            tokio::task::yield_now().await;
+            self.since = Instant::now();
+        }
     }
 
     /// Writes everything now.
@@ -135,8 +151,7 @@ where
             Step::Ask(question) => {
                 let mut held = std::mem::take(machine.output());
                 let settled = held.len();
-                let mut out =
-                    Output { stream: &mut stream, buffer: &mut held, begun: false, sent: 0 };
+                let mut out = Output::new(&mut stream, &mut held);
                 // Apart, so that a session that waits holds no room for the work of a command.
                 let answer = survive(Box::pin(handler.answer(question, &mut out))).await;
                 let begun = out.begun;
@@ -213,7 +228,7 @@ async fn tell<M: Machine, H: Handler<M>>(
     handler: &mut H,
 ) -> bool {
     let mut buffer = std::mem::take(machine.output());
-    let mut out = Output { stream, buffer: &mut buffer, begun: false, sent: 0 };
+    let mut out = Output::new(stream, &mut buffer);
     // Apart, for the same reason as an answer.
     let told = survive(Box::pin(handler.tell(&mut out))).await;
     *machine.output() = buffer;

@@ -27,6 +27,8 @@ pub struct Appending {
     rights: Rights,
     replaces: Option<(MailboxId, Uid)>,
     messages: Vec<Message>,
+    /// Octets that URLs have given.
+    by_url: u64,
     failed: Option<StoreError>,
 }
 
@@ -143,6 +145,7 @@ impl Context {
             rights: found.rights,
             replaces,
             messages: Vec::new(),
+            by_url: 0,
             failed: None,
         });
         Ok(())
@@ -176,6 +179,12 @@ impl Context {
             if appending.messages.last().is_some_and(|message| message.spool.len() > limit) {
                 return Ok(no("[TOOBIG] The message is larger than this server takes"));
             }
+            appending.by_url += piece.len() as u64;
+            if appending.by_url > limit {
+                return Ok(no("[LIMIT] URLs give too much at once"));
+            }
+            // It costs nothing to ask for much.
+            tokio::task::yield_now().await;
         }
         Ok(Ok(()))
     }

@@ -221,6 +221,7 @@ impl Context {
             if out.buffer().len() >= MESSAGE_OCTETS_MAX && out.flush().await.is_err() {
                 return Ok(false);
             }
+            out.rest().await;
         }
         match first {
             // RFC 5257 §4.3: wildcards matched nothing, and nothing else was asked for.
@@ -556,12 +557,13 @@ pub(crate) fn cut(range: &Range<u64>, partial: Option<(u64, u64)>) -> (u64, u64)
     }
 }
 
-/// HEADER.FIELDS, HEADER.FIELDS.NOT: the chosen fields and the empty line.
+/// HEADER.FIELDS, HEADER.FIELDS.NOT: the chosen fields and the empty line. The names are in order.
 pub(crate) fn chosen_fields(octets: &[u8], names: &[Vec<u8>], not: bool) -> Vec<u8> {
     let mut chosen = Vec::new();
     for field in header::fields(octets) {
-        let named = names.iter().any(|name| name.eq_ignore_ascii_case(field.name));
-        if named != not {
+        let lower = || field.name.iter().map(u8::to_ascii_lowercase);
+        let named = names.binary_search_by(|name| name.iter().copied().cmp(lower()));
+        if named.is_ok() != not {
             chosen.extend_from_slice(field.raw);
         }
     }

@@ -88,7 +88,7 @@ impl Section {
 pub enum SectionText {
     All,
     Header,
-    /// Names, and whether it is HEADER.FIELDS.NOT.
+    /// Names in lower case and in order, each once, and whether it is HEADER.FIELDS.NOT.
     HeaderFields(Vec<Vec<u8>>, bool),
     Text,
     Mime,
@@ -291,6 +291,11 @@ fn body_section(from: &mut Cursor<'_>, peek: bool) -> Read<Section> {
     from.expect(b']', "a closing bracket")?;
     let partial = range(from)?;
     let label = label_of(&path, &text).unwrap_or(label);
+    if let SectionText::HeaderFields(names, _) = &mut text {
+        names.iter_mut().for_each(|name| name.make_ascii_lowercase());
+        names.sort_unstable();
+        names.dedup();
+    }
     Ok(Section { label, peek, path, text, partial })
 }
 

@@ -11,6 +11,8 @@ use mail::{Flag, Keyword, Scope};
 
 /// Keys of one command, all levels together.
 const KEYS_MAX: usize = 5000;
+/// Those of them that bodies have to be read for.
+const BODY_KEYS_MAX: usize = 100;
 
 /// A search key.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,7 +190,7 @@ pub(super) fn search(from: &mut Cursor<'_>) -> Read<Search> {
 /// The criteria of a filter as it is kept, in UTF-8; `None` when they are none. RFC 5466 §3.1, §3.2.
 pub fn filter(text: &[u8]) -> Option<Key> {
     let mut from = Cursor::with_charset(text, Charset::Utf8);
-    let mut keys = Keys { charset: None, left: KEYS_MAX, fuzzy: Vec::new() };
+    let mut keys = Keys::new(None);
     let key = keys.keys(&mut from, 0).ok()?;
     from.at_end().then_some(key)
 }
@@ -204,7 +206,11 @@ pub(super) fn sort(from: &mut Cursor<'_>) -> Read<Sort> {
             from.space()?;
             word = from.keyword()?;
         }
-        criteria.push((criterion(&word, from)?, reverse));
+        let criterion = criterion(&word, from)?;
+        // Once more it has nothing to say: messages are equal by it.
+        if criteria.iter().all(|(other, _)| *other != criterion) {
+            criteria.push((criterion, reverse));
+        }
         if criteria.len() > 32 { Err(Bad("fewer criteria")) } else { Ok(()) }
     })?;
     if criteria.is_empty() {
@@ -264,7 +270,7 @@ fn finish(
     let (tag, key, fuzzy) = (String::new(), Key::All, Vec::new());
     let mut search = Search { tag, returns, update_items, charset, key, fuzzy };
     let charset = search.charset.clone().filter(|_| search.is_charset_known());
-    let mut keys = Keys { charset, left: KEYS_MAX, fuzzy: Vec::new() };
+    let mut keys = Keys::new(charset);
     search.key = keys.keys(from, 0)?;
     search.fuzzy = keys.fuzzy;
     // RFC 6203 §4: it must not be asked for otherwise.
@@ -278,10 +284,15 @@ fn finish(
 struct Keys {
     charset: Option<Vec<u8>>,
     left: usize,
+    bodies_left: usize,
     fuzzy: Vec<Key>,
 }
 
 impl Keys {
+    fn new(charset: Option<Vec<u8>>) -> Keys {
+        Keys { charset, left: KEYS_MAX, bodies_left: BODY_KEYS_MAX, fuzzy: Vec::new() }
+    }
+
     /// A text in the command's charset.
     fn text(&self, from: &mut Cursor<'_>) -> Read<String> {
         self.decoded(from.astring()?)
@@ -336,7 +347,10 @@ impl Keys {
             }
             // RFC 6203 §3: we find no less and no more than what is there.
             "FUZZY" => {
+                let others = self.fuzzy.len();
                 let key = self.key(from, depth + 1)?;
+                // FUZZY within it says nothing more.
+                self.fuzzy.truncate(others);
                 self.fuzzy.push(key.clone());
                 key
             }
@@ -344,7 +358,7 @@ impl Keys {
         })
     }
 
-    fn with_argument(&self, word: &str, from: &mut Cursor<'_>) -> Read<Key> {
+    fn with_argument(&mut self, word: &str, from: &mut Cursor<'_>) -> Read<Key> {
         Ok(match word {
             "UID" => Key::Uid(from.sequence_set()?),
             // RFC 9738 §4: later than a UID, and before one.
@@ -390,8 +404,12 @@ impl Keys {
             "FROM" => Key::Envelope("FROM", self.text(from)?),
             "SUBJECT" => Key::Envelope("SUBJECT", self.text(from)?),
             "TO" => Key::Envelope("TO", self.text(from)?),
-            "BODY" => Key::Body(self.text(from)?),
-            "TEXT" => Key::Text(self.text(from)?),
+            "BODY" | "TEXT" => {
+                let left = self.bodies_left.checked_sub(1);
+                self.bodies_left = left.ok_or(Bad("fewer texts of bodies"))?;
+                let text = self.text(from)?;
+                if word == "BODY" { Key::Body(text) } else { Key::Text(text) }
+            }
             "MODSEQ" => {
                 if from.peek() == Some(b'"') {
                     // RFC 7162 §3.1.5: which flag, and whether shared; ours have one MODSEQ.
@@ -472,5 +490,18 @@ mod tests {
         let latin = read(b"CHARSET ISO-8859-1 SUBJECT {4}\r\ncaf\xe9");
         assert_eq!(latin.key, Key::Envelope("SUBJECT", "caf\u{e9}".to_owned()));
         assert!(!read(b"CHARSET X-NONE ALL").is_charset_known());
+    }
+
+    #[test]
+    fn what_is_said_again_costs_nothing() {
+        let found = search(&mut Cursor::new(b"FUZZY (FUZZY FROM a FUZZY TO b) FUZZY BODY c"));
+        let inner = vec![Key::Envelope("FROM", "a".into()), Key::Envelope("TO", "b".into())];
+        assert_eq!(found.unwrap().fuzzy, [Key::And(inner), Key::Body("c".into())]);
+        let sort = sort(&mut Cursor::new(b"(TO REVERSE DATE TO DATE SIZE) UTF-8 ALL")).unwrap();
+        let criteria = [(Criterion::To, false), (Criterion::Date, true), (Criterion::Size, false)];
+        assert_eq!(sort.criteria, criteria);
+        let bodies =
+            |n: usize| search(&mut Cursor::new("BODY a TEXT b ".repeat(n).trim().as_bytes()));
+        assert!(bodies(BODY_KEYS_MAX / 2).is_ok() && bodies(BODY_KEYS_MAX / 2 + 1).is_err());
     }
 }

@@ -14,7 +14,7 @@ use protocol::imap::command::search::{Criterion, Key};
 use protocol::imap::grammar::{Number, SequenceSet};
 use std::collections::HashMap;
 
-/// UIDs whose annotations are read before others have their turn.
+/// UIDs whose annotations are read in one look.
 const BATCH: u32 = 4096;
 /// Octets of a value that SORT compares.
 const SORTED_OCTETS_MAX: usize = 1024;
@@ -29,12 +29,11 @@ struct Sought {
 }
 
 impl Sought {
-    fn is_in(&self, scope: Scope, note: &Note<'_>) -> bool {
-        let Some(value) = &note.value else { return false };
-        let here = |needle: &Needle| needle.is_in(&String::from_utf8_lossy(value));
+    /// `folded` is the value.
+    fn is_in(&self, scope: Scope, entry: &str, folded: &str) -> bool {
         self.scope.is_none_or(|wanted| wanted == scope)
-            && matches(&self.pattern, &note.entry)
-            && self.needle.as_ref().is_none_or(here)
+            && matches(&self.pattern, entry)
+            && self.needle.as_ref().is_none_or(|needle| needle.is_in_folded(folded))
     }
 }
 
@@ -106,15 +105,18 @@ impl Context {
         if all.is_empty() {
             return Ok(key);
         }
-        let look = |uid: Uid, scope: Scope, notes: Vec<Note<'_>>| {
-            for one in &mut all {
-                let known = one.found.last() == Some(&uid);
-                if !known && notes.iter().any(|note| one.is_in(scope, note)) {
-                    one.found.push(uid);
+        let look = |all: &mut Vec<Sought>, uid: Uid, scope: Scope, notes: Vec<Note<'_>>| {
+            let text = |note: &Note<'_>| Some(fold(&String::from_utf8_lossy(note.value.as_ref()?)));
+            let here = notes.iter().filter_map(|note| Some((&note.entry, text(note)?)));
+            for (entry, folded) in here {
+                for one in all.iter_mut().filter(|one| one.found.last() != Some(&uid)) {
+                    if one.is_in(scope, entry, &folded) {
+                        one.found.push(uid);
+                    }
                 }
             }
         };
-        self.each_annotated(view.mailbox, (from, to), look).await?;
+        let all = self.each_annotated(view.mailbox, (from, to), all, look).await?;
         Ok(replaced(key, &mut all.into_iter().map(|one| one.found)))
     }
 
@@ -125,14 +127,15 @@ impl Context {
         messages: &[(u32, Entry)],
         criteria: &[(Criterion, bool)],
     ) -> Result<SortValues, StoreError> {
-        let mut values = SortValues::default();
+        let values = SortValues::default();
         let (Some((_, first)), Some((_, last))) = (messages.first(), messages.last()) else {
             return Ok(values);
         };
         if !sorts_anew(criteria) {
             return Ok(values);
         }
-        let look = |uid: Uid, scope: Scope, notes: Vec<Note<'_>>| {
+        let criteria = criteria.to_vec();
+        let look = move |values: &mut SortValues, uid: Uid, scope: Scope, notes: Vec<Note<'_>>| {
             for (at, (criterion, _)) in criteria.iter().enumerate() {
                 let Criterion::Annotation(name, wanted) = criterion else { continue };
                 let note = notes.iter().find(|note| note.entry == *name && scope == *wanted);
@@ -142,31 +145,37 @@ impl Context {
                 }
             }
         };
-        self.each_annotated(mailbox, (first.uid, last.uid), look).await?;
-        Ok(values)
+        self.each_annotated(mailbox, (first.uid, last.uid), values, look).await
     }
 
-    /// Shows the annotations of messages from `from` to `to` that the session may see.
-    async fn each_annotated(
+    /// Makes something of the annotations of messages from `from` to `to` that the session may see,
+    /// where no session waits.
+    async fn each_annotated<T: Send + 'static>(
         &self,
         mailbox: MailboxId,
         (from, to): (Uid, Uid),
-        mut look: impl FnMut(Uid, Scope, Vec<Note<'_>>) + Send,
-    ) -> Result<(), StoreError> {
+        mut made: T,
+        mut look: impl FnMut(&mut T, Uid, Scope, Vec<Note<'_>>) + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (store, who) = (&self.shared.store, self.actor()?.account);
         if !store.has_notes(mailbox)? {
-            return Ok(());
+            return Ok(made);
         }
-        let mut first = from;
-        loop {
-            let last = Uid::new(first.get().saturating_add(BATCH - 1)).unwrap_or(to).min(to);
-            store.each_notes(mailbox, who, (first, last), &mut look)?;
-            match last.next() {
-                Some(next) if next <= to => first = next,
-                _ => return Ok(()),
-            }
-            // Reading is slow: let others have their turn.
-            tokio::task::yield_now().await;
-        }
+        store
+            .aside(move |store| {
+                let mut first = from;
+                loop {
+                    let last =
+                        Uid::new(first.get().saturating_add(BATCH - 1)).unwrap_or(to).min(to);
+                    store.each_notes(mailbox, who, (first, last), |uid, scope, notes| {
+                        look(&mut made, uid, scope, notes);
+                    })?;
+                    match last.next() {
+                        Some(next) if next <= to => first = next,
+                        _ => return Ok(made),
+                    }
+                }
+            })
+            .await
     }
 }

@@ -5,8 +5,9 @@
 //! its EXISTS or FETCH, here. The values a SORT goes by never change, so only membership does;
 //! those of annotations do, and scores depend on the search, so such a SORT is not kept up to date.
 
+use super::Found;
 use super::annotated::sorts_anew;
-use super::test::{Candidate, Test, ago};
+use super::test::{Test, ago};
 use crate::drive::Output;
 use crate::imap::Context;
 use crate::imap::view::View;
@@ -17,9 +18,7 @@ use protocol::imap::command::Item;
 use protocol::imap::command::search::{Criterion, Key};
 use protocol::imap::grammar::{Number, SequenceSet};
 use protocol::imap::response;
-
-/// Messages that are looked at before others have their turn.
-const BATCH: usize = 64;
+use std::sync::Arc;
 
 /// A search that goes on.
 pub(crate) struct Live {
@@ -281,23 +280,28 @@ impl Context {
         let (first, last) = (uids.first().copied(), uids.last().copied());
         let among = first.zip(last).unwrap_or((Uid::FIRST, Uid::FIRST));
         let key = self.with_annotations(live.key.clone(), view, among).await?;
-        let test = Test::new(key, view, self.shared.world.clock.unix_seconds());
-        let mut meet = Vec::new();
-        let mut fail = Vec::new();
-        for batch in uids.chunks(BATCH) {
-            for uid in batch {
-                let Ok(at) = told.find(*uid) else { continue };
-                let Some(entry) = told.at(at) else { continue };
-                let mut candidate = Candidate::new(at + 1, entry, None);
-                match self.meets_if_there(&test, view, &mut candidate) {
-                    true => meet.push(*entry),
-                    false => fail.push(*uid),
-                }
-            }
-            if test.reads() {
-                tokio::task::yield_now().await;
+        let test = Arc::new(Test::new(key, view, self.shared.world.clock.unix_seconds()));
+        let (mut meet, mut fail, mut open) = (Vec::new(), Vec::new(), Found::new());
+        for uid in &uids {
+            let Ok(at) = told.find(*uid) else { continue };
+            let Some(entry) = told.at(at) else { continue };
+            match test.known(at + 1, entry) {
+                Some(true) => meet.push(*entry),
+                Some(false) => fail.push(*uid),
+                None => open.push((at + 1, *entry)),
             }
         }
+        let mut rest = open.as_slice();
+        while !rest.is_empty() {
+            let (looked, some) = self.look_at(&test, rest).await?;
+            let (now, later) = rest.split_at_checked(looked).unwrap_or_default();
+            let meets = |uid: &Uid| some.binary_search_by_key(uid, |(_, entry)| entry.uid).is_ok();
+            fail.extend(now.iter().map(|(_, entry)| entry.uid).filter(|uid| !meets(uid)));
+            meet.extend(some.into_iter().map(|(_, entry)| entry));
+            rest = later;
+        }
+        meet.sort_unstable_by_key(|entry| entry.uid);
+        fail.sort_unstable();
         let places = live.places(&fail);
         let removed = live.remove(&places, told);
         let known: Vec<Uid> = meet.iter().map(|entry| entry.uid).collect();

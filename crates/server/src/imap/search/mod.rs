@@ -16,8 +16,7 @@ use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{Holder, StoreError};
 use live::Live;
-use mail::summary::Summary;
-use mail::{AccountId, ContentId, Entry, Uid};
+use mail::{AccountId, Entry, Uid};
 use protocol::imap::command::search::{self, Criterion, Key, Sort, Thread};
 use protocol::imap::command::{Returns, Search};
 use protocol::imap::grammar::{Charset, Number, SequenceSet};
@@ -26,7 +25,7 @@ use protocol::imap::session::Answer;
 use relevancy::Scores;
 use std::sync::Arc;
 use std::time::Duration;
-use test::{Candidate, Test, uids_of};
+use test::{Test, uids_of};
 use tokio::time::Instant;
 
 pub use arranged::Arrangements;
@@ -39,8 +38,9 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 const FILTERS_MAX: usize = 8;
 /// Fewer messages than these are read as quickly as an index is asked.
 const INDEX_MESSAGES_MIN: usize = 256;
-/// Messages that are looked at together.
+/// Messages that are looked at together, and that are compared before others may have their turn.
 const BATCH: usize = 64;
+const COMPARED: u32 = 1024;
 
 /// Messages found, with their numbers.
 type Found = Vec<(u32, Entry)>;
@@ -193,7 +193,7 @@ impl Context {
             return None;
         }
         let test = Test::new(searched(key), view, 0);
-        let looked_at = |(number, entry): &(u32, &Entry)| test.known(view, *number, entry);
+        let looked_at = |(number, entry): &(u32, &Entry)| test.known(*number, entry);
         let all = (1..).zip(view.told.iter()).filter(|one| looked_at(one) == Some(true));
         let mut uids: Vec<Uid> = all.map(|(_, entry)| entry.uid).collect();
         let over = uids.len().checked_sub(self.message_limit() as usize)?;
@@ -231,25 +231,30 @@ impl Context {
         let mut found = Vec::new();
         let mut open = Vec::new();
         for (number, entry) in (1..).zip(view.told.iter()) {
-            match test.known(view, number, entry) {
+            match test.known(number, entry) {
                 Some(true) => found.push((number, *entry)),
                 Some(false) => {}
                 None => open.push((number, *entry)),
             }
+            if number % COMPARED == 0 {
+                out.rest().await;
+            }
         }
+        out.rest().await;
         if open.is_empty() {
             return Ok(found);
         }
         if let Some(owner) = indexed.filter(|_| open.len() >= INDEX_MESSAGES_MIN) {
             self.shared.store.want_search_index(owner);
         }
-        for batch in open.chunks(BATCH) {
-            found.extend(self.find_in(&test, view, batch)?);
-            // Reading is slow: let others have their turn.
-            tokio::task::yield_now().await;
+        let (test, mut rest) = (Arc::new(test), open.as_slice());
+        while let Some((at, _)) = rest.first() {
+            let (looked, some) = self.look_at(&test, rest).await?;
+            found.extend(some);
+            rest = rest.get(looked..).unwrap_or_default();
             if Instant::now() >= *next_word {
                 *next_word = Instant::now() + PROGRESS_EVERY;
-                let (at, all) = (batch.last().map_or(0, |(number, _)| *number), view.told.len());
+                let all = view.told.len();
                 let code = format!("INPROGRESS (\"{tag}\" {at} {all})");
                 self.untagged("OK", &code, "Still searching", out.buffer());
                 if out.flush().await.is_err() {
@@ -275,25 +280,15 @@ impl Context {
         Ok(Some(owner))
     }
 
-    /// Those of some messages that meet the test; what is kept beside them is found in one look.
-    fn find_in(
+    /// Looks at the first of some messages where no session waits: how many, and which meet the test.
+    async fn look_at(
         &self,
-        test: &Test,
-        view: &View,
-        batch: &[(u32, Entry)],
-    ) -> Result<Found, StoreError> {
-        let ids: Vec<ContentId> = batch.iter().map(|(_, entry)| entry.content).collect();
-        let mut kept = self.shared.store.kept(&ids, false, true)?.summaries;
-        kept.resize(ids.len(), None);
-        let mut found = Vec::new();
-        for (message, stored) in batch.iter().zip(kept) {
-            let summary = stored.and_then(|stored| Summary::decode_envelope(&stored));
-            let mut candidate = Candidate::new(message.0, &message.1, summary);
-            if self.meets_if_there(test, view, &mut candidate) {
-                found.push(*message);
-            }
-        }
-        Ok(found)
+        test: &Arc<Test>,
+        messages: &[(u32, Entry)],
+    ) -> Result<(usize, Found), StoreError> {
+        let some = messages.get(..messages.len().min(BATCH)).unwrap_or_default().to_vec();
+        let test = test.clone();
+        self.shared.store.aside(move |store| test.look_at(store, &some)).await
     }
 
     /// Puts the criteria of filters in the place of their names. RFC 5466 §3.1.
@@ -327,18 +322,6 @@ impl Context {
         let entry = format!("{FILTERS}{name}");
         let value = kept.into_iter().find(|(name, _)| *name == entry);
         Ok(value.and_then(|(_, value)| search::filter(&value)))
-    }
-
-    /// A message that cannot be read, because it is gone, meets nothing.
-    fn meets_if_there(&self, test: &Test, view: &View, candidate: &mut Candidate<'_>) -> bool {
-        match self.meets(test, view, candidate) {
-            Ok(meets) => meets,
-            Err(StoreError::NotFound(_)) => false,
-            Err(error) => {
-                tracing::warn!(uid = %candidate.entry.uid, %error, "cannot search a message");
-                false
-            }
-        }
     }
 }
 

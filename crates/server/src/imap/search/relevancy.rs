@@ -8,13 +8,17 @@
 use super::test::{field, is_large};
 use super::{BATCH, Found};
 use crate::imap::Context;
-use ::store::StoreError;
+use crate::imap::fetch::summary;
+use crate::limits::TURN;
+use ::store::{Store, StoreError};
 use mail::casemap::fold;
 use mail::search::{Field, texts};
 use mail::{Entry, Uid};
 use protocol::imap::command::Returns;
 use protocol::imap::command::search::{Criterion, Key};
 use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What each message scores.
 pub(super) type Scores = HashMap<Uid, u32>;
@@ -79,36 +83,55 @@ fn best(needle: &str, texts: &Texts, weight: impl Fn(Field) -> u32) -> u32 {
 impl Context {
     /// What some messages of a mailbox score for some keys together.
     pub(super) async fn scores(&self, keys: &[Key], found: &Found) -> Result<Scores, StoreError> {
-        let bodies = keys.iter().any(reads_bodies);
+        let keys: Arc<[Key]> = keys.into();
         let mut scores = Scores::new();
-        for batch in found.chunks(BATCH) {
-            for (_, entry) in batch {
-                let texts = self.folded_texts(entry, bodies)?;
-                scores.insert(entry.uid, average(keys, &texts).clamp(1, 100));
-            }
-            // Reading is slow: let others have their turn.
-            tokio::task::yield_now().await;
+        let mut rest = found.as_slice();
+        while !rest.is_empty() {
+            let some = rest.get(..rest.len().min(BATCH)).unwrap_or_default().to_vec();
+            let keys = keys.clone();
+            let scored = self.shared.store.aside(move |store| scored(store, &keys, &some)).await?;
+            rest = rest.get(scored.len()..).unwrap_or_default();
+            scores.extend(scored);
         }
         Ok(scores)
     }
+}
 
-    /// What is too large, or gone, has the texts of its envelope.
-    fn folded_texts(&self, entry: &Entry, bodies: bool) -> Result<Texts, StoreError> {
-        let summary = match self.summary(entry) {
-            Err(StoreError::NotFound(_)) => return Ok(Texts::new()),
-            summary => summary?,
-        };
-        let read = |range| self.shared.store.content(entry.content, range);
-        let all = match bodies && !is_large(entry) {
-            true => texts(&summary, read)?,
-            false => {
-                let envelope = summary.envelope.read();
-                let fields = Field::ALL.into_iter().take(5);
-                fields.map(|of| (of, of.text(&envelope))).collect()
-            }
-        };
-        Ok(all.into_iter().map(|(of, text)| (of, fold(&text))).collect())
+/// What the first of some messages score that there is time for.
+fn scored(
+    store: &Store,
+    keys: &[Key],
+    messages: &[(u32, Entry)],
+) -> Result<Vec<(Uid, u32)>, StoreError> {
+    let begun = Instant::now();
+    let bodies = keys.iter().any(reads_bodies);
+    let mut scored = Vec::new();
+    for (_, entry) in messages {
+        let texts = folded_texts(store, entry, bodies)?;
+        scored.push((entry.uid, average(keys, &texts).clamp(1, 100)));
+        if begun.elapsed() >= TURN {
+            break;
+        }
     }
+    Ok(scored)
+}
+
+/// What is too large, or gone, has the texts of its envelope.
+fn folded_texts(store: &Store, entry: &Entry, bodies: bool) -> Result<Texts, StoreError> {
+    let summary = match summary(store, entry) {
+        Err(StoreError::NotFound(_)) => return Ok(Texts::new()),
+        summary => summary?,
+    };
+    let read = |range| store.content(entry.content, range);
+    let all = match bodies && !is_large(entry) {
+        true => texts(&summary, read)?,
+        false => {
+            let envelope = summary.envelope.read();
+            let fields = Field::ALL.into_iter().take(5);
+            fields.map(|of| (of, of.text(&envelope))).collect()
+        }
+    };
+    Ok(all.into_iter().map(|(of, text)| (of, fold(&text))).collect())
 }
 
 /// What a message scores for keys that go together.

@@ -1,12 +1,15 @@
 //! Search keys made ready for one mailbox, and whether a message meets them. RFC 3501 §6.4.4.
 //!
 //! Numbers, flags, dates and sizes are answered from the listing; header and body are read only for
-//! messages that everything else lets through.
+//! messages that everything else lets through, where no session waits.
 
+use super::Found;
+use crate::imap::fetch::summary;
 use crate::imap::view::View;
-use crate::imap::{Context, email_id, thread_id};
-use ::store::{Answers, StoreError};
-use mail::casemap::{Needle, Seeker};
+use crate::imap::{email_id, thread_id};
+use crate::limits::TURN;
+use ::store::{Answers, Store, StoreError};
+use mail::casemap::{Needle, Seeker, fold};
 use mail::mime::{header_of, text};
 use mail::search::{Field, Plan};
 use mail::stored::StoredEnvelope;
@@ -14,7 +17,9 @@ use mail::summary::Summary;
 use mail::{ContentId, Entry, FlagBits, Uid, date, header};
 use protocol::imap::command::search::Key;
 use protocol::imap::grammar::SequenceSet;
+use std::collections::HashMap;
 use std::ops::Range;
+use tokio::time::Instant;
 
 /// Octets in which the header of nearly every message ends.
 const HEADER_OCTETS_LIKELY: u64 = 16 * 1024;
@@ -29,7 +34,6 @@ pub(crate) enum Test {
     Not(Box<Test>),
     Never,
     Flag(FlagBits),
-    Recent,
     Numbers(Vec<(u32, u32)>),
     Uids(Vec<(u32, u32)>),
     Internal(i64, i64),
@@ -60,27 +64,23 @@ pub(super) fn field(name: &str) -> Option<Field> {
     })
 }
 
-/// One message while it is looked at.
-pub(crate) struct Candidate<'a> {
-    pub number: u32,
-    pub entry: &'a Entry,
+/// One message while it is looked at, and what was read of it.
+struct Candidate<'a> {
+    store: &'a Store,
+    number: u32,
+    entry: &'a Entry,
     summary: Option<Summary>,
+    fields: HashMap<Field, String>,
     header: Option<Vec<u8>>,
+    header_fields: HashMap<&'a [u8], Option<String>>,
     whole: Option<Whole>,
 }
 
-/// A message that was read.
+/// The texts of a message, folded.
 struct Whole {
     /// Its header, and the MIME headers of its parts.
     headers: Vec<String>,
     texts: Vec<String>,
-}
-
-impl<'a> Candidate<'a> {
-    /// A message, and what was kept beside it, as far as it is known already.
-    pub fn new(number: u32, entry: &'a Entry, summary: Option<Summary>) -> Candidate<'a> {
-        Candidate { number, entry, summary, header: None, whole: None }
-    }
 }
 
 impl Test {
@@ -103,7 +103,7 @@ impl Test {
             }
             Key::Not(key) => Test::Not(Box::new(Test::new(*key, view, now))),
             Key::Flag(flag) => told.keywords.bit(&flag).map_or(Test::Never, Test::Flag),
-            Key::Recent => Test::Recent,
+            Key::Recent => Test::Uids(view.recent.clone()),
             Key::Sequence(SequenceSet::Saved) | Key::Uid(SequenceSet::Saved) => {
                 Test::Uids(view.saved.iter().map(|uid| (uid.get(), uid.get())).collect())
             }
@@ -152,12 +152,12 @@ impl Test {
     }
 
     /// Whether the message meets it, if that can be told without reading anything.
-    pub fn known(&self, view: &View, number: u32, entry: &Entry) -> Option<bool> {
+    pub fn known(&self, number: u32, entry: &Entry) -> Option<bool> {
         Some(match self {
             Test::All(tests) => {
                 let mut all = Some(true);
                 for test in tests {
-                    match test.known(view, number, entry) {
+                    match test.known(number, entry) {
                         Some(false) => return Some(false),
                         Some(true) => {}
                         None => all = None,
@@ -168,7 +168,7 @@ impl Test {
             Test::Any(tests) => {
                 let mut any = Some(false);
                 for test in tests {
-                    match test.known(view, number, entry) {
+                    match test.known(number, entry) {
                         Some(true) => return Some(true),
                         Some(false) => {}
                         None => any = None,
@@ -176,10 +176,9 @@ impl Test {
                 }
                 return any;
             }
-            Test::Not(test) => !test.known(view, number, entry)?,
+            Test::Not(test) => !test.known(number, entry)?,
             Test::Never => false,
             Test::Flag(bits) => entry.flags.contains(*bits),
-            Test::Recent => view.is_recent(entry.uid),
             Test::Numbers(ranges) => within(ranges, number),
             Test::Uids(ranges) => within(ranges, entry.uid.get()),
             Test::Internal(from, to) => (*from..*to).contains(&entry.date),
@@ -248,21 +247,53 @@ pub(crate) fn ago(now: i64, seconds: u64) -> i64 {
     now.saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
-impl Context {
-    /// The message meets the test.
-    pub(crate) fn meets(
+impl Test {
+    /// The first of some messages that there is time for: how many, and those of them that meet it.
+    /// What is kept beside them is found in one look.
+    pub fn look_at(
         &self,
-        test: &Test,
-        view: &View,
-        c: &mut Candidate<'_>,
-    ) -> Result<bool, StoreError> {
-        if let Some(known) = test.known(view, c.number, c.entry) {
+        store: &Store,
+        messages: &[(u32, Entry)],
+    ) -> Result<(usize, Found), StoreError> {
+        let begun = Instant::now();
+        let ids: Vec<ContentId> = messages.iter().map(|(_, entry)| entry.content).collect();
+        let mut kept = store.kept(&ids, false, true)?.summaries;
+        kept.resize(ids.len(), None);
+        let (mut looked, mut found) = (0, Found::new());
+        for (message, stored) in messages.iter().zip(kept) {
+            let summary = stored.and_then(|stored| Summary::decode_envelope(&stored));
+            let mut candidate = Candidate::new(store, message.0, &message.1, summary);
+            if self.meets_if_there(&mut candidate) {
+                found.push(*message);
+            }
+            looked += 1;
+            if begun.elapsed() >= TURN {
+                break;
+            }
+        }
+        Ok((looked, found))
+    }
+
+    /// A message that cannot be read, because it is gone, meets nothing.
+    fn meets_if_there<'a>(&'a self, c: &mut Candidate<'a>) -> bool {
+        match self.meets(c) {
+            Ok(meets) => meets,
+            Err(StoreError::NotFound(_)) => false,
+            Err(error) => {
+                tracing::warn!(uid = %c.entry.uid, %error, "cannot search a message");
+                false
+            }
+        }
+    }
+
+    fn meets<'a>(&'a self, c: &mut Candidate<'a>) -> Result<bool, StoreError> {
+        if let Some(known) = self.known(c.number, c.entry) {
             return Ok(known);
         }
-        Ok(match test {
+        Ok(match self {
             Test::All(tests) => {
                 for test in tests {
-                    if !self.meets(test, view, c)? {
+                    if !test.meets(c)? {
                         return Ok(false);
                     }
                 }
@@ -270,78 +301,122 @@ impl Context {
             }
             Test::Any(tests) => {
                 for test in tests {
-                    if self.meets(test, view, c)? {
+                    if test.meets(c)? {
                         return Ok(true);
                     }
                 }
                 false
             }
-            Test::Not(test) => !self.meets(test, view, c)?,
+            Test::Not(test) => !test.meets(c)?,
             Test::Sent(from, to) => {
-                let sent = self.envelope(c)?.date;
+                let sent = c.summary()?.envelope.read().date;
                 let day = sent.and_then(date::parse_rfc5322_local);
                 day.is_some_and(|day| (*from..*to).contains(&day))
             }
             Test::Thread(id) => {
                 let content = c.entry.content;
-                let Summary { references, envelope, .. } = self.kept_summary(c)?;
+                let Summary { references, envelope, .. } = c.summary()?;
                 let StoredEnvelope { in_reply_to, message_id, .. } = envelope.read();
                 let of = thread_id(content, references.as_deref(), in_reply_to, message_id);
                 of == *id
             }
-            Test::Envelope(of, needle, _) => needle.is_in(&of.text(&self.envelope(c)?)),
-            Test::Header(name, needle, _) => header::fields(self.header(c)?).any(|field| {
-                field.name.eq_ignore_ascii_case(name)
-                    && needle.is_in(header::decode_words(field.value).trim())
-            }),
-            Test::Body(needle, _) if is_large(c.entry) => self.has_text(needle, c)?,
-            Test::Text(needle, ..) if is_large(c.entry) => {
-                needle.is_in(&header::decode_words(self.header(c)?))
-                    || self.has_mime_header(needle, c)?
-                    || self.has_text(needle, c)?
+            Test::Envelope(of, needle, _) => needle.is_in_folded(c.field(*of)?),
+            Test::Header(name, needle, _) => {
+                c.header_fields(name)?.is_some_and(|text| needle.is_in_folded(text))
             }
-            Test::Body(needle, _) => self.whole(c)?.texts.iter().any(|text| needle.is_in(text)),
+            Test::Body(needle, _) if is_large(c.entry) => c.has_text(needle)?,
+            Test::Text(needle, ..) if is_large(c.entry) => {
+                needle.is_in(&header::decode_words(c.header()?))
+                    || c.has_mime_header(needle)?
+                    || c.has_text(needle)?
+            }
+            Test::Body(needle, _) => c.whole()?.texts.iter().any(|text| needle.is_in_folded(text)),
             Test::Text(needle, ..) => {
-                let whole = self.whole(c)?;
-                whole.headers.iter().chain(&whole.texts).any(|text| needle.is_in(text))
+                let whole = c.whole()?;
+                whole.headers.iter().chain(&whole.texts).any(|text| needle.is_in_folded(text))
             }
             _ => false,
         })
     }
+}
 
-    fn envelope<'c>(&self, c: &'c mut Candidate<'_>) -> Result<StoredEnvelope<'c>, StoreError> {
-        Ok(self.kept_summary(c)?.envelope.read())
-    }
-
-    fn kept_summary<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c Summary, StoreError> {
-        let summary = match c.summary.take() {
-            Some(summary) => summary,
-            None => self.summary(c.entry)?,
-        };
-        Ok(c.summary.insert(summary))
-    }
-
-    fn header<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c [u8], StoreError> {
-        if c.header.is_none() {
-            let (id, size) = (c.entry.content, u64::from(c.entry.size));
-            let start = self.shared.store.content(id, 0..size.min(HEADER_OCTETS_LIKELY))?;
-            let likely = header_of(&start).len();
-            let header = match likely < start.len() || size <= HEADER_OCTETS_LIKELY {
-                true => start,
-                false => {
-                    let end = self.summary(c.entry)?.root.body_start;
-                    self.shared.store.content(id, 0..end)?
-                }
-            };
-            c.header = Some(header);
+impl<'a> Candidate<'a> {
+    /// A message, and what was kept beside it, as far as it is known already.
+    fn new(
+        store: &'a Store,
+        number: u32,
+        entry: &'a Entry,
+        summary: Option<Summary>,
+    ) -> Candidate<'a> {
+        let (fields, header_fields) = Default::default();
+        Candidate {
+            store,
+            number,
+            entry,
+            summary,
+            fields,
+            header: None,
+            header_fields,
+            whole: None,
         }
-        Ok(c.header.as_deref().unwrap_or_default())
+    }
+
+    fn summary(&mut self) -> Result<&Summary, StoreError> {
+        let summary = match self.summary.take() {
+            Some(summary) => summary,
+            None => summary(self.store, self.entry)?,
+        };
+        Ok(self.summary.insert(summary))
+    }
+
+    /// A text of the envelope, folded.
+    fn field(&mut self, of: Field) -> Result<&str, StoreError> {
+        let known = self.fields.remove(&of);
+        let text = match known {
+            Some(text) => text,
+            None => fold(&of.text(&self.summary()?.envelope.read())),
+        };
+        Ok(self.fields.entry(of).or_insert(text))
+    }
+
+    fn header(&mut self) -> Result<&[u8], StoreError> {
+        let header = match self.header.take() {
+            Some(header) => header,
+            None => {
+                let (id, size) = (self.entry.content, u64::from(self.entry.size));
+                let start = self.store.content(id, 0..size.min(HEADER_OCTETS_LIKELY))?;
+                let likely = header_of(&start).len();
+                match likely < start.len() || size <= HEADER_OCTETS_LIKELY {
+                    true => start,
+                    false => {
+                        let end = summary(self.store, self.entry)?.root.body_start;
+                        self.store.content(id, 0..end)?
+                    }
+                }
+            }
+        };
+        Ok(self.header.insert(header))
+    }
+
+    /// The texts of all fields of that name, folded, with a NUL behind each: it is in no string.
+    fn header_fields(&mut self, name: &'a [u8]) -> Result<Option<&str>, StoreError> {
+        if !self.header_fields.contains_key(name) {
+            let mut texts: Option<String> = None;
+            let named = |field: &header::Field<'_>| field.name.eq_ignore_ascii_case(name);
+            for field in header::fields(self.header()?).filter(named) {
+                let text = texts.get_or_insert_default();
+                text.push_str(&fold(header::decode_words(field.value).trim()));
+                text.push('\0');
+            }
+            self.header_fields.insert(name, texts);
+        }
+        Ok(self.header_fields.get(name).and_then(Option::as_deref))
     }
 
     /// The text is in the MIME header of a part of a large message.
-    fn has_mime_header(&self, needle: &Needle, c: &Candidate<'_>) -> Result<bool, StoreError> {
-        for range in text::mime_headers(&self.summary(c.entry)?.root) {
-            let header = self.shared.store.content(c.entry.content, range)?;
+    fn has_mime_header(&self, needle: &Needle) -> Result<bool, StoreError> {
+        for range in text::mime_headers(&summary(self.store, self.entry)?.root) {
+            let header = self.store.content(self.entry.content, range)?;
             if needle.is_in(&header::decode_words(&header)) {
                 return Ok(true);
             }
@@ -350,10 +425,10 @@ impl Context {
     }
 
     /// The text is in the body of a large message, which is read in pieces.
-    fn has_text(&self, needle: &Needle, c: &Candidate<'_>) -> Result<bool, StoreError> {
-        let root = self.summary(c.entry)?.root;
+    fn has_text(&self, needle: &Needle) -> Result<bool, StoreError> {
+        let root = summary(self.store, self.entry)?.root;
         let (mut seeker, mut found) = (Seeker::new(needle), false);
-        let read = |range: Range<u64>| self.shared.store.content(c.entry.content, range);
+        let read = |range: Range<u64>| self.store.content(self.entry.content, range);
         text::each_text(&root, read, |piece, last| {
             found = seeker.feed(piece, last);
             !found
@@ -361,24 +436,24 @@ impl Context {
         Ok(found)
     }
 
-    fn whole<'c>(&self, c: &'c mut Candidate<'_>) -> Result<&'c Whole, StoreError> {
-        let read = match c.whole.take() {
+    fn whole(&mut self) -> Result<&Whole, StoreError> {
+        let read = match self.whole.take() {
             Some(read) => read,
             None => {
-                let size = u64::from(c.entry.size);
-                let content = self.shared.store.content(c.entry.content, 0..size)?;
-                let root = self.summary(c.entry)?.root;
+                let size = u64::from(self.entry.size);
+                let content = self.store.content(self.entry.content, 0..size)?;
+                let root = summary(self.store, self.entry)?.root;
                 let ranges = std::iter::once(0..root.body_start).chain(text::mime_headers(&root));
                 let headers = ranges.map(|range| {
                     let range = range.start as usize..range.end as usize;
-                    header::decode_words(content.get(range).unwrap_or_default())
+                    fold(&header::decode_words(content.get(range).unwrap_or_default()))
                 });
                 let headers = headers.collect();
                 let texts = text::texts(&root, text::in_memory::<StoreError>(&content))?;
-                Whole { headers, texts }
+                Whole { headers, texts: texts.iter().map(|text| fold(text)).collect() }
             }
         };
-        Ok(c.whole.insert(read))
+        Ok(self.whole.insert(read))
     }
 }
 
