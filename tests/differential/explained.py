@@ -1,8 +1,10 @@
 """Which differences from Dovecot 2.3 are as they should be, and why: docs/imap.md has a row for each class.
 
 A class that begins with `stop` leaves the two with different mailboxes: the episode ends there."""
-import re
+import email, re
+from email.utils import parsedate_to_datetime
 
+from messages import MESSAGES
 from normal import CHILDREN
 
 EXTRA = {b"MODSEQ", b"UID", b"FLAGS"}
@@ -66,6 +68,21 @@ def flags_only(responses):
 def unordered(threads):
     """Threads whose order, and that of siblings, is left out."""
     return repr(sorted(unordered(one) for one in threads)) if isinstance(threads, tuple) else repr(threads)
+
+
+# When the messages of an episode that has all of them in their order were sent.
+SENT = [parsedate_to_datetime(email.message_from_bytes(one)["Date"]) for one in MESSAGES]
+
+
+def sent(thread):
+    """What a thread is sorted by among its siblings; without a first message it is that of its first child."""
+    return (SENT[int(thread[0]) - 1], int(thread[0])) if isinstance(thread[0], bytes) else sent(thread[0])
+
+
+def by_date(threads):
+    """Threads, and the siblings within each, are in the order of RFC 5256 §3."""
+    siblings = [one for one in threads if isinstance(one, tuple)]
+    return siblings == sorted(siblings, key=sent) and all(by_date(one) for one in siblings)
 
 
 def notify(ours, theirs, mine, other):
@@ -155,7 +172,8 @@ def why(kind, text, ours, theirs):
         return "stop: METADATA of a mailbox that had the name before"
     if verb == b"SETMETADATA" and ours.status == "BAD":
         return "stop: an entry of one component" if theirs.status == "OK" else "grammar that is kept more strictly"
-    if verb == b"STORE" and theirs.code and theirs.code[0] == b"MODIFIED" and b"UNCHANGEDSINCE" in text:
+    if verb == b"STORE" and theirs.code and theirs.code[0] == b"MODIFIED" and b"UNCHANGEDSINCE" in text and \
+            re.search(rb" [+-]FLAGS", text):
         return "stop: conditional STORE of other flags"
     if verb == b"NOTIFY":
         return notify(ours, theirs, mine, other)
@@ -195,6 +213,11 @@ def why(kind, text, ours, theirs):
         return "FETCH of what is expunged"
     if kind in TWO and same_end and {one[0] for one in mine + other} <= {b"EXPUNGE", b"EXISTS", b"FETCH"}:
         return "stop: told at another time"
+    if kind in TWO and same_end and {one[0] for one in mine + other} <= {b"VANISHED", b"EXISTS", b"FETCH"}:
+        # Messages that came and went since the last command, and were never told.
+        here, there = ({uid for one in side if one[0] == b"VANISHED" for uid in one[2]} for side in (mine, other))
+        if here < there and all(uid > max(here) for uid in there - here):
+            return "stop: told at another time"
     if kind == "resync" and (b"$m" in text or b"MODSEQ $highest$" in text):
         return "stop: a MODSEQ for each message"
     if verb == b"LSUB" and {one[1:] if one[0] != b"LSUB" else one[2:] for one in mine} == {one[2:] for one in other}:
@@ -208,7 +231,7 @@ def why(kind, text, ours, theirs):
         return "COPY of nothing to nowhere"
     if verb == b"THREAD" and b"REFS" in text.split(b" ")[1:3] and sorted(map(repr, mine[0])) == sorted(map(repr, other[0])):
         return "REFS in order of arrival"
-    if verb == b"THREAD" and mine and other and unordered(mine[0]) == unordered(other[0]):
+    if verb == b"THREAD" and kind == "search" and mine and other and unordered(mine[0]) == unordered(other[0]) and by_date(mine[0][1:]):
         return "siblings in a thread"
     if re.search(rb"(TO|CC|BCC|SUBJECT|FROM) (\"\"|\{0\+\})", text):
         return "an empty string in a field that is not there"

@@ -232,6 +232,9 @@ def searches(r):
             words = uid + b"SEARCH " + (b"CHARSET " + charset if b"UTF" in charset or r.random() < 0.3 else b"") + what
         elif kind < 8:
             returns = r.sample([b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE", b"min"], r.randrange(4))
+            if b"SAVE" in returns and any(word in what for word in (b"BODY", b"TEXT")) and b"ALL" not in returns:
+                # What differs in `$` has to be seen.
+                returns.append(b"ALL")
             words = uid + b"SEARCH RETURN (" + b" ".join(returns) + b") " + (b"CHARSET " + charset) + what
         elif kind < 10:
             keys = r.sample([b"ARRIVAL", b"CC", b"DATE", b"FROM", b"SIZE", b"SUBJECT", b"TO", b"DISPLAYFROM", b"DISPLAYTO"], 1 + r.randrange(2))
