@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-/// `Received` lines of a message that goes in circles. RFC 5321 §6.3 asks for at least 100 to be
-/// let through or for loops to be found otherwise; Postfix stops at 50, and so do we.
-pub const HOPS_MAX: usize = 50;
+/// `Received` lines beyond which a message goes in circles. RFC 5321 §6.3 SHOULD: 100 at least.
+pub const HOPS_MAX: usize = 100;
 /// Octets of a submitted message's header that we hold back to mend it.
 pub const SUBMITTED_HEADER_OCTETS_MAX: usize = 256 * 1024;
 /// Connections to one destination at a time.
@@ -17,6 +16,11 @@ pub const MESSAGES_PER_CONNECTION: usize = 1000;
 pub const RECIPIENTS_PER_TRANSACTION: usize = 100;
 /// Hosts of one destination that are tried in one attempt. RFC 5321 §5.1 asks for two at least.
 pub const HOSTS_MAX: usize = 10;
+/// Hosts of these that are spoken to about the message. RFC 5321 §5.1 SHOULD: two at least.
+pub const SESSIONS_MAX: usize = 2;
+/// How long all replies to an envelope may take together: RFC 5321 §4.5.3.2 has minutes for each, and
+/// a server that takes them for each of a hundred recipients only holds a connection.
+pub const ENVELOPE_WAIT: Duration = Duration::from_secs(1800);
 /// How long a connection is kept for the next message.
 pub const IDLE_CONNECTION: Duration = Duration::from_secs(2);
 /// How long connecting may take. RFC 5321 §4.5.3.2 has no word on it.

@@ -8,7 +8,9 @@ mod transaction;
 
 use crate::Shared;
 use crate::journey::{Dialogue, describe_tls};
-use crate::limits::{CONNECT_WAIT, MESSAGES_PER_CONNECTION, RECIPIENTS_PER_TRANSACTION};
+use crate::limits::{
+    CONNECT_WAIT, ENVELOPE_WAIT, MESSAGES_PER_CONNECTION, RECIPIENTS_PER_TRANSACTION, SESSIONS_MAX,
+};
 use crate::route::{self, Host, RouteProblem};
 use mail::Domain;
 use protocol::smtp::client::{Extensions, RemoteReply, ReplyReader};
@@ -42,6 +44,8 @@ pub(crate) struct Attempt {
     pub dialogue: Dialogue,
     /// No server of the destination could be spoken to at all.
     pub unreachable: bool,
+    /// Another server can do no better, or the message may be there already.
+    pub stuck: bool,
     /// What is delivered here in the same commit.
     pub here: Option<store::Delivery>,
 }
@@ -51,6 +55,8 @@ pub(crate) struct Attempt {
 enum Broken {
     /// The connection, or the peer's behaviour.
     Connection(String),
+    /// The same, when the message was said to its end: the server may have it.
+    InDoubt(String),
     /// The server said no to the conversation as a whole.
     Refused(RemoteReply),
     /// The message cannot be read here.
@@ -127,39 +133,75 @@ pub(crate) async fn attempt(
         route.problem = Some(RouteProblem::Permanent("5.7.30", why));
         route.hosts.clear();
     }
-    let mut last = match route.problem {
+    let mut verdict = match route.problem {
         Some(RouteProblem::Permanent(status, reply)) => {
             let status = status.to_owned();
-            Fate::Failed { status, host: None, reply }
+            Some(Fate::Failed { status, host: None, reply })
         }
-        Some(RouteProblem::Temporary(status, reply)) => {
-            Fate::Deferred { status: status.to_owned(), host: None, reply }
-        }
-        None => deferred("4.4.1", None, "no server could be reached"),
+        Some(RouteProblem::Temporary(status, reply)) => Some(deferred(status, None, &reply)),
+        None => None,
     };
-    for host in route.hosts {
-        match connect(shared, &host, strict, &mut tried.dialogue).await {
+    let mut left = recipients.to_vec();
+    let mut sessions = 0;
+    let mut hosts = route.hosts.into_iter().peekable();
+    while let Some(host) = hosts.next() {
+        let broken = match connect(shared, &host, strict, &mut tried.dialogue).await {
             Ok(connection) => {
-                converse(shared, row, recipients, connection, kept, &mut tried).await;
-                return tried;
+                tried.fates.retain(|(n, _)| !left.iter().any(|r| r.n == *n));
+                converse(shared, row, &left, connection, kept, &mut tried).await;
+                sessions += 1;
+                left.retain(|r| tried.defers(r.n));
+                // What was delivered is written down first.
+                let settled = left.is_empty() || tried.stuck || tried.delivers();
+                if settled || sessions == SESSIONS_MAX || hosts.peek().is_none() {
+                    return tried;
+                }
+                if let Some(connection) = kept.take() {
+                    connection.quit().await;
+                }
+                continue;
             }
-            Err(Broken::Refused(reply)) => {
-                last = fate_of(&reply, &host.name);
-            }
-            Err(Broken::Connection(why) | Broken::Unreadable(why)) => {
-                let text = format!("{} [{}]: {why}", host.name, host.address);
-                last = deferred("4.4.1", Some(host.name), &text);
-            }
-            Err(Broken::Unsafe(status, reply)) => {
-                let (status, host) = (status.to_owned(), Some(host.name));
-                last = Fate::Failed { status, host, reply };
-            }
+            Err(broken) => broken,
+        };
+        let fate = fate_without(broken, host);
+        // While one may take it later, no other has the last word.
+        if !matches!((&verdict, &fate), (Some(Fate::Deferred { .. }), Fate::Failed { .. })) {
+            verdict = Some(fate);
         }
     }
-    // What is too unsafe for this message may do for others.
-    tried.unreachable = !strict;
-    tried.fates = recipients.iter().map(|r| (r.n, last.clone())).collect();
+    if sessions == 0 {
+        // What is too unsafe for this message may do for others.
+        tried.unreachable = !strict;
+        let fate = verdict.unwrap_or_else(|| deferred("4.4.1", None, "no server could be reached"));
+        tried.fates = recipients.iter().map(|r| (r.n, fate.clone())).collect();
+    }
     tried
+}
+
+impl Attempt {
+    /// Somebody has it.
+    fn delivers(&self) -> bool {
+        self.fates.iter().any(|(_, fate)| matches!(fate, Fate::Delivered { .. }))
+    }
+
+    /// That recipient is to be tried again.
+    fn defers(&self, n: u32) -> bool {
+        self.fates.iter().any(|(m, fate)| *m == n && matches!(fate, Fate::Deferred { .. }))
+    }
+}
+
+/// What it means when a server was not spoken to about a message at all.
+fn fate_without(broken: Broken, host: Host) -> Fate {
+    match broken {
+        Broken::Refused(reply) => fate_of(&reply, &host.name),
+        Broken::Connection(why) | Broken::InDoubt(why) | Broken::Unreadable(why) => {
+            let text = format!("{} [{}]: {why}", host.name, host.address);
+            deferred("4.4.1", Some(host.name), &text)
+        }
+        Broken::Unsafe(status, reply) => {
+            Fate::Failed { status: status.to_owned(), host: Some(host.name), reply }
+        }
+    }
 }
 
 fn deferred(status: &str, host: Option<String>, reply: &str) -> Fate {
@@ -210,8 +252,12 @@ async fn converse(
                 good = false;
                 deferred("4.4.2", Some(host.clone()), &format!("{host}: {why}"))
             }
+            Err(Broken::InDoubt(why)) => {
+                (good, tried.stuck) = (false, true);
+                deferred("4.4.2", Some(host.clone()), &format!("{host}: {why}"))
+            }
             Err(Broken::Unreadable(why)) => {
-                good = false;
+                (good, tried.stuck) = (false, true);
                 tracing::error!(id = %row.message, error = why, "a queued message cannot be read");
                 deferred("4.3.0", None, &why)
             }
@@ -277,16 +323,14 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
         reset_due: false,
         dialogue: Dialogue::default(),
     };
-    let greeting = connection.reply(REPLY_WAIT).await.map_err(plain)?;
-    if greeting.code != 220 {
-        return Err(plain(Broken::Refused(greeting)));
+    if let Err(broken) = connection.greeted(shared).await {
+        return Err(connection.leave(plain(broken)).await);
     }
-    connection.hello(shared).await.map_err(plain)?;
     if cover == Cover::No || !connection.can.starttls {
         return connection.unless(strict, || no_tls("no STARTTLS")).await;
     }
     let ready = connection.say("STARTTLS\r\n").await.map_err(plain)?;
-    if ready.code != 220 {
+    if !ready.is_positive() {
         return connection.unless(strict, || no_tls(&ready.text())).await;
     }
     if connection.replies.has_unread_input() {
@@ -317,7 +361,9 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
     };
     secured.dialogue.note('C', format!("({})", describe_tls(&facts)).as_bytes());
     secured.tls = Some(facts);
-    secured.hello(shared).await.map_err(plain)?;
+    if let Err(broken) = secured.hello(shared).await {
+        return Err(secured.leave(plain(broken)).await);
+    }
     if strict && !secured.can.require_tls {
         let why = format!("{} does not announce REQUIRETLS", host.name);
         return Err(secured.leave((Broken::Unsafe("5.7.30", why), false)).await);
@@ -329,6 +375,15 @@ impl Connection {
     /// As safe as REQUIRETLS wants.
     fn is_safe(&self) -> bool {
         self.can.require_tls && self.tls.as_ref().is_some_and(|tls| tls.verified)
+    }
+
+    /// The server is ready, and knows us. RFC 5321 §3.1, §3.2.
+    async fn greeted(&mut self, shared: &Shared) -> Result<(), Broken> {
+        let greeting = self.reply(REPLY_WAIT).await?;
+        if !greeting.is_positive() {
+            return Err(Broken::Refused(greeting));
+        }
+        self.hello(shared).await
     }
 
     async fn hello(&mut self, shared: &Shared) -> Result<(), Broken> {
@@ -373,9 +428,14 @@ impl Connection {
         if leaves { Err(self.leave(why()).await) } else { Ok(self) }
     }
 
-    /// Says goodbye, for this reason. RFC 8689 §4.2.1 wants it said where TLS does not do.
+    /// Says goodbye, for this reason, to a server that still listens: RFC 5321 §4.1.1.10, and where TLS
+    /// does not do RFC 8689 §4.2.1.
     async fn leave(self, why: (Broken, bool)) -> (Broken, bool) {
-        self.quit().await;
+        match &why.0 {
+            Broken::Refused(reply) if reply.code != 421 => self.quit().await,
+            Broken::Unsafe(..) => self.quit().await,
+            _ => {}
+        }
         why
     }
 

@@ -6,6 +6,7 @@ use mail::date::format_rfc5322;
 use mail::header::address_list::address_list;
 use mail::summary::EnvelopeAddress;
 use mail::{Address, Domain, header};
+use std::net::IpAddr;
 
 /// The `Return-Path` line. It belongs to the copy in a mailbox only; relaying starts behind it.
 pub fn return_path(incoming: &Incoming) -> String {
@@ -15,9 +16,10 @@ pub fn return_path(incoming: &Incoming) -> String {
 /// The `Received` line. The address of a client that logged in is nobody's business
 /// (users.md S-35).
 pub fn received(incoming: &Incoming, hostname: &Domain, unix_seconds: i64) -> String {
+    let helo = in_ascii(&incoming.helo, incoming.smtputf8);
     let from = match &incoming.authenticated {
-        Some(_) => format!("from {} (logged in)", incoming.helo),
-        None => format!("from {} ([{}])", incoming.helo, incoming.peer.ip()),
+        Some(_) => format!("from {helo} (logged in)"),
+        None => format!("from {helo} ({})", literal(incoming.peer.ip())),
     };
     let tls = incoming
         .tls
@@ -38,6 +40,23 @@ pub fn received(incoming: &Incoming, hostname: &Domain, unix_seconds: i64) -> St
         incoming.message,
         format_rfc5322(unix_seconds)
     )
+}
+
+/// `address-literal`. RFC 5321 §4.1.3.
+fn literal(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => format!("[{ip}]"),
+        IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
+    }
+}
+
+/// What the client calls itself; only a message with SMTPUTF8 may have that in UTF-8. RFC 6531 §3.7.3.
+fn in_ascii(helo: &str, smtputf8: bool) -> String {
+    if smtputf8 || helo.is_ascii() {
+        return helo.to_owned();
+    }
+    let encoded = Domain::parse(helo).ok().and_then(|domain| domain.to_ascii());
+    encoded.unwrap_or_else(|| helo.replace(|c: char| !c.is_ascii(), "?"))
 }
 
 /// Counts the `Received` lines of a header that comes in pieces.
@@ -73,7 +92,8 @@ impl HopCounter {
 }
 
 /// Holds the header of a submitted message back until it is complete, then mends it: adds Date and
-/// Message-ID where they are missing and takes Bcc out. RFC 6409 §8.
+/// Message-ID where they are missing, takes Bcc out (RFC 6409 §8), and Return-Path, which only the last
+/// server of all writes (RFC 5321 §4.4).
 #[derive(Debug, Default)]
 pub struct Mender {
     held: Vec<u8>,
@@ -167,6 +187,8 @@ impl Mender {
     }
 }
 
+const REMOVED: [&[u8]; 3] = [b"Bcc", b"Resent-Bcc", b"Return-Path"];
+
 fn memchr_empty_line(octets: &[u8]) -> Option<usize> {
     octets.windows(4).position(|four| four == b"\r\n\r\n")
 }
@@ -190,7 +212,7 @@ fn mend(head: &[u8], rest: &[u8], new: &NewFields) -> Vec<u8> {
         out.extend_from_slice(format!("Message-ID: {}\r\n", new.message_id).as_bytes());
     }
     for field in header::fields(head) {
-        if !field.name.eq_ignore_ascii_case(b"Bcc") {
+        if !REMOVED.iter().any(|name| field.name.eq_ignore_ascii_case(name)) {
             out.extend_from_slice(field.raw);
         }
     }
@@ -204,6 +226,20 @@ mod tests {
 
     fn new() -> NewFields {
         NewFields { date: "D".to_owned(), message_id: "<m>".to_owned() }
+    }
+
+    #[test]
+    fn the_client_is_named_as_the_grammar_has_it() {
+        for (ip, shown) in [
+            ("192.0.2.1", "[192.0.2.1]"),
+            ("2001:db8::1", "[IPv6:2001:db8::1]"),
+            ("::ffff:192.0.2.1", "[192.0.2.1]"),
+        ] {
+            assert_eq!(literal(ip.parse().unwrap()), shown);
+        }
+        assert_eq!(in_ascii("exämple.org", true), "exämple.org");
+        assert_eq!(in_ascii("exämple.org", false), "xn--exmple-cua.org");
+        assert_eq!(in_ascii("böse,", false), "b?se,");
     }
 
     fn in_pieces(message: &[u8], size: usize) -> String {
@@ -220,7 +256,8 @@ mod tests {
     fn submitted_headers_are_mended_in_any_split() {
         let cases: [(&str, &str); 4] = [
             (
-                "Subject: x\r\nBcc: secret@x,\r\n\tmore@y\r\n\r\nBcc: body\r\n",
+                "Return-Path: <x@y>\r\nSubject: x\r\nBcc: secret@x,\r\n\tmore@y\r\nresent-bcc: z@x\r\n\r\n\
+                 Bcc: body\r\n",
                 "Date: D\r\nMessage-ID: <m>\r\nSubject: x\r\n\r\nBcc: body\r\n",
             ),
             (

@@ -30,19 +30,26 @@ impl Connection {
             }
         };
         let octets = fitted.as_ref().map_or(row.size - u64::from(row.skip), |fit| fit.octets);
-        let (accepted, go) = self.envelope((row, octets), now, recipients, fates).await?;
+        let envelope = self.envelope((row, octets), now, recipients, fates);
+        let Ok(settled) = tokio::time::timeout(ENVELOPE_WAIT, envelope).await else {
+            return Err(Broken::Connection(
+                "the server takes too long over the envelope".to_owned(),
+            ));
+        };
+        let (accepted, go) = settled?;
         let go = match go {
             Some(go) => go,
             None if accepted == 0 => return self.reset().await,
             None => self.say(DATA).await?,
         };
-        if accepted == 0 && go.code == 354 {
+        let goes = (300..400).contains(&go.code);
+        if accepted == 0 && goes {
             // RFC 2920 §3.1: it takes a message for nobody, so it gets an empty one.
             return self.say(".\r\n").await.map(drop);
         } else if accepted == 0 {
             return self.reset().await;
         }
-        if go.code != 354 {
+        if !goes {
             settle_open(fates, &fate_of(&go, &host));
             return if go.code < 400 {
                 Err(Broken::Connection("the reply to DATA makes no sense".to_owned()))
@@ -51,7 +58,10 @@ impl Connection {
             };
         }
         self.message(shared, row, fitted, reading).await?;
-        let end = self.reply(FINAL_WAIT).await?;
+        let end = self.reply(FINAL_WAIT).await.map_err(|broken| match broken {
+            Broken::Connection(why) => Broken::InDoubt(why),
+            other => other,
+        })?;
         let fate = if end.is_positive() {
             let (dsn, deliver_by) = (self.can.dsn, self.can.deliver_by.is_some());
             Fate::Delivered { host, reply: end.text(), dsn, deliver_by }
@@ -122,7 +132,7 @@ impl Connection {
             if reply.is_positive() {
                 accepted += 1;
             } else {
-                *fate = Some(fate_of(&reply, &host));
+                *fate = Some(fate_of_recipient(&reply, &host, accepted));
             }
         }
         let go = match self.can.pipelining {
@@ -239,6 +249,16 @@ async fn fit(
 
 fn unreadable(error: StoreError) -> Broken {
     Broken::Unreadable(error.to_string())
+}
+
+/// After others were accepted 552 may be the old way to say that they are too many, and is for later
+/// then. RFC 5321 §4.5.3.1.10.
+fn fate_of_recipient(reply: &RemoteReply, host: &str, accepted: usize) -> Fate {
+    let too_many = matches!(reply.status().as_str(), "5.0.0" | "5.5.3");
+    match reply.code == 552 && accepted > 0 && too_many {
+        true => deferred("4.5.3", Some(host.to_owned()), &reply.text()),
+        false => fate_of(reply, host),
+    }
 }
 
 /// Gives a fate to all that have none.

@@ -1,11 +1,19 @@
 //! Delivery status notifications: `multipart/report` with a `message/delivery-status`. RFC 3461 §6,
-//! RFC 3464, RFC 6522.
+//! RFC 3464, RFC 6522; addresses and headers in UTF-8 by RFC 6533.
 //!
 //! Every text from outside passes [`one_line`], so that nothing can add a header line of its own.
 
 use crate::address::{Address, Domain};
 use crate::date::{format_rfc3339, format_rfc5322};
+use crate::mime::header_of;
+use crate::unitext;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
 use std::fmt::Write as _;
+
+/// Octets in a line of base64. RFC 2045 §6.8 allows 76 characters.
+const BASE64_LINE_OCTETS: usize = 57;
 
 /// What became of a recipient. RFC 3464 §2.3.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,35 +109,58 @@ pub enum Original<'a> {
 impl Report<'_> {
     /// The whole message, lines ending in CRLF.
     pub fn compose(&self) -> Vec<u8> {
-        let mut out = String::new();
-        self.header(&mut out);
-        self.explanation(&mut out);
-        self.status(&mut out);
-        let (kind, original) = match self.original {
-            Original::Full(octets) => ("message/rfc822", octets),
-            Original::Header(octets) => ("text/rfc822-headers", octets),
-        };
-        let eight_bit = !original.is_ascii();
-        let encoding = if eight_bit { "8bit" } else { "7bit" };
+        let explanation = self.explanation();
+        let (kind, returned_coding, returned) = self.returned();
+        let coding = coding(explanation.as_bytes());
         let boundary = self.boundary();
+        let mut out = String::new();
+        // RFC 2045 §6.4: the whole is what the most of its parts is.
+        self.header(&mut out, if returned_coding == "8bit" { "8bit" } else { coding });
         let _ = write!(
             out,
-            "--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+            "--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Transfer-Encoding: {coding}\r\n\r\n{explanation}"
+        );
+        self.status(&mut out);
+        let _ = write!(
+            out,
+            "--{boundary}\r\nContent-Type: {kind}\r\n\
+             Content-Transfer-Encoding: {returned_coding}\r\n\r\n"
         );
         let mut message = out.into_bytes();
-        message.extend_from_slice(original);
-        if !original.ends_with(b"\r\n") {
+        message.extend_from_slice(&returned);
+        if !returned.ends_with(b"\r\n") {
             message.extend_from_slice(b"\r\n");
         }
         message.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
         message
     }
 
+    /// What of the original goes back: its type, its coding, its octets. A header in UTF-8 has types of
+    /// its own, and is encoded for servers without SMTPUTF8. RFC 6533 §4.2, §4.3, §4.5.
+    fn returned(&self) -> (&'static str, &'static str, Cow<'_, [u8]>) {
+        let (octets, head, plain, global) = match self.original {
+            Original::Full(octets) => {
+                (octets, header_of(octets), "message/rfc822", "message/global")
+            }
+            Original::Header(head) => (head, head, "text/rfc822-headers", "message/global-headers"),
+        };
+        if head.is_ascii() || std::str::from_utf8(head).is_err() {
+            return (plain, coding(octets), octets.into());
+        }
+        let mut encoded = Vec::new();
+        for line in octets.chunks(BASE64_LINE_OCTETS) {
+            encoded.extend_from_slice(STANDARD.encode(line).as_bytes());
+            encoded.extend_from_slice(b"\r\n");
+        }
+        (global, "base64", encoded.into())
+    }
+
     fn boundary(&self) -> String {
         format!("=_report_{}", self.id)
     }
 
-    fn header(&self, out: &mut String) {
+    fn header(&self, out: &mut String, coding: &str) {
         let subject = match self.recipients.first().map(|r| r.action) {
             Some(Action::Delayed) => "Delayed: your message is still waiting",
             Some(Action::Delivered | Action::Relayed | Action::Expanded) => {
@@ -147,6 +178,7 @@ impl Report<'_> {
              Message-ID: <{}@{host}>\r\n\
              Auto-Submitted: auto-replied\r\n\
              MIME-Version: 1.0\r\n\
+             Content-Transfer-Encoding: {coding}\r\n\
              Content-Type: multipart/report; report-type=delivery-status;\r\n\
              \tboundary=\"{}\"\r\n\r\n\
              This is a report in several parts (RFC 3464).\r\n\r\n",
@@ -157,15 +189,8 @@ impl Report<'_> {
         );
     }
 
-    fn explanation(&self, out: &mut String) {
-        let _ = write!(
-            out,
-            "--{}\r\nContent-Type: text/plain; charset=utf-8\r\n\
-             Content-Transfer-Encoding: 8bit\r\n\r\n\
-             This is the mail server {}.\r\n\r\n",
-            self.boundary(),
-            self.reporting_mta
-        );
+    fn explanation(&self) -> String {
+        let mut out = format!("This is the mail server {}.\r\n\r\n", self.reporting_mta);
         for recipient in self.recipients {
             let address = one_line(&recipient.address.to_string());
             let _ = match recipient.action {
@@ -192,8 +217,10 @@ impl Report<'_> {
             }
             out.push_str("\r\n");
         }
+        out
     }
 
+    /// RFC 3464 §2: ASCII only.
     fn status(&self, out: &mut String) {
         let _ = write!(
             out,
@@ -203,7 +230,7 @@ impl Report<'_> {
             self.reporting_mta
         );
         if let Some(id) = self.envelope_id {
-            let _ = write!(out, "Original-Envelope-Id: {}\r\n", one_line(id));
+            let _ = write!(out, "Original-Envelope-Id: {}\r\n", ascii_line(id));
         }
         let _ = write!(out, "Arrival-Date: {}\r\n", format_rfc5322(self.arrival));
         if let Some(at) = self.deliver_by {
@@ -219,21 +246,23 @@ impl Report<'_> {
         for recipient in self.recipients {
             out.push_str("\r\n");
             if let Some(original) = &recipient.original {
-                let _ = write!(out, "Original-Recipient: {}\r\n", one_line(original));
+                let (kind, address) = original.split_once(';').unwrap_or(("unknown", original));
+                let address = in_ascii(kind, address);
+                let _ = write!(out, "Original-Recipient: {};{address}\r\n", ascii_line(kind));
             }
             let kind = if recipient.address.needs_utf8() { "utf-8" } else { "rfc822" };
             let _ = write!(
                 out,
                 "Final-Recipient: {kind}; {}\r\nAction: {}\r\nStatus: {}\r\n",
-                one_line(&recipient.address.to_string()),
+                in_ascii(kind, &recipient.address.to_string()),
                 recipient.action.word(),
-                one_line(&recipient.status)
+                ascii_line(&recipient.status)
             );
             if let Some(host) = &recipient.remote_mta {
-                let _ = write!(out, "Remote-MTA: dns; {}\r\n", one_line(host));
+                let _ = write!(out, "Remote-MTA: dns; {}\r\n", ascii_line(host));
             }
             if let Some(said) = &recipient.diagnostic {
-                let lines = wrapped(&one_line(said));
+                let lines = wrapped(&ascii_line(said));
                 let _ = write!(out, "Diagnostic-Code: smtp; {}\r\n", lines.join("\r\n\t"));
             }
             if let Some(at) = recipient.last_attempt {
@@ -250,6 +279,24 @@ impl Report<'_> {
 /// The text without control characters, at most 800 characters: fit for one header line.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(800).collect()
+}
+
+/// The same in ASCII.
+fn ascii_line(text: &str) -> String {
+    one_line(text).chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
+}
+
+/// An address of that type; one in UTF-8 is written in ASCII. RFC 6533 §3.
+fn in_ascii(kind: &str, address: &str) -> String {
+    match kind.eq_ignore_ascii_case("utf-8") {
+        true => unitext::encode(&one_line(address), true),
+        false => ascii_line(address),
+    }
+}
+
+/// The label of octets that go as they are.
+fn coding(octets: &[u8]) -> &'static str {
+    if octets.is_ascii() { "7bit" } else { "8bit" }
 }
 
 /// The text in lines of about 70 characters, broken at blanks.
@@ -274,44 +321,87 @@ mod tests {
     use super::*;
     use crate::mime::{PartBody, summary_of};
 
-    #[test]
-    fn a_report_has_the_three_parts_and_no_injected_lines() {
-        let host = Domain::parse("mail.one.example").unwrap();
-        let to = Address::parse("alice@one.example").unwrap();
-        let recipients = [ReportedRecipient {
-            address: Address::parse("bob@two.example").unwrap(),
-            original: Some("rfc822;bob@two.example".to_owned()),
+    fn recipient(address: &str, original: &str, diagnostic: &str) -> ReportedRecipient {
+        ReportedRecipient {
+            address: Address::parse(address).unwrap(),
+            original: Some(original.to_owned()),
             action: Action::Failed,
             status: "5.1.1".to_owned(),
             remote_mta: Some("mx.two.example".to_owned()),
-            diagnostic: Some("550 5.1.1 no\r\nX-Evil: yes".to_owned()),
+            diagnostic: Some(diagnostic.to_owned()),
             last_attempt: Some(0),
             retry_until: None,
-        }];
+        }
+    }
+
+    fn compose(to: &str, recipient: ReportedRecipient, original: Original<'_>) -> Vec<u8> {
         let report = Report {
-            reporting_mta: &host,
+            reporting_mta: &Domain::parse("mail.one.example").unwrap(),
             id: "01abc".to_owned(),
             date: 880_127_706,
-            to: &to,
+            to: &Address::parse(to).unwrap(),
             envelope_id: Some("QQ314159"),
             arrival: 880_127_000,
             deliver_by: None,
             future_release: None,
-            recipients: &recipients,
-            original: Original::Header(b"Subject: hi\r\n"),
+            recipients: &[recipient],
+            original,
         };
-        let message = report.compose();
-        let text = String::from_utf8(message.clone()).unwrap();
+        report.compose()
+    }
+
+    /// The kinds of its parts.
+    fn kinds(message: &[u8]) -> Vec<String> {
+        let summary = summary_of(message);
+        let PartBody::Multipart(parts) = &summary.root.body else { panic!() };
+        parts.iter().map(|p| String::from_utf8_lossy(p.content().subtype).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_report_has_the_three_parts_and_no_injected_lines() {
+        let said = "550 5.1.1 no\r\nX-Evil: yes";
+        let failed = recipient("bob@two.example", "rfc822;bob@two.example", said);
+        let message = compose("alice@one.example", failed, Original::Header(b"Subject: hi\r\n"));
+        assert!(message.is_ascii());
+        assert_eq!(kinds(&message), ["plain", "delivery-status", "rfc822-headers"]);
+        let text = String::from_utf8(message).unwrap();
         assert!(!text.contains("\r\nX-Evil"), "{text}");
         assert!(text.contains(
-            "\r\nFinal-Recipient: rfc822; bob@two.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+            "\r\nOriginal-Recipient: rfc822;bob@two.example\r\n\
+             Final-Recipient: rfc822; bob@two.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"
         ));
         assert!(text.lines().all(|line| line.len() < 998));
         assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
-        let summary = summary_of(&message);
-        let PartBody::Multipart(parts) = &summary.root.body else { panic!() };
-        let kinds: Vec<_> =
-            parts.iter().map(|p| String::from_utf8_lossy(p.content().subtype)).collect();
-        assert_eq!(kinds, ["plain", "delivery-status", "rfc822-headers"]);
+        assert!(!text.contains("8bit"), "{text}");
+    }
+
+    /// RFC 6533 §3, §4: the machine's part is ASCII, and so is a header in UTF-8 that goes back.
+    #[test]
+    fn what_is_in_utf8_goes_back_in_ascii() {
+        let failed = || recipient("jörg@exämple.org", "utf-8;ü+a@exämple.org", "550 für niemanden");
+        let head = "Subject: Grüße\r\n";
+        let message = compose("alice@one.example", failed(), Original::Header(head.as_bytes()));
+        assert_eq!(kinds(&message), ["plain", "delivery-status", "global-headers"]);
+        let text = String::from_utf8(message).unwrap();
+        assert!(text.contains(
+            "\r\nOriginal-Recipient: utf-8;\\x{FC}\\x{2B}a@ex\\x{E4}mple.org\r\n\
+             Final-Recipient: utf-8; j\\x{F6}rg@ex\\x{E4}mple.org\r\n"
+        ));
+        assert!(text.contains("\r\nDiagnostic-Code: smtp; 550 f?r niemanden\r\n"));
+        assert!(text.contains(
+            "\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogR3LDvMOfZQ0K\r\n--"
+        ));
+        // The words for people are in UTF-8, and the whole says so.
+        assert!(text.contains("MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n"));
+        let whole = format!("{head}\r\nBody\r\n");
+        let message = compose("alice@one.example", failed(), Original::Full(whole.as_bytes()));
+        assert_eq!(kinds(&message), ["plain", "delivery-status", "global"]);
+        // What is no UTF-8 has no type for it; a body of 8 bits is nothing special.
+        let message =
+            compose("alice@one.example", failed(), Original::Header(b"Subject: \xfc\r\n"));
+        assert_eq!(kinds(&message), ["plain", "delivery-status", "rfc822-headers"]);
+        let message =
+            compose("alice@one.example", failed(), Original::Full("A: b\r\n\r\nü\r\n".as_bytes()));
+        assert_eq!(kinds(&message), ["plain", "delivery-status", "rfc822"]);
     }
 }
