@@ -85,7 +85,7 @@ fn tidy(root: &Path) -> Vec<String> {
             found.push(format!("{name}: does not open with //!"));
         }
     }
-    found.extend(sizes::sizes(root, &sources));
+    found.extend(sizes::sizes(&sources));
     found.extend(statements::untested(&texts(root, &["rs", "txt"])));
     found.extend(rfc::wrong(root, &texts(root, &["rs", "txt", "md"])));
     found

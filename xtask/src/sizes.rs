@@ -1,9 +1,6 @@
-//! Lengths of lines, functions and files. What was longer when this check began has a budget in
-//! `xtask/budget.tsv`, which may only shrink.
+//! Lengths of lines, functions and files.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 /// Columns of a line. One with text in quotes may be longer: a protocol line is better whole.
 const COLUMNS_MAX: usize = 100;
@@ -14,27 +11,17 @@ const FILE_MAX: usize = 600;
 /// A file that says so is a table: replies, charsets, options.
 const TABLE: &str = "//! tidy: table";
 
-/// What is too long: a name, and by how much it may be counted.
+/// What is too long, and how long it is.
 type Found = BTreeMap<String, usize>;
 
-/// What is too long beyond its budget.
-pub fn sizes(root: &Path, files: &[(String, String)]) -> Vec<String> {
-    let budget = budget(root);
+/// What is too long.
+pub fn sizes(files: &[(String, String)]) -> Vec<String> {
     let mut found = Found::new();
     for (name, text) in files {
         measure(name, text, &mut found);
     }
-    let over = found.iter().filter(|(name, size)| **size > budget.get(*name).copied().unwrap_or(0));
-    over.map(|(name, size)| format!("{name}: {size}; see xtask/src/sizes.rs")).collect()
-}
-
-fn budget(root: &Path) -> Found {
-    let text = fs::read_to_string(root.join("xtask/budget.tsv")).unwrap_or_default();
-    let row = |line: &str| {
-        let (name, size) = line.split_once('\t')?;
-        Some((name.to_owned(), size.parse().ok()?))
-    };
-    text.lines().filter_map(row).collect()
+    let told = |(name, size)| format!("{name}: {size}; see xtask/src/sizes.rs");
+    found.into_iter().map(told).collect()
 }
 
 fn measure(name: &str, text: &str, found: &mut Found) {

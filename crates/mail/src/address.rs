@@ -216,8 +216,8 @@ fn split_quoted(text: &str) -> Result<(String, &str), AddressError> {
     Err(AddressError::Character)
 }
 
-/// `Dot-string` of RFC 5321 §4.1.2, extended by RFC 6531 §3.3. Leading, trailing and double dots are
-/// let through: such addresses exist, and refusing them helps nobody.
+/// `Dot-string` of RFC 5321 §4.1.2, extended by RFC 6531 §3.3. Leading, trailing and double dots
+/// are let through: such addresses exist, and refusing them helps nobody.
 fn is_dot_string(text: &str) -> bool {
     let atext = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
     text.chars().all(|c| atext(c) || (!c.is_ascii() && !c.is_control()))

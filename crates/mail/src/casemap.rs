@@ -1,5 +1,5 @@
-//! Comparing texts without regard to case: i;unicode-casemap, RFC 5051, which RFC 5255 §4.1 wants of
-//! SEARCH, SORT and THREAD.
+//! Comparing texts without regard to case: i;unicode-casemap, RFC 5051, which RFC 5255 §4.1 wants
+//! of SEARCH, SORT and THREAD.
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use std::borrow::Cow;

@@ -1,4 +1,5 @@
-//! Dates of mail: RFC 5322 §3.3 and the obsolete forms of §4.3, on the proleptic Gregorian calendar.
+//! Dates of mail: RFC 5322 §3.3 and the obsolete forms of §4.3, in the proleptic Gregorian
+//! calendar.
 
 /// A moment taken apart, in some time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

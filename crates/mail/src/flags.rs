@@ -1,7 +1,8 @@
 //! Message flags. RFC 9051 §2.3.2, keywords of RFC 5788.
 //!
 //! A message's flags are one 64-bit word: the five system flags, then one bit for each keyword in
-//! its mailbox's [`KeywordTable`]. `\Recent` belongs to a session, not to a message, and is not here.
+//! its mailbox's [`KeywordTable`]. `\Recent` belongs to a session, not to a message, and is not
+//! here.
 
 use crate::rights::Rights;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Threads of messages: ORDEREDSUBJECT, REFERENCES and REFS. RFC 5256 §3 (BASE.6.4.THREAD).
 //!
-//! Invariants: every message is in the result once; no recursion, so depth costs nothing; the work is
-//! bounded whatever the references say.
+//! Invariants: every message is in the result once; no recursion, so depth costs nothing; the work
+//! is bounded whatever the references say.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

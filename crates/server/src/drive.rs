@@ -1,8 +1,8 @@
 //! The socket loop of every session: reads, writes, starts TLS, keeps time. It looks at no bytes.
 //!
-//! Three sources, always in this order: the change feed, the socket, the deadline. Invariants: output
-//! is flushed before the loop waits for anything; a panic in a handler ends this one session, and
-//! its client is told.
+//! Three sources, always in this order: the change feed, the socket, the deadline. Invariants:
+//! output is flushed before the loop waits for anything; a panic in a handler ends this one
+//! session, and its client is told.
 
 use crate::deflate::{Deflate, End};
 use crate::limits;
@@ -145,26 +145,11 @@ where
 {
     let mut progress = machine.progress();
     let mut deadline = Instant::now() + machine.patience();
-    let (mut told, mut failed, mut deflate) = (false, false, None);
+    let (mut alive, mut told, mut failed, mut deflate) = (true, false, false, None);
     loop {
         match machine.next() {
             Step::Ask(question) => {
-                let mut held = std::mem::take(machine.output());
-                let settled = held.len();
-                let mut out = Output::new(&mut stream, &mut held);
-                // Apart, so that a session that waits holds no room for the work of a command.
-                let answer = survive(Box::pin(handler.answer(question, &mut out))).await;
-                let begun = out.begun;
-                if answer.is_none() {
-                    // Earlier replies are still due; half of this one is not.
-                    held.truncate(if begun { 0 } else { settled });
-                }
-                held.append(machine.output());
-                *machine.output() = held;
-                match answer {
-                    Some(answer) => machine.answer(answer),
-                    None => failed = true,
-                }
+                failed = !ask(&mut stream, machine, handler, question).await;
             }
             Step::Body(octets) => failed = survive(handler.body(octets)).await.is_none(),
             Step::StartTls => match secure(stream, machine, tls).await {
@@ -180,15 +165,9 @@ where
                 Err(ending) => return ending,
             },
             Step::EndDeflate => {
-                if end_compression(&mut stream, machine, deflate.take()).await.is_err() {
-                    return Ending::PeerGone;
-                }
+                alive = end_compression(&mut stream, machine, deflate.take()).await.is_ok();
             }
-            Step::Flush => {
-                if flush(&mut stream, machine.output()).await.is_err() {
-                    return Ending::PeerGone;
-                }
-            }
+            Step::Flush => alive = flush(&mut stream, machine.output()).await.is_ok(),
             Step::Close => return close(stream, machine.output(), failed).await,
             Step::Read => {
                 if flush(&mut stream, machine.output()).await.is_err() {
@@ -207,18 +186,40 @@ where
                     news = survive(handler.changed()) => {
                         failed = !hear(&mut stream, machine, handler, news).await;
                     }
-                    got = read(&mut stream, machine) => match got {
-                        Ok(0) | Err(_) => return Ending::PeerGone,
-                        Ok(_) => {}
-                    },
+                    got = read(&mut stream, machine) => alive = got.is_ok_and(|n| n > 0),
                     () = tokio::time::sleep_until(deadline) => machine.expire(),
                 }
             }
+        }
+        if !alive {
+            return Ending::PeerGone;
         }
         if failed {
             machine.fail();
         }
     }
+}
+
+/// Lets the handler answer; `false` when it panicked.
+async fn ask<M: Machine, H: Handler<M>>(
+    stream: &mut BoxStream,
+    machine: &mut M,
+    handler: &mut H,
+    question: M::Question,
+) -> bool {
+    let mut held = std::mem::take(machine.output());
+    let settled = held.len();
+    let mut out = Output::new(stream, &mut held);
+    // Apart, so that a session that waits holds no room for the work of a command.
+    let answer = survive(Box::pin(handler.answer(question, &mut out))).await;
+    let begun = out.begun;
+    if answer.is_none() {
+        // Earlier replies are still due; half of this one is not.
+        held.truncate(if begun { 0 } else { settled });
+    }
+    held.append(machine.output());
+    *machine.output() = held;
+    answer.map(|answer| machine.answer(answer)).is_some()
 }
 
 /// Lets the handler write what is news; `false` when it panicked.

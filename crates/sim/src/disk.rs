@@ -238,20 +238,24 @@ pub fn crash(log: &[Event], events: usize, loss: Loss, random: &mut Random) -> W
         Loss::Nothing => commits.last(),
         Loss::Chance => commits.get(random.below(commits.len() as u64) as usize),
     };
+    let files = files.into_iter().map(|(inode, file)| (inode, file.durable)).collect();
+    let disk = disk_of(names.durable, files);
+    Wreck { disk, rows: rows.cloned().unwrap_or_default(), acknowledged }
+}
+
+/// A disk on which all of this is durable.
+fn disk_of(names: BTreeMap<PathBuf, u64>, files: BTreeMap<u64, Vec<u8>>) -> SimDisk {
     let next = files.keys().next_back().map_or(1, |last| last + 1);
-    let files: BTreeMap<u64, Vec<u8>> =
-        files.into_iter().map(|(inode, file)| (inode, file.durable)).collect();
     let mut start = Vec::new();
-    for (path, inode) in &names.durable {
+    for (path, inode) in &names {
         start.push(Event::Create(path.clone(), *inode));
         start.extend(path.parent().map(|folder| Event::SyncFolder(folder.to_owned())));
         let octets = files.get(inode).map(Vec::as_slice).unwrap_or_default();
         start.push(Event::Write(*inode, 0, octets.into()));
         start.push(Event::Sync(*inode));
     }
-    let inner = Inner { names: names.durable, files, next, start, ..Inner::default() };
-    let disk = SimDisk { inner: Arc::new(Mutex::new(inner)) };
-    Wreck { disk, rows: rows.cloned().unwrap_or_default(), acknowledged }
+    let inner = Inner { names, files, next, start, ..Inner::default() };
+    SimDisk { inner: Arc::new(Mutex::new(inner)) }
 }
 
 /// What is durable, and what has been done to it since.

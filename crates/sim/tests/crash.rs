@@ -2,7 +2,8 @@
 //! then the store is opened on what a crash after each event may leave, many times over, and must
 //! look as it did after the last acknowledged operation, or as after the one in flight.
 //!
-//! `POSTRIDER_SEED=N` runs one seed; `POSTRIDER_CRASHES=N` says how many crashes there are at least.
+//! `POSTRIDER_SEED=N` runs one seed; `POSTRIDER_CRASHES=N` says how many crashes there are at
+//! least.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -290,8 +290,8 @@ fn s_01_only_crlf_dot_crlf_ends_a_message() {
             "{HELLO}C1: MAIL FROM:<fred@example.net>\nC1: RCPT TO:<alice@example.org>\nC1: DATA\n\
              S1: 250 …\nS1: 250 …\nS1: 354 …\nC1> Subject: x\\r\\n\\r\\nx{end}\n\
              C1: MAIL FROM:<smuggled@example.net>\nC1: RCPT TO:<alice@example.org>\nC1: .\n\
-             S1: 550 5.6.11 …\nS1: 421 …\n-- closed C1\nS2: * OK …\nC2: a LOGIN alice secret\nS2: a OK …\n\
-             C2: b STATUS INBOX (MESSAGES)\nS2: * STATUS INBOX (MESSAGES 0)\nS2: b OK …\n"
+             S1: 550 5.6.11 …\nS1: 421 …\n-- closed C1\n\
+             S2: * OK …\nC2: a LOGIN alice secret\nS2: a OK …\nC2: b STATUS INBOX (MESSAGES)\nS2: * STATUS INBOX (MESSAGES 0)\nS2: b OK …\n"
         );
         check(Service::Smtp, "account alice; C2 on imap", &text);
     }

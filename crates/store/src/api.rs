@@ -276,8 +276,8 @@ impl Store {
         let from = watch.claim_recent(next);
         if from < next {
             let (store, watch) = (self.clone(), watch.clone());
-            // Nobody waits for this: losing it makes messages recent once more. The mailbox stays in
-            // memory until it is written, so that the next session does not claim them again.
+            // Nobody waits for this: losing it makes messages recent once more. The mailbox stays
+            // in memory until it is written, so that the next session does not claim them again.
             tokio::spawn(async move {
                 let id = watch.mailbox();
                 let _ = store.write(move |w| names::set_recent(w, id, next)).await;

@@ -3,8 +3,8 @@
 //! A batch is whatever waits; it forms while the last one is being synced, so there is no timer.
 //! - A batch of deliveries only: records to the segment, `fdatasync` of the segment (the durability
 //!   point), answers, commit of the rows without a sync. Who looks waits for the rows (`gate.rs`).
-//! - A batch with any other write: its records say that the rows decide, the segment is synced, then
-//!   the commit is synced, which makes all earlier rows durable too.
+//! - A batch with any other write: its records say that the rows decide, the segment is synced,
+//!   then the commit is synced, which makes all earlier rows durable too.
 //!
 //! So a power cut takes nothing but rows of deliveries, and those are in the segments
 //! (`recover.rs`). Watchers hear of a batch only after all of it, and so do the callers of all
@@ -340,7 +340,8 @@ impl Writer {
         Ok((delivered, given))
     }
 
-    /// Writes bytes anew and lets the rows point there, for messages that are still where they were.
+    /// Writes bytes anew and lets the rows point there, for messages that are still where they
+    /// were.
     fn move_all(&mut self, moves: &[Moving]) -> Result<()> {
         for Moving { from, header, content } in moves {
             let row = self.unit.content(from.id)?;

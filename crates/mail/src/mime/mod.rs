@@ -1,4 +1,5 @@
-//! MIME structure: a message's tree of parts with byte offsets. RFC 2045, RFC 2046, RFC 9051 §7.5.2.
+//! MIME structure: a message's tree of parts with byte offsets. RFC 2045, RFC 2046,
+//! RFC 9051 §7.5.2.
 
 mod delimiters;
 pub mod encode;

@@ -1,7 +1,7 @@
 //! The client's side: what we say to another server and what its replies mean. RFC 5321 §4.2, §4.3.
 //!
-//! Pure pieces for `delivery::remote`, which does the talking: a reply reader with limits, what EHLO
-//! announced, and the command lines.
+//! Pure pieces for `delivery::remote`, which does the talking: a reply reader with limits, what
+//! EHLO announced, and the command lines.
 
 use super::limits::{REPLY_LINES_MAX, REPLY_OCTETS_MAX};
 use super::params::{By, Notify, Ret, orcpt_encode, xtext_encode};

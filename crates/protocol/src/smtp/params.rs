@@ -174,8 +174,8 @@ pub fn words(text: &str) -> impl Iterator<Item = (String, Option<&str>)> {
     })
 }
 
-/// The value of ORCPT, decoded: a type, `;`, and an address, in UTF-8 where the type says so. RFC 3461
-/// §4.2, RFC 6533 §3.
+/// The value of ORCPT, decoded: a type, `;`, and an address, in UTF-8 where the type says so.
+/// RFC 3461 §4.2, RFC 6533 §3.
 pub fn orcpt(value: &str) -> Option<String> {
     let (kind, address) = value.split_once(';')?;
     let atom = |b: u8| b.is_ascii_graphic() && !b"()<>@,;:\\\".[]".contains(&b);
@@ -203,8 +203,8 @@ fn is_utf8(kind: &str) -> bool {
     kind.eq_ignore_ascii_case("utf-8")
 }
 
-/// Decodes xtext: graphic ASCII, `+` and two hexadecimal digits. RFC 3461 §4. Characters beyond ASCII
-/// stand for themselves (RFC 6533 §3); control characters are refused.
+/// Decodes xtext: graphic ASCII, `+` and two hexadecimal digits. RFC 3461 §4. Characters beyond
+/// ASCII stand for themselves (RFC 6533 §3); control characters are refused.
 pub fn xtext_decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();

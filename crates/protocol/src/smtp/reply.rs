@@ -28,8 +28,8 @@ macro_rules! replies {
 }
 
 impl Reply {
-    /// This reply with another text; control characters are taken out, and others that are not ASCII
-    /// are `?`: RFC 6531 §3.7.4.1 has them where SMTPUTF8 was said only.
+    /// This reply with another text; control characters are taken out, and others that are not
+    /// ASCII are `?`: RFC 6531 §3.7.4.1 has them where SMTPUTF8 was said only.
     pub fn saying(&self, text: impl Into<String>) -> Reply {
         let text: String = text.into();
         let shown = text.chars().filter(|c| !c.is_control()).take(400);

@@ -1,4 +1,5 @@
-//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE. RFC 3501 §6.3.3 to §6.3.7, RFC 6154, RFC 8474 §4.1.
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE. RFC 3501 §6.3.3 to §6.3.7, RFC 6154,
+//! RFC 8474 §4.1.
 
 use super::{Context, Done, mailbox_id, ok};
 use crate::drive::Output;

@@ -489,7 +489,8 @@ impl Context {
         Ok(ok("LANGUAGE completed"))
     }
 
-    /// The command enables CONDSTORE; the first one in a mailbox tells HIGHESTMODSEQ. RFC 7162 §3.1.
+    /// The command enables CONDSTORE; the first one in a mailbox tells HIGHESTMODSEQ.
+    /// RFC 7162 §3.1.
     pub(crate) fn enable_condstore(&mut self, out: &mut Output<'_>) {
         if std::mem::replace(&mut self.enabled.condstore, true) {
             return;

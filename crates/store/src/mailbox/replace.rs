@@ -12,8 +12,8 @@ use mail::{AccountId, ContentId, Flag, MailboxId, Uid};
 type Appended = (MailboxId, Vec<Flag>, ContentId);
 
 impl Store {
-    /// Stores messages in one commit, all or none, and takes out the one they replace. It is durable
-    /// when this returns.
+    /// Stores messages in one commit, all or none, and takes out the one they replace. It is
+    /// durable when this returns.
     pub async fn append(
         &self,
         deliveries: Vec<Delivery>,

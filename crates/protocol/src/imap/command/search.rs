@@ -187,7 +187,8 @@ pub(super) fn search(from: &mut Cursor<'_>) -> Read<Search> {
     finish(from, returns, charset)
 }
 
-/// The criteria of a filter as it is kept, in UTF-8; `None` when they are none. RFC 5466 §3.1, §3.2.
+/// The criteria of a filter as it is kept, in UTF-8; `None` when they are none.
+/// RFC 5466 §3.1, §3.2.
 pub fn filter(text: &[u8]) -> Option<Key> {
     let mut from = Cursor::with_charset(text, Charset::Utf8);
     let mut keys = Keys::new(None);

@@ -93,11 +93,7 @@ impl Session {
         use Command as C;
         let logged_in = self.state != State::NotAuthenticated;
         match command {
-            C::Capability => {
-                let text = format!("* CAPABILITY {}\r\n", self.capabilities());
-                self.output.extend_from_slice(text.as_bytes());
-                self.tagged("OK", "That is what there is");
-            }
+            C::Capability => self.tell_capabilities(),
             C::Logout => {
                 self.bye("Goodbye");
                 self.tagged("OK", "Logged out");
@@ -160,6 +156,12 @@ impl Session {
             }
         }
         None
+    }
+
+    fn tell_capabilities(&mut self) {
+        let text = format!("* CAPABILITY {}\r\n", self.capabilities());
+        self.output.extend_from_slice(text.as_bytes());
+        self.tagged("OK", "That is what there is");
     }
 
     /// Why a command does not go now.

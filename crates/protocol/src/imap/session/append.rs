@@ -1,5 +1,5 @@
-//! APPEND and REPLACE: messages pass through in pieces and are never held. RFC 3501 §6.3.11, RFC 3502,
-//! RFC 4469, RFC 8508.
+//! APPEND and REPLACE: messages pass through in pieces and are never held. RFC 3501 §6.3.11,
+//! RFC 3502, RFC 4469, RFC 8508.
 
 use super::framing::literal;
 use super::{Asked, Phase, Question, Session, State};

@@ -1,6 +1,6 @@
-//! The server's side of an IMAP session, without I/O: states, tags, what is enabled. RFC 3501 §2.2, §3.
-//! Lines and literals are found in `framing.rs`, messages in `append.rs`, commands are let in or not
-//! in `admit.rs`.
+//! The server's side of an IMAP session, without I/O: states, tags, what is enabled. RFC 3501
+//! §2.2, §3. Lines and literals are found in `framing.rs`, messages in `append.rs`, commands are
+//! let in or not in `admit.rs`.
 //!
 //! Invariants: commands are answered in order, one at a time; the message of APPEND is never held
 //! here; a literal that is too large is refused before it is asked for, or passed over.

@@ -227,4 +227,26 @@ impl Session {
         self.phase = Phase::Command;
         self.reset_saying(reply, times)
     }
+
+    /// How many replies a whole message gets: in LMTP one for each recipient that was accepted, as
+    /// often as it was named. RFC 2033 §4.2, §4.3.
+    pub(super) fn replies_to_message(&self) -> usize {
+        match &self.envelope {
+            Some(envelope) if self.offer.lmtp => envelope.recipients.len().max(1),
+            _ => 1,
+        }
+    }
+
+    /// The message is ours, or refused: the transaction is over. RFC 5321 §4.1.1.4.
+    pub(super) fn end(&mut self, reply: &Reply) {
+        let replies = self.replies_to_message();
+        self.envelope = None;
+        self.chunks = None;
+        self.octets = 0;
+        self.idle = 0;
+        if reply.is_positive() {
+            self.errors = 0;
+        }
+        self.say_times(reply, replies);
+    }
 }

@@ -216,15 +216,6 @@ impl Session {
         self.say(reply);
     }
 
-    /// How many replies a whole message gets: in LMTP one for each recipient that was accepted, as
-    /// often as it was named. RFC 2033 §4.2, §4.3.
-    fn replies_to_message(&self) -> usize {
-        match &self.envelope {
-            Some(envelope) if self.offer.lmtp => envelope.recipients.len().max(1),
-            _ => 1,
-        }
-    }
-
     fn close_with(&mut self, reply: &Reply) {
         reply.encode(&mut self.output);
         self.phase = Phase::Closing;
@@ -449,7 +440,9 @@ impl Machine for Session {
 
     fn next(&mut self) -> Step<Question> {
         loop {
-            if std::mem::take(&mut self.urgent) && !self.output.is_empty() {
+            // The last reply leaves as the session is closed.
+            let urgent = std::mem::take(&mut self.urgent) && !matches!(self.phase, Phase::Closing);
+            if urgent && !self.output.is_empty() {
                 return Step::Flush;
             }
             let step = match &mut self.phase {
@@ -534,18 +527,7 @@ impl Machine for Session {
                     self.close_with(&reply::CLOSING);
                 }
             }
-            (Pending::End, reply) => {
-                let replies = self.replies_to_message();
-                self.envelope = None;
-                self.chunks = None;
-                self.octets = 0;
-                self.idle = 0;
-                let reply = reply.unwrap_or(reply::TRY_LATER);
-                if reply.is_positive() {
-                    self.errors = 0;
-                }
-                self.say_times(&reply, replies);
-            }
+            (Pending::End, reply) => self.end(&reply.unwrap_or(reply::TRY_LATER)),
             (Pending::Client, None) => self.begin_anew(),
             (Pending::Verify, None) => self.say(&reply::CANNOT_VERIFY),
             (_, Some(reply)) => self.say(&reply),
@@ -650,7 +632,7 @@ mod tests {
             .receive(b"HELO x\r\nRSET\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nNOOP\r\nFROB\r\n");
         assert_eq!(flushes(&mut session), ["220 250", "250 250 250 250", "500", ""]);
         session.receive(b"VRFY x\r\nRCPT TO:<d@e.f>\r\nDATA\r\n.\r\nRSET\r\nQUIT\r\n");
-        assert_eq!(flushes(&mut session), ["252", "250 354", "451 250 221", ""]);
+        assert_eq!(flushes(&mut session), ["252", "250 354", "451 250 221"]);
     }
 
     /// RFC 4954 §6: a directory that is down is no wrong password, and the session goes on.

@@ -280,7 +280,8 @@ impl Context {
         Ok(Some(owner))
     }
 
-    /// Looks at the first of some messages where no session waits: how many, and which meet the test.
+    /// Looks at the first of some messages where no session waits: how many, and which meet the
+    /// test.
     async fn look_at(
         &self,
         test: &Arc<Test>,
