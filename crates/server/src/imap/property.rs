@@ -2,7 +2,7 @@
 
 use super::{Context, Done, ok};
 use crate::drive::Output;
-use ::store::{Holder, Resource, StoreError};
+use ::store::{Holder, Resource, StoreError, Visible};
 use mail::{AccountId, Rights};
 use protocol::imap::command::{GetMetadata, Name, SetMetadata, search};
 use protocol::imap::response;
@@ -163,23 +163,24 @@ impl Context {
         Ok(ok("SETQUOTA completed"))
     }
 
-    /// The quota root of that name, if the session may know of it: its own, or any for whom may set
-    /// limits.
+    /// The quota root of that name, if the session may know of it: its own, that of mailboxes it
+    /// may read, or any for whom may set limits.
     fn root_seen(&self, root: &str) -> Result<Option<(String, AccountId)>, StoreError> {
-        let account = self.actor()?.account;
-        let own = self.quota_root(account)?;
+        let actor = self.actor()?;
+        let own = self.quota_root(actor.account)?;
         if root.is_empty() || root == own {
-            return Ok(Some((own, account)));
+            return Ok(Some((own, actor.account)));
         }
         let store = &self.shared.store;
-        let Some(address) = root.strip_prefix("#user/").map(mail::Address::parse) else {
+        let Some(Ok(address)) = root.strip_prefix("#user/").map(mail::Address::parse) else {
             return Ok(None);
         };
-        let (Ok(address), true) = (address, store.is_quota_manager(account)?) else {
-            return Ok(None);
-        };
-        let found = store.lookup(&address)?.account;
-        Ok(found.map(|row| (format!("#user/{}", row.address), row.id)))
+        let Some(row) = store.lookup(&address)?.account else { return Ok(None) };
+        let reads =
+            |found: &Visible| found.row.account == row.id && found.rights.contains(Rights::READ);
+        let seen =
+            store.is_quota_manager(actor.account)? || store.shared_with(&actor)?.iter().any(reads);
+        Ok(seen.then(|| (format!("#user/{}", row.address), row.id)))
     }
 
     fn quota_root(&self, account: AccountId) -> Result<String, StoreError> {
