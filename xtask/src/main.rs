@@ -72,8 +72,10 @@ fn sim(seed: &str, crashes: &str) -> ExitCode {
     }
 }
 
+/// Where the tree is now, which may not be where it was built.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// Everything that is wrong.

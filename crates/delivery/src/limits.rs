@@ -18,8 +18,8 @@ pub const RECIPIENTS_PER_TRANSACTION: usize = 100;
 pub const HOSTS_MAX: usize = 10;
 /// Hosts of these that are spoken to about the message. RFC 5321 §5.1 SHOULD: two at least.
 pub const SESSIONS_MAX: usize = 2;
-/// How long all replies to an envelope may take together: RFC 5321 §4.5.3.2 has minutes for each, and
-/// a server that takes them for each of a hundred recipients only holds a connection.
+/// How long all replies to an envelope may take together: RFC 5321 §4.5.3.2 has minutes for each,
+/// and a server that takes them for each of a hundred recipients only holds a connection.
 pub const ENVELOPE_WAIT: Duration = Duration::from_secs(1800);
 /// How long a connection is kept for the next message.
 pub const IDLE_CONNECTION: Duration = Duration::from_secs(2);

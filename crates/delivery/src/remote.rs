@@ -112,18 +112,8 @@ pub(crate) async fn attempt(
     let mut tried = Attempt::default();
     // RFC 8689 §4.2.1; a report goes on its way all the same (§5).
     let strict = row.terms.require_tls && row.sender.address().is_some();
-    if let Some(mut connection) = kept.take() {
-        connection.dialogue = Dialogue::default();
-        if strict && !connection.is_safe() {
-            connection.quit().await;
-        } else {
-            connection.reset_due = true;
-            if (connection.can.pipelining || connection.reset().await.is_ok())
-                && converse(shared, row, recipients, connection, kept, &mut tried).await
-            {
-                return tried;
-            }
-        }
+    if by_kept(shared, row, recipients, strict, kept, &mut tried).await {
+        return tried;
     }
     let mut route = route::route(shared, domain).await;
     tried.dns = route.dns;
@@ -176,6 +166,26 @@ pub(crate) async fn attempt(
         tried.fates = recipients.iter().map(|r| (r.n, fate.clone())).collect();
     }
     tried
+}
+
+/// Over the connection that is still there, if it is safe enough; `false` when that did not do.
+async fn by_kept(
+    shared: &Shared,
+    row: &QueueRow,
+    recipients: &[&RecipientRow],
+    strict: bool,
+    kept: &mut Option<Connection>,
+    tried: &mut Attempt,
+) -> bool {
+    let Some(mut connection) = kept.take() else { return false };
+    connection.dialogue = Dialogue::default();
+    if strict && !connection.is_safe() {
+        connection.quit().await;
+        return false;
+    }
+    connection.reset_due = true;
+    (connection.can.pipelining || connection.reset().await.is_ok())
+        && converse(shared, row, recipients, connection, kept, tried).await
 }
 
 impl Attempt {
@@ -428,8 +438,8 @@ impl Connection {
         if leaves { Err(self.leave(why()).await) } else { Ok(self) }
     }
 
-    /// Says goodbye, for this reason, to a server that still listens: RFC 5321 §4.1.1.10, and where TLS
-    /// does not do RFC 8689 §4.2.1.
+    /// Says goodbye, for this reason, to a server that still listens: RFC 5321 §4.1.1.10, and where
+    /// TLS does not do RFC 8689 §4.2.1.
     async fn leave(self, why: (Broken, bool)) -> (Broken, bool) {
         match &why.0 {
             Broken::Refused(reply) if reply.code != 421 => self.quit().await,

@@ -50,7 +50,8 @@ fn literal(ip: IpAddr) -> String {
     }
 }
 
-/// What the client calls itself; only a message with SMTPUTF8 may have that in UTF-8. RFC 6531 §3.7.3.
+/// What the client calls itself; only a message with SMTPUTF8 may have that in UTF-8.
+/// RFC 6531 §3.7.3.
 fn in_ascii(helo: &str, smtputf8: bool) -> String {
     if smtputf8 || helo.is_ascii() {
         return helo.to_owned();
@@ -92,8 +93,8 @@ impl HopCounter {
 }
 
 /// Holds the header of a submitted message back until it is complete, then mends it: adds Date and
-/// Message-ID where they are missing, takes Bcc out (RFC 6409 §8), and Return-Path, which only the last
-/// server of all writes (RFC 5321 §4.4).
+/// Message-ID where they are missing, takes Bcc out (RFC 6409 §8), and Return-Path, which only the
+/// last server of all writes (RFC 5321 §4.4).
 #[derive(Debug, Default)]
 pub struct Mender {
     held: Vec<u8>,

@@ -251,8 +251,8 @@ fn unreadable(error: StoreError) -> Broken {
     Broken::Unreadable(error.to_string())
 }
 
-/// After others were accepted 552 may be the old way to say that they are too many, and is for later
-/// then. RFC 5321 §4.5.3.1.10.
+/// After others were accepted 552 may be the old way to say that they are too many, and is for
+/// later then. RFC 5321 §4.5.3.1.10.
 fn fate_of_recipient(reply: &RemoteReply, host: &str, accepted: usize) -> Fate {
     let too_many = matches!(reply.status().as_str(), "5.0.0" | "5.5.3");
     match reply.code == 552 && accepted > 0 && too_many {

@@ -136,8 +136,8 @@ impl Report<'_> {
         message
     }
 
-    /// What of the original goes back: its type, its coding, its octets. A header in UTF-8 has types of
-    /// its own, and is encoded for servers without SMTPUTF8. RFC 6533 §4.2, §4.3, §4.5.
+    /// What of the original goes back: its type, its coding, its octets. A header in UTF-8 has
+    /// types of its own, and is encoded for servers without SMTPUTF8. RFC 6533 §4.2, §4.3, §4.5.
     fn returned(&self) -> (&'static str, &'static str, Cow<'_, [u8]>) {
         let (octets, head, plain, global) = match self.original {
             Original::Full(octets) => {
