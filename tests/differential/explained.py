@@ -224,6 +224,9 @@ def why(kind, text, ours, theirs):
         return "LSUB of what is not there"
     if verb == b"DELETE" and b"[HASCHILDREN]" in ours.raw[-1][0] and theirs.status == "OK":
         return "stop: DELETE of what has others below it"
+    if verb == b"SEARCH" and re.search(rb"NOT \((.* )?OR ", text) and mine and other and mine[0][0] == b"SEARCH" and \
+            set(mine[0][1]) < set(other[0][1]):
+        return "NOT of an OR and others"
     if verb in (b"SEARCH", b"SORT", b"THREAD") and re.search(rb"BODY|TEXT", text, re.I):
         # Messages 15, 16 and 18 have others inside.
         return "header of a message inside"

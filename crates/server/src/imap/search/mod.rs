@@ -38,9 +38,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 const FILTERS_MAX: usize = 8;
 /// Fewer messages than these are read as quickly as an index is asked.
 const INDEX_MESSAGES_MIN: usize = 256;
-/// Messages that are looked at together, and that are compared before others may have their turn.
+/// Messages that are looked at together.
 const BATCH: usize = 64;
-const COMPARED: u32 = 1024;
 
 /// Messages found, with their numbers.
 type Found = Vec<(u32, Entry)>;
@@ -236,7 +235,7 @@ impl Context {
                 Some(false) => {}
                 None => open.push((number, *entry)),
             }
-            if number % COMPARED == 0 {
+            if number % BATCH as u32 == 0 {
                 out.rest().await;
             }
         }
