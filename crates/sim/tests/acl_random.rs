@@ -1,5 +1,5 @@
-//! Rights that are given and taken while sessions have the mailbox selected, at random: a command is
-//! done exactly when the rights of that moment allow it, and does nothing else. RFC 4314 §4.
+//! Rights that are given and taken while sessions have the mailbox selected, at random: a command
+//! is done exactly when the rights of that moment allow it, and does nothing else. RFC 4314 §4.
 //!
 //! `SEED=n` for one run again, `SECONDS=n` for as many runs as that takes.
 

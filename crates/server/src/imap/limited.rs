@@ -76,7 +76,11 @@ impl Context {
             Answer::Ok(text) if !text.starts_with('[') => Answer::Ok(format!("[{code}] {text}")),
             answer => {
                 self.untagged("NO", &code, "Only the newest messages", out.buffer());
-                answer
+                match answer {
+                    // RFC 9738 §3.1: it goes with OK where a limit is told.
+                    Answer::No(text) if text.starts_with("[EXPUNGEISSUED]") => Answer::Ok(text),
+                    answer => answer,
+                }
             }
         }
     }

@@ -362,7 +362,7 @@ impl Keys {
     fn with_argument(&mut self, word: &str, from: &mut Cursor<'_>) -> Read<Key> {
         Ok(match word {
             "UID" => Key::Uid(from.sequence_set()?),
-            // RFC 9738 §4: later than a UID, and before one.
+            // RFC 9738 §3.2: later than a UID, and before one.
             "UIDAFTER" => Key::Uid(SequenceSet::Ranges(match from.uid()?.get().checked_add(1) {
                 Some(next) => vec![(Number::Value(next), Number::Value(u32::MAX))],
                 None => Vec::new(),
