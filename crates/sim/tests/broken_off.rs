@@ -102,7 +102,7 @@ async fn imap_hangs_up_before_the_end_of_what_is_not_as_it_was_stored() {
     assert_eq!(house.shared.store.damaged().len(), 1);
     // It is known now, and refused at once.
     let mut client = selected(&house).await;
-    let refused = "c NO [SERVERBUG] Some messages are damaged and cannot be read";
+    let refused = "c NO [CORRUPTION] Some messages are damaged and cannot be read";
     assert_eq!(end(&mut client, "FETCH 1 BODY.PEEK[]").await, refused);
     assert_eq!(end(&mut client, "FETCH 1 BODY.PEEK[TEXT]<5.10>").await, refused);
     // Its header alone is given: it is in its first 256 KB, which are not compared by themselves.
@@ -126,7 +126,7 @@ async fn a_part_of_a_large_message_is_given_only_if_all_of_it_is_as_it_was_store
         let mut client = selected(&house).await;
         house.world.disk.flip(AT);
         let done = end(&mut client, command).await;
-        assert!(done.starts_with("c NO [SERVERBUG]"), "{command}: {done}");
+        assert!(done.starts_with("c NO [CORRUPTION]"), "{command}: {done}");
         assert_eq!(house.shared.store.damaged().len(), 1);
         house.world.disk.flip(0);
         assert_eq!(end(&mut client, command).await, "c OK FETCH completed");

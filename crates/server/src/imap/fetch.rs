@@ -417,7 +417,7 @@ impl Trouble {
     fn answer(&self) -> Answer {
         match self {
             Trouble { damaged: true, .. } => {
-                Answer::No("[SERVERBUG] Some messages are damaged and cannot be read".to_owned())
+                Answer::No("[CORRUPTION] Some messages are damaged and cannot be read".to_owned())
             }
             Trouble { gone: true, .. } => {
                 Answer::No("[EXPUNGEISSUED] Some messages cannot be had any more".to_owned())

@@ -169,7 +169,8 @@ pub(crate) fn refusal(error: &StoreError) -> Answer {
         StoreError::AnnotationsFull => "[ANNOTATE TOOMANY] ",
         // A full disk is a limit we ran into; nothing is down, and deleting helps.
         StoreError::KeywordsFull | StoreError::UidsUsedUp | StoreError::Full => "[LIMIT] ",
-        _ => "[SERVERBUG] ",
+        StoreError::Corrupt(_) => "[CORRUPTION] ",
+        StoreError::Failed(_) | StoreError::Locked(_) | StoreError::Engine(_) => "[UNAVAILABLE] ",
     };
     Answer::No(format!("{code}{error}"))
 }
