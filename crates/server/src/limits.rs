@@ -12,7 +12,8 @@ pub const TURN: Duration = Duration::from_millis(10);
 pub const WRITE_WAIT: Duration = Duration::from_secs(60);
 /// How long closing politely (TLS close_notify) may take.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
-/// Mailboxes that a session with NOTIFY may see: it keeps 200 octets for each.
+/// Mailboxes that a session with NOTIFY may see, and names it has subscribed to: it keeps 200
+/// octets for each, and the names.
 pub const NOTIFY_MAILBOXES_MAX: usize = 2_000;
 /// The longest that a message can be held: nine digits of seconds. RFC 4865 §3.
 pub const HOLD_SECONDS_MAX: i64 = 999_999_999;

@@ -5,67 +5,62 @@ use super::pattern::Pattern;
 use super::property::{ANNOTATES, absent};
 use super::{Context, Done, mailbox_id, ok};
 use crate::drive::Output;
-use ::store::{Holder, MailboxRow, StoreError, Visible};
+use ::store::{Actor, Holder, StoreError, Visible};
+use mail::mailbox_name::SEPARATOR;
 use mail::{FlagBits, MailboxName, Rights, Uid};
 use protocol::imap::command::{List, StatusItem};
 use protocol::imap::response;
 use std::collections::{BTreeMap, HashSet};
 
-/// All names that a LIST may return, with what it needs to know of each.
-struct Names {
+/// All names that a LIST may return, with what it needs to know of each. Names above others are not
+/// copied: a few long names would have thousands.
+struct Names<'a> {
     /// Mailboxes, subscriptions and the names above them.
-    all: BTreeMap<MailboxName, Option<Visible>>,
-    subscribed: HashSet<MailboxName>,
+    all: BTreeMap<&'a str, Option<&'a Visible>>,
+    subscribed: HashSet<&'a str>,
     /// Names with a mailbox below them.
-    parents: HashSet<MailboxName>,
+    parents: HashSet<&'a str>,
 }
 
-impl Names {
-    fn new(
-        own: Vec<MailboxRow>,
-        shared: Vec<Visible>,
-        subscribed: Vec<MailboxName>,
-        list: &List,
-    ) -> Names {
+impl<'a> Names<'a> {
+    fn new(mailboxes: &'a [Visible], subscribed: &'a [MailboxName], list: &List) -> Names<'a> {
         let mut all = BTreeMap::new();
         let mut parents = HashSet::new();
-        for row in own {
-            parents.extend(above(&row.name));
-            let (name, rights) = (row.name.clone(), Rights::ALL);
-            all.insert(name.clone(), Some(Visible { row, name, rights }));
-        }
-        for mut found in shared {
-            // What it is to its owner it is not to others (users.md I-33).
-            found.row.special_use = None;
-            for parent in above(&found.name) {
-                all.entry(parent.clone()).or_insert(None);
-                parents.insert(parent);
+        for found in mailboxes {
+            // Above a mailbox of one's own are others.
+            if !found.name.is_personal() {
+                all.extend(above(&found.name).map(|parent| (parent, None)));
             }
-            all.insert(found.name.clone(), Some(found));
+            parents.extend(above(&found.name));
         }
         if list.subscribed {
-            for name in &subscribed {
+            for name in subscribed {
                 if list.verb == "LSUB" || list.recursive {
-                    for parent in above(name) {
-                        all.entry(parent).or_insert(None);
-                    }
+                    all.extend(above(name).map(|parent| (parent, None)));
                 }
-                all.entry(name.clone()).or_insert(None);
+                all.insert(name.as_str(), None);
             }
         }
-        Names { all, subscribed: subscribed.into_iter().collect(), parents }
+        all.extend(mailboxes.iter().map(|found| (found.name.as_str(), Some(found))));
+        let subscribed = subscribed.iter().map(MailboxName::as_str).collect();
+        Names { all, subscribed, parents }
     }
 
     /// The name is one that the options select.
-    fn selected(&self, list: &List, name: &MailboxName, found: Option<&Visible>) -> bool {
+    fn selected(&self, list: &List, name: &str, found: Option<&Visible>) -> bool {
         let special = found.is_some_and(|found| found.row.special_use.is_some());
         (!list.subscribed || self.subscribed.contains(name)) && (!list.special_use || special)
     }
 }
 
 /// The names above a name.
-pub(super) fn above(name: &MailboxName) -> impl Iterator<Item = MailboxName> + use<> {
-    std::iter::successors(name.parent(), MailboxName::parent)
+pub(super) fn above(name: &MailboxName) -> impl Iterator<Item = &str> {
+    levels_above(name.as_str())
+}
+
+fn levels_above(name: &str) -> impl Iterator<Item = &str> {
+    let up = |name| str::rsplit_once(name, SEPARATOR).map(|(parent, _)| parent);
+    std::iter::successors(up(name), move |name| up(name))
 }
 
 impl Context {
@@ -83,8 +78,8 @@ impl Context {
         let actor = self.actor()?;
         let store = &self.shared.store;
         let subscribed = store.subscriptions(actor.account)?;
-        let shared = store.shared_with(&actor)?;
-        let names = Names::new(store.mailboxes(actor.account)?, shared, subscribed, list);
+        let names = self.mailboxes_seen(&actor)?;
+        let names = Names::new(&names, &subscribed, list);
         // RFC 5258 §3: an empty pattern matches nothing in an extended LIST.
         let patterns = list.patterns.iter().filter(|pattern| !pattern.is_empty());
         let patterns: Vec<Pattern> =
@@ -92,33 +87,33 @@ impl Context {
         let mut matching = HashSet::new();
         for (n, name) in names.all.keys().enumerate() {
             if patterns.iter().any(|pattern| pattern.matches(name)) {
-                matching.insert(name);
+                matching.insert(*name);
             }
             // Long patterns and long names take long; others have their turn.
             if n % NAMES_AT_ONCE == NAMES_AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
         }
-        let matches = |name: &MailboxName| matching.contains(name);
+        let matches = |name: &str| matching.contains(name);
         // Names above a selected one, and those of them above one that is not itself returned.
         let (mut above_selected, mut hidden_below) = (HashSet::new(), HashSet::new());
         if list.recursive || list.verb == "LSUB" {
             for (name, row) in &names.all {
-                if names.selected(list, name, row.as_ref()) {
-                    above_selected.extend(above(name));
+                if names.selected(list, name, *row) {
+                    above_selected.extend(levels_above(name));
                     if !matches(name) {
-                        hidden_below.extend(above(name));
+                        hidden_below.extend(levels_above(name));
                     }
                 }
             }
         }
-        let mut order: Vec<_> = names.all.iter().collect();
-        order.sort_by_key(|(name, _)| !name.is_inbox());
-        for (name, row) in order.into_iter().filter(|(name, _)| matches(name)) {
-            let selected = names.selected(list, name, row.as_ref());
+        let mut order: Vec<_> = names.all.iter().filter(|(name, _)| matches(name)).collect();
+        order.sort_by_key(|(name, _)| **name != "INBOX");
+        for (name, row) in order {
+            let selected = names.selected(list, name, *row);
             if selected || hidden_below.contains(name) {
                 let below = above_selected.contains(name);
-                let found = Found { name, row: row.as_ref(), selected, below };
+                let found = Found { name, row: *row, selected, below };
                 self.list_line(list, &names, &found, out.buffer());
                 // RFC 5819 §2, RFC 8440 §4, RFC 9590 §4: not of a name that is only above others.
                 if let (true, Some(found)) = (selected, row) {
@@ -159,7 +154,20 @@ impl Context {
         Ok(())
     }
 
-    fn list_line(&self, list: &List, names: &Names, found: &Found<'_>, out: &mut Vec<u8>) {
+    /// The mailboxes that the session may see.
+    fn mailboxes_seen(&self, actor: &Actor) -> Result<Vec<Visible>, StoreError> {
+        let store = &self.shared.store;
+        let own = store.mailboxes(actor.account)?.into_iter();
+        let own = own.map(|row| Visible { name: row.name.clone(), row, rights: Rights::ALL });
+        let shared = store.shared_with(actor)?.into_iter().map(|mut found| {
+            // What it is to its owner it is not to others (users.md I-33).
+            found.row.special_use = None;
+            found
+        });
+        Ok(own.chain(shared).collect())
+    }
+
+    fn list_line(&self, list: &List, names: &Names<'_>, found: &Found<'_>, out: &mut Vec<u8>) {
         let lsub = list.verb == "LSUB";
         let mut words = Vec::new();
         match found.row {
@@ -180,14 +188,14 @@ impl Context {
         if list.return_subscribed && !lsub && names.subscribed.contains(found.name) {
             words.push("\\Subscribed");
         }
-        if list.verb == "XLIST" && found.name.is_inbox() {
+        if list.verb == "XLIST" && found.name == "INBOX" {
             words.push("\\Inbox");
         }
         let special = found.row.and_then(|found| found.row.special_use);
         words.extend(special.map(mail::SpecialUse::attribute));
         let start = format!("* {} ({}) \"/\" ", list.verb, words.join(" "));
         out.extend_from_slice(start.as_bytes());
-        response::mailbox(found.name.as_str(), self.enabled.charset(), out);
+        response::mailbox(found.name, self.enabled.charset(), out);
         if list.recursive && found.below {
             // RFC 5258 §3.5: whether or not what is below is returned too.
             out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
@@ -239,7 +247,7 @@ impl Context {
 
 /// A name that LIST returns.
 struct Found<'a> {
-    name: &'a MailboxName,
+    name: &'a str,
     row: Option<&'a Visible>,
     /// It meets the selection options.
     selected: bool,

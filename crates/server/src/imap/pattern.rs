@@ -3,7 +3,6 @@
 //! All places in a pattern where a name may be are followed at once, a bit each, so that a name
 //! costs its length times a 64th of the pattern's, whatever they say.
 
-use mail::MailboxName;
 use mail::mailbox_name::SEPARATOR;
 
 /// Octets of reference and pattern together; no mailbox name is longer.
@@ -43,12 +42,12 @@ impl Pattern {
     }
 
     /// INBOX is matched in upper case, and so is it as the first level.
-    pub fn matches(&self, name: &MailboxName) -> bool {
-        if name.is_inbox() {
+    pub fn matches(&self, name: &str) -> bool {
+        if name == "INBOX" {
             return Places::new(self.text.to_uppercase().as_bytes()).matches(b"INBOX");
         }
-        let below = self.below_inbox.as_ref().filter(|_| name.as_str().starts_with("INBOX"));
-        below.unwrap_or(&self.all).matches(name.as_str().as_bytes())
+        let below = self.below_inbox.as_ref().filter(|_| name.starts_with("INBOX"));
+        below.unwrap_or(&self.all).matches(name.as_bytes())
     }
 }
 
@@ -138,6 +137,7 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mail::MailboxName;
 
     #[test]
     fn patterns_match() {
@@ -164,7 +164,7 @@ mod tests {
         ] {
             let name = MailboxName::new(name).unwrap();
             let pattern = Pattern::new("", pattern).unwrap();
-            assert_eq!(pattern.matches(&name), expected, "{} {name}", pattern.text);
+            assert_eq!(pattern.matches(name.as_str()), expected, "{} {name}", pattern.text);
         }
         let hostile = Pattern::new("", &"*%".repeat(1000)).unwrap();
         assert_eq!(hostile.text, "*");

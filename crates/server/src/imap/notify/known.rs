@@ -1,6 +1,7 @@
 //! What a session that gave NOTIFY knows of the mailboxes it may see, and what is different now.
 
 use crate::imap::list::above;
+use crate::limits::NOTIFY_MAILBOXES_MAX;
 use ::store::Actor;
 use ::store::{Feed, Holder, Kinds, MailboxRow, Store, StoreError, Visible};
 use mail::{AccountId, MailboxId, MailboxName, ModSeq, Rights, Uid};
@@ -143,12 +144,17 @@ impl Known {
         Ok(all)
     }
 
+    /// There are too many mailboxes, or names that are subscribed, to watch.
+    pub fn is_too_much(&self) -> bool {
+        self.all.len().max(self.subscribed.len()) > NOTIFY_MAILBOXES_MAX
+    }
+
     pub fn by_id(&self) -> HashMap<MailboxId, &Visible> {
         self.all.values().map(|found| (found.row.id, found)).collect()
     }
 
     /// Names with a mailbox below them.
-    pub fn parents(&self) -> BTreeSet<MailboxName> {
+    pub fn parents(&self) -> BTreeSet<&str> {
         self.all.keys().flat_map(above).collect()
     }
 

@@ -9,7 +9,6 @@ pub(super) mod metadata;
 use super::view::{Expunges, View};
 use super::{Context, Done, ok};
 use crate::drive::Output;
-use crate::limits::NOTIFY_MAILBOXES_MAX;
 use ::store::{Feed, Holder, Kinds, StoreError, Visible};
 use known::{Known, Listed, events, listed, readable};
 use mail::{MailboxName, Uid};
@@ -84,7 +83,7 @@ impl Context {
         let mut known = Known::default();
         if !wish.groups.is_empty() {
             known = known.look(&store, &actor, &wish, &mut feed, Kinds::ALL)?;
-            if known.all.len() > NOTIFY_MAILBOXES_MAX {
+            if known.is_too_much() {
                 return Ok(Answer::No(
                     "[NOTIFICATIONOVERFLOW] There are too many mailboxes to watch".to_owned(),
                 ));
@@ -189,7 +188,7 @@ impl Context {
         }
         feed.take_mailboxes();
         let now = known.look(&self.shared.store, &actor, wish, feed, kinds)?;
-        if now.all.len() > NOTIFY_MAILBOXES_MAX {
+        if now.is_too_much() {
             return Ok(false);
         }
         let lines = listed(wish, known, &now);
@@ -212,7 +211,7 @@ impl Context {
         name: &MailboxName,
         line: &Listed,
         now: &Known,
-        parents: &BTreeSet<MailboxName>,
+        parents: &BTreeSet<&str>,
         out: &mut Vec<u8>,
     ) {
         let found = now.all.get(name);
@@ -222,7 +221,11 @@ impl Context {
             None => words.push("\\NonExistent"),
             Some(_) => {}
         }
-        words.push(if parents.contains(name) { "\\HasChildren" } else { "\\HasNoChildren" });
+        words.push(if parents.contains(name.as_str()) {
+            "\\HasChildren"
+        } else {
+            "\\HasNoChildren"
+        });
         if now.subscribed.contains(name) {
             words.push("\\Subscribed");
         }
