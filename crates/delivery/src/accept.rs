@@ -5,10 +5,11 @@
 
 use crate::bounce;
 use crate::fate::{self, Filing, decide, filings, held, placements};
+use crate::hops::HopCounter;
 use crate::journey::{self, Step};
-use crate::limits::{HOPS_MAX, RETURNED_OCTETS_MAX};
+use crate::limits::RETURNED_OCTETS_MAX;
 use crate::reports::{self, Kept};
-use crate::trace::{self, Claims, HopCounter, Mender, NewFields};
+use crate::trace::{self, Claims, Mender, NewFields};
 use crate::{Delivery, Shared, judging, signing};
 use directory::Authenticated;
 use mail::summary::{Parser, Summary};
@@ -121,7 +122,9 @@ impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DeliveryError::Full => f.write_str("no room to store the message"),
-            DeliveryError::TooManyHops => write!(f, "more than {HOPS_MAX} Received lines: a loop"),
+            DeliveryError::TooManyHops => {
+                f.write_str("it goes in circles, as its Received lines show")
+            }
             DeliveryError::NotTheirs(both) => {
                 write!(f, "{} may not send as <{}>, and the message is from there", both.0, both.1)
             }
@@ -189,12 +192,13 @@ impl Delivery {
             let date = mail::date::format_rfc5322(now);
             (Mender::default(), NewFields { date, message_id })
         });
+        let hops = HopCounter::new(&incoming, &self.shared.settings.hostname);
         let mut receiving = Receiving {
             spool: self.shared.store.spool(),
             shared: self.shared.clone(),
             incoming,
             parser: Parser::new(),
-            hops: HopCounter::default(),
+            hops,
             mender,
             skip: return_path.len() as u32,
             failed: None,
@@ -269,7 +273,7 @@ impl Receiving {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        if self.hops.hops > HOPS_MAX {
+        if self.hops.finish() {
             return Err(DeliveryError::TooManyHops);
         }
         let shared = self.shared.clone();

@@ -8,6 +8,7 @@ pub mod accept;
 pub mod bounce;
 mod convert;
 mod fate;
+mod hops;
 pub mod journey;
 mod judging;
 pub mod learning;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-/// `Received` lines beyond which a message goes in circles. RFC 5321 §6.3 SHOULD: 100 at least.
-pub const HOPS_MAX: usize = 100;
+/// `Received` lines of a message that goes in circles: security.md SM-9. RFC 5321 §6.3 would
+/// normally have 100; no message has more than twenty on its way, and Postfix stops at 50 too.
+pub const HOPS_MAX: usize = 50;
+/// Times that a message may come back to the alias that sent it on: somebody may send it there
+/// anew.
+pub const ROUNDS_MAX: usize = 1;
 /// Octets of a submitted message's header that we hold back to mend it.
 pub const SUBMITTED_HEADER_OCTETS_MAX: usize = 256 * 1024;
 /// Connections to one destination at a time.
