@@ -11,7 +11,7 @@ use mail::mime::{Part, PartBody, header_of};
 use mail::stored;
 use mail::summary::{Parser, Summary};
 use mail::{ContentId, Entry, Flag, FlagBits, Listing, ModSeq, Rights, Uid, header};
-use protocol::imap::command::{Fetch, Item, Section, SectionText};
+use protocol::imap::command::{Fetch, FieldNames, Item, Section, SectionText};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
 use std::ops::Range;
@@ -557,13 +557,11 @@ pub(crate) fn cut(range: &Range<u64>, partial: Option<(u64, u64)>) -> (u64, u64)
     }
 }
 
-/// HEADER.FIELDS, HEADER.FIELDS.NOT: the chosen fields and the empty line. The names are in order.
-pub(crate) fn chosen_fields(octets: &[u8], names: &[Vec<u8>], not: bool) -> Vec<u8> {
+/// HEADER.FIELDS, HEADER.FIELDS.NOT: the chosen fields and the empty line.
+pub(crate) fn chosen_fields(octets: &[u8], names: &FieldNames, not: bool) -> Vec<u8> {
     let mut chosen = Vec::new();
     for field in header::fields(octets) {
-        let lower = || field.name.iter().map(u8::to_ascii_lowercase);
-        let named = names.binary_search_by(|name| name.iter().copied().cmp(lower()));
-        if named.is_ok() != not {
+        if names.contains(field.name) != not {
             chosen.extend_from_slice(field.raw);
         }
     }

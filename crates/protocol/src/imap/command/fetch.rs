@@ -88,10 +88,33 @@ impl Section {
 pub enum SectionText {
     All,
     Header,
-    /// Names in lower case and in order, each once, and whether it is HEADER.FIELDS.NOT.
-    HeaderFields(Vec<Vec<u8>>, bool),
+    /// Which, and whether it is HEADER.FIELDS.NOT.
+    HeaderFields(FieldNames, bool),
     Text,
     Mime,
+}
+
+/// Names of header fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldNames(Vec<Vec<u8>>);
+
+impl FieldNames {
+    /// In lower case, short ones first, each once: so they are looked up, and not for each field of
+    /// each message looked through.
+    fn put_in_order(&mut self) {
+        self.0.iter_mut().for_each(|name| name.make_ascii_lowercase());
+        self.0.sort_unstable_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+        self.0.dedup();
+    }
+
+    /// It is one of them, in whatever case.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        let lower = || name.iter().map(u8::to_ascii_lowercase);
+        let order = |known: &Vec<u8>| {
+            known.len().cmp(&name.len()).then_with(|| known.iter().copied().cmp(lower()))
+        };
+        self.0.binary_search_by(order).is_ok()
+    }
 }
 
 /// FETCH, behind the verb.
@@ -292,9 +315,7 @@ fn body_section(from: &mut Cursor<'_>, peek: bool) -> Read<Section> {
     let partial = range(from)?;
     let label = label_of(&path, &text).unwrap_or(label);
     if let SectionText::HeaderFields(names, _) = &mut text {
-        names.iter_mut().for_each(|name| name.make_ascii_lowercase());
-        names.sort_unstable();
-        names.dedup();
+        names.put_in_order();
     }
     Ok(Section { label, peek, path, text, partial })
 }
@@ -310,10 +331,10 @@ fn label_of(path: &[u32], text: &SectionText) -> Option<String> {
         SectionText::HeaderFields(names, not) => {
             let plain =
                 |n: &Vec<u8>| n.iter().all(|b| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(b));
-            if !names.iter().all(plain) {
+            if !names.0.iter().all(plain) {
                 return None;
             }
-            let names: Vec<_> = names.iter().map(|n| String::from_utf8_lossy(n)).collect();
+            let names: Vec<_> = names.0.iter().map(|n| String::from_utf8_lossy(n)).collect();
             let verb = if *not { "HEADER.FIELDS.NOT" } else { "HEADER.FIELDS" };
             words.push(format!("{verb} ({})", names.join(" ")));
         }
@@ -321,14 +342,14 @@ fn label_of(path: &[u32], text: &SectionText) -> Option<String> {
     Some(format!("BODY[{}]", words.join(".")))
 }
 
-fn field_names(from: &mut Cursor<'_>) -> Read<Vec<Vec<u8>>> {
+fn field_names(from: &mut Cursor<'_>) -> Read<FieldNames> {
     from.space()?;
     let mut names = Vec::new();
     from.list(|from| {
         names.push(from.astring()?);
         Ok(())
     })?;
-    if names.is_empty() { Err(Bad("a field name")) } else { Ok(names) }
+    if names.is_empty() { Err(Bad("a field name")) } else { Ok(FieldNames(names)) }
 }
 
 /// A section by its specification, as URLs have it. RFC 5092 §5.
@@ -337,4 +358,22 @@ pub fn section(spec: &str) -> Option<Section> {
     let mut from = Cursor::new(text.as_bytes());
     let section = body_section(&mut from, true).ok()?;
     from.at_end().then_some(section)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_fields_are_known_in_any_case() {
+        let section = section("HEADER.FIELDS (Subject to \"X-Long-Name\" TO cc)").unwrap();
+        assert_eq!(section.label, "BODY[HEADER.FIELDS (Subject to X-Long-Name TO cc)]");
+        let SectionText::HeaderFields(names, false) = section.text else { panic!() };
+        for known in ["to", "Cc", "SUBJECT", "x-long-name"] {
+            assert!(names.contains(known.as_bytes()), "{known}");
+        }
+        for other in ["", "t", "Tp", "subjects", "x-long-namf"] {
+            assert!(!names.contains(other.as_bytes()), "{other}");
+        }
+    }
 }

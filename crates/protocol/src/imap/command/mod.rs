@@ -17,7 +17,7 @@ pub mod url;
 use super::grammar::{Bad, Charset, Cursor, Read, SequenceSet};
 use mail::MailboxName;
 
-pub use fetch::{Fetch, Item, Section, SectionText};
+pub use fetch::{Fetch, FieldNames, Item, Section, SectionText};
 pub use mailbox::{List, Resync, Select, StatusItem};
 pub use notify::Notify;
 pub use property::{Acl, GetMetadata, SetMetadata};
