@@ -339,22 +339,18 @@ impl Parser {
     pub fn finish(mut self) -> Summary {
         let end = self.line_start + self.line_octets;
         let line = std::mem::take(&mut self.line);
-        // A delimiter without a line break is one all the same.
         let found = if line.starts_with(b"--") { self.delimiter_of(&line) } else { None };
-        match (found, self.state()) {
-            (Some((at, _)), _) => {
-                self.cut_header(self.line_start, self.breaks);
-                let before = self.line_start - self.previous_break;
-                self.close_above(at + 1, before, self.breaks.saturating_sub(1));
-            }
-            (None, State::Header) => {
-                self.line = line;
-                self.read_header_line();
-                self.line = Vec::new();
-                self.cut_header(end, self.breaks);
-            }
-            _ => {}
+        if found.is_some() {
+            // A delimiter without a line break is one all the same.
+            self.cut_header(self.line_start, self.breaks);
+            self.breaks += 1;
+            self.boundary_line(found, end);
+            self.breaks -= 1;
+        } else if self.state() == State::Header {
+            self.line = line;
+            self.read_header_line();
         }
+        self.cut_header(end, self.breaks);
         self.close_above(1, end, self.breaks);
         let Some(root) = self.open.pop() else { return Summary::default() };
         let (envelope, root) = root.close(end, self.breaks);

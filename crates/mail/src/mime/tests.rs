@@ -32,6 +32,24 @@ fn nested_message_is_taken_apart() {
 }
 
 #[test]
+fn a_delimiter_at_the_end_needs_no_line_break() {
+    for kind in ["mixed; boundary=b", "digest; boundary=b"] {
+        for body in ["--b", "--b--", "--b\r\n\r\nx\r\n--b", "--b\r\n\r\nx\r\n--b--", "--b\r\n--b"] {
+            let message = format!("Content-Type: multipart/{kind}\r\n\r\n{body}");
+            let leaves = |message: &str| {
+                let root = summary_of(message.as_bytes()).root;
+                let all = (1..4).filter_map(|n| Some(octets(message, root.section(&[n])?)));
+                all.collect::<Vec<_>>()
+            };
+            let (here, there) = (leaves(&message), leaves(&format!("{message}\r\n")));
+            // What delimits nothing is a text, which has the line break.
+            let same = here == there || there == [format!("{body}\r\n")];
+            assert!(same, "{message:?}: {here:?}, {there:?}");
+        }
+    }
+}
+
+#[test]
 fn every_split_gives_the_same() {
     let whole = summary_of(NESTED.as_bytes());
     for at in 0..NESTED.len() {
