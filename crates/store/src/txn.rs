@@ -51,6 +51,8 @@ pub trait ReadTxn {
     fn mailbox_count(&self, account: AccountId) -> Result<usize>;
     /// Whether an account has a mailbox somewhere below this name.
     fn has_mailbox_below(&self, account: AccountId, name: &MailboxName) -> Result<bool>;
+    /// The mailboxes of an account that are somewhere below this name, by name.
+    fn mailboxes_below(&self, account: AccountId, name: &MailboxName) -> Result<Vec<MailboxRow>>;
     /// All mailboxes of all accounts, by number.
     fn every_mailbox(&self) -> Result<Vec<MailboxRow>>;
     /// The mailboxes that have pages, by number.

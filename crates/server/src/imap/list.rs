@@ -84,14 +84,17 @@ impl Context {
         let patterns = list.patterns.iter().filter(|pattern| !pattern.is_empty());
         let patterns: Vec<Pattern> =
             patterns.filter_map(|pattern| Pattern::new(&list.reference, pattern)).collect();
-        let mut matching = HashSet::new();
-        for (n, name) in names.all.keys().enumerate() {
+        let octets: usize = list.patterns.iter().map(String::len).sum();
+        let (mut matching, mut work) = (HashSet::new(), 0);
+        for name in names.all.keys() {
             if patterns.iter().any(|pattern| pattern.matches(name)) {
                 matching.insert(*name);
             }
             // Long patterns and long names take long; others have their turn.
-            if n % NAMES_AT_ONCE == NAMES_AT_ONCE - 1 {
+            work += name.len() * octets;
+            if work >= WORK_AT_ONCE {
                 tokio::task::yield_now().await;
+                work = 0;
             }
         }
         let matches = |name: &str| matching.contains(name);
@@ -255,5 +258,5 @@ struct Found<'a> {
     below: bool,
 }
 
-/// Names that are compared with patterns at once.
-const NAMES_AT_ONCE: usize = 8;
+/// So much is compared at once: octets of names times octets of patterns.
+const WORK_AT_ONCE: usize = 64 << 10;

@@ -78,7 +78,11 @@ impl ReadTxn for View {
         Ok(self.mailboxes(account)?.len())
     }
     fn has_mailbox_below(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
-        Ok(self.mailboxes(account)?.iter().any(|row| row.name.is_below(name)))
+        Ok(!self.mailboxes_below(account, name)?.is_empty())
+    }
+    fn mailboxes_below(&self, account: AccountId, name: &MailboxName) -> Result<Vec<MailboxRow>> {
+        let all = self.mailboxes(account)?.into_iter();
+        Ok(all.filter(|row| row.name.is_below(name)).collect())
     }
     fn every_mailbox(&self) -> Result<Vec<MailboxRow>> {
         Ok(self.state.mailboxes.values().cloned().collect())

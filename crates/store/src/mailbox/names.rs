@@ -234,14 +234,14 @@ pub(crate) fn rename(
     {
         create(w, account, &parent, None)?;
     }
-    let subscribed = w.unit.rows().subscriptions(account)?;
-    for mut row in w.unit.mailboxes(account)? {
+    let below = w.unit.mailboxes_below(account, from)?;
+    for mut row in std::iter::once(row).chain(below) {
         let Some(moved) = row.name.moved(from, to) else { continue };
         let moved = moved.map_err(|_| StoreError::NotAllowed("the new name is too long"))?;
         if w.unit.mailbox_named(account, &moved)?.is_some() {
             return Err(StoreError::AlreadyExists(format!("the mailbox {moved}")));
         }
-        if subscribed.contains(&row.name) {
+        if w.unit.rows().is_subscribed(account, &row.name)? {
             unsubscribe_unasked(w, account, &row.name)?;
             w.unit.write()?.put_subscription(account, &moved)?;
         }

@@ -57,6 +57,16 @@ impl Handle {
             WHERE account = ?1 AND name > ?2 || '/' AND name < ?2 || '0' LIMIT 1)";
         Ok(self.count(sql, params![account.0, name.as_str()])? > 0)
     }
+    pub(super) fn mailbox_rows_below(
+        &self,
+        account: AccountId,
+        name: &MailboxName,
+    ) -> Result<Vec<MailboxRow>> {
+        let sql = format!(
+            "{COLUMNS} WHERE account = ?1 AND name > ?2 || '/' AND name < ?2 || '0' ORDER BY name"
+        );
+        self.all(&sql, params![account.0, name.as_str()], mailbox_row)
+    }
     pub(super) fn every_mailbox_row(&self) -> Result<Vec<MailboxRow>> {
         self.all(&format!("{COLUMNS} ORDER BY id"), [], mailbox_row)
     }

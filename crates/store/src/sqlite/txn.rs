@@ -50,6 +50,9 @@ impl ReadTxn for Handle {
     fn has_mailbox_below(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
         self.mailbox_row_below(account, name)
     }
+    fn mailboxes_below(&self, account: AccountId, name: &MailboxName) -> Result<Vec<MailboxRow>> {
+        self.mailbox_rows_below(account, name)
+    }
     fn every_mailbox(&self) -> Result<Vec<MailboxRow>> {
         self.every_mailbox_row()
     }

@@ -227,6 +227,15 @@ impl Unit {
         let rows = self.engine.txn().mailboxes(account)?;
         Ok(rows.into_iter().map(|row| self.newest(row)).collect())
     }
+    /// The mailboxes of an account that are somewhere below this name, by name.
+    pub fn mailboxes_below(
+        &mut self,
+        account: AccountId,
+        name: &MailboxName,
+    ) -> Result<Vec<MailboxRow>> {
+        let rows = self.engine.txn().mailboxes_below(account, name)?;
+        Ok(rows.into_iter().map(|row| self.newest(row)).collect())
+    }
     /// The row as it is in memory, if it is: names are always written, counts may wait.
     fn newest(&self, row: MailboxRow) -> MailboxRow {
         self.mailboxes.get(&row.id).map_or(row, |held| MailboxRow::clone(held))
