@@ -2,7 +2,7 @@
 //! the store's (`Store::rights`).
 
 use super::view::flags_line;
-use super::{Context, Done, ok};
+use super::{Context, Done, ok, refusal};
 use crate::drive::Output;
 use ::store::{Actor, StoreError, Visible, identifier};
 use mail::{AccountId, MailboxName, Rights};
@@ -30,6 +30,18 @@ impl Context {
         match found.rights.contains(needed) {
             true => Ok(found),
             false => Err(StoreError::NotPermitted),
+        }
+    }
+
+    /// There is no such mailbox to put messages into; TRYCREATE if the session could make it.
+    /// RFC 9051 §6.3.12, §6.4.7.
+    pub(super) fn nowhere(&self, name: &Name) -> Answer {
+        let allowed = self
+            .place(name)
+            .and_then(|(owner, own)| self.shared.store.may_create(&self.actor()?, owner, &own));
+        match allowed {
+            Ok(()) => Answer::No("[TRYCREATE] There is no such mailbox".to_owned()),
+            Err(_) => refusal(&StoreError::NoSuchMailbox),
         }
     }
 

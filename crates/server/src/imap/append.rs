@@ -79,9 +79,7 @@ impl Context {
                     self.appending = None;
                     match self.mailbox(&mailbox, Rights::INSERT) {
                         Ok(found) => self.begin(&found, mailbox, replaces),
-                        Err(StoreError::NoSuchMailbox) => {
-                            no("[TRYCREATE] There is no such mailbox")
-                        }
+                        Err(StoreError::NoSuchMailbox) => Err(self.nowhere(&mailbox)),
                         Err(error) => return Err(error),
                     }
                 }

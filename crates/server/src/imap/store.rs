@@ -216,9 +216,7 @@ impl Context {
         let from = view.mailbox;
         let target = match self.mailbox(&mailbox, Rights::INSERT) {
             Ok(found) => found,
-            Err(StoreError::NoSuchMailbox) => {
-                return Ok(Answer::No("[TRYCREATE] There is no such mailbox".to_owned()));
-            }
+            Err(StoreError::NoSuchMailbox) => return Ok(self.nowhere(&mailbox)),
             Err(error) => return Err(error),
         };
         let uids: Vec<Uid> = found.iter().map(|(_, entry)| entry.uid).collect();
