@@ -240,7 +240,7 @@ impl Context {
         touched.dedup();
         fresh.sort_unstable();
         for live in &mut lives {
-            match self.update(live, &touched).await {
+            match self.update(live, &touched, out).await {
                 Ok((line, mut came)) => {
                     came.retain(|uid| fresh.binary_search(uid).is_ok());
                     if !live.items.is_empty() && !came.is_empty() {
@@ -265,6 +265,7 @@ impl Context {
         &self,
         live: &mut Live,
         touched: &[Uid],
+        out: &mut Output<'_>,
     ) -> Result<(Vec<u8>, Vec<Uid>), StoreError> {
         let Some(view) = &self.view else { return Ok(Default::default()) };
         let told = &view.told;
@@ -290,6 +291,7 @@ impl Context {
                 Some(false) => fail.push(*uid),
                 None => open.push((at + 1, *entry)),
             }
+            out.rest().await;
         }
         let mut rest = open.as_slice();
         while !rest.is_empty() {
