@@ -9,7 +9,9 @@
 //! A report to such an address goes to whom it was made for; without a tag of ours it is nobody's,
 //! so that nobody can send through us what others would not take from him (security.md SM-9).
 
-use crate::limits::{FORWARDED_DAYS, FORWARDING_KEY_DAYS, FORWARDING_KEY_OCTETS};
+use crate::limits::{
+    FORWARDED_DAYS, FORWARDED_OCTETS_MAX, FORWARDING_KEY_DAYS, FORWARDING_KEY_OCTETS,
+};
 use crate::{Directory, Unavailable};
 use aws_lc_rs::{constant_time, hmac};
 use mail::{Address, Domain};
@@ -84,7 +86,8 @@ fn rewritten(key: &[u8], sender: &Address, here: &Domain, now: i64) -> Option<Ad
         None => ("SRS0", format!("{}={}={}", day(now), sender.domain(), sender.local())),
     };
     let local = format!("{mark}={}={text}", tag(key, &text, here));
-    Address::new(&local, here.clone()).ok()
+    let address = Address::new(&local, here.clone()).ok()?;
+    (local.len() + 1 + here.as_str().len() <= FORWARDED_OCTETS_MAX).then_some(address)
 }
 
 /// Whom a rewritten sender was made for, if one of the keys vouches for it and it is not too old.

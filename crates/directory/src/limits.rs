@@ -47,6 +47,8 @@ pub const EXTERNAL_HASHES_MAX: usize = 4;
 /// How long reports about mail that was sent on find their way back: servers try for five days
 /// (RFC 5321 §4.5.4.1), some longer. As long as other programs of the scheme.
 pub const FORWARDED_DAYS: i64 = 21;
+/// Octets of a rewritten sender: what everybody takes. RFC 5321 §4.5.3.1.3.
+pub const FORWARDED_OCTETS_MAX: usize = 254;
 /// How long a key vouches for new senders; for old ones as long again.
 pub const FORWARDING_KEY_DAYS: i64 = 30;
 /// Octets of such a key.

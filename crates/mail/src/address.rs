@@ -30,7 +30,7 @@ impl fmt::Display for AddressError {
             AddressError::NoLocalPart => "an address looks like name@example.org",
             AddressError::Domain => "the part after the @ is not a domain name",
             AddressError::Character => "a character that an address cannot have",
-            AddressError::TooLong => "longer than 254 octets",
+            AddressError::TooLong => "longer than 320 octets",
         })
     }
 }

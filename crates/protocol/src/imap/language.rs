@@ -204,6 +204,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("The message is larger than this server takes", "Die Nachricht ist größer, als dieser Server annimmt"),
     ("There are NULs in the message that cannot be encoded", "In der Nachricht sind NUL-Zeichen, die sich nicht kodieren lassen"),
     ("So many messages at once are too many", "So viele Nachrichten auf einmal sind zu viele"),
+    ("URLs give too much at once", "URLs ergeben zu viel auf einmal"),
     ("Nothing of ours is there", "Dort ist nichts von uns"),
     ("Stored", "Gespeichert"),
     ("Moved", "Verschoben"),
