@@ -344,6 +344,9 @@ async fn annotations_are_set_all_or_none() {
         all.into_iter().find(|(name, _)| *name == entry(n, None).0).map(|(_, value)| value)
     };
     assert_eq!((special_use(), value(1)), (None, Some(b"x".to_vec())));
+    // Somebody else has room of his own.
+    let other = store.annotate(of, mail::AccountId(999), vec![entry(1, Some("z"))]);
+    assert!(other.await.unwrap());
     assert!(set(vec![entry(1, None), entry(200, Some("x"))]).await.unwrap());
     assert!(set(vec![entry(2, Some("y"))]).await.unwrap());
     assert_eq!((value(1), value(2), value(200)), (None, Some(b"y".to_vec()), Some(b"x".to_vec())));

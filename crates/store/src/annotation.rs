@@ -10,7 +10,6 @@ use crate::mailbox::{self, names};
 use crate::open::Store;
 use crate::quota::{self, MANAGER};
 use crate::rows::Holder;
-use crate::ticket::KEY;
 use crate::txn::ReadTxn;
 use crate::write::Writing;
 use mail::{AccountId, MailboxId, SpecialUse};
@@ -92,6 +91,7 @@ impl Store {
         who: AccountId,
         mut changes: Vec<(String, Option<Vec<u8>>)>,
     ) -> Result<bool> {
+        let own = format!("{who}:");
         self.write(move |w| {
             let account = match of {
                 Holder::Mailbox(id) => w.mailbox(id)?.account,
@@ -100,7 +100,8 @@ impl Store {
             w.changes.heard.note(account, Kinds::METADATA);
             let rows = w.unit.rows().properties(of)?;
             let mut names: BTreeSet<String> = rows.into_iter().map(|(name, _)| name).collect();
-            names.retain(|name| !name.starts_with(KEY));
+            // RFC 5464 §7: what others keep here for themselves takes nobody's room.
+            names.retain(|name| name.starts_with('/') || name.starts_with(&own));
             let before = names.len();
             for (name, value) in changes.iter().filter(|(name, _)| name != SPECIAL_USE) {
                 let name = row_name(who, name);

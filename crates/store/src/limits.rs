@@ -4,7 +4,7 @@
 pub const SPOOL_MEMORY_MAX: usize = 1 << 20;
 /// Octets that can go in front of an incoming message when it is complete.
 pub const SPOOL_FRONT_MAX: usize = 64 << 10;
-/// Annotations of one mailbox or account.
+/// Annotations of one mailbox or account, of those that one account sees.
 pub const ANNOTATIONS_MAX: usize = 200;
 /// Octets of one annotation of a message; RFC 5257 §4.1 wants 1,024 at least.
 pub const NOTE_OCTETS_MAX: usize = 64 << 10;
