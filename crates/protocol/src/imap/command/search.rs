@@ -11,8 +11,10 @@ use mail::{Flag, Keyword, Scope};
 
 /// Keys of one command, all levels together.
 const KEYS_MAX: usize = 5000;
-/// Those of them that bodies have to be read for.
+/// Those of them that bodies or annotations have to be read for.
 const BODY_KEYS_MAX: usize = 100;
+/// Those of them that are `$`, which may be all messages of a mailbox each.
+const SAVED_KEYS_MAX: usize = 4;
 
 /// A search key.
 #[derive(Clone, Debug, PartialEq)]
@@ -286,12 +288,27 @@ struct Keys {
     charset: Option<Vec<u8>>,
     left: usize,
     bodies_left: usize,
+    saved_left: usize,
     fuzzy: Vec<Key>,
 }
 
 impl Keys {
     fn new(charset: Option<Vec<u8>>) -> Keys {
-        Keys { charset, left: KEYS_MAX, bodies_left: BODY_KEYS_MAX, fuzzy: Vec::new() }
+        let (bodies_left, saved_left) = (BODY_KEYS_MAX, SAVED_KEYS_MAX);
+        Keys { charset, left: KEYS_MAX, bodies_left, saved_left, fuzzy: Vec::new() }
+    }
+
+    fn body(&mut self) -> Read<()> {
+        self.bodies_left = self.bodies_left.checked_sub(1).ok_or(Bad("fewer texts of bodies"))?;
+        Ok(())
+    }
+
+    fn set(&mut self, from: &mut Cursor<'_>) -> Read<SequenceSet> {
+        let set = from.sequence_set()?;
+        if set == SequenceSet::Saved {
+            self.saved_left = self.saved_left.checked_sub(1).ok_or(Bad("fewer $"))?;
+        }
+        Ok(set)
     }
 
     /// A text in the command's charset.
@@ -332,7 +349,7 @@ impl Keys {
             return Ok(inner);
         }
         if from.peek().is_some_and(|b| b.is_ascii_digit() || b == b'*' || b == b'$') {
-            return from.sequence_set().map(Key::Sequence);
+            return self.set(from).map(Key::Sequence);
         }
         let word = from.keyword()?;
         if let Some(key) = simple(&word) {
@@ -361,7 +378,7 @@ impl Keys {
 
     fn with_argument(&mut self, word: &str, from: &mut Cursor<'_>) -> Read<Key> {
         Ok(match word {
-            "UID" => Key::Uid(from.sequence_set()?),
+            "UID" => Key::Uid(self.set(from)?),
             // RFC 9738 §3.2: later than a UID, and before one.
             "UIDAFTER" => Key::Uid(SequenceSet::Ranges(match from.uid()?.get().checked_add(1) {
                 Some(next) => vec![(Number::Value(next), Number::Value(u32::MAX))],
@@ -388,6 +405,7 @@ impl Keys {
             "OLDER" => Key::Older(interval(from)?),
             "YOUNGER" => Key::Younger(interval(from)?),
             "ANNOTATION" => {
+                self.body()?;
                 let (pattern, scope) = annotate::searched(from)?;
                 from.space()?;
                 let value = from.value()?.map(|octets| self.decoded(octets)).transpose()?;
@@ -406,8 +424,7 @@ impl Keys {
             "SUBJECT" => Key::Envelope("SUBJECT", self.text(from)?),
             "TO" => Key::Envelope("TO", self.text(from)?),
             "BODY" | "TEXT" => {
-                let left = self.bodies_left.checked_sub(1);
-                self.bodies_left = left.ok_or(Bad("fewer texts of bodies"))?;
+                self.body()?;
                 let text = self.text(from)?;
                 if word == "BODY" { Key::Body(text) } else { Key::Text(text) }
             }
@@ -504,5 +521,7 @@ mod tests {
         let bodies =
             |n: usize| search(&mut Cursor::new("BODY a TEXT b ".repeat(n).trim().as_bytes()));
         assert!(bodies(BODY_KEYS_MAX / 2).is_ok() && bodies(BODY_KEYS_MAX / 2 + 1).is_err());
+        let saved = |n: usize| search(&mut Cursor::new("$ UID $ ".repeat(n).trim().as_bytes()));
+        assert!(saved(SAVED_KEYS_MAX / 2).is_ok() && saved(SAVED_KEYS_MAX / 2 + 1).is_err());
     }
 }
