@@ -181,7 +181,9 @@ def why(kind, text, ours, theirs):
         return "SORT of equals"
     if verb == b"RENAME" and b"INBOX" in text.upper():
         return "stop: RENAME INBOX"
-    if b"Invalid mailbox name" in said:
+    if verb == b"APPEND" and ours.status == "NO" and b"The message is empty" in ours.raw[-1][0]:
+        return "stop: an empty message"
+    if b"Invalid mailbox name" in said or b"Mailbox name is not valid" in said:
         return "stop: a name that Dovecot does not like"
     if ours.code and ours.code[0] == b"READ-ONLY" and ours.status == "NO" and verb == b"MOVE":
         return "stop: MOVE after EXAMINE"

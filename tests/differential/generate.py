@@ -370,7 +370,7 @@ def syncs(r):
 
 def idles(r):
     """One session idles while another changes the mailbox, and is told of it by its NOOP at the latest."""
-    out = fill(r, b"INBOX", r.sample(ALL, 8)) + [(0, b"CREATE box"), (0, b"SELECT INBOX"), (1, b"SELECT INBOX")]
+    out = fill(r, b"INBOX", r.sample(ALL, 8)) + [(0, b"CREATE box"), (0, b"SELECT INBOX (CONDSTORE)"), (1, b"SELECT INBOX (CONDSTORE)")]
     for _ in range(12):
         out.append((1, IDLE))
         out += [(0, change(r, 9)) for _ in range(r.randrange(4))]
