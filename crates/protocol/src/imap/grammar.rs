@@ -2,6 +2,7 @@
 
 use super::utf7;
 use mail::{Flag, Keyword, MailboxName, Uid, date};
+use std::collections::HashSet;
 
 /// The text does not follow the grammar; what was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,12 +322,12 @@ impl<'a> Cursor<'a> {
         let name = String::from_utf8_lossy(self.atom()?).into_owned();
         Keyword::new(&name).map(|keyword| Some(Flag::Keyword(keyword))).ok_or(Bad("a flag"))
     }
-    /// `flag-list`
+    /// `flag-list`; each once.
     pub fn flag_list(&mut self) -> Read<Vec<Flag>> {
         self.expect(b'(', "a list of flags")?;
-        let mut flags = Vec::new();
+        let (mut flags, mut seen) = (Vec::new(), HashSet::new());
         while !self.eat(b')') {
-            flags.extend(self.flag()?);
+            flags.extend(self.flag()?.filter(|flag| seen.insert(flag.clone())));
             if self.peek() != Some(b')') {
                 self.space()?;
             }

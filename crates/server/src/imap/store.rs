@@ -27,12 +27,12 @@ fn permitted(view: &View, command: &Store) -> Option<Vec<Flag>> {
 
 /// None of these flags of a message has changed since that MODSEQ, as far as this session can tell:
 /// it knows how they were then. RFC 7162 §3.1.3: a keyword that is not there has never changed.
-fn is_beside(view: &View, now: &Listing, uid: Uid, since: ModSeq, flags: &[Flag]) -> bool {
+fn is_beside(view: &View, now: &Listing, uid: Uid, since: ModSeq, flags: &[&Flag]) -> bool {
     let has = |listing: &Listing, entry: &Entry, flag: &Flag| {
         listing.keywords.bit(flag).is_some_and(|bit| entry.flags.contains(bit))
     };
-    let Some(entry) = now.get(uid).filter(|_| !flags.is_empty()) else { return false };
-    let is_absent = |flag: &Flag| matches!(flag, Flag::Keyword(_)) && !has(now, entry, flag);
+    let Some(entry) = now.get(uid) else { return false };
+    let is_absent = |flag: &&Flag| matches!(flag, Flag::Keyword(_)) && !has(now, entry, flag);
     if since == ModSeq(0) {
         return flags.iter().all(is_absent);
     }
@@ -172,10 +172,14 @@ impl Context {
             return Ok(());
         };
         let now = view.watch.current();
-        let flags = change.flags.as_slice();
+        // What neither listing has is the same in both.
+        let listed = |flag: &&Flag| {
+            [&now, &view.told].iter().any(|listing| listing.keywords.bit(flag).is_some())
+        };
+        let flags: Vec<&Flag> = change.flags.iter().filter(listed).collect();
         let refused = std::mem::take(&mut outcome.refused);
-        let adds = change.change != Change::Replace;
-        let is_beside = |uid: &Uid| adds && is_beside(view, &now, *uid, since, flags);
+        let adds = change.change != Change::Replace && !change.flags.is_empty();
+        let is_beside = |uid: &Uid| adds && is_beside(view, &now, *uid, since, &flags);
         (change.uids, outcome.refused) = refused.into_iter().partition(is_beside);
         if change.uids.is_empty() {
             return Ok(());
