@@ -114,6 +114,62 @@ async fn sm_10_idlers_and_tricklers_cost_others_nothing_and_are_sent_away() {
     assert_eq!(count(&house).await, "1");
 }
 
+/// In no state does an octet now and then hold a connection: in none of the handshakes, not in the
+/// middle of a login, a chunk, or a line before the login.
+#[tokio::test(start_paused = true)]
+async fn sm_10_no_state_is_held_by_an_octet_now_and_then() {
+    let house = house(12).await;
+    let mail = ["HELO x", "MAIL FROM:<a@example.net>", "RCPT TO:<alice@example.org>"];
+    let lmtp = ["LHLO x", mail[1], mail[2], "DATA"];
+    for (service, lines, most) in [
+        (Service::Smtp, &[][..], 300),
+        (Service::Smtp, &["STARTTLS"], 30),
+        (Service::Smtp, &[mail[0], mail[1], mail[2]], 300),
+        (Service::Submission, &["HELO x", "AUTH PLAIN"], 300),
+        (Service::Submission, &["HELO x", "AUTH LOGIN"], 300),
+        (Service::Lmtp, &lmtp[..1], 300),
+        (Service::Lmtp, &lmtp, 300),
+        (Service::Pop3, &[], 60),
+        (Service::Pop3, &["USER alice"], 60),
+        (Service::Pop3, &["AUTH PLAIN"], 60),
+        (Service::Pop3, &["STLS"], 30),
+    ] {
+        let mut client = greeted(&house, service, STRANGER).await;
+        for line in lines {
+            client.ask(line).await;
+        }
+        if lines.len() == mail.len() {
+            client.send(b"BDAT 1000 LAST\r\n").await;
+        }
+        assert_eq!(held(&mut client, lines).await, most / 10, "{service:?} after {lines:?}");
+    }
+    for service in [Service::Submissions, Service::Pop3s] {
+        let mut client = Client::dial(&house, service, STRANGER);
+        assert_eq!(held(&mut client, &["STARTTLS"]).await, 3, "{service:?}");
+    }
+    let mut good = smtp(&house, FRIEND).await;
+    assert!(send(&mut good, "fred@example.net", "Subject: x\r\n").await.starts_with("250"));
+}
+
+/// How often ten seconds go by, with an octet each, until the server has hung up. What a handshake
+/// begins with comes where one is due.
+async fn held(client: &mut Client, said: &[&str]) -> u64 {
+    let handshake = matches!(said.last(), Some(&("STARTTLS" | "STLS")));
+    let mut octets = if handshake { b"\x16\x03\x01\x02\0\x01".iter() } else { [].iter() };
+    let mut times = 0;
+    loop {
+        client.send(&[octets.next().copied().unwrap_or(b'A')]).await;
+        let heard = tokio::time::timeout(Duration::from_secs(10), async {
+            while !client.line().await.is_empty() {}
+        });
+        if heard.await.is_ok() {
+            return times;
+        }
+        times += 1;
+        assert!(times < 100);
+    }
+}
+
 /// A flood of commands that lead nowhere ends; one of recipients too.
 #[tokio::test(start_paused = true)]
 async fn sm_10_floods_end() {

@@ -42,14 +42,14 @@ impl Connection {
             None if accepted == 0 => return self.reset().await,
             None => self.say(DATA).await?,
         };
-        let goes = (300..400).contains(&go.code);
-        if accepted == 0 && goes {
+        if accepted == 0 && go.code == 354 {
             // RFC 2920 §3.1: it takes a message for nobody, so it gets an empty one.
             return self.say(".\r\n").await.map(drop);
         } else if accepted == 0 {
             return self.reset().await;
         }
-        if !goes {
+        // RFC 5321 §3.3: no other reply lets a message go.
+        if go.code != 354 {
             settle_open(fates, &fate_of(&go, &host));
             return if go.code < 400 {
                 Err(Broken::Connection("the reply to DATA makes no sense".to_owned()))

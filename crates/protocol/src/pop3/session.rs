@@ -399,6 +399,7 @@ impl Machine for Session {
     fn tls_started(&mut self, security: Security) {
         self.input.clear();
         self.user = None;
+        (self.mode, self.language) = (Mode::Ascii, Language::default());
         self.security = security;
         self.errors = 0;
         self.phase = Phase::Command;

@@ -229,10 +229,10 @@ impl Session {
     }
 
     /// How many replies a whole message gets: in LMTP one for each recipient that was accepted, as
-    /// often as it was named. RFC 2033 §4.2, §4.3.
+    /// often as it was named, and none for nobody. RFC 2033 §4.2, §4.3.
     pub(super) fn replies_to_message(&self) -> usize {
         match &self.envelope {
-            Some(envelope) if self.offer.lmtp => envelope.recipients.len().max(1),
+            Some(envelope) if self.offer.lmtp => envelope.recipients.len(),
             _ => 1,
         }
     }

@@ -212,6 +212,10 @@ impl Session {
 
     /// The reply, once for each recipient who waits for one; it is one mistake at most.
     fn say_times(&mut self, reply: &Reply, times: usize) {
+        if times == 0 {
+            self.progress += 1;
+            return;
+        }
         (1..times).for_each(|_| reply.encode(&mut self.output));
         self.say(reply);
     }
