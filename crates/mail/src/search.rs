@@ -21,7 +21,7 @@ const PIECE_STEP: usize = 32;
 pub const FRAGMENT_OCTETS_MAX: usize = 28;
 
 /// A kind of text in a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     /// The subject.
     Subject,

@@ -67,11 +67,13 @@ pub struct Output<'a> {
     sent: u64,
     /// Since when others wait for their turn.
     since: Instant,
+    /// Small things that were done since the clock was looked at.
+    steps: u8,
 }
 
 impl<'a> Output<'a> {
     fn new(stream: &'a mut BoxStream, buffer: &'a mut Vec<u8>) -> Output<'a> {
-        Output { stream, buffer, begun: false, sent: 0, since: Instant::now() }
+        Output { stream, buffer, begun: false, sent: 0, since: Instant::now(), steps: 0 }
     }
 
     /// Octets that have left since the command began. When this grows, what was appended before
@@ -97,9 +99,20 @@ impl<'a> Output<'a> {
     pub async fn relieve(&mut self) -> io::Result<()> {
         if self.buffer.len() >= limits::OUTPUT_CHUNK_OCTETS {
             self.flush().await?;
+            self.rest().await;
+        } else {
+            self.step().await;
         }
-        self.rest().await;
         Ok(())
+    }
+
+    /// Rests now and then: after something small, of which an answer may have very many. Looking at
+    /// the clock each time would be noticed.
+    pub async fn step(&mut self) {
+        self.steps = (self.steps + 1) % limits::STEPS;
+        if self.steps == 0 {
+            self.rest().await;
+        }
     }
 
     /// Lets others have their turn when this answer has had its own.

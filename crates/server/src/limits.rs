@@ -8,6 +8,8 @@ pub const INPUT_CHUNK_OCTETS: usize = 16 * 1024;
 pub const OUTPUT_CHUNK_OCTETS: usize = 64 * 1024;
 /// How long one answer is worked on before other sessions have their turn.
 pub const TURN: Duration = Duration::from_millis(10);
+/// Small pieces of an answer between two looks at the clock.
+pub const STEPS: u8 = 16;
 /// A peer that takes none of our output for so long is gone.
 pub const WRITE_WAIT: Duration = Duration::from_secs(60);
 /// How long closing politely (TLS close_notify) may take.

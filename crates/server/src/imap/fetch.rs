@@ -221,7 +221,7 @@ impl Context {
             if out.buffer().len() >= MESSAGE_OCTETS_MAX && out.flush().await.is_err() {
                 return Ok(false);
             }
-            out.rest().await;
+            out.step().await;
         }
         match first {
             // RFC 5257 §4.3: wildcards matched nothing, and nothing else was asked for.
@@ -370,6 +370,7 @@ impl Context {
             let mut reading = store.reading(row, range.start..end).await?;
             reading.next(store, HEADER_OCTETS_MAX as u64, &mut looked_at)?;
             whole(&chosen_fields(&looked_at, names, *not), section.partial, out.buffer());
+            out.rest().await;
             return Ok(true);
         }
         literal(store, row, cut(&range, section.partial), out).await

@@ -38,8 +38,10 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 const FILTERS_MAX: usize = 8;
 /// Fewer messages than these are read as quickly as an index is asked.
 const INDEX_MESSAGES_MIN: usize = 256;
-/// Messages that are looked at together.
+/// Messages whose summaries are found in one look.
 const BATCH: usize = 64;
+/// Messages that are looked at beside the sessions in one turn, at most.
+const TURN_MESSAGES: usize = 4096;
 
 /// Messages found, with their numbers.
 type Found = Vec<(u32, Entry)>;
@@ -286,7 +288,7 @@ impl Context {
         test: &Arc<Test>,
         messages: &[(u32, Entry)],
     ) -> Result<(usize, Found), StoreError> {
-        let some = messages.get(..messages.len().min(BATCH)).unwrap_or_default().to_vec();
+        let some = messages.get(..messages.len().min(TURN_MESSAGES)).unwrap_or_default().to_vec();
         let test = test.clone();
         self.shared.store.aside(move |store| test.look_at(store, &some)).await
     }

@@ -6,7 +6,7 @@
 //! OR the better one counts; what is no text, or is not to be there, was met and scores 100.
 
 use super::test::{field, is_large};
-use super::{BATCH, Found};
+use super::{Found, TURN_MESSAGES};
 use crate::imap::Context;
 use crate::imap::fetch::summary;
 use crate::limits::TURN;
@@ -87,7 +87,7 @@ impl Context {
         let mut scores = Scores::new();
         let mut rest = found.as_slice();
         while !rest.is_empty() {
-            let some = rest.get(..rest.len().min(BATCH)).unwrap_or_default().to_vec();
+            let some = rest.get(..rest.len().min(TURN_MESSAGES)).unwrap_or_default().to_vec();
             let keys = keys.clone();
             let scored = self.shared.store.aside(move |store| scored(store, &keys, &some)).await?;
             rest = rest.get(scored.len()..).unwrap_or_default();

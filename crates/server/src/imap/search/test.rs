@@ -3,7 +3,7 @@
 //! Numbers, flags, dates and sizes are answered from the listing; header and body are read only for
 //! messages that everything else lets through, where no session waits.
 
-use super::Found;
+use super::{BATCH, Found};
 use crate::imap::fetch::summary;
 use crate::imap::view::View;
 use crate::imap::{email_id, thread_id};
@@ -70,7 +70,7 @@ struct Candidate<'a> {
     number: u32,
     entry: &'a Entry,
     summary: Option<Summary>,
-    fields: HashMap<Field, String>,
+    fields: Vec<(Field, String)>,
     header: Option<Vec<u8>>,
     header_fields: HashMap<&'a [u8], Option<String>>,
     whole: Option<Whole>,
@@ -249,26 +249,28 @@ pub(crate) fn ago(now: i64, seconds: u64) -> i64 {
 
 impl Test {
     /// The first of some messages that there is time for: how many, and those of them that meet it.
-    /// What is kept beside them is found in one look.
+    /// What is kept beside them is found in few looks.
     pub fn look_at(
         &self,
         store: &Store,
         messages: &[(u32, Entry)],
     ) -> Result<(usize, Found), StoreError> {
         let begun = Instant::now();
-        let ids: Vec<ContentId> = messages.iter().map(|(_, entry)| entry.content).collect();
-        let mut kept = store.kept(&ids, false, true)?.summaries;
-        kept.resize(ids.len(), None);
         let (mut looked, mut found) = (0, Found::new());
-        for (message, stored) in messages.iter().zip(kept) {
-            let summary = stored.and_then(|stored| Summary::decode_envelope(&stored));
-            let mut candidate = Candidate::new(store, message.0, &message.1, summary);
-            if self.meets_if_there(&mut candidate) {
-                found.push(*message);
-            }
-            looked += 1;
-            if begun.elapsed() >= TURN {
-                break;
+        for some in messages.chunks(BATCH) {
+            let ids: Vec<ContentId> = some.iter().map(|(_, entry)| entry.content).collect();
+            let mut kept = store.kept(&ids, false, true)?.summaries;
+            kept.resize(ids.len(), None);
+            for (message, stored) in some.iter().zip(kept) {
+                let summary = stored.and_then(|stored| Summary::decode_envelope(&stored));
+                let mut candidate = Candidate::new(store, message.0, &message.1, summary);
+                if self.meets_if_there(&mut candidate) {
+                    found.push(*message);
+                }
+                looked += 1;
+                if begun.elapsed() >= TURN {
+                    return Ok((looked, found));
+                }
             }
         }
         Ok((looked, found))
@@ -371,12 +373,16 @@ impl<'a> Candidate<'a> {
 
     /// A text of the envelope, folded.
     fn field(&mut self, of: Field) -> Result<&str, StoreError> {
-        let known = self.fields.remove(&of);
-        let text = match known {
-            Some(text) => text,
-            None => fold(&of.text(&self.summary()?.envelope.read())),
+        let known = self.fields.iter().position(|(field, _)| *field == of);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                let text = fold(&of.text(&self.summary()?.envelope.read()));
+                self.fields.push((of, text));
+                self.fields.len() - 1
+            }
         };
-        Ok(self.fields.entry(of).or_insert(text))
+        Ok(self.fields.get(at).map_or("", |(_, text)| text))
     }
 
     fn header(&mut self) -> Result<&[u8], StoreError> {
