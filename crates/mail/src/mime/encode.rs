@@ -397,6 +397,11 @@ impl Encoder {
     }
 }
 
+/// The octets in lines of base64. RFC 2045 §6.8.
+pub(crate) fn base64_lines(octets: &[u8], out: &mut Vec<u8>) {
+    octets.chunks(BASE64_LINE).for_each(|line| base64_line(line, out));
+}
+
 fn base64_line(octets: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(STANDARD.encode(octets).as_bytes());
     out.extend_from_slice(b"\r\n");

@@ -5,15 +5,11 @@
 
 use crate::address::{Address, Domain};
 use crate::date::{format_rfc3339, format_rfc5322};
+use crate::mime::encode::base64_lines;
 use crate::mime::header_of;
 use crate::unitext;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 use std::fmt::Write as _;
-
-/// Octets in a line of base64. RFC 2045 §6.8 allows 76 characters.
-const BASE64_LINE_OCTETS: usize = 57;
 
 /// What became of a recipient. RFC 3464 §2.3.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,10 +145,7 @@ impl Report<'_> {
             return (plain, coding(octets), octets.into());
         }
         let mut encoded = Vec::new();
-        for line in octets.chunks(BASE64_LINE_OCTETS) {
-            encoded.extend_from_slice(STANDARD.encode(line).as_bytes());
-            encoded.extend_from_slice(b"\r\n");
-        }
+        base64_lines(octets, &mut encoded);
         (global, "base64", encoded.into())
     }
 
