@@ -196,7 +196,8 @@ fn config() -> io::Result<Arc<ClientConfig>> {
     Ok(CONFIG.get_or_init(|| Arc::new(made)).clone())
 }
 
-/// Believes any certificate: the servers under test make their own.
+/// Believes any certificate, and anybody's word for it: the servers under test make their own, and
+/// what is measured is they, on the same processors.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
@@ -213,21 +214,19 @@ impl ServerCertVerifier for Anybody {
     }
     fn verify_tls12_signature(
         &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let schemes = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, cert, signed, schemes)
+        Ok(HandshakeSignatureValid::assertion())
     }
     fn verify_tls13_signature(
         &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let schemes = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, signed, schemes)
+        Ok(HandshakeSignatureValid::assertion())
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()

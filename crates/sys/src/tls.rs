@@ -17,8 +17,9 @@ use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore,
-    ServerConfig, SignatureAlgorithm, SignatureScheme,
+    ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite,
 };
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -221,7 +222,7 @@ impl TlsPort {
     pub async fn accept(&self, stream: BoxStream) -> io::Result<(BoxStream, TlsFacts)> {
         let handshake = async {
             let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-            let offered = offered(&hello.client_hello());
+            let offered = Offered::new(&hello.client_hello());
             let shaken = hello.into_stream(self.config.clone()).await;
             shaken.map_err(|error| io::Error::new(error.kind(), format!("{error}; {offered}")))
         };
@@ -262,13 +263,30 @@ fn usable(key: &CertifiedKey, hello: &ClientHello<'_>) -> bool {
 }
 
 /// What a client offered, for the log (users.md S-07).
-fn offered(hello: &ClientHello<'_>) -> String {
-    let suites = hello.cipher_suites().iter().take(20);
-    let suites: Vec<String> = suites.map(|suite| format!("{suite:?}")).collect();
-    let schemes = hello.signature_schemes().iter().take(10);
-    let schemes: Vec<String> = schemes.map(|scheme| format!("{scheme:?}")).collect();
-    let name = hello.server_name().unwrap_or("no name");
-    format!("asked for {name}, offered {} and {}", suites.join(" "), schemes.join(" "))
+struct Offered {
+    name: Option<String>,
+    suites: Vec<CipherSuite>,
+    schemes: Vec<SignatureScheme>,
+}
+
+impl Offered {
+    fn new(hello: &ClientHello<'_>) -> Offered {
+        Offered {
+            name: hello.server_name().map(str::to_owned),
+            suites: hello.cipher_suites().iter().take(20).copied().collect(),
+            schemes: hello.signature_schemes().iter().take(10).copied().collect(),
+        }
+    }
+}
+
+impl fmt::Display for Offered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("no name");
+        write!(f, "asked for {name}, offered")?;
+        self.suites.iter().try_for_each(|suite| write!(f, " {suite:?}"))?;
+        f.write_str(" and")?;
+        self.schemes.iter().try_for_each(|scheme| write!(f, " {scheme:?}"))
+    }
 }
 
 /// Whom a client believes.
@@ -288,8 +306,8 @@ pub struct TlsClient {
     verifies: bool,
 }
 
-impl std::fmt::Debug for TlsClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsClient").field("verifies", &self.verifies).finish_non_exhaustive()
     }
 }
@@ -345,8 +363,15 @@ pub fn self_signed(names: &[String]) -> io::Result<(String, String)> {
     Ok((made.cert.pem(), made.signing_key.serialize_pem()))
 }
 
+/// AES with keys of 128 bits comes first: no attack tells it from longer keys, and its suites hash
+/// by SHA-256, which processors have instructions for, where the others take SHA-384.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
+    let mut provider = aws_lc_rs::default_provider();
+    let is_longer = |suite: &SupportedCipherSuite| {
+        !suite.suite().as_str().is_some_and(|name| name.contains("AES_128"))
+    };
+    provider.cipher_suites.sort_by_key(is_longer);
+    Arc::new(provider)
 }
 
 /// The authorities of a PEM file.
@@ -364,7 +389,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 fn load(cert: &Path, key: &Path) -> io::Result<Arc<CertifiedKey>> {
-    let named = |path: &Path, error: &dyn std::fmt::Display| {
+    let named = |path: &Path, error: &dyn fmt::Display| {
         io::Error::other(format!("{}: {error}", path.display()))
     };
     let chain: Result<Vec<_>, _> =

@@ -160,6 +160,10 @@ async fn s_07_peers_of_either_kind_of_key_are_served_and_others_are_told_of() {
         assert!(facts.cipher.contains(got), "{suite}: {}", facts.cipher);
         assert_eq!(facts.version, "TLSv1.2");
     }
+    // The suites that hash by SHA-256 come first.
+    let new = client(&pairs, &rustls::version::TLS13, "");
+    let (_, facts) = shake(&both, Speaks::Mail, &new).await.unwrap();
+    assert_eq!((&*facts.cipher, &*facts.version), ("TLS_AES_128_GCM_SHA256", "TLSv1.3"));
     let only = TlsServer::from_files(&ecdsa.cert, &ecdsa.key).unwrap();
     let old = client(&pairs, &rustls::version::TLS12, "ECDHE_RSA");
     let (ours, theirs) = tokio::io::duplex(100_000);
