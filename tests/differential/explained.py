@@ -224,8 +224,6 @@ def why(kind, text, ours, theirs):
         return "stop: a MODSEQ for each message"
     if verb == b"LSUB" and {one[1:] if one[0] != b"LSUB" else one[2:] for one in mine} == {one[2:] for one in other}:
         return "LSUB of what is not there"
-    if verb == b"DELETE" and b"[HASCHILDREN]" in ours.raw[-1][0] and theirs.status == "OK":
-        return "stop: DELETE of what has others below it"
     if verb == b"SEARCH" and re.search(rb"NOT \((.* )?OR ", text) and mine and other and mine[0][0] == b"SEARCH" and \
             set(mine[0][1]) < set(other[0][1]):
         return "NOT of an OR and others"

@@ -8,7 +8,7 @@ NUMBERED = (b"EXISTS", b"RECENT", b"EXPUNGE", b"FETCH")
 CODE = re.compile(rb"\[([A-Z0-9/-]+)(?: ([^\]]*))?\]", re.I)
 KEPT = {b"APPENDUID", b"COPYUID", b"MODIFIED", b"UNSEEN", b"UIDNEXT", b"READ-ONLY", b"READ-WRITE", b"TRYCREATE",
         b"NOMODSEQ", b"CLOSED", b"NONEXISTENT", b"ALREADYEXISTS", b"CANNOT", b"BADCHARSET",
-        b"PARSE", b"UNKNOWN-CTE", b"NOTSAVED", b"UIDNOTSTICKY", b"HASCHILDREN"}
+        b"PARSE", b"UNKNOWN-CTE", b"NOTSAVED", b"UIDNOTSTICKY"}
 
 
 def numbers(text):
@@ -181,7 +181,7 @@ class Answer:
         if any(one[0] == b"EXISTS" for one in self.data):
             self.data = [one for one in self.data if one[0] != b"EXISTS"] + [(b"EXISTS", exists)]
         self.data = sorted((one for one in self.data if one[0] != b"RECENT"), key=repr)
-        if self.code and (self.code[0] not in KEPT or self.code[0] in (b"NONEXISTENT", b"ALREADYEXISTS", b"CANNOT", b"HASCHILDREN")):
+        if self.code and (self.code[0] not in KEPT or self.code[0] in (b"NONEXISTENT", b"ALREADYEXISTS", b"CANNOT")):
             self.code = None
 
     def whole(self):

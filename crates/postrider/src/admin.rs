@@ -270,7 +270,7 @@ fn trouble(error: StoreError) -> Failure {
         }
         StoreError::NotFound(_) => fail(exit::NO_USER, error.to_string()),
         StoreError::AlreadyExists(_) => fail(exit::CANT_CREATE, error.to_string()),
-        StoreError::NotAllowed(_) | StoreError::HasChildren => fail(exit::DATA, error.to_string()),
+        StoreError::NotAllowed(_) => fail(exit::DATA, error.to_string()),
         StoreError::Full => fail(exit::TEMPORARY, error.to_string()),
         other => fail(exit::SOFTWARE, other.to_string()),
     }

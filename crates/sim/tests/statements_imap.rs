@@ -134,9 +134,13 @@ fn i_35_default_mailboxes_are_subscribed() {
 }
 
 #[test]
-fn i_36_a_mailbox_with_others_below_is_not_deleted() {
-    let text = "C1: a CREATE a/b/c\nS1: a OK …\nC1: b DELETE a/b\nS1: b NO [HASCHILDREN] …\n\
-                C1: c STATUS a/b (MESSAGES)\nS1: * STATUS a/b (MESSAGES 0)\nS1: c OK …\n";
+fn i_36_what_is_left_of_a_mailbox_with_others_below_is_no_trap() {
+    let text = "C1: a CREATE a/b/c\nS1: a OK …\nC1: b DELETE a/b\nS1: b OK …\n\
+                C1: c XLIST \"\" a/%\n\
+                S1: * XLIST (\\NonExistent \\Noselect \\HasChildren) \"/\" a/b\nS1: c OK …\n\
+                C1: d APPEND a/b {5+}\nC1: a: b\nS1: d NO [TRYCREATE] …\n\
+                C1: e CREATE a/b\nS1: e OK …\n\
+                C1: f APPEND a/b {5+}\nC1: a: b\nS1: f OK …\n";
     check(ALICE, text);
 }
 

@@ -190,6 +190,18 @@ impl Store {
     pub fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>> {
         self.look(|txn| txn.mailboxes(account))
     }
+    /// The mailbox of this name and those below it.
+    pub fn mailboxes_within(
+        &self,
+        account: AccountId,
+        name: &MailboxName,
+    ) -> Result<Vec<MailboxRow>> {
+        self.look(|txn| {
+            let mut rows = txn.mailboxes_below(account, name)?;
+            rows.extend(txn.mailbox_named(account, name)?);
+            Ok(rows)
+        })
+    }
     /// Whether an account has a mailbox somewhere below this name.
     pub fn has_mailbox_below(&self, account: AccountId, name: &MailboxName) -> Result<bool> {
         self.look(|txn| txn.has_mailbox_below(account, name))

@@ -11,8 +11,6 @@ pub enum StoreError {
     NotFound(String),
     /// The name is taken.
     AlreadyExists(String),
-    /// The mailbox has others below it.
-    HasChildren,
     /// Not possible for this mailbox or name.
     NotAllowed(&'static str),
     /// The special use does not exist, or is not for this mailbox.
@@ -45,7 +43,6 @@ impl fmt::Display for StoreError {
             StoreError::NoSuchMailbox => f.write_str("no such mailbox"),
             StoreError::NotFound(what) => write!(f, "{what} does not exist"),
             StoreError::AlreadyExists(what) => write!(f, "{what} exists already"),
-            StoreError::HasChildren => f.write_str("the mailbox has others below it"),
             StoreError::NotAllowed(why) | StoreError::SpecialUse(why) => f.write_str(why),
             StoreError::KeywordsFull => f.write_str("the mailbox cannot have more keywords"),
             StoreError::AnnotationsFull => f.write_str("the message cannot have more annotations"),

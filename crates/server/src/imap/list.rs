@@ -24,26 +24,24 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn new(mailboxes: &'a [Visible], subscribed: &'a [MailboxName], list: &List) -> Names<'a> {
-        let mut all = BTreeMap::new();
         let mut parents = HashSet::new();
         for found in mailboxes {
-            // Above a mailbox of one's own are others.
-            if !found.name.is_personal() {
-                all.extend(above(&found.name).map(|parent| (parent, None)));
-            }
-            parents.extend(above(&found.name));
+            // What is above a name that is there already is there, too.
+            above(&found.name).take_while(|parent| parents.insert(*parent)).for_each(drop);
         }
+        let mut all: Vec<_> = parents.iter().map(|parent| (*parent, None)).collect();
         if list.subscribed {
             for name in subscribed {
                 if list.verb == "LSUB" || list.recursive {
                     all.extend(above(name).map(|parent| (parent, None)));
                 }
-                all.insert(name.as_str(), None);
+                all.push((name.as_str(), None));
             }
         }
+        // The last one of a name counts.
         all.extend(mailboxes.iter().map(|found| (found.name.as_str(), Some(found))));
         let subscribed = subscribed.iter().map(MailboxName::as_str).collect();
-        Names { all, subscribed, parents }
+        Names { all: all.into_iter().collect(), subscribed, parents }
     }
 
     /// The name is one that the options select.
@@ -77,13 +75,17 @@ impl Context {
         }
         let actor = self.actor()?;
         let store = &self.shared.store;
-        let subscribed = store.subscriptions(actor.account)?;
-        let names = self.mailboxes_seen(&actor)?;
-        let names = Names::new(&names, &subscribed, list);
         // RFC 5258 §3: an empty pattern matches nothing in an extended LIST.
-        let patterns = list.patterns.iter().filter(|pattern| !pattern.is_empty());
+        let patterns =
+            list.patterns.iter().filter(|pattern| !(list.extended && pattern.is_empty()));
         let patterns: Vec<Pattern> =
             patterns.filter_map(|pattern| Pattern::new(&list.reference, pattern)).collect();
+        let subscribed = match list.subscribed || list.return_subscribed {
+            true => store.subscriptions(actor.account)?,
+            false => Vec::new(),
+        };
+        let names = self.mailboxes_seen(&actor, &patterns)?;
+        let names = Names::new(&names, &subscribed, list);
         let octets: usize = list.patterns.iter().map(String::len).sum();
         let (mut matching, mut work) = (HashSet::new(), 0);
         for name in names.all.keys() {
@@ -157,11 +159,23 @@ impl Context {
         Ok(())
     }
 
-    /// The mailboxes that the session may see.
-    fn mailboxes_seen(&self, actor: &Actor) -> Result<Vec<Visible>, StoreError> {
+    /// The mailboxes that the session may see, with one pattern only those that it concerns.
+    fn mailboxes_seen(
+        &self,
+        actor: &Actor,
+        patterns: &[Pattern],
+    ) -> Result<Vec<Visible>, StoreError> {
         let store = &self.shared.store;
-        let own = store.mailboxes(actor.account)?.into_iter();
-        let own = own.map(|row| Visible { name: row.name.clone(), row, rights: Rights::ALL });
+        let stem = match patterns {
+            [pattern] => MailboxName::new(pattern.stem()).ok(),
+            _ => None,
+        };
+        let own = match stem {
+            Some(name) => store.mailboxes_within(actor.account, &name)?,
+            None => store.mailboxes(actor.account)?,
+        };
+        let own =
+            own.into_iter().map(|row| Visible { name: row.name.clone(), row, rights: Rights::ALL });
         let shared = store.shared_with(actor)?.into_iter().map(|mut found| {
             // What it is to its owner it is not to others (users.md I-33).
             found.row.special_use = None;

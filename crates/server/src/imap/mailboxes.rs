@@ -41,14 +41,20 @@ impl Context {
                 Ok(ok("DELETE completed"))
             }
             Command::Rename(from, to) => {
-                let found = self.mailbox(&from, Rights::DELETE)?;
+                let (keeper, old) = match self.mailbox(&from, Rights::DELETE) {
+                    // The name may be one that is only above mailboxes of one's own.
+                    Err(StoreError::NoSuchMailbox) if self.place(&from)?.0 == actor.account => {
+                        self.place(&from)?
+                    }
+                    found => found.map(|found| (found.row.account, found.row.name))?,
+                };
                 let (owner, name) = self.place(&to)?;
-                if owner != found.row.account {
+                if owner != keeper {
                     return Err(StoreError::NotAllowed("a mailbox stays with its account"));
                 }
                 store.may_create(&actor, owner, &name)?;
-                let inbox = found.row.name.is_inbox();
-                store.mailbox_rename(owner, found.row.name, name).await?;
+                let inbox = old.is_inbox();
+                store.mailbox_rename(owner, old, name).await?;
                 if !inbox {
                     self.tell_rename(&from, &to, out.buffer())?;
                 }

@@ -162,7 +162,6 @@ pub(crate) fn refusal(error: &StoreError) -> Answer {
         StoreError::AlreadyExists(_) => "[ALREADYEXISTS] ",
         StoreError::NotPermitted => "[NOPERM] ",
         StoreError::OverQuota => "[OVERQUOTA] ",
-        StoreError::HasChildren => "[HASCHILDREN] ",
         StoreError::NotAllowed(_) => "[CANNOT] ",
         // RFC 6154 §3.
         StoreError::SpecialUse(_) => "[USEATTR] ",

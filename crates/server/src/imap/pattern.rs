@@ -41,6 +41,16 @@ impl Pattern {
         Some(Pattern { all: Places::new(text.as_bytes()), text, below_inbox })
     }
 
+    /// What matches has this name or is below it; empty when it may be anything.
+    pub fn stem(&self) -> &str {
+        let wild = self.text.find(['*', '%']);
+        let stem = self.text.get(..wild.unwrap_or(self.text.len())).unwrap_or_default();
+        match wild {
+            Some(_) => stem.rsplit_once(SEPARATOR).map_or("", |(stem, _)| stem),
+            None => stem,
+        }
+    }
+
     /// INBOX is matched in upper case, and so is it as the first level.
     pub fn matches(&self, name: &str) -> bool {
         if name == "INBOX" {
@@ -165,6 +175,9 @@ mod tests {
             let name = MailboxName::new(name).unwrap();
             let pattern = Pattern::new("", pattern).unwrap();
             assert_eq!(pattern.matches(name.as_str()), expected, "{} {name}", pattern.text);
+        }
+        for (pattern, stem) in [("a/b", "a/b"), ("a/b%", "a"), ("ab%", ""), ("a/b/*c", "a/b")] {
+            assert_eq!(Pattern::new("", pattern).unwrap().stem(), stem);
         }
         let hostile = Pattern::new("", &"*%".repeat(1000)).unwrap();
         assert_eq!(hostile.text, "*");

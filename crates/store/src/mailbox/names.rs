@@ -16,7 +16,8 @@ const MAILBOXES_MAX: usize = 10_000;
 /// Names an account can ask to be subscribed to, beside its mailboxes.
 const SUBSCRIPTIONS_MAX: usize = 20_000;
 
-/// Makes a mailbox and those above it that do not exist, and subscribes to them.
+/// Makes a mailbox and those above it that do not exist, and subscribes to them. A name above it
+/// that has others below it already is needed by nobody as a mailbox: it may have been deleted.
 pub(crate) fn create(
     w: &mut Writing<'_>,
     account: AccountId,
@@ -27,25 +28,24 @@ pub(crate) fn create(
     if w.unit.mailbox_named(account, name)?.is_some() {
         return Err(StoreError::AlreadyExists(format!("the mailbox {name}")));
     }
-    if w.unit.rows().mailbox_count(account)? >= MAILBOXES_MAX {
-        return Err(StoreError::NotAllowed("the account has as many mailboxes as it can have"));
-    }
     free_special_use(w, account, special_use)?;
-    let mut parent = name.parent();
+    insert_above(w, account, name)?;
+    insert(w, account, name, special_use)
+}
+
+/// Makes the mailboxes above a name that do not exist. RFC 9051 §6.3.4.
+fn insert_above(w: &mut Writing<'_>, account: AccountId, name: &MailboxName) -> Result<()> {
     let mut missing = Vec::new();
-    while let Some(name) = parent {
-        if w.unit.mailbox_named(account, &name)?.is_some() {
+    for name in std::iter::successors(name.parent(), MailboxName::parent) {
+        let rows = w.unit.rows();
+        if rows.mailbox_named(account, &name)?.is_some()
+            || rows.has_mailbox_below(account, &name)?
+        {
             break;
         }
-        parent = name.parent();
         missing.push(name);
     }
-    for name in missing.iter().rev() {
-        insert(w, account, name, None)?;
-    }
-    let made = insert(w, account, name, special_use)?;
-    quota::check(w, account, &[quota::Resource::Mailbox])?;
-    Ok(made)
+    missing.iter().rev().try_for_each(|name| insert(w, account, name, None).map(drop))
 }
 
 /// Gives a mailbox another special use, or none. RFC 6154 §4.
@@ -92,12 +92,14 @@ fn not_reserved(name: &MailboxName) -> Result<()> {
     }
 }
 
-/// A new mailbox has the list of access of the one above it. RFC 4314 §4.
+/// A new mailbox has the list of access of the nearest one above it. RFC 4314 §4.
 fn inherit_access(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
-    let Some(parent) = row.name.parent() else { return Ok(()) };
-    let Some(parent) = w.unit.mailbox_named(row.account, &parent)? else { return Ok(()) };
-    for (name, value) in w.unit.rows().properties(Holder::Access(parent.id))? {
-        w.unit.write()?.put_property(Holder::Access(row.id), &name, &value)?;
+    for above in std::iter::successors(row.name.parent(), MailboxName::parent) {
+        let Some(above) = w.unit.mailbox_named(row.account, &above)? else { continue };
+        for (name, value) in w.unit.rows().properties(Holder::Access(above.id))? {
+            w.unit.write()?.put_property(Holder::Access(row.id), &name, &value)?;
+        }
+        break;
     }
     Ok(())
 }
@@ -108,6 +110,9 @@ fn insert(
     name: &MailboxName,
     special_use: Option<SpecialUse>,
 ) -> Result<MailboxRow> {
+    if w.unit.rows().mailbox_count(account)? >= MAILBOXES_MAX {
+        return Err(StoreError::NotAllowed("the account has as many mailboxes as it can have"));
+    }
     w.changes.names = true;
     w.renamed(account);
     let id = MailboxId(w.next("mailbox")? as u32);
@@ -129,6 +134,7 @@ fn insert(
     w.unit.put_mailbox(&row)?;
     w.unit.write()?.put_subscription(account, name)?;
     inherit_access(w, &row)?;
+    quota::check(w, account, &[quota::Resource::Mailbox])?;
     Ok(row)
 }
 
@@ -175,15 +181,13 @@ fn next_uidvalidity(w: &mut Writing<'_>) -> Result<UidValidity> {
     Ok(UidValidity(NonZeroU32::new(next as u32).unwrap_or(NonZeroU32::MIN)))
 }
 
-/// Deletes a mailbox with its messages. INBOX stays, and so does what has others below it.
+/// Deletes a mailbox with its messages, but not those below it: as long as there are some its name
+/// is seen above them. INBOX stays.
 pub(crate) fn delete(w: &mut Writing<'_>, account: AccountId, name: &MailboxName) -> Result<()> {
     if name.is_inbox() {
         return Err(StoreError::NotAllowed("INBOX cannot be deleted"));
     }
     let row = w.unit.mailbox_named(account, name)?.ok_or(StoreError::NoSuchMailbox)?;
-    if w.unit.rows().has_mailbox_below(account, name)? {
-        return Err(StoreError::HasChildren);
-    }
     remove(w, &row)
 }
 
@@ -206,15 +210,16 @@ pub(crate) fn remove(w: &mut Writing<'_>, row: &MailboxRow) -> Result<()> {
     Ok(())
 }
 
-/// Renames a mailbox and all below it. Renaming INBOX moves its messages instead.
+/// Renames a mailbox and all below it, or what is below a mere name. Renaming INBOX moves its
+/// messages instead.
 pub(crate) fn rename(
     w: &mut Writing<'_>,
     account: AccountId,
     from: &MailboxName,
     to: &MailboxName,
 ) -> Result<()> {
-    let row = w.unit.mailbox_named(account, from)?.ok_or(StoreError::NoSuchMailbox)?;
-    if from.is_inbox() {
+    let row = w.unit.mailbox_named(account, from)?;
+    if let Some(row) = row.as_ref().filter(|row| row.name.is_inbox()) {
         let target = create(w, account, to, None)?;
         let entries = w.unit.entries(row.id, Uid::FIRST, Uid::MAX)?;
         let uids: Vec<Uid> = entries.iter().map(|entry| entry.uid).collect();
@@ -229,13 +234,12 @@ pub(crate) fn rename(
     if to.is_inbox() || w.unit.mailbox_named(account, to)?.is_some() {
         return Err(StoreError::AlreadyExists(format!("the mailbox {to}")));
     }
-    if let Some(parent) = to.parent()
-        && w.unit.mailbox_named(account, &parent)?.is_none()
-    {
-        create(w, account, &parent, None)?;
-    }
     let below = w.unit.mailboxes_below(account, from)?;
-    for mut row in std::iter::once(row).chain(below) {
+    if row.is_none() && below.is_empty() {
+        return Err(StoreError::NoSuchMailbox);
+    }
+    insert_above(w, account, to)?;
+    for mut row in row.into_iter().chain(below) {
         let Some(moved) = row.name.moved(from, to) else { continue };
         let moved = moved.map_err(|_| StoreError::NotAllowed("the new name is too long"))?;
         if w.unit.mailbox_named(account, &moved)?.is_some() {
