@@ -11,14 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use sys::clock::Clock;
+use sys::tls::TlsServer;
 
-/// What only a running server has: its counts.
+/// What only a running server has.
 #[derive(Clone)]
 pub struct Live {
     /// Failed logins, bans, recipients sent to.
     pub guard: Arc<Guard>,
     /// The clock they are counted by.
     pub clock: Arc<dyn Clock>,
+    /// The certificates in use.
+    pub tls: Arc<TlsServer>,
 }
 
 type Outcome = Result<Response, Failure>;
@@ -42,7 +45,7 @@ fn ip(text: &str) -> Result<IpAddr, Failure> {
 
 /// Bans and counts, of the running server.
 pub fn counts(live: Option<&Live>, store: &Store, request: Request) -> Outcome {
-    let Some(Live { guard, clock }) = live else {
+    let Some(Live { guard, clock, .. }) = live else {
         let text = "the server does not run; start it to see and change bans";
         return Err(fail(exit::UNAVAILABLE, text));
     };

@@ -46,12 +46,13 @@ pub enum Request {
         address: String,
         names: Vec<String>,
     },
-    /// Storage, messages, mailboxes, annotations: a number, `none`, or nothing to leave it; and
-    /// whether the account may set the limits of others.
+    /// Whose mailboxes are public folders.
     AccountPublic {
         address: Option<String>,
         off: bool,
     },
+    /// Storage, messages, mailboxes, annotations: a number, `none`, or nothing to leave it; and
+    /// whether the account may set the limits of others.
     AccountQuota {
         address: String,
         limits: [Option<String>; 4],
@@ -240,7 +241,7 @@ pub async fn execute(
         | Request::QueueHold { .. }
         | Request::QueueRelease { .. }
         | Request::QueueDrop { .. } => queue(store, request).await,
-        Request::Status => status::status(store),
+        Request::Status => status::status(store, live),
         request => names(store, request).await,
     }
 }

@@ -49,6 +49,14 @@ pub enum Command {
         #[arg(long, default_value = "text", value_parser = ["text", "json"])]
         log_format: String,
     },
+    /// Check the configuration before the server is started again with it
+    #[command(
+        after_help = "Example:\n  postrider check && systemctl restart postrider\n\nReads all \
+        that 'serve' would read, as the user that it would be, and opens neither a port nor\nthe \
+        store. Says when the TLS certificate expires. The exit code is 0 when 'serve' would\n\
+        start, and that of 'serve' otherwise."
+    )]
+    Check,
     /// Run a program that proves passwords; 'serve' starts this for `[program]`
     #[command(hide = true)]
     PasswordHelper {
@@ -453,6 +461,7 @@ pub fn request(
         Command::Setup(_)
         | Command::Serve { .. }
         | Command::PasswordHelper { .. }
+        | Command::Check
         | Command::Demo { .. }
         | Command::Fsck { .. } => return Ok(None),
         Command::Status => Request::Status,

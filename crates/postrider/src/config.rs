@@ -2,12 +2,18 @@
 
 use crate::comments::COMMENTS;
 pub use crate::judging::{Judge, Trusted};
+pub use crate::logins::{LdapConfig, Oauth, ProgramConfig, SqlConfig};
+use delivery::route::split_target;
+use mail::Domain;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// The file's name in the root folder.
 pub const FILE: &str = "postrider.toml";
+/// The largest `listen.port_base`: the highest standard port, 995, is a port with it too.
+const PORT_BASE_MAX: u16 = u16::MAX - 995;
 
 /// The whole configuration. Every key has a default but `hostname` and `domain`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,6 +92,14 @@ pub struct Listen {
     pub lmtp: Vec<String>,
     /// Who may connect to such a socket, as `chmod` has it: octal digits.
     pub lmtp_mode: String,
+}
+
+impl Listen {
+    /// The UNIX sockets of `lmtp`; relative to the root folder.
+    pub fn lmtp_sockets(&self, root: &Path) -> Vec<PathBuf> {
+        let unix = |on: &&String| on.parse::<SocketAddr>().is_err();
+        self.lmtp.iter().filter(unix).map(|on| root.join(on)).collect()
+    }
 }
 
 impl Default for Listen {
@@ -270,7 +284,7 @@ impl Default for Relay {
 #[serde(deny_unknown_fields, default)]
 pub struct Dns {
     /// Name servers, `address:port`; empty for those of the system.
-    pub servers: Vec<std::net::SocketAddr>,
+    pub servers: Vec<SocketAddr>,
 }
 
 /// `[auth]`
@@ -310,136 +324,6 @@ impl Default for Auth {
             directory_seconds: 60,
             client_certificates: Vec::new(),
         }
-    }
-}
-
-/// `[oauth]`: an OpenID Connect issuer, whose tokens log in by OAUTHBEARER and XOAUTH2.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Oauth {
-    /// Its URL, as its tokens have it; empty for none.
-    pub issuer: String,
-    /// Whom its tokens must be for (`aud`).
-    pub audiences: Vec<String>,
-    /// The programs that it makes tokens for (`azp`, `client_id`); empty for any.
-    pub clients: Vec<String>,
-    /// The claim that holds the address of the account.
-    pub claim: String,
-    /// The scope that a token must have; empty for none.
-    pub scope: String,
-    /// Our name at the issuer, when tokens are to be introspected (RFC 7662); empty when they are
-    /// signed, which costs no question.
-    pub introspection_client: String,
-    /// File with our password at the issuer.
-    pub introspection_secret: PathBuf,
-    /// PEM file of the authorities that its certificate is proven by.
-    pub authorities: PathBuf,
-}
-
-impl Default for Oauth {
-    fn default() -> Oauth {
-        Oauth {
-            issuer: String::new(),
-            audiences: Vec::new(),
-            clients: Vec::new(),
-            claim: "email".to_owned(),
-            scope: String::new(),
-            introspection_client: String::new(),
-            introspection_secret: PathBuf::new(),
-            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
-        }
-    }
-}
-
-/// `[ldap]`: people who are not among the accounts here are looked for there.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LdapConfig {
-    /// Servers: `ldaps://host`, `ldap://host`, `ldapi://%2fpath`; none for no LDAP.
-    pub urls: Vec<String>,
-    /// STARTTLS on `ldap://`.
-    pub starttls: bool,
-    /// PEM file of the authorities that the server's certificate is proven by.
-    pub authorities: PathBuf,
-    /// Who looks people up; empty for anybody.
-    pub bind_dn: String,
-    /// File with their password.
-    pub bind_password: PathBuf,
-    /// Where the search begins.
-    pub base: String,
-    /// Finds who logs in, by `{address}`, `{local}` or `{domain}`.
-    pub login_filter: String,
-    /// Finds who gets mail for an address; empty for the same.
-    pub address_filter: String,
-    /// The attribute with the account's own address.
-    pub address: String,
-    /// The attribute with the addresses that an entry stands for, if it is no account.
-    pub members: String,
-    /// The attribute with a hash of the password; empty to log in there as the entry.
-    pub password: String,
-}
-
-impl Default for LdapConfig {
-    fn default() -> LdapConfig {
-        LdapConfig {
-            urls: Vec::new(),
-            starttls: false,
-            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
-            bind_dn: String::new(),
-            bind_password: PathBuf::new(),
-            base: String::new(),
-            login_filter: "(mail={address})".to_owned(),
-            address_filter: String::new(),
-            address: "mail".to_owned(),
-            members: String::new(),
-            password: String::new(),
-        }
-    }
-}
-
-/// `[sql]`: people who are not among the accounts here are looked for in PostgreSQL or SQLite.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SqlConfig {
-    /// `postgresql://user@host/database` or `sqlite:PATH`; empty for none.
-    pub url: String,
-    /// File with the password; empty for none.
-    pub password: PathBuf,
-    /// PEM file of the authorities that the server's certificate is proven by.
-    pub authorities: PathBuf,
-    /// Gives an account's own address and the hash of its password, by `$1` (the address), `$2`
-    /// (its local part), `$3` (its domain), all texts in lower case.
-    pub login_query: String,
-    /// Gives the addresses that an address stands for; itself for an account.
-    pub address_query: String,
-}
-
-impl Default for SqlConfig {
-    fn default() -> SqlConfig {
-        SqlConfig {
-            url: String::new(),
-            password: PathBuf::new(),
-            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
-            login_query: String::new(),
-            address_query: String::new(),
-        }
-    }
-}
-
-/// `[program]`: passwords of people who have none here are proven by a program with the
-/// checkpassword interface, as PAM's do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProgramConfig {
-    /// The program and its arguments; empty for none.
-    pub command: Vec<String>,
-    /// The name it is given: `{address}`, `{local}`, `{domain}`.
-    pub name: String,
-}
-
-impl Default for ProgramConfig {
-    fn default() -> ProgramConfig {
-        ProgramConfig { command: Vec::new(), name: "{address}".to_owned() }
     }
 }
 
@@ -499,39 +383,56 @@ impl Config {
     pub fn load(root: &Path) -> Result<Config, String> {
         let path = root.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            let path = path.display();
-            format!("{path}: {error}\nMake one with: postrider setup --root DIR you@example.org")
+            let hint = match error.kind() {
+                ErrorKind::NotFound => "Make one with: postrider setup --root DIR you@example.org",
+                _ => "It is for root and the server's user",
+            };
+            format!("{}: {error}\n{hint}", path.display())
         })?;
         Config::parse(&text).map_err(|why| format!("{}: {why}", path.display()))
     }
 
     /// Reads a configuration.
     pub fn parse(text: &str) -> Result<Config, String> {
-        toml::from_str(text).map_err(|error| {
+        let config: Config = toml::from_str(text).map_err(|error| {
             let line = error
                 .span()
                 .map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
             let place = line.map_or(String::new(), |line| format!("line {line}: "));
             format!("{place}{}{}", error.message(), nearest(error.message()))
-        })
+        })?;
+        config.check().map(|()| config)
+    }
+
+    /// What the types let through.
+    pub fn check(&self) -> Result<(), String> {
+        for (key, name) in [("hostname", &self.hostname), ("domain", &self.domain)] {
+            Domain::parse(name).map_err(|_| format!("{key}: '{name}' is not a domain name"))?;
+        }
+        let port_base = self.listen.port_base;
+        if port_base > PORT_BASE_MAX {
+            return Err(format!("listen.port_base: {port_base} is more than {PORT_BASE_MAX}"));
+        }
+        let smarthost = &self.relay.smarthost;
+        if !smarthost.is_empty() && split_target(smarthost, self.relay.port).is_none() {
+            return Err(format!("relay.smarthost: '{smarthost}' is not HOST:PORT"));
+        }
+        Ok(())
     }
 
     /// Sets a key such as `auth.plaintext` from text.
     pub fn set(&mut self, assignment: &str) -> Result<(), String> {
-        let (key, value) = assignment
+        let (key, text) = assignment
             .split_once('=')
             .ok_or_else(|| format!("'{assignment}' is not KEY=VALUE, as auth.plaintext=true"))?;
         let mut table = toml::Table::try_from(&*self).map_err(|e| e.to_string())?;
-        let parsed = format!("v = {value}").parse::<toml::Table>();
+        let parsed = format!("v = {text}").parse::<toml::Table>();
         let value = parsed.ok().and_then(|mut t| t.remove("v"));
-        let value = value.unwrap_or_else(|| {
-            toml::Value::String(
-                assignment.split_once('=').map(|(_, v)| v.to_owned()).unwrap_or_default(),
-            )
-        });
-        put(&mut table, key.trim(), value)?;
-        let text = toml::to_string(&table).map_err(|e| e.to_string())?;
-        *self = Config::parse(&text).map_err(|why| format!("{key}: {why}"))?;
+        put(&mut table, key.trim(), value.unwrap_or_else(|| text.into()))?;
+        let set: Result<Config, _> = table.try_into();
+        *self = set.map_err(|error: toml::de::Error| {
+            format!("{key}: {}{}", error.message(), nearest(error.message()))
+        })?;
         Ok(())
     }
 
@@ -578,7 +479,8 @@ fn nearest(message: &str) -> String {
         return String::new();
     }
     let best = known.iter().min_by_key(|name| distance(unknown, name));
-    best.map_or(String::new(), |name| format!("\nDid you mean '{name}'?"))
+    let near = best.filter(|name| distance(unknown, name) <= name.chars().count() / 2);
+    near.map_or(String::new(), |name| format!("\nDid you mean '{name}'?"))
 }
 
 /// Levenshtein distance.
@@ -617,6 +519,23 @@ mod tests {
         );
         assert!(config.set("auth.plain=true").unwrap_err().contains("Did you mean 'plaintext'?"));
         assert!(config.set("nothing").is_err() && config.set("x.y=1").is_err());
+        assert!(!config.set("foo=1").unwrap_err().contains("Did you mean"));
+        assert!(!config.set("limits.connections=many").unwrap_err().contains("line"));
+    }
+
+    #[test]
+    fn what_can_never_work_is_refused() {
+        for (assignment, told) in [
+            ("hostname=a b", "hostname: 'a b'"),
+            ("domain=x y", "domain: 'x y'"),
+            ("listen.port_base=64541", "64540"),
+            ("relay.smarthost=relay.example:smtp", "HOST:PORT"),
+        ] {
+            let mut config = Config::new("mail.example.org", "example.org");
+            config.set(assignment).unwrap();
+            let read = Config::parse(&config.text().unwrap());
+            assert!(read.is_err_and(|why| why.contains(told)), "{assignment}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::admin::{Failure, exit};
 use crate::config::Config;
-use crate::say;
+use crate::{say, serve};
 use std::path::Path;
 use std::sync::Arc;
 use store::StoreError;
@@ -13,6 +13,7 @@ use sys::disk::RealDisk;
 /// Checks the store of a root folder, and mends it with `repair`.
 pub fn run(root: &Path, repair: bool, json: bool) -> Result<(), Failure> {
     let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
+    serve::has_store(root, &config)?;
     let folder = root.join(&config.store.folder);
     let now = SystemClock::new().unix_seconds();
     let report = fsck(&folder, repair, Arc::new(RealDisk), now).map_err(|error| match error {

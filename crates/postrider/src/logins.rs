@@ -1,4 +1,4 @@
-//! `[auth]` and `[oauth]`: what the directory and TLS are told of logins.
+//! `[auth]`, `[oauth]`, `[ldap]`, `[sql]` and `[program]`: who logs in, and where that is proven.
 
 use crate::admin::{Failure, exit};
 use crate::config::{Auth, Config};
@@ -9,8 +9,9 @@ use directory::external::{External, Source};
 use directory::issuer::{Issuer, IssuerSettings};
 use directory::password::Cost;
 use mail::{Address, Domain};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sys::World;
 use sys::http::HttpClient;
@@ -19,6 +20,136 @@ use sys::postgres::SqlClient;
 use sys::program::ProgramClient;
 use sys::sqlite::SqliteClient;
 use sys::tls::{ClientTrust, TlsClient, Trust};
+
+/// `[oauth]`: an OpenID Connect issuer, whose tokens log in by OAUTHBEARER and XOAUTH2.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Oauth {
+    /// Its URL, as its tokens have it; empty for none.
+    pub issuer: String,
+    /// Whom its tokens must be for (`aud`).
+    pub audiences: Vec<String>,
+    /// The programs that it makes tokens for (`azp`, `client_id`); empty for any.
+    pub clients: Vec<String>,
+    /// The claim that holds the address of the account.
+    pub claim: String,
+    /// The scope that a token must have; empty for none.
+    pub scope: String,
+    /// Our name at the issuer, when tokens are to be introspected (RFC 7662); empty when they are
+    /// signed, which costs no question.
+    pub introspection_client: String,
+    /// File with our password at the issuer.
+    pub introspection_secret: PathBuf,
+    /// PEM file of the authorities that its certificate is proven by.
+    pub authorities: PathBuf,
+}
+
+impl Default for Oauth {
+    fn default() -> Oauth {
+        Oauth {
+            issuer: String::new(),
+            audiences: Vec::new(),
+            clients: Vec::new(),
+            claim: "email".to_owned(),
+            scope: String::new(),
+            introspection_client: String::new(),
+            introspection_secret: PathBuf::new(),
+            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+        }
+    }
+}
+
+/// `[ldap]`: people who are not among the accounts here are looked for there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LdapConfig {
+    /// Servers: `ldaps://host`, `ldap://host`, `ldapi://%2fpath`; none for no LDAP.
+    pub urls: Vec<String>,
+    /// STARTTLS on `ldap://`.
+    pub starttls: bool,
+    /// PEM file of the authorities that the server's certificate is proven by.
+    pub authorities: PathBuf,
+    /// Who looks people up; empty for anybody.
+    pub bind_dn: String,
+    /// File with their password.
+    pub bind_password: PathBuf,
+    /// Where the search begins.
+    pub base: String,
+    /// Finds who logs in, by `{address}`, `{local}` or `{domain}`.
+    pub login_filter: String,
+    /// Finds who gets mail for an address; empty for the same.
+    pub address_filter: String,
+    /// The attribute with the account's own address.
+    pub address: String,
+    /// The attribute with the addresses that an entry stands for, if it is no account.
+    pub members: String,
+    /// The attribute with a hash of the password; empty to log in there as the entry.
+    pub password: String,
+}
+
+impl Default for LdapConfig {
+    fn default() -> LdapConfig {
+        LdapConfig {
+            urls: Vec::new(),
+            starttls: false,
+            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+            bind_dn: String::new(),
+            bind_password: PathBuf::new(),
+            base: String::new(),
+            login_filter: "(mail={address})".to_owned(),
+            address_filter: String::new(),
+            address: "mail".to_owned(),
+            members: String::new(),
+            password: String::new(),
+        }
+    }
+}
+
+/// `[sql]`: people who are not among the accounts here are looked for in PostgreSQL or SQLite.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SqlConfig {
+    /// `postgresql://user@host/database` or `sqlite:PATH`; empty for none.
+    pub url: String,
+    /// File with the password; empty for none.
+    pub password: PathBuf,
+    /// PEM file of the authorities that the server's certificate is proven by.
+    pub authorities: PathBuf,
+    /// Gives an account's own address and the hash of its password, by `$1` (the address), `$2`
+    /// (its local part), `$3` (its domain), all texts in lower case.
+    pub login_query: String,
+    /// Gives the addresses that an address stands for; itself for an account.
+    pub address_query: String,
+}
+
+impl Default for SqlConfig {
+    fn default() -> SqlConfig {
+        SqlConfig {
+            url: String::new(),
+            password: PathBuf::new(),
+            authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+            login_query: String::new(),
+            address_query: String::new(),
+        }
+    }
+}
+
+/// `[program]`: passwords of people who have none here are proven by a program with the
+/// checkpassword interface, as PAM's do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProgramConfig {
+    /// The program and its arguments; empty for none.
+    pub command: Vec<String>,
+    /// The name it is given: `{address}`, `{local}`, `{domain}`.
+    pub name: String,
+}
+
+impl Default for ProgramConfig {
+    fn default() -> ProgramConfig {
+        ProgramConfig { command: Vec::new(), name: "{address}".to_owned() }
+    }
+}
 
 fn wrong(key: &str, why: impl std::fmt::Display) -> Failure {
     Failure { text: format!("{key}: {why}"), code: exit::CONFIG }

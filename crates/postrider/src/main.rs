@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod bans;
 mod certificate;
+mod check;
 mod cli;
 mod comments;
 mod config;
@@ -28,6 +29,7 @@ use cli::{Cli, Command};
 use config::Config;
 use privilege::Root;
 use serve::Held;
+use server::listen::Service;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
@@ -87,7 +89,8 @@ fn help(command: Vec<String>) -> Result<(), Failure> {
 fn prepare(root: &Path, log_format: &str) -> Result<(Config, Held), Failure> {
     log_to_stderr(log_format);
     let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
-    let held = Held { bound: serve::bind(&config)?, helper: serve::start_helper(&config)? };
+    serve::has_store(root, &config)?;
+    let held = Held { bound: serve::bind(root, &config)?, helper: serve::start_helper(&config)? };
     match privilege::drop_root(root, &config)? {
         Root::Dropped(user) => tracing::info!(user, "gave up root"),
         Root::Kept => tracing::warn!("runs as root; make a user: useradd --system postrider"),
@@ -115,6 +118,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Demo { once } => demo::demo(json, once).await,
         Command::Setup(setup) => set_up(&root, &setup, json).await,
+        Command::Check => check::check(&root, json),
         Command::Fsck { repair } => fsck::run(&root, repair, json),
         command => {
             let mut made = None;
@@ -180,33 +184,28 @@ async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failu
             .to_string());
         return Ok(());
     }
-    say(&format!("Postrider is set up in {}.\n", root.display()));
+    let (domain, hostname, folder) = (&config.domain, &config.hostname, root.display());
+    say(&format!("Postrider is set up in {folder}.\n"));
     say(&format!("Account   {}", setup.address));
     if !setup.password_stdin {
         say(&format!("Password  {password}"));
     }
-    say(&format!("IMAP      {}, port {} (TLS)", config.hostname, port(993)));
-    say(&format!("POP3      {}, port {} (TLS)", config.hostname, port(995)));
+    let [imaps, pop3s, submissions, submission] = [993, 995, 465, 587].map(port);
     say(&format!(
-        "SMTP      {}, port {} (TLS) or {} (STARTTLS)\n",
-        config.hostname,
-        port(465),
-        port(587)
-    ));
-    say("Next:");
-    say(&format!("  postrider serve --root {}", root.display()));
-    say(&format!(
-        "  In DNS: {} MX 10 {}, and an A record for {}",
-        config.domain, config.hostname, config.hostname
-    ));
-    say(&format!("  So that others believe in it: {}. TXT \"v=spf1 mx -all\"", config.domain));
-    say(&format!(
-        "  and what this prints: postrider --root {} domain dkim show {}",
-        root.display(),
-        config.domain
+        "IMAP      {hostname}, port {imaps} (TLS)\n\
+         POP3      {hostname}, port {pop3s} (TLS)\n\
+         SMTP      {hostname}, port {submissions} (TLS) or {submission} (STARTTLS)\n\n\
+         Next (docs/running.md):\n  \
+           postrider serve --root {folder}\n  \
+           In DNS:\n    \
+             {domain}. MX 10 {hostname}.\n    \
+             {hostname}. A and AAAA, the addresses of this machine; their PTR: {hostname}.\n  \
+           So that others believe in it:\n    \
+             {domain}. TXT \"v=spf1 mx -all\"\n    \
+             and what this prints: postrider --root {folder} domain dkim show {domain}"
     ));
     if !config.reports.address.is_empty() {
-        let (domain, to) = (&config.domain, &config.reports.address);
+        let to = &config.reports.address;
         say(&format!("  To hear who sends mail as {domain}, and how TLS goes (docs/reports.md):"));
         say(&format!("    _dmarc.{domain}. TXT \"v=DMARC1; p=none; rua=mailto:{to}\""));
         say(&format!("    _smtp._tls.{domain}. TXT \"v=TLSRPTv1; rua=mailto:{to}\""));
@@ -220,6 +219,7 @@ async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failu
 }
 
 async fn serve_until_told(root: &Path, config: Config, held: Held) -> Result<(), Failure> {
+    let sockets = config.listen.lmtp_sockets(root);
     let (down, shutdown) = watch::channel(false);
     tokio::spawn(async move {
         signalled().await;
@@ -230,6 +230,9 @@ async fn serve_until_told(root: &Path, config: Config, held: Held) -> Result<(),
     serve::serve(root, config, held, shutdown, |addresses| {
         for (service, address) in addresses {
             say(&format!("listening {} {address}", service.name()));
+        }
+        for socket in sockets {
+            say(&format!("listening {} {}", Service::Lmtp.name(), socket.display()));
         }
         say("ready");
         let _ = std::io::stdout().flush();

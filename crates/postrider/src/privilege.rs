@@ -90,9 +90,9 @@ pub fn drop_root(root: &Path, config: &Config) -> Result<Root, Failure> {
         }
     }
     // Made by root, so that nobody but root could connect.
-    let unix = |on: &&String| on.parse::<std::net::SocketAddr>().is_err();
-    for on in config.listen.lmtp.iter().filter(unix) {
-        let given = chown(Path::new(on), Some(user.uid), Some(user.gid));
+    for socket in config.listen.lmtp_sockets(root) {
+        let given = chown(&socket, Some(user.uid), Some(user.gid));
+        let on = socket.display();
         given.map_err(|error| fail(exit::SOFTWARE, format!("listen.lmtp: {on}: {error}")))?;
     }
     let all =

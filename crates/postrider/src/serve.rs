@@ -75,6 +75,22 @@ pub fn open(
     Ok((store, directory))
 }
 
+/// A server that began a new store because a disk is not mounted would refuse everybody's mail.
+pub fn has_store(root: &Path, config: &Config) -> Result<(), Failure> {
+    let folder = root.join(&config.store.folder);
+    if Store::is_in(&folder) {
+        return Ok(());
+    }
+    let text = format!(
+        "there is no store in {}\nIs its disk mounted? To begin with an empty one: \
+         postrider --root {} domain add {}",
+        folder.display(),
+        root.display(),
+        config.domain
+    );
+    Err(fail(exit::NO_INPUT, text))
+}
+
 fn world(config: &Config) -> Result<World, Failure> {
     let resolver = match config.dns.servers.as_slice() {
         [] => DnsResolver::system(),
@@ -99,8 +115,7 @@ pub async fn serve(
     shutdown: watch::Receiver<bool>,
     ready: impl FnOnce(&[(Service, SocketAddr)]),
 ) -> Result<(), Failure> {
-    let hostname = Domain::parse(&config.hostname)
-        .map_err(|error| fail(exit::CONFIG, format!("hostname: {error}")))?;
+    let hostname = hostname(&config)?;
     let tls = Arc::new(session_tls(root, &config)?);
     let world = world(&config)?;
     let Held { bound, helper } = held;
@@ -123,9 +138,9 @@ pub async fn serve(
     let folder = root.join(&config.store.folder);
     let bans = Bans::restore(guard.clone(), world.clock.clone(), &folder);
     let bans = tokio::spawn(bans.keep(shutdown.clone()));
-    let live = Live { guard: guard.clone(), clock: world.clock.clone() };
+    let live = Live { guard: guard.clone(), clock: world.clock.clone(), tls: tls.clone() };
     let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
-    tokio::spawn(certificate::watch(tls.clone(), shutdown.clone()));
+    tokio::spawn(certificate::watch(tls.clone(), world.clock.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
     if config.spam.learn {
         tokio::spawn(delivery::learning::learn(store.clone(), shutdown.clone()));
@@ -158,6 +173,24 @@ pub async fn serve(
         Health::Failed(why) => Err(fail(exit::IO, format!("the store stopped writing: {why}"))),
         Health::Fine | Health::Full => Ok(()),
     }
+}
+
+/// Reads all settings and files that [`serve`] reads, but for the store; gives TLS back.
+pub fn check(root: &Path, config: &Config) -> Result<TlsServer, Failure> {
+    let tls = session_tls(root, config)?;
+    let world = world(config)?;
+    let hostname = hostname(config)?;
+    session_settings(config, hostname.clone())?;
+    delivery_settings(config, hostname, &[])?;
+    mode(&config.listen.lmtp_mode)?;
+    program_exists(config)?;
+    logins::settings(root, config, Some(Outside { world: &world, program: None }))?;
+    Ok(tls)
+}
+
+fn hostname(config: &Config) -> Result<Domain, Failure> {
+    let parsed = Domain::parse(&config.hostname);
+    parsed.map_err(|error| fail(exit::CONFIG, format!("hostname: {error}")))
 }
 
 /// TLS of sessions.
@@ -297,10 +330,10 @@ pub struct Held {
 pub type Bound = Vec<(Service, Socket)>;
 
 /// `[listen] lmtp`: an address and port, or else the path of a socket.
-fn bind_lmtp(on: &str, mode: u32) -> std::io::Result<Socket> {
+fn bind_lmtp(root: &Path, on: &str, mode: u32) -> std::io::Result<Socket> {
     match on.parse() {
         Ok(address) => net::bind(address).map(Socket::Tcp),
-        Err(_) => net::bind_unix(Path::new(on), mode).map(Socket::Unix),
+        Err(_) => net::bind_unix(&root.join(on), mode).map(Socket::Unix),
     }
 }
 
@@ -311,12 +344,22 @@ fn mode(text: &str) -> Result<u32, Failure> {
     mode.ok_or_else(|| fail(exit::CONFIG, why))
 }
 
+/// A program that is named by its path must be there.
+fn program_exists(config: &Config) -> Result<(), Failure> {
+    let missing = |program: &&String| program.starts_with('/') && !Path::new(program).exists();
+    match config.program.command.first().filter(missing) {
+        Some(program) => Err(fail(exit::CONFIG, format!("program.command: no file '{program}'"))),
+        None => Ok(()),
+    }
+}
+
 /// Starts the helper that runs the program of `[program]`, as who we are now.
 pub fn start_helper(config: &Config) -> Result<Option<UnixStream>, Failure> {
     let command = &config.program.command;
     if command.is_empty() {
         return Ok(None);
     }
+    program_exists(config)?;
     let arguments: Vec<String> = ["password-helper".to_owned(), "--".to_owned()]
         .into_iter()
         .chain(command.clone())
@@ -326,7 +369,7 @@ pub fn start_helper(config: &Config) -> Result<Option<UnixStream>, Failure> {
 }
 
 /// Binds every port. The error names who has one that is taken.
-pub fn bind(config: &Config) -> Result<Bound, Failure> {
+pub fn bind(root: &Path, config: &Config) -> Result<Bound, Failure> {
     let mut bound = Vec::new();
     for on in &config.listen.lmtp {
         // RFC 2033 §5: who connects to port 25 speaks SMTP.
@@ -352,7 +395,7 @@ pub fn bind(config: &Config) -> Result<Bound, Failure> {
         }
     }
     for on in &config.listen.lmtp {
-        let socket = bind_lmtp(on, mode(&config.listen.lmtp_mode)?);
+        let socket = bind_lmtp(root, on, mode(&config.listen.lmtp_mode)?);
         let socket =
             socket.map_err(|error| fail(exit::UNAVAILABLE, format!("lmtp on {on}: {error}")))?;
         bound.push((Service::Lmtp, socket));
@@ -374,7 +417,7 @@ mod tests {
         for (mode, expected) in [(None, 0o660), (Some("0666"), 0o666), (Some("600"), 0o600)] {
             config.listen.lmtp_mode =
                 mode.map_or(Config::new("x.example", "x.example").listen.lmtp_mode, str::to_owned);
-            let bound = bind(&config).unwrap();
+            let bound = bind(Path::new("/"), &config).unwrap();
             let found = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(found & 0o777, expected);
             drop(bound);
@@ -382,7 +425,10 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         for bad in ["", "rw", "0888", "1777", "-1"] {
             config.listen.lmtp_mode = bad.to_owned();
-            assert_eq!(bind(&config).map_err(|failure| failure.code).unwrap_err(), exit::CONFIG);
+            assert_eq!(
+                bind(Path::new("/"), &config).map_err(|failure| failure.code).unwrap_err(),
+                exit::CONFIG
+            );
         }
     }
 
@@ -391,6 +437,9 @@ mod tests {
         let mut config = Config::new("mail.example.org", "example.org");
         config.listen.addresses.clear();
         config.listen.lmtp = vec!["127.0.0.1:25".to_owned()];
-        assert_eq!(bind(&config).map_err(|failure| failure.code).unwrap_err(), exit::CONFIG);
+        assert_eq!(
+            bind(Path::new("/"), &config).map_err(|failure| failure.code).unwrap_err(),
+            exit::CONFIG
+        );
     }
 }

@@ -5,7 +5,7 @@ use crate::admin::{Failure, exit};
 use crate::cli::{self, Setup};
 use crate::config::{Config, FILE};
 use crate::{dkim, privilege, serve};
-use mail::{Address, Domain};
+use mail::Address;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -58,7 +58,6 @@ pub async fn setup(root: &Path, setup: &Setup, password: String) -> Result<Confi
 fn configuration(root: &Path, setup: &Setup, address: &Address) -> Result<Config, Failure> {
     let domain = address.domain().as_str();
     let hostname = setup.hostname.clone().unwrap_or_else(|| format!("mail.{domain}"));
-    Domain::parse(&hostname).map_err(|error| wrong(format!("'{hostname}': {error}")))?;
     let mut config = Config::new(&hostname, domain);
     if !setup.listen.is_empty() {
         config.listen.addresses.clone_from(&setup.listen);
@@ -72,6 +71,7 @@ fn configuration(root: &Path, setup: &Setup, address: &Address) -> Result<Config
     for assignment in &setup.set {
         config.set(assignment).map_err(|text| Failure { text, code: exit::CONFIG })?;
     }
+    config.check().map_err(wrong)?;
     Ok(config)
 }
 

@@ -36,6 +36,39 @@ fn a_port_that_is_taken_is_named_with_its_owner() {
 }
 
 #[test]
+fn what_would_keep_the_server_from_starting_is_told_by_check() {
+    let mut server = Server::new("check", "here.test", &[]);
+    let file = server.root.join("postrider.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let root = server.root.clone();
+    let told = |args: &[&str]| {
+        let output = Command::new(BINARY).args(args).arg("--root").arg(&root).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, fine) = told(&["check", "--json"]);
+    assert_eq!(code, Some(0), "beside a server that runs: {fine}");
+    let fine: serde_json::Value = serde_json::from_str(&fine).unwrap();
+    assert!(fine["certificate_expires"].as_i64().is_some_and(|at| at > 1_800_000_000));
+    server.kill();
+    for (from, to, expected) in [
+        ("dmarc = \"enforce\"", "dmarc = \"reject\"", "judge.dmarc: 'reject'"),
+        ("key = \"tls/key.pem\"", "key = \"tls/cert.pem\"", "holds no private key in PEM form"),
+        ("command = []", "command = [\"/no/program\"]", "no file '/no/program'"),
+    ] {
+        fs::write(&file, text.replacen(from, to, 1)).unwrap();
+        let (code, why) = told(&["check"]);
+        assert!(code == Some(78) && why.contains(expected), "{why}");
+    }
+    fs::write(&file, text.replacen("folder = \"data\"", "folder = \"unmounted\"", 1)).unwrap();
+    for command in ["check", "serve", "fsck"] {
+        let (code, why) = told(&[command]);
+        assert!(code == Some(66) && why.contains("Is its disk mounted?"), "{command}: {why}");
+    }
+    assert!(!root.join("unmounted").exists());
+}
+
+#[test]
 fn a_second_server_on_one_folder_is_refused() {
     let server = Server::new("second", "here.test", &[]);
     let file = server.root.join("postrider.toml");
@@ -328,6 +361,7 @@ fn the_status_tells_who_runs_and_how_it_is() {
     assert_eq!(status["running"], true);
     assert_eq!(status["pid"], server.child.as_ref().unwrap().id());
     assert_eq!(status["store"], "fine");
+    assert!(status["certificate_expires"].is_i64());
     server.kill();
     let output = Command::new(BINARY)
         .arg("--root")

@@ -113,6 +113,11 @@ impl Store {
         Store::assemble(Box::new(engine), Some(lock), options, world)
     }
 
+    /// Whether the folder has a store, of which any part may be damaged.
+    pub fn is_in(folder: &Path) -> bool {
+        ["meta.db", "segments"].iter().any(|part| folder.join(part).exists())
+    }
+
     /// A store over another engine.
     pub fn with_engine(
         engine: Box<dyn Engine>,

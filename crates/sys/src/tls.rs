@@ -11,7 +11,7 @@ pub use crate::client_certificate::{ClientCertificate, ClientTrust};
 use crate::net::BoxStream;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -21,10 +21,12 @@ use rustls::{
 };
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// What a handshake settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,6 +211,17 @@ impl TlsServer {
         *current.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
         Ok(true)
     }
+
+    /// From when to when the certificate holds that expires first, in seconds since 1970.
+    pub fn validity(&self) -> Option<Range<i64>> {
+        let loaded = self.current.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        let validity = |key: &Arc<CertifiedKey>| {
+            let (_, parsed) = X509Certificate::from_der(key.cert.first()?).ok()?;
+            let (from, to) = (&parsed.validity.not_before, &parsed.validity.not_after);
+            Some(from.timestamp()..to.timestamp())
+        };
+        loaded.keys.iter().filter_map(validity).min_by_key(|validity| validity.end)
+    }
 }
 
 impl TlsPort {
@@ -392,14 +405,26 @@ fn load(cert: &Path, key: &Path) -> io::Result<Arc<CertifiedKey>> {
     let named = |path: &Path, error: &dyn fmt::Display| {
         io::Error::other(format!("{}: {error}", path.display()))
     };
+    let pem = |path: &Path, what: &str, error: pem::Error| match error {
+        pem::Error::Io(error) => named(path, &error),
+        pem::Error::NoItemsFound => named(path, &format!("holds no {what} in PEM form")),
+        other => named(path, &other),
+    };
     let chain: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|e| named(cert, &e))?;
+    let chain = chain.map_err(|error| pem(cert, "certificate", error))?;
     if chain.is_empty() {
         return Err(named(cert, &"holds no certificate in PEM form"));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| named(key, &e))?;
-    let made = CertifiedKey::from_der(chain, private, &provider()).map_err(|e| named(key, &e))?;
+    let private = PrivateKeyDer::from_pem_file(key);
+    let private = private.map_err(|error| pem(key, "private key", error))?;
+    let made =
+        CertifiedKey::from_der(chain, private, &provider()).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                named(key, &format!("is not the key of the certificate in {}", cert.display()))
+            }
+            other => named(cert, &other),
+        })?;
     Ok(Arc::new(made))
 }
 

@@ -3,11 +3,13 @@
 //! Invariant: it only looks.
 
 use super::{Outcome, Response, exit, fail};
+use crate::access::Live;
+use crate::certificate;
 use serde_json::json;
 use store::{Health, Store};
 
-/// How the store is, and which messages are damaged.
-pub(super) fn status(store: &Store) -> Outcome {
+/// How the store is, which messages are damaged, and until when the certificate holds.
+pub(super) fn status(store: &Store, live: Option<&Live>) -> Outcome {
     let (word, why) = match store.health() {
         Health::Fine => ("fine", None),
         Health::Full => ("full", None),
@@ -26,8 +28,14 @@ pub(super) fn status(store: &Store) -> Outcome {
     if !damaged.is_empty() {
         text += &format!("; messages are damaged: {}; see postrider fsck", damaged.len());
     }
+    let expires = live.and_then(|live| Some((live, live.tls.validity()?)));
+    if let Some((live, validity)) = &expires {
+        let told = certificate::trouble(validity, live.clock.unix_seconds());
+        text += &told.map_or(String::new(), |told| format!("; {told}"));
+    }
     let value = json!({
         "running": true, "pid": pid, "version": version, "store": word, "damaged": damaged,
+        "certificate_expires": expires.map(|(_, validity)| validity.end),
     });
     Ok(Response { value, text })
 }
