@@ -20,6 +20,7 @@ pub mod reports;
 pub mod route;
 pub mod schedule;
 mod signing;
+mod slots;
 pub mod trace;
 
 use directory::Directory;
@@ -101,6 +102,7 @@ pub(crate) struct Shared {
     pub world: World,
     pub tls: TlsClient,
     pub keys: signing::ReadyKeys,
+    pub slots: slots::Slots,
 }
 
 impl Delivery {
@@ -120,6 +122,7 @@ impl Delivery {
                 world,
                 tls,
                 keys: signing::ReadyKeys::default(),
+                slots: slots::Slots::default(),
             }),
         }
     }

@@ -14,6 +14,18 @@ pub const SUBMITTED_HEADER_OCTETS_MAX: usize = 256 * 1024;
 pub const CONNECTIONS_PER_DESTINATION: usize = 20;
 /// Connections to all destinations at a time.
 pub const CONNECTIONS_MAX: usize = 200;
+/// Of these, to one network, whatever destinations it serves: 20 as long as all others are free.
+pub const CONNECTIONS_PER_NETWORK: usize = 25;
+/// How long an attempt waits for a connection that it may make.
+pub const CONNECTION_TURN_WAIT: Duration = Duration::from_secs(60);
+/// Messages over a connection that others wait for.
+pub const MESSAGES_PER_TURN: usize = 10;
+/// Attempts at a time, those that still wait for DNS or for their turn to connect too.
+pub const ATTEMPTS_MAX: usize = 1000;
+/// Messages for one destination that are in hand, under way or next; more wait in the queue only.
+pub const IN_HAND_PER_DESTINATION: usize = 1000;
+/// Messages for all destinations that are in hand.
+pub const IN_HAND_MAX: usize = 10_000;
 /// Messages over one connection before a new one is made.
 pub const MESSAGES_PER_CONNECTION: usize = 1000;
 /// Recipients in one transaction. RFC 5321 §4.5.3.1.8 lets us count on 100.
@@ -29,11 +41,15 @@ pub const ENVELOPE_WAIT: Duration = Duration::from_secs(1800);
 pub const IDLE_CONNECTION: Duration = Duration::from_secs(2);
 /// How long connecting may take. RFC 5321 §4.5.3.2 has no word on it.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(30);
-/// Due rows that are looked at beyond those in flight.
+/// Due rows that are taken at once.
 pub const DUE_AT_ONCE: usize = 1000;
+/// Looks for due rows before the schedule lets others have the thread.
+pub const LOOKS_AT_ONCE: usize = 10;
 /// How long the schedule waits before it looks for due rows again while it has enough to do: one
 /// look finds several.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Or so many times as long as the last look took, since each passes over all that is in hand.
+pub const LOOK_AGAIN_TIMES: u32 = 4;
 /// Octets of the original that go back in a report; beyond that only its header does.
 pub const RETURNED_OCTETS_MAX: u64 = 256 * 1024;
 /// Octets of one piece of a message on its way out.

@@ -9,9 +9,11 @@ mod transaction;
 use crate::Shared;
 use crate::journey::{Dialogue, describe_tls};
 use crate::limits::{
-    CONNECT_WAIT, ENVELOPE_WAIT, MESSAGES_PER_CONNECTION, RECIPIENTS_PER_TRANSACTION, SESSIONS_MAX,
+    CONNECT_WAIT, CONNECTION_TURN_WAIT, ENVELOPE_WAIT, MESSAGES_PER_CONNECTION,
+    RECIPIENTS_PER_TRANSACTION, SESSIONS_MAX,
 };
 use crate::route::{self, Host, RouteProblem};
+use crate::slots::Slot;
 use mail::Domain;
 use protocol::smtp::client::{Extensions, RemoteReply, ReplyReader};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use store::{QueueRow, RecipientRow};
 use sys::net::BoxStream;
 use sys::tls::TlsFacts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 /// What became of a recipient.
 #[derive(Clone, Debug)]
@@ -87,6 +90,7 @@ const QUIT_WAIT: Duration = Duration::from_secs(2);
 
 /// A connection to another server, ready for a message.
 pub(crate) struct Connection {
+    pub slot: Slot,
     stream: BoxStream,
     replies: ReplyReader,
     can: Extensions,
@@ -94,7 +98,8 @@ pub(crate) struct Connection {
     tls: Option<TlsFacts>,
     /// Why it is without TLS, which was offered.
     tls_failed: Option<String>,
-    sent: usize,
+    /// Messages that were sent over it.
+    pub sent: usize,
     /// RSET goes along with the next envelope, and its reply tells whether the server is still
     /// there.
     reset_due: bool,
@@ -133,9 +138,11 @@ pub(crate) async fn attempt(
     };
     let mut left = recipients.to_vec();
     let mut sessions = 0;
+    let turn_by = Instant::now() + CONNECTION_TURN_WAIT;
     let mut hosts = route.hosts.into_iter().peekable();
     while let Some(host) = hosts.next() {
-        let broken = match connect(shared, &host, strict, &mut tried.dialogue).await {
+        let dialogue = &mut tried.dialogue;
+        let broken = match connect(shared, &host, strict, turn_by, dialogue).await {
             Ok(connection) => {
                 tried.fates.retain(|(n, _)| !left.iter().any(|r| r.n == *n));
                 converse(shared, row, &left, connection, kept, &mut tried).await;
@@ -295,16 +302,24 @@ async fn connect(
     shared: &Shared,
     host: &Host,
     strict: bool,
+    turn_by: Instant,
     dialogue: &mut Dialogue,
 ) -> Result<Connection, Broken> {
+    let open = async |cover| match shared.slots.take(host.address.ip(), turn_by).await {
+        Some(slot) => open(shared, host, cover, slot).await,
+        None => {
+            let why = "other messages have all connections that it may have at a time";
+            Err((Broken::Connection(why.to_owned()), false))
+        }
+    };
     if strict {
-        return open(shared, host, Cover::Required).await.map_err(|(broken, _)| broken);
+        return open(Cover::Required).await.map_err(|(broken, _)| broken);
     }
-    match open(shared, host, Cover::IfOffered).await {
+    match open(Cover::IfOffered).await {
         Ok(connection) => Ok(connection),
         Err((Broken::Connection(why), true)) => {
             dialogue.note('C', format!("(TLS failed: {why}; once more without)").as_bytes());
-            let mut plain = open(shared, host, Cover::No).await.map_err(|(broken, _)| broken)?;
+            let mut plain = open(Cover::No).await.map_err(|(broken, _)| broken)?;
             plain.tls_failed = Some(why);
             Ok(plain)
         }
@@ -313,7 +328,12 @@ async fn connect(
 }
 
 /// The error's second half: it came from TLS, so trying without may help.
-async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, (Broken, bool)> {
+async fn open(
+    shared: &Shared,
+    host: &Host,
+    cover: Cover,
+    slot: Slot,
+) -> Result<Connection, (Broken, bool)> {
     let strict = cover == Cover::Required;
     let no_tls = |why: &str| {
         (Broken::Unsafe("5.7.10", format!("REQUIRETLS, and {}: {why}", host.name)), false)
@@ -322,17 +342,8 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
     let lost = |error: std::io::Error| (Broken::Connection(error.to_string()), false);
     let source = shared.settings.source;
     let stream = shared.world.net.connect(host.address, source, CONNECT_WAIT).await;
-    let mut connection = Connection {
-        stream: stream.map_err(lost)?,
-        replies: ReplyReader::default(),
-        can: Extensions::default(),
-        host: host.clone(),
-        tls: None,
-        tls_failed: None,
-        sent: 0,
-        reset_due: false,
-        dialogue: Dialogue::default(),
-    };
+    let stream = stream.map_err(lost)?;
+    let mut connection = Connection::over(stream, slot, host, Dialogue::default());
     if let Err(broken) = connection.greeted(shared).await {
         return Err(connection.leave(plain(broken)).await);
     }
@@ -348,7 +359,7 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
         let why = "plain text after the reply to STARTTLS".to_owned();
         return Err((Broken::Connection(why), true));
     }
-    let Connection { stream, dialogue, .. } = connection;
+    let Connection { slot, stream, dialogue, .. } = connection;
     let client = match (strict, &shared.settings.verifying) {
         (false, _) => &shared.tls,
         (true, Some(client)) => client,
@@ -358,17 +369,7 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
         let why = error.to_string();
         if strict { no_tls(&why) } else { (Broken::Connection(why), true) }
     })?;
-    let mut secured = Connection {
-        stream,
-        replies: ReplyReader::default(),
-        can: Extensions::default(),
-        host: host.clone(),
-        tls: None,
-        tls_failed: None,
-        sent: 0,
-        reset_due: false,
-        dialogue,
-    };
+    let mut secured = Connection::over(stream, slot, host, dialogue);
     secured.dialogue.note('C', format!("({})", describe_tls(&facts)).as_bytes());
     secured.tls = Some(facts);
     if let Err(broken) = secured.hello(shared).await {
@@ -382,6 +383,21 @@ async fn open(shared: &Shared, host: &Host, cover: Cover) -> Result<Connection, 
 }
 
 impl Connection {
+    fn over(stream: BoxStream, slot: Slot, host: &Host, dialogue: Dialogue) -> Connection {
+        Connection {
+            slot,
+            stream,
+            replies: ReplyReader::default(),
+            can: Extensions::default(),
+            host: host.clone(),
+            tls: None,
+            tls_failed: None,
+            sent: 0,
+            reset_due: false,
+            dialogue,
+        }
+    }
+
     /// As safe as REQUIRETLS wants.
     fn is_safe(&self) -> bool {
         self.can.require_tls && self.tls.as_ref().is_some_and(|tls| tls.verified)

@@ -7,37 +7,78 @@
 use crate::bounce::{self, Finding};
 use crate::journey::{Outcome, Step};
 use crate::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_DESTINATION, DUE_AT_ONCE, IDLE_CONNECTION, LOOK_AGAIN,
+    ATTEMPTS_MAX, CONNECTIONS_PER_DESTINATION, DUE_AT_ONCE, IDLE_CONNECTION, IN_HAND_MAX,
+    IN_HAND_PER_DESTINATION, LOOK_AGAIN, LOOK_AGAIN_TIMES, LOOKS_AT_ONCE, MESSAGES_PER_TURN,
 };
 use crate::remote::{Attempt, Connection, Fate, attempt};
+use crate::slots::{Slot, share};
 use crate::{Delivery, Shared, release};
 use mail::report::dsn::Action;
 use mail::{Domain, MessageId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use store::txn::Due;
 use store::{ByMode, DeliverBy, DueGroup, QueueRow, RecipientRow, Settlement, StoreError};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// Runs the attempts.
 pub struct Scheduler {
     shared: Arc<Shared>,
     state: Mutex<State>,
-    /// A job is finished, or there is a new one in some lane.
-    moved: Notify,
+    /// There is a new job in some lane.
+    added: Notify,
+    /// A job is finished, or a worker has left: there is room for more.
+    room: Notify,
 }
 
 #[derive(Default)]
 struct State {
     lanes: HashMap<Domain, Lane>,
-    in_flight: HashSet<(MessageId, Domain)>,
-    connections: usize,
+    /// Messages in hand, of all lanes.
+    in_hand: usize,
+    workers: usize,
+    /// Lanes that got no worker, since all were busy.
+    unstaffed: VecDeque<Domain>,
 }
 
+/// A lane is there as long as it has jobs or workers.
 #[derive(Default)]
 struct Lane {
     jobs: VecDeque<Job>,
     workers: usize,
+    /// Whose jobs wait or are under way.
+    in_hand: HashSet<MessageId>,
+}
+
+impl State {
+    /// A job for this message may not be added to that lane.
+    fn is_full_for(&self, domain: &Domain, message: MessageId) -> bool {
+        let free = IN_HAND_MAX.saturating_sub(self.in_hand);
+        let most = share(IN_HAND_PER_DESTINATION, free, IN_HAND_MAX);
+        match self.lanes.get(domain) {
+            Some(lane) => lane.in_hand.contains(&message) || lane.in_hand.len() >= most,
+            None => most == 0,
+        }
+    }
+
+    /// Counts one more worker in, if it is due in that lane.
+    fn takes_worker(&mut self, domain: &Domain) -> bool {
+        let free = ATTEMPTS_MAX.saturating_sub(self.workers);
+        let most = share(CONNECTIONS_PER_DESTINATION, free, ATTEMPTS_MAX);
+        let Some(lane) = self.lanes.get_mut(domain) else { return false };
+        let takes = lane.workers < most.min(lane.jobs.len());
+        lane.workers += usize::from(takes);
+        self.workers += usize::from(takes);
+        takes
+    }
+
+    /// A job is done with.
+    fn landed(&mut self, job: &Job) {
+        let lane = self.lanes.get_mut(&job.domain);
+        self.in_hand -= usize::from(lane.is_some_and(|lane| lane.in_hand.remove(&job.message)));
+    }
 }
 
 impl Lane {
@@ -64,19 +105,20 @@ impl Scheduler {
         Arc::new(Scheduler {
             shared: delivery.shared.clone(),
             state: Mutex::default(),
-            moved: Notify::new(),
+            added: Notify::new(),
+            room: Notify::new(),
         })
     }
 
     /// Runs until `shutdown`; attempts under way are then cut short, their rows stay queued.
     pub async fn run(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) {
         let mut queue = self.shared.store.queue_watch();
-        let mut again = tokio::time::Instant::now();
+        let mut again = Instant::now();
         loop {
-            if self.state().in_flight.len() >= CONNECTIONS_PER_DESTINATION {
+            if self.state().in_hand >= CONNECTIONS_PER_DESTINATION {
                 tokio::time::sleep_until(again).await;
             }
-            again = tokio::time::Instant::now() + LOOK_AGAIN;
+            let start = Instant::now();
             queue.borrow_and_update();
             let wait = match self.dispatch() {
                 Ok(wait) => wait,
@@ -85,11 +127,12 @@ impl Scheduler {
                     Duration::from_secs(10)
                 }
             };
+            again = start + LOOK_AGAIN.max(start.elapsed() * LOOK_AGAIN_TIMES);
             tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|down| *down) => return,
                 changed = queue.changed() => if changed.is_err() { return },
-                () = self.moved.notified() => {}
+                () = self.room.notified() => {}
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -98,11 +141,22 @@ impl Scheduler {
     /// Gives due rows to their lanes; returns how long until the next one is due.
     fn dispatch(self: &Arc<Self>) -> Result<Duration, StoreError> {
         let now = self.shared.world.clock.unix_seconds();
-        let flying = self.state().in_flight.len();
-        if flying < DUE_AT_ONCE {
-            let due = self.shared.store.queue_due(now, flying + DUE_AT_ONCE)?;
+        self.staff();
+        let mut looks = 0;
+        loop {
+            let wanted = |due: &Due| !self.state().is_full_for(&due.domain, due.message);
+            let due = self.shared.store.queue_due(now, DUE_AT_ONCE, wanted)?;
+            let found: usize = due.iter().map(|group| group.recipients.len()).sum();
             for DueGroup { message, domain, recipients, priority } in due {
                 self.enqueue(Job { message, domain, recipients, priority });
+            }
+            if found < DUE_AT_ONCE {
+                break;
+            }
+            // What there is no room for may have hidden what there is room for.
+            looks += 1;
+            if looks == LOOKS_AT_ONCE {
+                return Ok(LOOK_AGAIN);
             }
         }
         let next = self.shared.store.queue_next(now)?;
@@ -110,23 +164,36 @@ impl Scheduler {
         Ok(Duration::from_secs(wait as u64))
     }
 
+    /// Workers for lanes that have none.
+    fn staff(self: &Arc<Self>) {
+        let mut state = self.state();
+        while state.workers < ATTEMPTS_MAX {
+            let Some(domain) = state.unstaffed.pop_front() else { return };
+            if state.takes_worker(&domain) {
+                tokio::spawn(self.clone().work(domain));
+            }
+        }
+    }
+
     fn enqueue(self: &Arc<Self>, job: Job) {
         let mut state = self.state();
-        if !state.in_flight.insert((job.message, job.domain.clone())) {
+        if state.is_full_for(&job.domain, job.message) {
             return;
         }
+        state.in_hand += 1;
         let domain = job.domain.clone();
-        let free = CONNECTIONS_MAX.saturating_sub(state.connections);
         let lane = state.lanes.entry(domain.clone()).or_default();
+        lane.in_hand.insert(job.message);
         lane.add(job);
-        // An idle worker would take the job too; one more connection is the price of not asking.
-        if lane.workers < CONNECTIONS_PER_DESTINATION.min(lane.jobs.len()) && free > 0 {
-            lane.workers += 1;
-            state.connections += 1;
+        let is_new = lane.workers == 0 && lane.jobs.len() == 1;
+        // An idle worker would take the job too; one more is the price of not asking.
+        if state.takes_worker(&domain) {
             tokio::spawn(self.clone().work(domain));
+        } else if is_new {
+            state.unstaffed.push_back(domain);
         }
         drop(state);
-        self.moved.notify_waiters();
+        self.added.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -136,12 +203,17 @@ impl Scheduler {
     /// One connection's worth of work: jobs of one lane, until there are none for a while.
     async fn work(self: Arc<Self>, domain: Domain) {
         let _leaves = Leaves { scheduler: self.clone(), domain: domain.clone() };
-        let mut connection = None;
-        while let Some(job) = self.next_job(&domain).await {
+        let mut connection: Option<Connection> = None;
+        while let Some(job) = self.next_job(&domain, connection.as_ref().map(|c| &c.slot)).await {
             let _flight = Flight { scheduler: self.clone(), job: job.clone() };
             if let Err(error) = self.perform(&job, &mut connection).await {
                 tracing::error!(id = %job.message, %error, "cannot settle an attempt");
                 tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+            let had_its_turn =
+                |c: &mut Connection| c.sent >= MESSAGES_PER_TURN && c.slot.is_wanted();
+            if let Some(connection) = connection.take_if(had_its_turn) {
+                connection.quit().await;
             }
         }
         if let Some(connection) = connection {
@@ -149,17 +221,27 @@ impl Scheduler {
         }
     }
 
-    async fn next_job(&self, domain: &Domain) -> Option<Job> {
-        let deadline = tokio::time::Instant::now() + IDLE_CONNECTION;
+    /// The lane's next job, if one comes before others want the connection.
+    async fn next_job(&self, domain: &Domain, slot: Option<&Slot>) -> Option<Job> {
+        let deadline = Instant::now() + IDLE_CONNECTION;
         loop {
-            let moved = self.moved.notified();
-            tokio::pin!(moved);
-            moved.as_mut().enable();
+            let (added, wanted) = (self.added.notified(), self.shared.slots.wanted());
+            tokio::pin!(added, wanted);
+            added.as_mut().enable();
+            wanted.as_mut().enable();
             let job = self.state().lanes.get_mut(domain).and_then(|lane| lane.jobs.pop_front());
             if job.is_some() {
                 return job;
             }
-            tokio::time::timeout_at(deadline, moved).await.ok()?;
+            if slot.is_none_or(Slot::is_wanted) {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                () = added => {}
+                () = wanted => {}
+                () = tokio::time::sleep_until(deadline) => return None,
+            }
         }
     }
 
@@ -206,14 +288,9 @@ impl Scheduler {
             if let Some(row) = row {
                 settle(&self.shared, &row, domain, now, same).await?;
             }
-            self.landed(&job);
+            self.state().landed(&job);
         }
         Ok(())
-    }
-
-    /// The job is not in flight any more.
-    fn landed(&self, job: &Job) {
-        self.state().in_flight.remove(&(job.message, job.domain.clone()));
     }
 }
 
@@ -225,10 +302,8 @@ struct Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.scheduler.landed(&self.job);
-        if self.scheduler.state().in_flight.len() < DUE_AT_ONCE / 2 {
-            self.scheduler.moved.notify_one();
-        }
+        self.scheduler.state().landed(&self.job);
+        self.scheduler.room.notify_one();
     }
 }
 
@@ -241,20 +316,17 @@ struct Leaves {
 impl Drop for Leaves {
     fn drop(&mut self) {
         let mut state = self.scheduler.state();
-        state.connections = state.connections.saturating_sub(1);
+        state.workers -= 1;
         let Some(lane) = state.lanes.get_mut(&self.domain) else { return };
-        lane.workers = lane.workers.saturating_sub(1);
-        if lane.workers == 0 {
-            // Jobs that came while the last worker left are found again as due.
-            let left = state.lanes.remove(&self.domain).map(|lane| lane.jobs).unwrap_or_default();
-            for job in &left {
-                state.in_flight.remove(&(job.message, job.domain.clone()));
-            }
-            drop(state);
-            if !left.is_empty() {
-                self.scheduler.moved.notify_one();
-            }
+        lane.workers -= 1;
+        match (lane.workers, lane.jobs.is_empty()) {
+            (0, true) => drop(state.lanes.remove(&self.domain)),
+            // They came while the last worker left.
+            (0, false) => state.unstaffed.push_back(self.domain.clone()),
+            _ => {}
         }
+        drop(state);
+        self.scheduler.room.notify_one();
     }
 }
 

@@ -18,6 +18,7 @@ use mail::{
     AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, ModSeq,
     SpecialUse, Uid,
 };
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -457,11 +458,16 @@ impl Store {
     pub fn queue_watch(&self) -> watch::Receiver<u64> {
         self.inner.queue.clone()
     }
-    /// Recipients due at `now`, by message and destination.
-    pub fn queue_due(&self, now: i64, limit: usize) -> Result<Vec<DueGroup>> {
-        let rows = self.look(|txn| txn.due(now, limit))?;
+    /// Recipients due at `now`, by message and destination, of those that `is_wanted`.
+    pub fn queue_due(
+        &self,
+        now: i64,
+        limit: usize,
+        is_wanted: impl Fn(&Due) -> bool,
+    ) -> Result<Vec<DueGroup>> {
+        let rows = self.look(|txn| txn.due(now, limit, &is_wanted))?;
         let mut groups: Vec<DueGroup> = Vec::new();
-        let mut places = std::collections::HashMap::new();
+        let mut places = HashMap::new();
         for Due { message, n, domain, priority } in rows {
             let at = *places.entry((message, domain.clone())).or_insert(groups.len());
             match groups.get_mut(at) {

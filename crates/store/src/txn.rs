@@ -7,6 +7,9 @@ use crate::error::Result;
 use crate::rows::*;
 use mail::{AccountId, ContentId, Domain, MailboxId, MailboxName, MessageId, ModSeq, Uid};
 
+/// Says of due recipients which to return.
+pub type IsWanted<'a> = dyn Fn(&Due) -> bool + 'a;
+
 /// A recipient that is due, and what its attempt goes by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -120,8 +123,8 @@ pub trait ReadTxn {
     fn recipients(&self, message: MessageId) -> Result<Vec<RecipientRow>>;
     /// Queued messages after `after`, oldest first.
     fn queue(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<QueuedRow>>;
-    /// Recipients that are due at `now`: message, number, routing domain; longest due first.
-    fn due(&self, now: i64, limit: usize) -> Result<Vec<Due>>;
+    /// Recipients that are due at `now` and that `is_wanted`; longest due first.
+    fn due(&self, now: i64, limit: usize, is_wanted: &IsWanted<'_>) -> Result<Vec<Due>>;
     /// When the next recipient is due after `now`.
     fn next_due(&self, now: i64) -> Result<Option<i64>>;
     /// The entries of a journey, in order.

@@ -4,7 +4,7 @@ use super::View;
 use mail::{AccountId, ContentId, Domain, MailboxId, MailboxName, MessageId, ModSeq, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use store::txn::{Due, ReadTxn, Txn};
+use store::txn::{Due, IsWanted, ReadTxn, Txn};
 use store::{
     AccountRow, AliasRow, DomainRow, Holder, MailboxRow, QueuedRow, RecipientRow, Result,
     StoreError,
@@ -200,20 +200,18 @@ impl ReadTxn for View {
         let later = all.filter(|row| after.is_none_or(|after| row.message > after));
         Ok(later.take(limit).cloned().collect())
     }
-    fn due(&self, now: i64, limit: usize) -> Result<Vec<Due>> {
+    fn due(&self, now: i64, limit: usize, is_wanted: &IsWanted<'_>) -> Result<Vec<Due>> {
         let all = self.state.recipients.iter();
         let mut due: Vec<_> = all.filter(|(_, row)| !row.held && row.next_attempt <= now).collect();
         due.sort_by_key(|((message, n), row)| (row.next_attempt, *message, *n));
-        let due = due.into_iter().take(limit);
         let priority = |message| self.state.queued.get(message).map_or(0, |row| row.terms.priority);
-        Ok(due
-            .map(|((message, n), row)| Due {
-                message: *message,
-                n: *n,
-                domain: row.domain.clone(),
-                priority: priority(message),
-            })
-            .collect())
+        let due = due.into_iter().map(|((message, n), row)| Due {
+            message: *message,
+            n: *n,
+            domain: row.domain.clone(),
+            priority: priority(message),
+        });
+        Ok(due.filter(|row| is_wanted(row)).take(limit).collect())
     }
     fn next_due(&self, now: i64) -> Result<Option<i64>> {
         let all = self.state.recipients.values().filter(|row| !row.held);

@@ -1,10 +1,10 @@
 //! Statements on the queue, journeys and the mark of what is applied.
 
-use super::{Handle, column, parsed};
+use super::{Handle, column, engine, parsed};
 use crate::error::Result;
 use crate::rows::{Notify, QueuedRow, RecipientRow, Ret};
 use crate::terms::Terms;
-use crate::txn::Due;
+use crate::txn::{Due, IsWanted};
 use mail::{AccountId, Address, ContentId, Domain, MessageId, ReversePath};
 use rusqlite::{Row, params};
 
@@ -70,18 +70,33 @@ impl Handle {
         let sql = format!("{QUEUED} WHERE message > ?1 ORDER BY message LIMIT ?2");
         self.all(&sql, params![after, limit as i64], queued_row)
     }
-    pub(super) fn due_rows(&self, now: i64, limit: usize) -> Result<Vec<Due>> {
+    pub(super) fn due_rows(
+        &self,
+        now: i64,
+        limit: usize,
+        is_wanted: &IsWanted<'_>,
+    ) -> Result<Vec<Due>> {
         let sql = "SELECT r.message, r.n, r.domain, q.body8
                    FROM recipient r CROSS JOIN queued q ON q.message = r.message
-                   WHERE r.held = 0 AND r.due <= ?1 ORDER BY r.due, r.message, r.n LIMIT ?2";
-        self.all(sql, params![now, limit as i64], |row| {
-            Ok(Due {
+                   WHERE r.held = 0 AND r.due <= ?1 ORDER BY r.due, r.message, r.n";
+        let mut statement = self.statement(sql)?;
+        let mut rows = statement.query([now]).map_err(engine)?;
+        let mut due = Vec::new();
+        while let Some(row) = rows.next().map_err(engine)? {
+            let row = Due {
                 message: message_id(row, 0)?,
                 n: column(row, 1)?,
                 domain: parsed(row, 2, |text| Domain::parse(text).ok())?,
                 priority: Terms::unpack(column(row, 3)?).priority,
-            })
-        })
+            };
+            if is_wanted(&row) {
+                due.push(row);
+            }
+            if due.len() >= limit {
+                break;
+            }
+        }
+        Ok(due)
     }
     pub(super) fn next_due_after(&self, now: i64) -> Result<Option<i64>> {
         let sql = "SELECT due FROM recipient WHERE held = 0 AND due > ?1 ORDER BY due LIMIT 1";

@@ -3,7 +3,7 @@
 use super::Handle;
 use crate::error::Result;
 use crate::rows::*;
-use crate::txn::{ReadTxn, Txn};
+use crate::txn::{Due, IsWanted, ReadTxn, Txn};
 use mail::{AccountId, ContentId, Domain, MailboxId, MailboxName, MessageId, ModSeq, Uid};
 use rusqlite::params;
 
@@ -144,8 +144,8 @@ impl ReadTxn for Handle {
     fn queue(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<QueuedRow>> {
         self.queued_rows(after, limit)
     }
-    fn due(&self, now: i64, limit: usize) -> Result<Vec<crate::txn::Due>> {
-        self.due_rows(now, limit)
+    fn due(&self, now: i64, limit: usize, is_wanted: &IsWanted<'_>) -> Result<Vec<Due>> {
+        self.due_rows(now, limit, is_wanted)
     }
     fn next_due(&self, now: i64) -> Result<Option<i64>> {
         self.next_due_after(now)
