@@ -79,7 +79,8 @@ pub trait Machine: Send {
     /// TLS is up: forget everything learned before (RFC 3207 §4.2, RFC 9051 §6.2.1).
     fn tls_started(&mut self, security: Security);
     /// Octets received that no step has used yet. Not empty at [`Step::StartTls`] means that
-    /// somebody put plain text before the handshake; the shell closes the connection then.
+    /// somebody put plain text before the handshake; the shell closes the connection then, if the
+    /// machine has not said so and done it itself.
     fn has_unread_input(&self) -> bool;
     /// How long the peer may take to complete what it is doing now.
     fn patience(&self) -> Duration;

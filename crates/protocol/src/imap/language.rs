@@ -108,6 +108,11 @@ const TEXTS: &[(&str, &str)] = &[
     ("These are the languages", "Das sind die Sprachen"),
     ("That language is not known", "Diese Sprache ist nicht bekannt"),
     ("Begin TLS", "TLS kann beginnen"),
+    (
+        "Nothing may follow STARTTLS before the handshake",
+        "Nach STARTTLS darf bis zum Beginn von TLS nichts kommen",
+    ),
+    ("Too many commands without a login", "Zu viele Befehle ohne Anmeldung"),
     ("TLS is not to be had here", "TLS gibt es hier nicht"),
     ("You are logged in already", "Sie sind schon angemeldet"),
     ("Log in first", "Melden Sie sich zuerst an"),

@@ -113,6 +113,10 @@ const GERMAN: &[(&str, &str)] = &[
     ("Not after UTF#", "Nicht nach UTF#"),
     ("Not now", "Jetzt nicht"),
     ("Nothing is marked any more", "Nichts ist mehr markiert"),
+    (
+        "Nothing may follow STLS before the handshake",
+        "Nach STLS darf bis zum Beginn von TLS nichts kommen",
+    ),
     ("Now the password", "Jetzt das Passwort"),
     (
         "Passwords only under TLS: use STLS first, or port #",
@@ -135,6 +139,7 @@ const GERMAN: &[(&str, &str)] = &[
     ("The message cannot be read now", "Die Nachricht kann jetzt nicht gelesen werden"),
     ("TLS is not to be had here", "TLS gibt es hier nicht"),
     ("TOP wants two numbers", "TOP verlangt zwei Zahlen"),
+    ("Too many commands without a login", "Zu viele Befehle ohne Anmeldung"),
     ("UTF-# it is", "UTF-# gilt"),
     ("Unknown mechanism; AUTH alone lists them", "Unbekanntes Verfahren; AUTH zählt sie auf"),
     ("Wrong user name or password", "Falscher Name oder falsches Passwort"),

@@ -16,6 +16,8 @@ const COMMAND_OCTETS_MAX: usize = 1024;
 const COMMAND_WAIT: Duration = Duration::from_secs(600);
 /// Before login a client gets less.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
+/// Commands before a login: each one buys a client another minute.
+const COMMANDS_BEFORE_LOGIN_MAX: usize = 50;
 /// Mistakes before the connection is closed.
 const ERRORS_MAX: usize = 20;
 
@@ -102,6 +104,8 @@ pub struct Session {
     mode: Mode,
     language: Language,
     errors: usize,
+    /// Commands that came before the login.
+    before_login: usize,
     progress: u64,
     going_down: bool,
 }
@@ -120,6 +124,7 @@ impl Session {
             mode: Mode::Ascii,
             language: Language::default(),
             errors: 0,
+            before_login: 0,
             progress: 0,
             going_down: false,
         }
@@ -163,6 +168,10 @@ impl Session {
             Command::Stls if self.mode == Mode::Utf8 => self.err("Not after UTF8"),
             Command::Stls if !self.offer.stls || self.security.is_tls() => {
                 self.err("TLS is not to be had here")
+            }
+            Command::Stls if self.has_unread_input() => {
+                self.err("Nothing may follow STLS before the handshake");
+                self.phase = Phase::Closing;
             }
             Command::Stls => {
                 self.ok("Begin TLS");
@@ -317,7 +326,13 @@ impl Session {
             Ok(line) => line,
             Err(step) => return step,
         };
+        self.before_login += usize::from(!self.open);
         match Command::parse(&line) {
+            Ok(_) if self.before_login > COMMANDS_BEFORE_LOGIN_MAX && !self.open => {
+                self.err("Too many commands without a login");
+                self.phase = Phase::Closing;
+                None
+            }
             Ok(command) => self.obey(command),
             Err(why) => {
                 self.err(why);

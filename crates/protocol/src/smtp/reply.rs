@@ -167,6 +167,8 @@ replies! {
     AUTH_ELSEWHERE = 502, "5.5.1", "No login on this port: use port 465, or 587 with STARTTLS";
     /// STARTTLS that is not there.
     NO_TLS = 502, "5.5.1", "TLS is not to be had here";
+    /// Commands in clear behind STARTTLS: security.md SM-4. RFC 3207 §4.2.
+    CLEAR_BEFORE_TLS = 503, "5.5.1", "Nothing may follow STARTTLS before the handshake";
     /// A parameter we do not know. RFC 5321 §4.1.1.11.
     UNKNOWN_PARAMETER = 555, "5.5.4", "Unknown parameter";
 

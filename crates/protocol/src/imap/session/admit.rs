@@ -101,10 +101,7 @@ impl Session {
             C::StartTls if !self.offer.starttls || self.security.is_tls() || logged_in => {
                 self.tagged("BAD", "TLS is not to be had here");
             }
-            C::StartTls => {
-                self.tagged("OK", "Begin TLS");
-                self.phase = Phase::Tls;
-            }
+            C::StartTls => self.start_tls(),
             C::Authenticate { .. } | C::Login { .. } if logged_in => {
                 self.tagged("BAD", "You are logged in already");
             }
@@ -156,6 +153,17 @@ impl Session {
             }
         }
         None
+    }
+
+    /// Commands in clear behind STARTTLS are an attack: security.md SM-4.
+    fn start_tls(&mut self) {
+        if self.input.is_empty() {
+            self.tagged("OK", "Begin TLS");
+            self.phase = Phase::Tls;
+        } else {
+            self.tagged("BAD", "Nothing may follow STARTTLS before the handshake");
+            self.bye("Nothing may follow STARTTLS before the handshake");
+        }
     }
 
     fn tell_capabilities(&mut self) {

@@ -21,6 +21,8 @@ use std::time::Duration;
 const AFTER_LOGIN_WAIT: Duration = Duration::from_secs(31 * 60);
 /// Before login a client gets less.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
+/// Commands before a login: each one buys a client another minute.
+const COMMANDS_BEFORE_LOGIN_MAX: usize = 50;
 /// Mistakes with nothing right between them before the connection is closed.
 const ERRORS_MAX: usize = 50;
 /// Octets of the line that ends IDLE; `DONE` is wanted.
@@ -195,6 +197,8 @@ pub struct Session {
     enabled: Enabled,
     language: Language,
     errors: usize,
+    /// Commands that were answered before the login.
+    before_login: usize,
     progress: u64,
     going_down: bool,
 }
@@ -217,6 +221,7 @@ impl Session {
             enabled: Enabled::default(),
             language: Language::default(),
             errors: 0,
+            before_login: 0,
             progress: 0,
             going_down: false,
         };
@@ -238,8 +243,11 @@ impl Session {
             "OK" => self.errors = 0,
             _ => {}
         }
+        self.before_login += usize::from(self.state == State::NotAuthenticated);
         if self.errors >= ERRORS_MAX {
             self.bye("Too many errors");
+        } else if self.before_login >= COMMANDS_BEFORE_LOGIN_MAX {
+            self.bye("Too many commands without a login");
         }
     }
 
@@ -371,6 +379,7 @@ impl Machine for Session {
         match answer {
             Answer::Welcome(hidden) => {
                 self.state = State::Authenticated;
+                self.before_login = 0;
                 self.offer.hidden = hidden;
                 let text = format!("[CAPABILITY {}] Logged in", self.capabilities());
                 self.tagged("OK", &text);

@@ -305,6 +305,9 @@ impl Session {
         if !self.offer.starttls || self.security.is_tls() {
             return self.say(&reply::NO_TLS);
         }
+        if self.has_unread_input() {
+            return self.refuse_and_close(&reply::CLEAR_BEFORE_TLS);
+        }
         self.say(&reply::READY_FOR_TLS);
         self.phase = Phase::Tls;
     }
