@@ -217,7 +217,7 @@ fn i_64_keywords_of_clients_are_kept() {
     let flags = "($Forwarded NonJunk $label1 a+b \\Recent)";
     let text = format!(
         "C1: a STORE 1 FLAGS ($Forwarded NonJunk $label1 a+b)\nS1: * FLAGS (…)\n\
-         S1: * 1 FETCH (FLAGS {flags})\nS1: a OK …\n\
+         S1: * OK [PERMANENTFLAGS (…a+b \\*)] …\nS1: * 1 FETCH (FLAGS {flags})\nS1: a OK …\n\
          C1: b FETCH 1 FLAGS\nS1: * 1 FETCH (FLAGS {flags})\nS1: b OK …\n"
     );
     check(SELECTED, &text);

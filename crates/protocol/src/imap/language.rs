@@ -186,7 +186,6 @@ const TEXTS: &[(&str, &str)] = &[
         "the account has as many subscriptions as it can have",
         "Mehr Postfächer kann das Konto nicht abonnieren",
     ),
-    ("No more keywords", "Mehr Schlüsselwörter gibt es nicht"),
     ("the new name is too long", "Der neue Name ist zu lang"),
     ("Only addresses and anyone can have rights", "Nur Adressen und anyone können Rechte haben"),
     ("The owner has all rights always", "Der Eigentümer hat immer alle Rechte"),

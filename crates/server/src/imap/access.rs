@@ -150,7 +150,7 @@ impl Context {
         let flags = view.permanent_flags(&view.told, view.rights);
         if flags != view.permanent_flags(&view.told, before) {
             flags_line(&view.told, out);
-            self.untagged("OK", &format!("PERMANENTFLAGS ({flags})"), "Flags that stay", out);
+            self.tell_permanent(out);
         }
     }
 

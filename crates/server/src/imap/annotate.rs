@@ -238,14 +238,8 @@ impl Context {
         let annotations = command.annotations.clone();
         let wanted = Annotate { uids, who, annotations, unchanged_since };
         let outcome = self.shared.store.annotate_messages(mailbox, wanted).await?;
-        let before = match &mut self.view {
-            Some(view) => {
-                let before = view.told.clone();
-                view.patch(&outcome);
-                view.tell_keywords(&before, out.buffer());
-                before
-            }
-            None => return Ok(Answer::Bad("Not now".to_owned())),
+        let Some(before) = self.patch(&outcome, out.buffer()) else {
+            return Ok(Answer::Bad("Not now".to_owned()));
         };
         self.tell_stored(&command, &mut found, &outcome, out.buffer());
         let gone = outcome.entries.len() + outcome.refused.len() < found.len();

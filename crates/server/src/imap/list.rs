@@ -32,7 +32,7 @@ impl<'a> Names<'a> {
         let mut all: Vec<_> = parents.iter().map(|parent| (*parent, None)).collect();
         if list.subscribed {
             for name in subscribed {
-                if list.verb == "LSUB" || list.recursive {
+                if tells_above(list) {
                     all.extend(above(name).map(|parent| (parent, None)));
                 }
                 all.push((name.as_str(), None));
@@ -102,7 +102,7 @@ impl Context {
         let matches = |name: &str| matching.contains(name);
         // Names above a selected one, and those of them above one that is not itself returned.
         let (mut above_selected, mut hidden_below) = (HashSet::new(), HashSet::new());
-        if list.recursive || list.verb == "LSUB" {
+        if tells_above(list) {
             for (name, row) in &names.all {
                 if names.selected(list, name, *row) {
                     above_selected.extend(levels_above(name));
@@ -260,6 +260,13 @@ impl Context {
         out.extend_from_slice(format!(" ({})\r\n", words.join(" ")).as_bytes());
         Ok(())
     }
+}
+
+/// Names are told that are not subscribed themselves, when something below them is: LSUB does so if
+/// `%` hides that. RFC 3501 §6.3.9, RFC 5258 §3.5.
+fn tells_above(list: &List) -> bool {
+    list.recursive
+        || (list.verb == "LSUB" && list.patterns.iter().any(|pattern| pattern.ends_with('%')))
 }
 
 /// A name that LIST returns.

@@ -27,15 +27,16 @@ use crate::Shared;
 use crate::drive::{Handler, News, Output};
 use crate::listen::Accepted;
 use crate::login::{Logins, Step, offered, security};
-use ::store::StoreError;
+use ::store::{FlagOutcome, StoreError};
 use directory::{AuthError, Authenticated};
+use mail::Listing;
 use protocol::imap::command::Command;
 use protocol::imap::command::search::{Sort, Thread};
 use protocol::imap::language::Language;
 use protocol::imap::session::{Answer, Enabled, Offer, Question, Session, State};
 use std::sync::Arc;
 use sys::tls::TlsFacts;
-use view::{Expunges, View};
+use view::{Expunges, View, flags_line};
 
 pub use search::Arrangements;
 
@@ -352,8 +353,8 @@ impl Context {
             self.untagged("OK", &code, "Highest", out);
         }
         let Some(view) = &self.view else { return };
-        if view::is_full(&view.told) && !view::is_full(&before) {
-            self.tell_full(out);
+        if view.told.keywords != before.keywords {
+            self.tell_permanent(out);
         }
         let Some(notify) = &self.notify else { return };
         let selected = &notify.wish.selected;
@@ -472,11 +473,25 @@ impl Context {
         out.extend_from_slice(format!("* {verdict} [{code}] {text}\r\n").as_bytes());
     }
 
-    /// The last keyword has come that the mailbox can have. RFC 9051 §7.1.
-    fn tell_full(&self, out: &mut Vec<u8>) {
+    /// Takes over what the client's own STORE did, and tells the flags if there are more now; what
+    /// was known before.
+    fn patch(&mut self, outcome: &FlagOutcome, out: &mut Vec<u8>) -> Option<Arc<Listing>> {
+        let view = self.view.as_mut()?;
+        let before = view.told.clone();
+        view.patch(outcome);
+        if before.keywords != view.told.keywords {
+            flags_line(&view.told, out);
+            self.tell_permanent(out);
+        }
+        Some(before)
+    }
+
+    /// The flags that stay, behind FLAGS: what that has and this has not would not stay.
+    /// RFC 9051 §7.1.
+    pub(crate) fn tell_permanent(&self, out: &mut Vec<u8>) {
         if let Some(view) = self.view.as_ref().filter(|view| !view.read_only) {
             let flags = view.permanent_flags(&view.told, view.rights);
-            self.untagged("OK", &format!("PERMANENTFLAGS ({flags})"), "No more keywords", out);
+            self.untagged("OK", &format!("PERMANENTFLAGS ({flags})"), "Flags that stay", out);
         }
     }
 

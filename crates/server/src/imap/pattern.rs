@@ -11,9 +11,7 @@ const PATTERN_OCTETS_MAX: usize = 2048;
 /// A pattern, ready to be compared with names.
 pub(super) struct Pattern {
     text: String,
-    all: Places,
-    /// With INBOX in upper case as its first level: RFC 3501 §6.3.8.
-    below_inbox: Option<Places>,
+    places: Places,
 }
 
 impl Pattern {
@@ -35,10 +33,7 @@ impl Pattern {
         if text.len() > PATTERN_OCTETS_MAX {
             return None;
         }
-        let first = text.get(..5).filter(|first| first.eq_ignore_ascii_case("INBOX"));
-        let below = first.and_then(|_| text.get(5..));
-        let below_inbox = below.map(|rest| Places::new(format!("INBOX{rest}").as_bytes()));
-        Some(Pattern { all: Places::new(text.as_bytes()), text, below_inbox })
+        Some(Pattern { places: Places::new(text.as_bytes()), text })
     }
 
     /// What matches has this name or is below it; empty when it may be anything.
@@ -51,15 +46,15 @@ impl Pattern {
         }
     }
 
-    /// INBOX is matched in upper case, and so is it as the first level.
+    /// INBOX as the first level is matched in any case: RFC 3501 §5.1, §6.3.8.
     pub fn matches(&self, name: &str) -> bool {
-        if name == "INBOX" {
-            return Places::new(self.text.to_uppercase().as_bytes()).matches(b"INBOX");
-        }
-        let below = self.below_inbox.as_ref().filter(|_| name.starts_with("INBOX"));
-        below.unwrap_or(&self.all).matches(name.as_bytes())
+        let rest = name.strip_prefix(INBOX);
+        let inbox = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATOR));
+        self.places.matches(name.as_bytes(), if inbox { INBOX.len() } else { 0 })
     }
 }
+
+const INBOX: &str = "INBOX";
 
 /// The places in a pattern: in front of its first octet, wildcards left out, up to behind the last.
 struct Places {
@@ -116,14 +111,26 @@ impl Places {
         Places { start, plain, octets, leads, star, percent, last: literal.len() }
     }
 
-    fn matches(&self, name: &[u8]) -> bool {
-        if self.plain || !name.starts_with(&self.start) {
-            return name == self.start;
+    /// The places that an octet leads to.
+    fn row(&self, octet: u8) -> Option<&Bits> {
+        self.octets.binary_search(&octet).ok().and_then(|row| self.leads.get(row))
+    }
+
+    /// So many octets of the name, in upper case, stand for both cases.
+    fn matches(&self, name: &[u8], any_case: usize) -> bool {
+        let same = |(at, (a, b)): (usize, (&u8, &u8))| {
+            a == b || (at < any_case && a.eq_ignore_ascii_case(b))
+        };
+        let begins =
+            name.len() >= self.start.len() && self.start.iter().zip(name).enumerate().all(same);
+        if self.plain || !begins {
+            return begins && name.len() == self.start.len();
         }
         let mut now = vec![0u64; self.star.len()];
         set(&mut now, self.start.len());
-        for octet in name.get(self.start.len()..).unwrap_or_default() {
-            let row = self.octets.binary_search(octet).ok().and_then(|row| self.leads.get(row));
+        for (at, octet) in name.iter().enumerate().skip(self.start.len()) {
+            let row = self.row(*octet);
+            let lower = (at < any_case).then(|| self.row(octet.to_ascii_lowercase())).flatten();
             let (mut carried, mut any) = (0, 0);
             for (at, word) in now.iter_mut().enumerate() {
                 let of = |bits: &Bits| bits.get(at).copied().unwrap_or_default();
@@ -131,7 +138,8 @@ impl Places {
                     true => of(&self.star),
                     false => of(&self.star) | of(&self.percent),
                 };
-                let next = (((*word << 1) | carried) & row.map_or(0, of)) | (*word & stays);
+                let leads = row.map_or(0, of) | lower.map_or(0, of);
+                let next = (((*word << 1) | carried) & leads) | (*word & stays);
                 carried = *word >> 63;
                 *word = next;
                 any |= next;
@@ -171,6 +179,11 @@ mod tests {
             ("a/%", "a", false),
             ("%/b*", "a/b/c/d", true),
             ("*a%", "ba/c", false),
+            ("inb*", "INBOX/x", true),
+            ("i%/%", "INBOX/x", true),
+            ("*x/x", "INBOX/x", true),
+            ("*x/X", "INBOX/x", false),
+            ("inbox*", "INBOXES", false),
         ] {
             let name = MailboxName::new(name).unwrap();
             let pattern = Pattern::new("", pattern).unwrap();
@@ -207,7 +220,7 @@ mod tests {
         };
         for _ in 0..20_000 {
             let (pattern, name) = (text(b"aab/*%%", 9), text(b"aaab/", 12));
-            let found = Places::new(&pattern).matches(&name);
+            let found = Places::new(&pattern).matches(&name, 0);
             let told = (pattern.escape_ascii(), name.escape_ascii());
             assert_eq!(found, defined(&pattern, &name), "{told:?}");
             fit += u32::from(found);
@@ -216,7 +229,7 @@ mod tests {
         // Over the edges of words.
         let long = ["a".repeat(200), "*".to_owned(), "b".repeat(63), "%c".to_owned()].concat();
         let name = ["a".repeat(200), "/b/".to_owned(), "b".repeat(63), "xc".to_owned()].concat();
-        assert!(Places::new(long.as_bytes()).matches(name.as_bytes()));
-        assert!(!Places::new(long.as_bytes()).matches(format!("{name}/c").as_bytes()));
+        assert!(Places::new(long.as_bytes()).matches(name.as_bytes(), 0));
+        assert!(!Places::new(long.as_bytes()).matches(format!("{name}/c").as_bytes(), 0));
     }
 }

@@ -1,7 +1,7 @@
 //! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162
 //! §3.1.3.
 
-use super::view::{self, View, tell_modseq};
+use super::view::{View, tell_modseq};
 use super::{Context, Done, ok};
 use crate::drive::Output;
 use ::store::{By, Change, ChangeFlags, Copied, FlagOutcome, StoreError, Which};
@@ -115,10 +115,8 @@ impl Context {
             self.store_beside(mailbox, change, &mut outcome).await?;
         }
         let enabled = self.enabled;
-        let Some(view) = &mut self.view else { return Ok(bad_number()) };
-        let before = view.told.clone();
-        view.patch(&outcome);
-        view.tell_keywords(&before, out.buffer());
+        let before = self.patch(&outcome, out.buffer());
+        let (Some(before), Some(view)) = (before, &mut self.view) else { return Ok(bad_number()) };
         let bits = flags.iter().filter_map(|flag| view.told.keywords.bit(flag));
         let named = bits.fold(FlagBits::default(), FlagBits::with);
         for ((number, old), entry) in side_by_side(&mut found, &outcome.entries) {
@@ -131,9 +129,6 @@ impl Context {
                 // RFC 7162 §3.1.3: the MODSEQ is told even when the flags are not.
                 tell_modseq(*number, entry, enabled, out.buffer());
             }
-        }
-        if view::is_full(&view.told) && !view::is_full(&before) {
-            self.tell_full(out.buffer());
         }
         let gone = outcome.entries.len() + outcome.refused.len() < found.len();
         let answer = stored(&command, &before, &outcome.refused, gone);

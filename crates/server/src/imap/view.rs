@@ -206,13 +206,6 @@ impl View {
         }
     }
 
-    /// RFC 3501 §7.2.6: the list of flags has grown since.
-    pub fn tell_keywords(&self, before: &Listing, out: &mut Vec<u8>) {
-        if before.keywords != self.told.keywords {
-            flags_line(&self.told, out);
-        }
-    }
-
     fn touch(&mut self, uids: impl Iterator<Item = Uid>) {
         if !self.live.is_empty() {
             self.touched.extend(uids);
@@ -424,7 +417,7 @@ pub fn flags_line(listing: &Listing, out: &mut Vec<u8>) {
 }
 
 /// It has as many keywords as a mailbox can have.
-pub fn is_full(listing: &Listing) -> bool {
+fn is_full(listing: &Listing) -> bool {
     listing.keywords.iter().count() >= FlagBits::KEYWORDS_MAX
 }
 
