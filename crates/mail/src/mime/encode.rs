@@ -5,6 +5,7 @@
 //! makes the new message from the old one, both from ranges that the caller reads. Invariants: no
 //! information is lost, nothing is encoded twice, and what a signature covers stays as it is.
 
+use super::fields::PartFields;
 use super::structure::{Part, PartBody};
 use crate::header;
 use crate::limits::{HEADER_OCTETS_MAX, LINE_OCTETS_MAX};
@@ -160,7 +161,7 @@ impl Plan {
             }
             let mut new = if ascii { old.clone() } else { header::in_ascii(&old) };
             if let Some(label) = label {
-                new = relabelled(&new, label, message);
+                new = relabelled(&new, label, message, coding.is_some());
             }
             if new != old {
                 plan.edits.push(Edit { range, change: Change::Octets(new) });
@@ -247,12 +248,16 @@ fn label(part: &Part, coding: Option<Coding>, carries: Carries) -> Option<&'stat
 }
 
 /// The header with another Content-Transfer-Encoding, and with the fields that make a message of
-/// old one of MIME (RFC 1428 §3 has the name of its charset).
-fn relabelled(header: &[u8], label: &str, message: bool) -> Vec<u8> {
+/// old one of MIME (RFC 1428 §3 has the name of its charset). A leaf that says it is a multipart
+/// has no parts and is text; encoded, it could have some.
+fn relabelled(header: &[u8], label: &str, message: bool, leaf: bool) -> Vec<u8> {
     let has = |name: &[u8]| header::fields(header).any(|f| f.name.eq_ignore_ascii_case(name));
     let mut out = Vec::with_capacity(header.len() + 64);
     for field in header::fields(header) {
-        if !field.name.eq_ignore_ascii_case(b"Content-Transfer-Encoding") {
+        let named = |name: &[u8]| field.name.eq_ignore_ascii_case(name);
+        if leaf && named(b"Content-Type") && is_multipart(field.raw) {
+            out.extend_from_slice(b"Content-Type: text/plain\r\n");
+        } else if !named(b"Content-Transfer-Encoding") {
             out.extend_from_slice(field.raw);
         }
     }
@@ -264,6 +269,16 @@ fn relabelled(header: &[u8], label: &str, message: bool) -> Vec<u8> {
     }
     out.extend_from_slice(format!("Content-Transfer-Encoding: {label}\r\n\r\n").as_bytes());
     out
+}
+
+/// A Content-Type field that names a multipart.
+fn is_multipart(raw: &[u8]) -> bool {
+    let mut fields = PartFields::new(false, b"text/plain");
+    for line in raw.split_inclusive(|byte| *byte == b'\n') {
+        fields.line(line, 0);
+    }
+    fields.finish(0);
+    fields.content().media_type == b"multipart"
 }
 
 /// Makes the new message.
@@ -456,6 +471,17 @@ mod tests {
         Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
         Grüße = \r\nx\r\n--b\r\nContent-Type: image/png\r\n\
         Content-Transfer-Encoding: binary\r\nX-Kept: yes\r\n\r\n\0\n\r--bäh\r\n--b--\r\nend\r\n";
+
+    #[test]
+    fn a_multipart_without_parts_is_text_and_gets_none_by_its_encoding() {
+        let empty = "MIME-Version: 1.0\r\nContent-Type: (c) Multipart/\r\n mixed; boundary=o\r\n\r\n\
+                     x\n--o--\r\n--oo\r\n";
+        assert_eq!(
+            text(empty, Carries::EightBit),
+            "MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\
+             Content-Transfer-Encoding: quoted-printable\r\n\r\nx=0A--o--\r\n--oo\r\n"
+        );
+    }
 
     #[test]
     fn binary_parts_become_base64_and_text_stays_where_eight_bits_pass() {
