@@ -80,17 +80,33 @@ impl Context {
             list.patterns.iter().filter(|pattern| !(list.extended && pattern.is_empty()));
         let patterns: Vec<Pattern> =
             patterns.filter_map(|pattern| Pattern::new(&list.reference, pattern)).collect();
-        let subscribed = match list.subscribed || list.return_subscribed {
+        let stem = match patterns.as_slice() {
+            [pattern] => MailboxName::new(pattern.stem()).ok(),
+            _ => None,
+        };
+        let mut subscribed = match list.subscribed || list.return_subscribed {
             true => store.subscriptions(actor.account)?,
             false => Vec::new(),
         };
-        let names = self.mailboxes_seen(&actor, &patterns)?;
+        if let Some(stem) = &stem {
+            subscribed.retain(|name| name == stem || name.is_below(stem));
+        }
+        let names = self.mailboxes_seen(&actor, stem.as_ref())?;
         let names = Names::new(&names, &subscribed, list);
         let octets: usize = list.patterns.iter().map(String::len).sum();
-        let (mut matching, mut work) = (HashSet::new(), 0);
-        for name in names.all.keys() {
-            if patterns.iter().any(|pattern| pattern.matches(name)) {
-                matching.insert(*name);
+        let (mut matching, mut work) = (Vec::new(), 0);
+        // Names above a selected one, and those of them above one that is not itself returned.
+        let (mut above_selected, mut hidden_below) = (HashSet::new(), HashSet::new());
+        for (name, row) in &names.all {
+            let matches = patterns.iter().any(|pattern| pattern.matches(name));
+            if matches {
+                matching.push((name, row));
+            }
+            if tells_above(list) && names.selected(list, name, *row) {
+                above_selected.extend(levels_above(name));
+                if !matches {
+                    hidden_below.extend(levels_above(name));
+                }
             }
             // Long patterns and long names take long; others have their turn.
             work += name.len() * octets;
@@ -99,22 +115,8 @@ impl Context {
                 work = 0;
             }
         }
-        let matches = |name: &str| matching.contains(name);
-        // Names above a selected one, and those of them above one that is not itself returned.
-        let (mut above_selected, mut hidden_below) = (HashSet::new(), HashSet::new());
-        if tells_above(list) {
-            for (name, row) in &names.all {
-                if names.selected(list, name, *row) {
-                    above_selected.extend(levels_above(name));
-                    if !matches(name) {
-                        hidden_below.extend(levels_above(name));
-                    }
-                }
-            }
-        }
-        let mut order: Vec<_> = names.all.iter().filter(|(name, _)| matches(name)).collect();
-        order.sort_by_key(|(name, _)| **name != "INBOX");
-        for (name, row) in order {
+        matching.sort_by_key(|(name, _)| **name != "INBOX");
+        for (name, row) in matching {
             let selected = names.selected(list, name, *row);
             if selected || hidden_below.contains(name) {
                 let below = above_selected.contains(name);
@@ -159,19 +161,15 @@ impl Context {
         Ok(())
     }
 
-    /// The mailboxes that the session may see, with one pattern only those that it concerns.
+    /// The mailboxes that the session may see; of its own those of that name and below it.
     fn mailboxes_seen(
         &self,
         actor: &Actor,
-        patterns: &[Pattern],
+        stem: Option<&MailboxName>,
     ) -> Result<Vec<Visible>, StoreError> {
         let store = &self.shared.store;
-        let stem = match patterns {
-            [pattern] => MailboxName::new(pattern.stem()).ok(),
-            _ => None,
-        };
         let own = match stem {
-            Some(name) => store.mailboxes_within(actor.account, &name)?,
+            Some(name) => store.mailboxes_within(actor.account, name)?,
             None => store.mailboxes(actor.account)?,
         };
         let own =
