@@ -277,8 +277,22 @@ fn trouble(error: StoreError) -> Failure {
     }
 }
 
+fn is_hash(text: &str) -> bool {
+    password::is_hash(text) || directory::imported::is_hash(text)
+}
+
+/// What an import has: a hash of a kind that is known, or a password.
+fn imported(text: &str) -> Result<&str, &'static str> {
+    match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
+        Some((name, rest)) if ["PLAIN", "CLEARTEXT"].contains(&&*name.to_uppercase()) => Ok(rest),
+        None if !text.starts_with('$') || text.matches('$').count() < 3 => Ok(text),
+        _ if is_hash(text) => Ok(text),
+        _ => Err("a hash of an unknown kind"),
+    }
+}
+
 async fn secret(directory: &Directory, text: String) -> Result<String, Failure> {
-    if password::is_hash(&text) || directory::imported::is_hash(&text) {
+    if is_hash(&text) {
         return Ok(text);
     }
     directory.hash(text).await.map_err(|error| fail(exit::DATA, error.0))
@@ -396,8 +410,7 @@ async fn quota(store: &Store, text: &str, limits: [Option<String>; 4]) -> Outcom
 
 async fn import(store: &Store, directory: &Directory, csv: &str) -> Outcome {
     let mut new = Vec::new();
-    for (n, line) in (1..).zip(csv.lines()) {
-        let line = line.trim();
+    for (n, line) in (1..).zip(csv.lines().map(str::trim)) {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -405,7 +418,7 @@ async fn import(store: &Store, directory: &Directory, csv: &str) -> Outcome {
         let (name, text) =
             line.split_once(',').ok_or_else(|| wrong("not 'address,password or hash'"))?;
         let address = Address::parse(name.trim()).map_err(|error| wrong(&error.to_string()))?;
-        let secret = secret(directory, text.trim().to_owned()).await?;
+        let secret = secret(directory, imported(text.trim()).map_err(wrong)?.to_owned()).await?;
         new.push(NewAccount { address, secret });
     }
     let count = new.len();

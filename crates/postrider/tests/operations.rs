@@ -190,24 +190,27 @@ fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
 fn accounts_are_imported_with_passwords_and_hashes() {
     let server = Server::new("import", "here.test", &[]);
     let file = server.root.join("accounts.csv");
-    fs::write(&file, "# address,password\nann@here.test,secret\n\nben@here.test, secret \n")
-        .unwrap();
+    let list = "# address,password\nann@here.test,secret\n\nben@here.test, secret \n\
+                dan@here.test,{plain}secret\n";
+    fs::write(&file, list).unwrap();
     let told = server.run(&["account", "import", file.to_str().unwrap(), "--json"], "");
-    assert!(told.contains("2 accounts"), "{told}");
-    for user in ["ann@here.test", "ben@here.test"] {
+    assert!(told.contains("3 accounts"), "{told}");
+    for user in ["ann@here.test", "ben@here.test", "dan@here.test"] {
         submit(&server, user, "admin@here.test", user).unwrap();
     }
-    fs::write(&file, "cid@here.test,secret\nno address,secret\n").unwrap();
-    let output = Command::new(BINARY)
-        .arg("--root")
-        .arg(&server.root)
-        .args(["account", "import"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(65), "EX_DATAERR: {text}");
-    assert!(text.contains("line 2"), "{text}");
+    for bad in ["no address,secret", "eve@here.test,{NTLM}00", "eve@here.test,$9$salt$hash"] {
+        fs::write(&file, format!("cid@here.test,secret\n{bad}\n")).unwrap();
+        let output = Command::new(BINARY)
+            .arg("--root")
+            .arg(&server.root)
+            .args(["account", "import"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(65), "EX_DATAERR: {text}");
+        assert!(text.contains("line 2"), "{text}");
+    }
     assert!(!server.run(&["account", "list"], "").contains("cid@"), "all or nothing");
 }
 
