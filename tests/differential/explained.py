@@ -195,7 +195,9 @@ def why(kind, text, ours, theirs):
         return "* of nothing"
     if verb == b"STATUS" and kind in TWO and same_end:
         return "STATUS of the selected mailbox"
-    if kind in TWO and verb == b"STORE" and ours.code and ours.code[0] == b"MODIFIED":
+    heard = any(one[0] in (b"EXPUNGE", b"VANISHED") for one in ours.data)
+    if kind in TWO and verb == b"STORE" and (ours.code and ours.code[0] == b"MODIFIED" or
+            heard and theirs.code and theirs.code[0] == b"MODIFIED"):
         return "stop: conditional STORE of what is expunged"
     if verb == b"LSUB" and re.search(rb"[\"\n ]/", text):
         return "a reference, and a pattern that begins with the separator"
