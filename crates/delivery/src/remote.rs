@@ -85,6 +85,8 @@ const DATA: &str = "DATA\r\n";
 const REPLY_WAIT: Duration = Duration::from_secs(300);
 /// How long the reply to the end of a message may take. RFC 5321 §4.5.3.2.6.
 const FINAL_WAIT: Duration = Duration::from_secs(600);
+/// How long a server that takes no more of a message may take to say why.
+const LAST_WORDS_WAIT: Duration = Duration::from_secs(5);
 /// How long saying goodbye may take.
 const QUIT_WAIT: Duration = Duration::from_secs(2);
 
@@ -350,7 +352,7 @@ async fn open(
     if cover == Cover::No || !connection.can.starttls {
         return connection.unless(strict, || no_tls("no STARTTLS")).await;
     }
-    let ready = connection.say("STARTTLS\r\n").await.map_err(plain)?;
+    let ready = connection.say("STARTTLS\r\n").await.map_err(|broken| (broken, !strict))?;
     if !ready.is_positive() {
         return connection.unless(strict, || no_tls(&ready.text())).await;
     }

@@ -18,5 +18,6 @@ pub mod pipe;
 pub mod play;
 pub mod random;
 pub mod script;
+pub mod town;
 pub mod workload;
 pub mod world;

@@ -3,62 +3,36 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use server::listen::Service;
-use sim::client::Client;
-use sim::hands::SimHands;
-use sim::hosts::{Seen, host};
-use sim::house::{House, Plan};
+use sim::hosts::host;
+use sim::house::Plan;
 use sim::pipe::End;
 use sim::random::Random;
-use sim::world::{Ground, SimClock, SimWorld};
-use std::net::{IpAddr, SocketAddr};
+use sim::town::{Town, in_town};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::Instant;
 
-const HERE: [u8; 4] = [203, 0, 113, 9];
-
-struct Town {
-    house: House,
-    seen: Seen,
+struct Hosts<'a> {
+    town: &'a Town,
     /// Connections that slow hosts hold now.
     held: Arc<AtomicUsize>,
 }
 
-/// Runs a test in a world where time goes by when everybody waits.
-fn in_town(seed: u64, plan: Plan, test: impl AsyncFnOnce(&Town)) {
-    let (clock, hands) = (Arc::new(SimClock::default()), SimHands::default());
-    let world = SimWorld {
-        clock: clock.clone(),
-        hands: Arc::new(hands.clone()),
-        ground: Some(Ground::default()),
-        ..SimWorld::new(seed)
-    };
-    hands.runtime().unwrap().block_on(async {
-        clock.follow();
-        let house = House::build(plan, world).await;
-        house.add_account("alice").await;
-        let seen = Seen::new(clock.clone());
-        test(&Town { house, seen, held: Arc::default() }).await;
-    });
+fn among_hosts(seed: u64, plan: Plan, test: impl AsyncFnOnce(&Hosts<'_>)) {
+    in_town(seed, plan, async |town| test(&Hosts { town, held: Arc::default() }).await);
 }
 
-impl Town {
-    fn domain(&self, name: &str, ip: [u8; 4]) {
-        self.house.world.dns.add_mx(name, 10, name);
-        self.house.world.dns.add_address(name, IpAddr::from(ip));
-    }
-
+impl Hosts<'_> {
     /// A domain with a host that takes four minutes for each reply.
     fn slow(&self, name: &str, ip: [u8; 4]) {
-        self.domain(name, ip);
+        self.town.domain(name, ip);
         self.slow_host(ip);
     }
 
     fn slow_host(&self, ip: [u8; 4]) {
-        let listener = self.house.world.net.open(SocketAddr::from((ip, 25)));
+        let listener = self.town.open(ip);
         let held = self.held.clone();
         tokio::spawn(async move {
             while let Ok((end, _)) = listener.next().await {
@@ -69,30 +43,13 @@ impl Town {
 
     /// A domain whose host does what it should.
     fn good(&self, name: &str, ip: [u8; 4]) {
-        self.domain(name, ip);
+        self.town.domain(name, ip);
         self.good_host(ip);
     }
 
     fn good_host(&self, ip: [u8; 4]) {
-        let listener = self.house.world.net.open(SocketAddr::from((ip, 25)));
-        tokio::spawn(host(listener, self.seen.clone(), Random::new(1)));
-    }
-
-    /// Submits messages with the same recipients.
-    async fn submit(&self, count: usize, subject: &str, to: &[String]) {
-        let mut client = Client::connect(&self.house, Service::Submission, HERE).await;
-        client.reply().await;
-        client.ask("EHLO client.example").await;
-        assert!(client.ask("AUTH PLAIN AGFsaWNlAHNlY3JldA==").await.starts_with("235"));
-        for n in 0..count {
-            assert!(client.ask("MAIL FROM:<alice@example.org>").await.starts_with("250"));
-            for to in to {
-                assert!(client.ask(&format!("RCPT TO:<{to}>")).await.starts_with("250"), "{to}");
-            }
-            client.ask("DATA").await;
-            let said = client.ask(&format!("Subject: {subject}{n}\r\n\r\nx\r\n.")).await;
-            assert!(said.starts_with("250"), "{said}");
-        }
+        let listener = self.town.open(ip);
+        tokio::spawn(host(listener, self.town.seen.clone(), Random::new(1)));
     }
 
     fn held(&self) -> usize {
@@ -101,7 +58,7 @@ impl Town {
 
     /// How many recipients have their message.
     fn came(&self) -> usize {
-        self.seen.record().came.values().filter(|came| came.told > 0).count()
+        self.town.seen.record().came.values().filter(|came| came.told > 0).count()
     }
 
     /// How long until so many have it.
@@ -144,41 +101,41 @@ fn plan() -> Plan {
 /// However many destinations have slow servers, in however many networks.
 #[test]
 fn slow_servers_in_many_networks_do_not_stop_other_mail() {
-    in_town(1, plan(), async |town| {
+    among_hosts(1, plan(), async |hosts| {
         let mut slow = Vec::new();
         for n in 0..60 {
-            town.slow(&format!("slow{n}.example"), [192, 0, n, 2]);
+            hosts.slow(&format!("slow{n}.example"), [192, 0, n, 2]);
             slow.push(format!("bob@slow{n}.example"));
         }
-        town.good("good.example", [198, 51, 100, 2]);
-        town.submit(30, "slow", &slow).await;
+        hosts.good("good.example", [198, 51, 100, 2]);
+        hosts.town.submit(30, "slow", &slow).await;
         tokio::time::sleep(Duration::from_secs(30)).await;
-        let held = town.held();
+        let held = hosts.held();
         assert!((90..200).contains(&held), "{held} are held");
-        town.submit(3, "good", &["bob@good.example".to_owned()]).await;
-        assert!(town.until_came(3).await < Duration::from_secs(10));
+        hosts.town.submit(3, "good", &["bob@good.example".to_owned()]).await;
+        assert!(hosts.until_came(3).await < Duration::from_secs(10));
     });
 }
 
 /// However many destinations have their servers in one network.
 #[test]
 fn a_slow_network_of_many_destinations_holds_few_connections() {
-    in_town(2, plan(), async |town| {
+    among_hosts(2, plan(), async |hosts| {
         let mut slow = Vec::new();
         for n in 0..100 {
-            town.domain(&format!("slow{n}.example"), [192, 0, 2, n]);
-            town.slow_host([192, 0, 2, n]);
+            hosts.town.domain(&format!("slow{n}.example"), [192, 0, 2, n]);
+            hosts.slow_host([192, 0, 2, n]);
             slow.push(format!("bob@slow{n}.example"));
         }
-        town.good("good.example", [198, 51, 100, 2]);
-        town.submit(20, "slow", &slow).await;
+        hosts.good("good.example", [198, 51, 100, 2]);
+        hosts.town.submit(20, "slow", &slow).await;
         tokio::time::sleep(Duration::from_secs(30)).await;
-        assert_eq!(town.held(), 20);
-        town.submit(3, "good", &["bob@good.example".to_owned()]).await;
-        assert!(town.until_came(3).await < Duration::from_secs(10));
+        assert_eq!(hosts.held(), 20);
+        hosts.town.submit(3, "good", &["bob@good.example".to_owned()]).await;
+        assert!(hosts.until_came(3).await < Duration::from_secs(10));
         // Those that had no turn are not forgotten: they are tried again later.
         tokio::time::sleep(Duration::from_secs(120)).await;
-        let queued = town.house.shared.store.queue_list(&Default::default()).unwrap();
+        let queued = hosts.town.house.shared.store.queue_list(&Default::default()).unwrap();
         let tried = |r: &&store::RecipientRow| r.attempts > 0;
         let tried: usize = queued.iter().map(|q| q.recipients.iter().filter(tried).count()).sum();
         assert!(tried > 1500, "{tried} of 2000 were tried");
@@ -188,16 +145,16 @@ fn a_slow_network_of_many_destinations_holds_few_connections() {
 /// However much waits for one destination.
 #[test]
 fn a_backlog_for_a_slow_destination_does_not_stop_other_mail() {
-    in_town(3, plan(), async |town| {
-        town.slow("slow.example", [192, 0, 2, 2]);
-        town.good("good.example", [198, 51, 100, 2]);
+    among_hosts(3, plan(), async |hosts| {
+        hosts.slow("slow.example", [192, 0, 2, 2]);
+        hosts.good("good.example", [198, 51, 100, 2]);
         let slow: Vec<String> = (0..1000).map(|n| format!("bob{n}@slow.example")).collect();
-        town.submit(3, "long", &slow).await;
-        town.submit(2500, "slow", &slow[..1]).await;
+        hosts.town.submit(3, "long", &slow).await;
+        hosts.town.submit(2500, "slow", &slow[..1]).await;
         tokio::time::sleep(Duration::from_secs(30)).await;
-        assert_eq!(town.held(), 20);
-        town.submit(3, "good", &["bob@good.example".to_owned()]).await;
-        assert!(town.until_came(3).await < Duration::from_secs(10));
+        assert_eq!(hosts.held(), 20);
+        hosts.town.submit(3, "good", &["bob@good.example".to_owned()]).await;
+        assert!(hosts.until_came(3).await < Duration::from_secs(10));
     });
 }
 
@@ -206,13 +163,19 @@ fn a_backlog_for_a_slow_destination_does_not_stop_other_mail() {
 fn a_smarthost_has_few_connections_and_they_do_not_idle() {
     let mut plan = plan();
     plan.delivery.smarthost = Some("192.0.2.2".to_owned());
-    in_town(4, plan, async |town| {
-        town.good_host([192, 0, 2, 2]);
+    among_hosts(4, plan, async |hosts| {
+        hosts.good_host([192, 0, 2, 2]);
         let to: Vec<String> = (0..600).map(|n| format!("bob@domain{n}.example")).collect();
-        town.submit(5, "all", &to).await;
-        assert!(town.until_came(3000).await < Duration::from_secs(30));
-        let connections =
-            town.seen.record().trace.iter().filter(|line| line.contains("connection")).count();
+        hosts.town.submit(5, "all", &to).await;
+        assert!(hosts.until_came(3000).await < Duration::from_secs(30));
+        let connections = hosts
+            .town
+            .seen
+            .record()
+            .trace
+            .iter()
+            .filter(|line| line.contains("connection"))
+            .count();
         assert!(connections <= 3000, "{connections}");
     });
 }
@@ -220,17 +183,17 @@ fn a_smarthost_has_few_connections_and_they_do_not_idle() {
 /// Many lanes have no worker at first; none is forgotten.
 #[test]
 fn more_destinations_than_attempts_at_a_time_all_have_their_turn() {
-    in_town(5, plan(), async |town| {
-        town.good_host([192, 0, 2, 2]);
+    among_hosts(5, plan(), async |hosts| {
+        hosts.good_host([192, 0, 2, 2]);
         let good = |n| format!("good{n}.example");
         let to: Vec<String> = (0..1500).map(|n| format!("bob@{}", good(n))).collect();
         for n in 0..1500 {
-            town.domain(&good(n), [192, 0, 2, 2]);
+            hosts.town.domain(&good(n), [192, 0, 2, 2]);
         }
 
         for to in to.chunks(500) {
-            town.submit(1, "all", to).await;
+            hosts.town.submit(1, "all", to).await;
         }
-        assert!(town.until_came(1500).await < Duration::from_secs(30));
+        assert!(hosts.until_came(1500).await < Duration::from_secs(30));
     });
 }

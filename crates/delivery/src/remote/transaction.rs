@@ -57,7 +57,17 @@ impl Connection {
                 self.reset().await
             };
         }
-        self.message(shared, row, fitted, reading).await?;
+        self.in_step()?;
+        if let Err(broken) = self.message(shared, row, fitted, reading).await {
+            // It may have said why it takes no more of it.
+            if matches!(broken, Broken::Connection(_))
+                && let Ok(why) = self.reply(LAST_WORDS_WAIT).await
+                && !why.is_positive()
+            {
+                settle_open(fates, &fate_of(&why, &host));
+            }
+            return Err(broken);
+        }
         let end = self.reply(FINAL_WAIT).await.map_err(|broken| match broken {
             Broken::Connection(why) => Broken::InDoubt(why),
             other => other,
@@ -202,7 +212,6 @@ impl Connection {
         fitted: Option<Fitted>,
         mut reading: Reading,
     ) -> Result<(), Broken> {
-        self.in_step()?;
         let skip = u64::from(row.skip);
         let octets = fitted.as_ref().map_or(row.size - skip, |fit| fit.octets);
         let mut rewrite = fitted.map(|fit| Rewrite::new(fit.plan));
