@@ -35,6 +35,8 @@ def same(name, x, y):
         return None
     if name.startswith((b"BODY[", b"BINARY[")) and x is None and y == b"":
         return "a part that is not there"
+    if re.match(rb"BODY\[[0-9.]*HEADER.FIELDS .*]<1>$", name) and (x, y) == (b"\n", b"\r"):
+        return "the end of a header without fields"
     if re.match(rb"(BODY|BINARY)\[[0-9.]*\.1[^0-9]", name) and x is None:
         return "part 1 of a leaf"
     if name.startswith(b"BINARY.SIZE[") and x == b"0" and re.search(rb"\.1]", name):
