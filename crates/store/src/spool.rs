@@ -25,6 +25,7 @@ pub struct Spool {
     /// What goes in front of all that.
     front: Vec<u8>,
     len: u64,
+    /// CRC32C of what is in the file.
     crc: u32,
 }
 
@@ -72,7 +73,6 @@ impl Spool {
 
     /// Adds octets.
     pub fn write(&mut self, octets: &[u8]) -> Result<()> {
-        self.crc = crc32c::crc32c_append(self.crc, octets);
         self.len += octets.len() as u64;
         self.memory.extend_from_slice(octets);
         let most = if self.file.is_some() { PIECE } else { SPOOL_MEMORY_MAX };
@@ -85,8 +85,6 @@ impl Spool {
         if self.front.len() + octets.len() > SPOOL_FRONT_MAX {
             return Err(StoreError::NotAllowed("too much goes in front of a message"));
         }
-        let crc = crc32c::crc32c(octets);
-        self.crc = crc32c::crc32c_combine(crc, self.crc, self.len as usize);
         self.len += octets.len() as u64;
         self.front.splice(..0, octets.iter().copied());
         Ok(())
@@ -130,6 +128,7 @@ impl Spool {
             }
         };
         file.file.write_at(&self.memory, at)?;
+        self.crc = crc32c::crc32c_append(self.crc, &self.memory);
         self.memory.clear();
         Ok(())
     }
@@ -139,18 +138,21 @@ impl Spool {
         if self.file.is_some() && !self.memory.is_empty() {
             self.spill().map_err(spool_error)?;
         }
-        let body = match self.file {
+        let (body, crc) = match self.file {
             Some(mut file) => {
                 file.start = FRONT - self.front.len() as u64;
                 file.file.write_at(&self.front, file.start).map_err(spool_error)?;
-                Body::File(file)
+                let behind = (self.len as usize) - self.front.len();
+                let front = crc32c::crc32c(&self.front);
+                (Body::File(file), crc32c::crc32c_combine(front, self.crc, behind))
             }
             None => {
                 self.memory.splice(..0, self.front);
-                Body::Memory(self.memory)
+                let crc = crc32c::crc32c(&self.memory);
+                (Body::Memory(self.memory), crc)
             }
         };
-        Ok(Sealed { body, len: self.len, crc: self.crc })
+        Ok(Sealed { body, len: self.len, crc })
     }
 }
 
