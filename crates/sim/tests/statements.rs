@@ -162,12 +162,22 @@ fn s_37_both_ways_of_tls_are_there() {
 
 #[test]
 fn sm_4_s_06_nothing_said_before_tls_counts_after_it() {
-    for (service, start, go) in [
-        (Service::Smtp, "S1: 220 …\nC1: STARTTLS\n", "S1: 220 …\n"),
-        (Service::Pop3, "S1: +OK …\nC1: STLS\n", "S1: +OK…\n"),
-        (Service::Imap, "S1: * OK …\nC1: a STARTTLS\n", "S1: a OK …\n"),
+    for (service, start, go, no) in [
+        (
+            Service::Smtp,
+            "S1: 220 …\nC1: STARTTLS\n",
+            "S1: 220 …\n",
+            "S1: 503 5.5.1 …\nS1: 421 4.7.0 …\n",
+        ),
+        (Service::Pop3, "S1: +OK …\nC1: STLS\n", "S1: +OK…\n", "S1: -ERR …\n"),
+        (
+            Service::Imap,
+            "S1: * OK …\nC1: a STARTTLS\n",
+            "S1: a OK …\n",
+            "S1: a BAD …\nS1: * BYE …\n",
+        ),
     ] {
-        let injected = format!("rfc: 3207 §5\n{start}C1: NOOP\n-- closed C1\n");
+        let injected = format!("rfc: 3207 §5\n{start}C1: NOOP\n{no}-- closed C1\n");
         let script = Script::parse(&injected).unwrap_or_else(|why| panic!("{why}"));
         let played = play(&script, service, Way::Whole, false);
         assert!(played.is_ok(), "{service:?}: {played:?}");
