@@ -110,4 +110,27 @@ impl Client {
             }
         }
     }
+
+    /// The messages in an account's INBOX, with lines as the server sends them, by POP3.
+    pub async fn maildrop(house: &House, name: &str, from: [u8; 4]) -> Vec<String> {
+        let mut client = Client::connect(house, Service::Pop3, from).await;
+        client.reply().await;
+        client.ask(&format!("USER {name}")).await;
+        let there = client.ask("PASS secret").await;
+        let count: usize = there.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut messages = Vec::new();
+        for n in 1..=count {
+            assert!(client.ask(&format!("RETR {n}")).await.starts_with("+OK"));
+            let mut message = String::new();
+            loop {
+                let line = client.line().await;
+                if line == "." {
+                    break;
+                }
+                message.extend([line.strip_prefix('.').unwrap_or(&line), "\r\n"]);
+            }
+            messages.push(message);
+        }
+        messages
+    }
 }

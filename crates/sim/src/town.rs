@@ -72,23 +72,6 @@ impl Town {
 
     /// The messages in alice's mailbox, by POP3.
     pub async fn mailbox(&self) -> Vec<String> {
-        let mut client = Client::connect(&self.house, Service::Pop3, HERE).await;
-        client.line().await;
-        client.ask("USER alice").await;
-        let said = client.ask("PASS secret").await;
-        let count: usize = said.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut messages = Vec::new();
-        for n in 1..=count {
-            assert!(client.ask(&format!("RETR {n}")).await.starts_with("+OK"));
-            let mut message = String::new();
-            loop {
-                match client.line().await.as_str() {
-                    "." => break,
-                    line => message.extend([line, "\n"]),
-                }
-            }
-            messages.push(message);
-        }
-        messages
+        Client::maildrop(&self.house, "alice", HERE).await
     }
 }

@@ -176,7 +176,8 @@ fn a_smarthost_has_few_connections_and_they_do_not_idle() {
             .iter()
             .filter(|line| line.contains("connection"))
             .count();
-        assert!(connections <= 3000, "{connections}");
+        // In the mean each carries two messages at least.
+        assert!(connections <= 1500, "{connections} for 3000 messages");
     });
 }
 

@@ -149,9 +149,9 @@ fn meets_with(text: &str, hello: &'static str, quirks: &[Quirk], end: Fate) {
             Comes(_) => assert!(came == 1 && said.is_none() && mailbox.is_empty(), "{told}"),
             Returns(status, text) => {
                 assert!(came == 0 && said.is_none() && mailbox.len() == 1, "{told}");
-                assert!(mailbox[0].contains(&format!("\nStatus: {status}\n")), "{told}");
-                let flat = mailbox[0].replace("\n\t", " ");
-                assert!(flat.contains(&format!("Diagnostic-Code: smtp; {text}\n")), "{told}");
+                assert!(mailbox[0].contains(&format!("\nStatus: {status}\r\n")), "{told}");
+                let flat = mailbox[0].replace("\r\n\t", " ");
+                assert!(flat.contains(&format!("Diagnostic-Code: smtp; {text}\r\n")), "{told}");
             }
             Waits(text) => {
                 let said = said.unwrap_or_else(|| panic!("{told}"));

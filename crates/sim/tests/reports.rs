@@ -123,26 +123,7 @@ async fn comes_back(mail: &str, recipients: &[&str], text: &str, wait: Duration)
     assert!(client.ask(&format!("{text}\r\n.")).await.starts_with("250"));
     house.quiesce().await;
     house.advance(wait).await;
-    let mut client = Client::connect(&house, Service::Pop3, HERE).await;
-    client.reply().await;
-    client.ask("USER alice").await;
-    let there = client.ask("PASS secret").await;
-    let count: usize = there.split(' ').nth(1).unwrap().parse().unwrap();
-    let mut reports = Vec::new();
-    for n in 1..=count {
-        assert!(client.ask(&format!("RETR {n}")).await.starts_with("+OK"));
-        let mut report = String::new();
-        loop {
-            let line = client.line().await;
-            if line == "." {
-                break;
-            }
-            report.push_str(line.strip_prefix('.').unwrap_or(&line));
-            report.push_str("\r\n");
-        }
-        reports.push(report);
-    }
-    reports
+    Client::maildrop(&house, "alice", HERE).await
 }
 
 #[tokio::test(start_paused = true)]
