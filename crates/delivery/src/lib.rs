@@ -25,6 +25,7 @@ pub mod trace;
 
 use directory::Directory;
 use mail::Domain;
+use protocol::sasl::Login;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,13 +44,16 @@ pub struct Settings {
     pub hostname: Domain,
     /// Where all mail for others goes, as `host:port`; `None` for the MX of each domain.
     pub smarthost: Option<String>,
+    /// Who logs in there, under TLS with its certificate proven.
+    pub smarthost_login: Option<Login>,
     /// The port of other servers; 25 but for tests.
     pub relay_port: u16,
     /// Our own addresses, by which a loop is known.
     pub own_addresses: Vec<SocketAddr>,
     /// The address that connections to other servers come from.
     pub source: Option<std::net::IpAddr>,
-    /// Proves a server's certificate, for REQUIRETLS; without it such mail does not leave.
+    /// Proves a server's certificate, for REQUIRETLS and a login at the smarthost; without it such
+    /// mail does not leave.
     pub verifying: Option<TlsClient>,
     /// Waits between attempts; the last one repeats.
     pub retry_after: Vec<Duration>,
@@ -74,6 +78,7 @@ impl Settings {
         Settings {
             hostname,
             smarthost: None,
+            smarthost_login: None,
             relay_port: 25,
             own_addresses: Vec::new(),
             source: None,

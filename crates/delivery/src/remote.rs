@@ -4,17 +4,19 @@
 //! Invariant: a recipient counts as delivered only with the server's positive reply to the end of
 //! the message; whatever else happens it is deferred or failed, never lost.
 
+mod login;
 mod transaction;
 
 use crate::Shared;
 use crate::journey::{Dialogue, describe_tls};
 use crate::limits::{
     CONNECT_WAIT, CONNECTION_TURN_WAIT, ENVELOPE_WAIT, MESSAGES_PER_CONNECTION,
-    RECIPIENTS_PER_TRANSACTION, SESSIONS_MAX,
+    RECIPIENTS_PER_TRANSACTION, SESSIONS_MAX, SUBMISSIONS_PORT,
 };
 use crate::route::{self, Host, RouteProblem};
 use crate::slots::Slot;
 use mail::Domain;
+use protocol::sasl::Login;
 use protocol::smtp::client::{Extensions, RemoteReply, ReplyReader};
 use std::time::Duration;
 use store::{QueueRow, RecipientRow};
@@ -64,8 +66,18 @@ enum Broken {
     Refused(RemoteReply),
     /// The message cannot be read here.
     Unreadable(String),
-    /// It is not as safe as the message wants: enhanced status code and reason. RFC 8689 §4.2.1.
-    Unsafe(&'static str, String),
+    /// It is not as safe as the message or a password wants, or takes no login: enhanced status
+    /// code, whose class says whether for ever, and reason. RFC 8689 §4.2.1.
+    Unsafe(String, String),
+}
+
+/// What a connection must have before a message goes over it.
+#[derive(Clone, Copy)]
+struct Wants<'a> {
+    /// What REQUIRETLS asks for. RFC 8689 §4.2.1.
+    require_tls: bool,
+    /// A login, under TLS with the server's certificate proven.
+    login: Option<&'a Login>,
 }
 
 /// Whether a connection is under TLS.
@@ -75,8 +87,8 @@ enum Cover {
     IfOffered,
     /// It did not work, so without.
     No,
-    /// Or not at all, with the server's certificate proven and REQUIRETLS announced.
-    Required,
+    /// Or not at all, with the server's certificate proven.
+    Proven,
 }
 
 const RSET: &str = "RSET\r\n";
@@ -130,6 +142,8 @@ pub(crate) async fn attempt(
         route.problem = Some(RouteProblem::Permanent("5.7.30", why));
         route.hosts.clear();
     }
+    let login = shared.settings.smarthost_login.as_ref().filter(|_| route.smarthost);
+    let wants = Wants { require_tls: strict, login };
     let mut verdict = match route.problem {
         Some(RouteProblem::Permanent(status, reply)) => {
             let status = status.to_owned();
@@ -144,7 +158,7 @@ pub(crate) async fn attempt(
     let mut hosts = route.hosts.into_iter().peekable();
     while let Some(host) = hosts.next() {
         let dialogue = &mut tried.dialogue;
-        let broken = match connect(shared, &host, strict, turn_by, dialogue).await {
+        let broken = match connect(shared, &host, wants, turn_by, dialogue).await {
             Ok(connection) => {
                 tried.fates.retain(|(n, _)| !left.iter().any(|r| r.n == *n));
                 converse(shared, row, &left, connection, kept, &mut tried).await;
@@ -217,10 +231,16 @@ fn fate_without(broken: Broken, host: Host) -> Fate {
             let text = format!("{} [{}]: {why}", host.name, host.address);
             deferred("4.4.1", Some(host.name), &text)
         }
-        Broken::Unsafe(status, reply) => {
-            Fate::Failed { status: status.to_owned(), host: Some(host.name), reply }
-        }
+        Broken::Unsafe(status, reply) => unsafe_fate(status, host.name, reply),
     }
+}
+
+fn unsafe_fate(status: String, host: String, reply: String) -> Fate {
+    if status.starts_with('5') {
+        return Fate::Failed { status, host: Some(host), reply };
+    }
+    tracing::warn!(host, reply, "mail waits, since the smarthost takes no login");
+    Fate::Deferred { status, host: Some(host), reply }
 }
 
 fn deferred(status: &str, host: Option<String>, reply: &str) -> Fate {
@@ -282,7 +302,7 @@ async fn converse(
             }
             Err(Broken::Unsafe(status, reply)) => {
                 good = false;
-                Fate::Failed { status: status.to_owned(), host: Some(host.clone()), reply }
+                unsafe_fate(status, host.clone(), reply)
             }
         };
         let settled = fates.into_iter().map(|(n, fate)| (n, fate.unwrap_or(rest.clone())));
@@ -299,23 +319,24 @@ async fn converse(
     true
 }
 
-/// Connects and greets; takes TLS when it is offered, and does without when it does not work.
+/// Connects and greets; takes TLS when it is offered, and does without when it does not work and
+/// nothing forbids that.
 async fn connect(
     shared: &Shared,
     host: &Host,
-    strict: bool,
+    wants: Wants<'_>,
     turn_by: Instant,
     dialogue: &mut Dialogue,
 ) -> Result<Connection, Broken> {
     let open = async |cover| match shared.slots.take(host.address.ip(), turn_by).await {
-        Some(slot) => open(shared, host, cover, slot).await,
+        Some(slot) => open(shared, host, wants, cover, slot).await,
         None => {
             let why = "other messages have all connections that it may have at a time";
             Err((Broken::Connection(why.to_owned()), false))
         }
     };
-    if strict {
-        return open(Cover::Required).await.map_err(|(broken, _)| broken);
+    if wants.require_tls || wants.login.is_some() {
+        return open(Cover::Proven).await.map_err(|(broken, _)| broken);
     }
     match open(Cover::IfOffered).await {
         Ok(connection) => Ok(connection),
@@ -333,55 +354,63 @@ async fn connect(
 async fn open(
     shared: &Shared,
     host: &Host,
+    wants: Wants<'_>,
     cover: Cover,
     slot: Slot,
 ) -> Result<Connection, (Broken, bool)> {
-    let strict = cover == Cover::Required;
-    let no_tls = |why: &str| {
-        (Broken::Unsafe("5.7.10", format!("REQUIRETLS, and {}: {why}", host.name)), false)
-    };
+    let proven = cover == Cover::Proven;
     let plain = |broken: Broken| (broken, false);
-    let lost = |error: std::io::Error| (Broken::Connection(error.to_string()), false);
+    let no_tls = |why: &str| plain(wants.without_tls(&host.name, why));
     let source = shared.settings.source;
     let stream = shared.world.net.connect(host.address, source, CONNECT_WAIT).await;
-    let stream = stream.map_err(lost)?;
+    let stream = stream.map_err(|error| plain(Broken::Connection(error.to_string())))?;
     let mut connection = Connection::over(stream, slot, host, Dialogue::default());
+    // RFC 8314 §3.3: under TLS from the first octet.
+    let implicit = host.address.port() == SUBMISSIONS_PORT;
+    let failed = |why: String| match proven {
+        true => no_tls(&why),
+        false => (Broken::Connection(why), !implicit),
+    };
+    if implicit {
+        connection = connection.secured(shared, proven).await.map_err(failed)?;
+    }
     if let Err(broken) = connection.greeted(shared).await {
         return Err(connection.leave(plain(broken)).await);
     }
-    if cover == Cover::No || !connection.can.starttls {
-        return connection.unless(strict, || no_tls("no STARTTLS")).await;
+    if !implicit {
+        if cover == Cover::No || !connection.can.starttls {
+            return connection.unless(proven, || no_tls("no STARTTLS")).await;
+        }
+        let ready = connection.say("STARTTLS\r\n").await.map_err(|broken| (broken, !proven))?;
+        if !ready.is_positive() {
+            return connection.unless(proven, || no_tls(&ready.text())).await;
+        }
+        if connection.replies.has_unread_input() {
+            // Somebody put plain text before the handshake: security.md SM-4.
+            return Err(failed("plain text after the reply to STARTTLS".to_owned()));
+        }
+        connection = connection.secured(shared, proven).await.map_err(failed)?;
+        if let Err(broken) = connection.hello(shared).await {
+            return Err(connection.leave(plain(broken)).await);
+        }
     }
-    let ready = connection.say("STARTTLS\r\n").await.map_err(|broken| (broken, !strict))?;
-    if !ready.is_positive() {
-        return connection.unless(strict, || no_tls(&ready.text())).await;
+    match connection.satisfy(wants).await {
+        Ok(()) => Ok(connection),
+        Err(broken) => Err(connection.leave(plain(broken)).await),
     }
-    if connection.replies.has_unread_input() {
-        // Somebody put plain text before the handshake: security.md SM-4.
-        let why = "plain text after the reply to STARTTLS".to_owned();
-        return Err((Broken::Connection(why), true));
+}
+
+impl Wants<'_> {
+    /// Why there is nothing to be said to a server without TLS, or without a proven certificate.
+    fn without_tls(&self, host: &str, why: &str) -> Broken {
+        match self.require_tls {
+            true => Broken::Unsafe("5.7.10".to_owned(), format!("REQUIRETLS, and {host}: {why}")),
+            false => {
+                let text = format!("the password must not go to {host}, which is not safe: {why}");
+                Broken::Unsafe("4.7.10".to_owned(), text)
+            }
+        }
     }
-    let Connection { slot, stream, dialogue, .. } = connection;
-    let client = match (strict, &shared.settings.verifying) {
-        (false, _) => &shared.tls,
-        (true, Some(client)) => client,
-        (true, None) => return Err(no_tls("no authorities to prove its certificate by")),
-    };
-    let (stream, facts) = client.connect(&host.name, stream).await.map_err(|error| {
-        let why = error.to_string();
-        if strict { no_tls(&why) } else { (Broken::Connection(why), true) }
-    })?;
-    let mut secured = Connection::over(stream, slot, host, dialogue);
-    secured.dialogue.note('C', format!("({})", describe_tls(&facts)).as_bytes());
-    secured.tls = Some(facts);
-    if let Err(broken) = secured.hello(shared).await {
-        return Err(secured.leave(plain(broken)).await);
-    }
-    if strict && !secured.can.require_tls {
-        let why = format!("{} does not announce REQUIRETLS", host.name);
-        return Err(secured.leave((Broken::Unsafe("5.7.30", why), false)).await);
-    }
-    Ok(secured)
 }
 
 impl Connection {
@@ -397,6 +426,34 @@ impl Connection {
             sent: 0,
             reset_due: false,
             dialogue,
+        }
+    }
+
+    /// The same under TLS, or why not.
+    async fn secured(self, shared: &Shared, proven: bool) -> Result<Connection, String> {
+        let Connection { slot, stream, host, dialogue, .. } = self;
+        let client = match (proven, &shared.settings.verifying) {
+            (false, _) => &shared.tls,
+            (true, Some(client)) => client,
+            (true, None) => return Err("no authorities to prove its certificate by".to_owned()),
+        };
+        let (stream, facts) =
+            client.connect(&host.name, stream).await.map_err(|e| e.to_string())?;
+        let mut secured = Connection::over(stream, slot, &host, dialogue);
+        secured.dialogue.note('C', format!("({})", describe_tls(&facts)).as_bytes());
+        secured.tls = Some(facts);
+        Ok(secured)
+    }
+
+    /// Under TLS it has what is wanted, or gets it.
+    async fn satisfy(&mut self, wants: Wants<'_>) -> Result<(), Broken> {
+        if wants.require_tls && !self.can.require_tls {
+            let why = format!("{} does not announce REQUIRETLS", self.host.name);
+            return Err(Broken::Unsafe("5.7.30".to_owned(), why));
+        }
+        match wants.login {
+            Some(login) => self.log_in(login).await,
+            None => Ok(()),
         }
     }
 

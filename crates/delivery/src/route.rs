@@ -24,6 +24,8 @@ pub struct Route {
     pub dns: Vec<String>,
     /// An operator named the host; DNS did not.
     pub fixed: bool,
+    /// The host is the smarthost.
+    pub smarthost: bool,
     /// Why `hosts` is empty.
     pub problem: Option<RouteProblem>,
 }
@@ -43,10 +45,11 @@ use RouteProblem::{Permanent, Temporary};
 pub(crate) async fn route(shared: &Shared, domain: &Domain) -> Route {
     let mut route = Route::default();
     let fixed = match shared.store.route(domain) {
-        Ok(found) => found.or_else(|| shared.settings.smarthost.clone()),
+        Ok(found) => found,
         Err(error) => return with_problem(route, Temporary("4.3.0", error.to_string())),
     };
-    if let Some(target) = fixed {
+    route.smarthost = fixed.is_none() && shared.settings.smarthost.is_some();
+    if let Some(target) = fixed.or_else(|| shared.settings.smarthost.clone()) {
         route.dns.push(format!("{domain}: a fixed route to {target}"));
         route.fixed = true;
         return fixed_route(shared, route, &target).await;

@@ -20,6 +20,7 @@ pub const COMMENTS: &[(&str, &str)] = &[
     ("address = \"dmarc-reports", "DMARC and TLS reports come in here: postrider reports list."),
     ("deliver =", "They are delivered there as well; otherwise only what they say is kept."),
     ("smarthost =", "host:port that takes all mail for others; empty: the MX of each domain."),
+    ("smarthost_user =", "Who logs in there, always under TLS; the password is in this file."),
     ("servers =", "Name servers as address:port; empty: those of the system."),
     ("plaintext =", "Passwords without TLS: for tests on loopback only."),
     (

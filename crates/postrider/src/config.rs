@@ -251,11 +251,16 @@ impl Default for Reports {
 pub struct Relay {
     /// Where all mail for others goes, `host:port`; empty for the MX of each domain.
     pub smarthost: String,
+    /// Who logs in there; empty for nobody.
+    pub smarthost_user: String,
+    /// File with their password.
+    pub smarthost_password: PathBuf,
     /// The port of other servers.
     pub port: u16,
     /// Sign by DKIM what leaves; `false` where the smarthost signs.
     pub sign: bool,
-    /// PEM file of the authorities that certificates are proven by, for REQUIRETLS.
+    /// PEM file of the authorities that certificates are proven by, for REQUIRETLS and for a login
+    /// at the smarthost.
     pub authorities: PathBuf,
     /// Seconds between attempts; the last one repeats.
     pub retry_seconds: Vec<u64>,
@@ -269,6 +274,8 @@ impl Default for Relay {
     fn default() -> Relay {
         Relay {
             smarthost: String::new(),
+            smarthost_user: String::new(),
+            smarthost_password: PathBuf::new(),
             port: 25,
             sign: true,
             authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
@@ -417,6 +424,9 @@ impl Config {
         if !smarthost.is_empty() && split_target(smarthost, self.relay.port).is_none() {
             return Err(format!("relay.smarthost: '{smarthost}' is not HOST:PORT"));
         }
+        if smarthost.is_empty() && !self.relay.smarthost_user.is_empty() {
+            return Err("relay.smarthost_user: there is no relay.smarthost".to_owned());
+        }
         Ok(())
     }
 
@@ -530,6 +540,7 @@ mod tests {
             ("domain=x y", "domain: 'x y'"),
             ("listen.port_base=64541", "64540"),
             ("relay.smarthost=relay.example:smtp", "HOST:PORT"),
+            ("relay.smarthost_user=me", "there is no relay.smarthost"),
         ] {
             let mut config = Config::new("mail.example.org", "example.org");
             config.set(assignment).unwrap();

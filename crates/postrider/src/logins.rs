@@ -1,7 +1,7 @@
 //! `[auth]`, `[oauth]`, `[ldap]`, `[sql]` and `[program]`: who logs in, and where that is proven.
 
 use crate::admin::{Failure, exit};
-use crate::config::{Auth, Config};
+use crate::config::{Auth, Config, Relay};
 use directory::external::ldap::{Ldap, LdapPlan};
 use directory::external::program::{Program, ProgramPlan};
 use directory::external::sql::{Database, Sql, SqlPlan};
@@ -9,6 +9,7 @@ use directory::external::{External, Source};
 use directory::issuer::{Issuer, IssuerSettings};
 use directory::password::Cost;
 use mail::{Address, Domain};
+use protocol::sasl::Login;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -251,6 +252,21 @@ fn issuer(root: &Path, config: &Config, world: &World) -> Result<Option<Issuer>,
     })?;
     let issuer = Issuer::new(settings, world, HttpClient::new(world, tls));
     issuer.map(Some).map_err(|why| wrong("oauth", why))
+}
+
+/// Who logs in at the smarthost.
+pub fn smarthost(root: &Path, relay: &Relay) -> Result<Option<Login>, Failure> {
+    let user = relay.smarthost_user.clone();
+    if user.is_empty() {
+        return Ok(None);
+    }
+    let path = root.join(&relay.smarthost_password);
+    let password = secret_in("relay.smarthost_password", &path)?;
+    let fine = |text: &str| !text.is_empty() && !text.contains('\0');
+    match fine(&user) && fine(&password) {
+        true => Ok(Some(Login { user, password })),
+        false => Err(wrong("relay.smarthost_password", "empty, or with a NUL")),
+    }
 }
 
 /// The text of a file with a secret.

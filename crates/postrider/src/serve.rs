@@ -130,7 +130,7 @@ pub async fn serve(
         listeners.iter().filter_map(|(s, l)| Some((*s, l.local_addr().ok()?))).collect();
     let client = TlsClient::new(&Trust::Anybody)
         .map_err(|error| fail(exit::SOFTWARE, format!("TLS: {error}")))?;
-    let settings = delivery_settings(&config, hostname.clone(), &addresses)?;
+    let settings = delivery_settings(root, &config, hostname.clone(), &addresses)?;
     let delivery = Delivery::new(settings, store.clone(), directory.clone(), world.clone(), client);
     let scheduler = tokio::spawn(Scheduler::new(&delivery).run(shutdown.clone()));
     let settings = session_settings(&config, hostname)?;
@@ -181,7 +181,7 @@ pub fn check(root: &Path, config: &Config) -> Result<TlsServer, Failure> {
     let world = world(config)?;
     let hostname = hostname(config)?;
     session_settings(config, hostname.clone())?;
-    delivery_settings(config, hostname, &[])?;
+    delivery_settings(root, config, hostname, &[])?;
     mode(&config.listen.lmtp_mode)?;
     program_exists(config)?;
     logins::settings(root, config, Some(Outside { world: &world, program: None }))?;
@@ -252,20 +252,26 @@ fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failu
 }
 
 fn delivery_settings(
+    root: &Path,
     config: &Config,
     hostname: Domain,
     addresses: &[(Service, SocketAddr)],
 ) -> Result<delivery::Settings, Failure> {
     let relay = &config.relay;
-    let verifying = TlsClient::new(&Trust::Authorities(relay.authorities.clone()));
+    let smarthost_login = logins::smarthost(root, relay)?;
+    let verifying = TlsClient::new(&Trust::Authorities(root.join(&relay.authorities)));
     if let Err(error) = &verifying {
         let file = relay.authorities.display();
+        if smarthost_login.is_some() {
+            return Err(fail(exit::CONFIG, format!("relay.authorities: {file}: {error}")));
+        }
         tracing::warn!(%file, %error, "relay.authorities: mail with REQUIRETLS cannot leave");
     }
     let smtp = addresses.iter().filter(|(service, _)| *service == Service::Smtp);
     let reports = reports(&config.reports)?;
     Ok(delivery::Settings {
         smarthost: (!relay.smarthost.is_empty()).then(|| relay.smarthost.clone()),
+        smarthost_login,
         relay_port: relay.port,
         verifying: verifying.ok(),
         own_addresses: smtp.map(|(_, address)| *address).collect(),

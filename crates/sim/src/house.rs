@@ -135,6 +135,11 @@ impl Plan {
                 Err(_) => sessions.judge.forwarder_domains.extend(Domain::parse(value)),
             },
             "smarthost" => self.delivery.smarthost = Some(value.to_owned()),
+            "smarthost_login" => {
+                let (user, password) = value.split_once(' ').unwrap_or((value, ""));
+                let (user, password) = (user.to_owned(), password.to_owned());
+                self.delivery.smarthost_login = Some(protocol::sasl::Login { user, password });
+            }
             _ => return Err(format!("given: no such setting: {key}")),
         }
         Ok(())

@@ -507,6 +507,13 @@ impl Player {
                 talk.settled(&self.hands).await?;
                 self.talks.insert((*who).to_owned(), talk);
             }
+            ["tls", who, "refused"] => {
+                self.talk(who).await?;
+                let mut talk = self.talks.remove(*who).ok_or("no such connection")?;
+                if self.start_tls(who, &mut talk).await.is_ok() {
+                    return Err("the certificate is taken".to_owned());
+                }
+            }
             ["deliver", name] => self.house.add_message(name, "INBOX").await,
             ["deliver", name, mailbox] => self.house.add_message(name, mailbox).await,
             ["account", name, change @ ..] => self.house.change_account(name, change).await?,

@@ -393,7 +393,7 @@ impl Machine for Session {
             }
             (Answer::No(text), _) => self.err(&text),
             (Answer::Challenge(octets), _) => {
-                let line = format!("+ {}\r\n", sasl::challenge(&octets));
+                let line = format!("+ {}\r\n", sasl::encoded(&octets));
                 self.output.extend_from_slice(line.as_bytes());
                 self.phase = Phase::Sasl;
             }

@@ -151,8 +151,8 @@ pub fn initial(argument: &[u8]) -> Result<Vec<u8>, NoResponse> {
     }
 }
 
-/// A challenge as the client gets it.
-pub fn challenge(octets: &[u8]) -> String {
+/// A challenge or a response as it travels.
+pub fn encoded(octets: &[u8]) -> String {
     STANDARD.encode(octets)
 }
 

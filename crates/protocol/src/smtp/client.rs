@@ -116,6 +116,10 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// DSN
     pub dsn: bool,
+    /// AUTH with PLAIN
+    pub auth_plain: bool,
+    /// AUTH with LOGIN
+    pub auth_login: bool,
     /// SIZE and its limit; 0 is none.
     pub size: Option<u64>,
     /// REQUIRETLS
@@ -148,6 +152,7 @@ impl Extensions {
                     let least = words.next().and_then(|word| word.split(',').next());
                     found.deliver_by = Some(least.and_then(|n| n.parse().ok()).unwrap_or(0));
                 }
+                "AUTH" => words.for_each(|word| found.mechanism(word)),
                 "LIMITS" => words.for_each(|word| found.limit(word)),
                 "SIZE" => found.size = words.next().unwrap_or("0").parse().ok(),
                 _ => {}
@@ -158,6 +163,11 @@ impl Extensions {
 }
 
 impl Extensions {
+    fn mechanism(&mut self, word: &str) {
+        self.auth_plain |= word.eq_ignore_ascii_case("PLAIN");
+        self.auth_login |= word.eq_ignore_ascii_case("LOGIN");
+    }
+
     /// A limit of 0 would allow nothing at all, and is taken for none.
     fn limit(&mut self, word: &str) {
         let Some((name, value)) = word.split_once('=') else { return };

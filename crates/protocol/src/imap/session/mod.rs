@@ -405,7 +405,7 @@ impl Machine for Session {
             Answer::No(text) => self.refuse("NO", &text, &asked),
             Answer::Bad(text) => self.refuse("BAD", &text, &asked),
             Answer::Challenge(octets) => {
-                let line = format!("+ {}\r\n", sasl::challenge(&octets));
+                let line = format!("+ {}\r\n", sasl::encoded(&octets));
                 self.output.extend_from_slice(line.as_bytes());
                 self.phase = Phase::Sasl;
             }

@@ -491,7 +491,7 @@ impl Machine for Session {
             }
             Answer::Reply(reply) => Some(reply),
             Answer::Challenge(octets) => {
-                let line = format!("334 {}\r\n", sasl::challenge(&octets));
+                let line = format!("334 {}\r\n", sasl::encoded(&octets));
                 self.output.extend_from_slice(line.as_bytes());
                 self.progress += 1;
                 self.phase = Phase::Sasl;
