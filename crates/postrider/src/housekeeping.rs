@@ -2,8 +2,10 @@
 //! stored is checked against its checksum in turn.
 
 use directory::Directory;
+use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
+use sys::clock::Clock;
 use tokio::sync::watch;
 
 /// Octets that a round of housekeeping moves or checks.
@@ -39,6 +41,32 @@ pub async fn end_sessions(directory: Directory, mut shutdown: watch::Receiver<bo
     }
     while tokio::time::timeout(GONE_PAUSE, shutdown.wait_for(|down| *down)).await.is_err() {
         directory.end_sessions_of_gone().await;
+    }
+}
+
+/// Octets of messages that are read for a search index in one go.
+const INDEX_OCTETS: u64 = 1 << 20;
+
+/// Makes the search indexes that are wanted, in half of one processor's time.
+pub async fn index(store: Store, clock: Arc<dyn Clock>, mut shutdown: watch::Receiver<bool>) {
+    let mut pause = Duration::ZERO;
+    loop {
+        let next = async {
+            tokio::time::sleep(pause).await;
+            store.search_index_wanted().await;
+        };
+        tokio::select! {
+            _ = shutdown.wait_for(|down| *down) => return,
+            () = next => {}
+        }
+        let began = clock.monotonic();
+        pause = match store.make_search_index(INDEX_OCTETS).await {
+            Ok(_) => clock.monotonic().saturating_sub(began),
+            Err(error) => {
+                tracing::warn!(%error, "making a search index");
+                HOUSE_PAUSE
+            }
+        };
     }
 }
 

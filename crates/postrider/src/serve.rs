@@ -142,6 +142,7 @@ pub async fn serve(
     let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), world.clock.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
+    tokio::spawn(housekeeping::index(store.clone(), world.clock.clone(), shutdown.clone()));
     if config.spam.learn {
         tokio::spawn(delivery::learning::learn(store.clone(), shutdown.clone()));
     }

@@ -109,10 +109,10 @@ async fn deliver(store: &Store, n: u64, content: &[u8], to: MailboxId) -> Conten
     store.deliver(delivery).await.unwrap().content
 }
 
-/// Housekeeping until there is nothing to do.
+/// Brings the index up to date.
 async fn index(store: &Store) {
     store.want_search_index(account().0);
-    while store.keep_house(1 << 20).await.unwrap().more {}
+    while store.make_search_index(1 << 20).await.unwrap() {}
 }
 
 fn parts(disk: &SimDisk) -> Vec<PathBuf> {
@@ -209,6 +209,31 @@ async fn the_index_says_what_reading_says() {
         assert!(open < with_new && open < 120 * 7 * 150 / 2, "{open} {with_new}");
         world.store.close();
     }
+}
+
+#[tokio::test]
+async fn a_large_mailbox_that_is_opened_gets_an_index() {
+    let mut random = Random::new(8);
+    let mut world = World::new(&mut random, 1023).await;
+    let open = async |world: &World| {
+        let selected = world.store.select(world.inbox).await.unwrap();
+        world.store.opened(account().0, &selected.listing);
+        let wanted = world.store.search_index_wanted();
+        let wanted = tokio::time::timeout(std::time::Duration::ZERO, wanted).await.is_ok();
+        while world.store.make_search_index(1 << 20).await.unwrap() {}
+        wanted
+    };
+    assert!(!open(&world).await, "too few messages");
+    world.more(&mut random, 1).await;
+    assert!(open(&world).await);
+    assert!(!parts(&world.disk).is_empty());
+    assert!(!open(&world).await, "all of them are in it");
+    world.more(&mut random, 1023).await;
+    assert!(!open(&world).await, "too few new ones");
+    world.more(&mut random, 1).await;
+    assert!(open(&world).await);
+    assert!(!open(&world).await);
+    world.store.close();
 }
 
 #[tokio::test]

@@ -84,7 +84,6 @@ impl Store {
             done.more = true;
         }
         done.checked_octets = self.aside(move |store| store.check_some(octets)).await?;
-        done.more |= self.aside(move |store| store.index_some(octets)).await?;
         Ok(done)
     }
 

@@ -36,7 +36,7 @@ const SMALL_MESSAGE_OCTETS: u64 = 256 << 10;
 /// A part that is being made.
 pub(super) struct Making {
     account: AccountId,
-    /// What is to be in it or in later ones, ascending, and the octets of each.
+    /// What is to be in it, ascending, and the octets of each.
     todo: Vec<(ContentId, u32)>,
     /// So many are done.
     done: usize,
@@ -90,9 +90,12 @@ impl Store {
                 // It was removed meanwhile.
                 return Ok(true);
             }
+            let last = making.todo.last().map(|(id, _)| *id);
             if let Err(error) = search.put(making) {
                 tracing::warn!(%account, %error, "a search index cannot be written");
                 search.state().wanted.remove(&account);
+                // It is tried again when there is more to be put into it.
+                last.into_iter().for_each(|last| search.note_covered(account, last));
             }
         } else {
             search.state().making = Some(making);
@@ -166,13 +169,15 @@ impl Store {
         let replaced =
             if to_join { [small, stale].concat() } else { stale_of(small, stale, &mut kept) };
         kept.sort_unstable();
-        let todo: Vec<(ContentId, u32)> =
-            live.into_iter().filter(|(id, _)| kept.binary_search(id).is_err()).collect();
+        // No more than one part takes: for the next one there is a new plan.
+        let missing = live.into_iter().filter(|(id, _)| kept.binary_search(id).is_err());
+        let todo: Vec<(ContentId, u32)> = missing.take(PART_MESSAGES).collect();
         let needed =
             |alive: Vec<ContentId>| alive.into_iter().rfind(|id| kept.binary_search(id).is_err());
         let replaced: Vec<(u32, Option<ContentId>)> =
             replaced.into_iter().map(|(number, alive)| (number, needed(alive))).collect();
         if replaced.is_empty() && todo.len() < PART_MESSAGES_MIN {
+            search.note_covered(account, ContentId(last));
             return Ok(None);
         }
         Ok(Some(Making { account, todo, done: 0, builder: Builder::default(), replaced }))
@@ -209,7 +214,7 @@ impl Search {
                 return Err(error);
             }
             if let Some(known) = self.state().known.get_mut(&account) {
-                known.push(number);
+                known.parts.push(number);
             }
         }
         let reached = done.checked_sub(1).and_then(|n| todo.get(n)).map(|(id, _)| *id);

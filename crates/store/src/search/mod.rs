@@ -1,11 +1,11 @@
 //! A search index for each account that searches: which messages have which words.
 //!
 //! Derived, and never believed beyond its checksums: files are not synced, a part that cannot be
-//! read is thrown away, and what no part knows is read as if there were no index. Made by
-//! housekeeping, a few megabytes a round, for accounts of which a search had to read many messages
-//! (`docs/decisions/0003-search.md`). Invariant: a part never changes once it is listed, and what
-//! it says of a content stays true, because contents never change and their numbers are not used
-//! again.
+//! read is thrown away, and what no part knows is read as if there were no index. Made a little at
+//! a time, for accounts of which somebody opened a large mailbox or a search had to read many
+//! messages (`docs/decisions/0003-search.md`). Invariant: a part never changes once it is listed,
+//! and what it says of a content stays true, because contents never change and their numbers are
+//! not used again.
 
 mod answers;
 mod make;
@@ -14,13 +14,14 @@ mod part;
 use crate::error::{Result, StoreError};
 use crate::open::Store;
 use mail::search::{Field, Plan};
-use mail::{AccountId, ContentId};
+use mail::{AccountId, ContentId, Listing};
 use part::Part;
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sys::disk::{Disk, Mode};
+use tokio::sync::Notify;
 
 pub use answers::Answers;
 
@@ -28,6 +29,9 @@ pub use answers::Answers;
 const ACCOUNTS_KNOWN_MAX: usize = 10_000;
 /// Accounts that may wait for an index.
 const ACCOUNTS_WANTED_MAX: usize = 10_000;
+/// A mailbox that is opened with so many messages that may be in no part makes its account's index
+/// wanted.
+const NEW_MESSAGES: u32 = 1024;
 
 /// The indexes of a store.
 pub(crate) struct Search {
@@ -36,21 +40,31 @@ pub(crate) struct Search {
     /// Octets that stay free on the disk.
     reserve: u64,
     state: Mutex<State>,
+    /// Rung when an index is wanted.
+    bell: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// The parts of accounts, by number, as far as they were looked for. A part is listed here once
-    /// it is written whole.
-    known: HashMap<AccountId, Vec<u32>>,
+    /// What is known of accounts that were looked at.
+    known: HashMap<AccountId, Known>,
     /// Accounts that want an index, or a newer one.
     wanted: BTreeSet<AccountId>,
     making: Option<make::Making>,
 }
 
+#[derive(Default)]
+struct Known {
+    /// The parts, by number. A part is listed here once it is written whole.
+    parts: Vec<u32>,
+    /// Messages up to this one are in parts, or too few for another one.
+    covered: Option<ContentId>,
+}
+
 impl Search {
     pub fn new(folder: &Path, disk: Arc<dyn Disk>, reserve: u64) -> Search {
-        Search { folder: folder.join("search"), disk, reserve, state: Mutex::default() }
+        let (folder, bell) = (folder.join("search"), Notify::new());
+        Search { folder, disk, reserve, state: Mutex::default(), bell }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -68,26 +82,42 @@ impl Search {
     /// The parts of an account.
     fn numbers(&self, account: AccountId) -> Vec<u32> {
         let mut state = self.state();
-        if let Some(numbers) = state.known.get(&account) {
-            return numbers.clone();
+        if let Some(known) = state.known.get(&account) {
+            return known.parts.clone();
         }
         let number =
             |path: PathBuf| path.file_name()?.to_str()?.strip_suffix(".part")?.parse::<u32>().ok();
         // An account that was never searched has no folder.
         let files = self.disk.list(&self.folder_of(account)).unwrap_or_default();
-        let mut numbers: Vec<u32> = files.into_iter().filter_map(number).collect();
-        numbers.sort_unstable();
+        let mut parts: Vec<u32> = files.into_iter().filter_map(number).collect();
+        parts.sort_unstable();
         if state.known.len() >= ACCOUNTS_KNOWN_MAX && state.making.is_none() {
             state.known.clear();
         }
-        state.known.insert(account, numbers.clone());
-        numbers
+        let known = Known { parts: parts.clone(), ..Known::default() };
+        state.known.insert(account, known);
+        parts
+    }
+
+    /// Notes that messages up to `last` are in parts as far as they are going to be.
+    fn note_covered(&self, account: AccountId, last: ContentId) {
+        if let Some(known) = self.state().known.get_mut(&account) {
+            known.covered = Some(last);
+        }
+    }
+
+    fn want(&self, account: AccountId) {
+        let mut state = self.state();
+        if state.wanted.len() < ACCOUNTS_WANTED_MAX {
+            state.wanted.insert(account);
+            self.bell.notify_one();
+        }
     }
 
     /// Takes a part away.
     fn remove(&self, account: AccountId, number: u32) {
-        if let Some(numbers) = self.state().known.get_mut(&account) {
-            numbers.retain(|other| *other != number);
+        if let Some(known) = self.state().known.get_mut(&account) {
+            known.parts.retain(|other| *other != number);
         }
         // One that stays is found again at the next start, and is no less true then.
         let _ = self.disk.remove(&self.path(account, number));
@@ -175,12 +205,34 @@ impl Store {
         answers
     }
 
-    /// Says that a search had to read many messages of an account: housekeeping brings its index up
-    /// to date.
+    /// Says that a search had to read many messages of an account: its index is brought up to date.
     pub fn want_search_index(&self, account: AccountId) {
-        let mut state = self.inner.search.state();
-        if state.wanted.len() < ACCOUNTS_WANTED_MAX {
-            state.wanted.insert(account);
+        self.inner.search.want(account);
+    }
+
+    /// Somebody opened a mailbox of an account: the index is brought up to date when it may lack
+    /// many of these messages.
+    pub fn opened(&self, account: AccountId, listing: &Listing) {
+        let search = &self.inner.search;
+        let Some(at) = listing.len().checked_sub(NEW_MESSAGES) else { return };
+        let covered = search.state().known.get(&account).and_then(|known| known.covered);
+        // Newer messages have larger numbers, but for those that came from other mailboxes.
+        if listing.at(at).map(|entry| entry.content) > covered {
+            search.want(account);
         }
+    }
+
+    /// Waits until an index is wanted. Safe to drop.
+    pub async fn search_index_wanted(&self) {
+        let search = &self.inner.search;
+        while search.state().wanted.is_empty() {
+            search.bell.notified().await;
+        }
+    }
+
+    /// Goes on with the indexes that are wanted: reads about `octets` of messages. Whether there is
+    /// more to do.
+    pub async fn make_search_index(&self, octets: u64) -> Result<bool> {
+        self.aside(move |store| store.index_some(octets)).await
     }
 }
