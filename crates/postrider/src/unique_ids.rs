@@ -183,7 +183,7 @@ pub async fn import(store: &Store, address: &Address, lines: &str) -> Outcome {
             by_message.entry(id).or_default().push_back(*uid);
         }
     }
-    let mut ids = store.unique_ids(inbox.id).map_err(trouble)?;
+    let mut ids = store.unique_ids(&inbox).map_err(trouble)?;
     let there: HashSet<Uid> = entries.iter().map(|(uid, _)| *uid).collect();
     ids.retain(|uid, _| there.contains(uid));
     let (mut given, mut missing) = (0, 0);

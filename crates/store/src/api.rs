@@ -10,7 +10,7 @@ use crate::packed::{decode_uids, unseal};
 use crate::queue;
 use crate::quota;
 use crate::rows::*;
-use crate::txn::Due;
+use crate::txn::{Due, ReadTxn};
 use crate::unit::{content_page, contents, each_summary, entries, page_number};
 use crate::view::Watch;
 use crate::watch::AccountWatch;
@@ -25,6 +25,8 @@ use tokio::sync::watch;
 
 /// Octets of what is kept beside messages that are read at once; one message has some hundreds.
 const KEPT_OCTETS_MAX: usize = 4 << 20;
+/// A mailbox of at most so many messages is read on the thread of who selects it.
+const LOOKED_AT_MESSAGES: u32 = 1_000;
 
 /// A mailbox that was selected.
 pub struct Selected {
@@ -274,13 +276,22 @@ impl Store {
     /// Loads a mailbox, if it is not loaded, and watches it.
     pub async fn select(&self, id: MailboxId) -> Result<Selected> {
         let view = self.inner.views.view(id);
-        let load = self.read(move |txn| {
-            let row = txn.mailbox(id)?.ok_or(StoreError::NoSuchMailbox)?;
-            Ok((row, entries(txn, id, Uid::FIRST, Uid::MAX)?))
-        });
+        let row = move |txn: &dyn ReadTxn| txn.mailbox(id)?.ok_or(StoreError::NoSuchMailbox);
+        let all = move |txn: &dyn ReadTxn| entries(txn, id, Uid::FIRST, Uid::MAX);
+        // What is small is read on this thread.
+        let (now, small) = self.look(|txn| {
+            let row = row(txn)?;
+            let small = row.exists <= LOOKED_AT_MESSAGES && !view.is_loaded();
+            Ok((row, small.then(|| all(txn)).transpose()?))
+        })?;
+        let load = async {
+            match small {
+                Some(entries) => Ok((now.clone(), entries)),
+                None => self.read(move |txn| Ok((row(txn)?, all(txn)?))).await,
+            }
+        };
         let mut watch = view.load(load).await?;
-        let row = self.look(|txn| txn.mailbox(id))?.ok_or(StoreError::NoSuchMailbox)?;
-        Ok(Selected { listing: watch.current(), watch, row })
+        Ok(Selected { listing: watch.current(), watch, row: now })
     }
     /// Takes the messages below `uidnext` that no session was told of: those from the returned UID
     /// on are `\Recent` for this session. RFC 3501 §2.3.2.

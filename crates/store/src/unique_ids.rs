@@ -2,7 +2,7 @@
 
 use crate::error::{Result, StoreError};
 use crate::open::Store;
-use crate::rows::Holder;
+use crate::rows::{Holder, MailboxRow};
 use mail::{MailboxId, Uid};
 use std::collections::HashMap;
 
@@ -41,12 +41,10 @@ fn decode(uidvalidity: u32, octets: &[u8]) -> HashMap<Uid, String> {
 
 impl Store {
     /// The unique ids that messages of a mailbox had elsewhere; most mailboxes have none.
-    pub fn unique_ids(&self, mailbox: MailboxId) -> Result<HashMap<Uid, String>> {
-        self.look(|txn| {
-            let Some(row) = txn.mailbox(mailbox)? else { return Ok(HashMap::new()) };
-            let octets = txn.property(Holder::UniqueIds(mailbox), NAME)?.unwrap_or_default();
-            Ok(decode(row.uidvalidity.0.get(), &octets))
-        })
+    pub fn unique_ids(&self, mailbox: &MailboxRow) -> Result<HashMap<Uid, String>> {
+        let holder = Holder::UniqueIds(mailbox.id);
+        let octets = self.look(|txn| txn.property(holder, NAME))?.unwrap_or_default();
+        Ok(decode(mailbox.uidvalidity.0.get(), &octets))
     }
 
     /// Sets them, in place of those that were there. Each has 255 octets at most.

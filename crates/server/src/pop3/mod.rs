@@ -144,7 +144,7 @@ impl Context {
                 let listing = selected.listing;
                 let (count, octets) = totals(listing.iter());
                 let mailbox = selected.row.id;
-                let unique = match self.shared.store.unique_ids(mailbox) {
+                let unique = match self.shared.store.unique_ids(&selected.row) {
                     Ok(unique) => unique,
                     Err(error) => {
                         tracing::error!(%peer, %error, "unique ids");
