@@ -44,7 +44,7 @@ pub(crate) struct MailboxChange {
     pub uidnext: Option<Uid>,
     pub keywords: Arc<KeywordTable>,
     /// New and changed messages; of several with one UID the last counts.
-    pub changed: Vec<Entry>,
+    pub changed: Arc<Vec<Entry>>,
     pub expunged: Vec<Uid>,
     pub deleted: bool,
 }
@@ -81,10 +81,11 @@ impl MailboxChange {
     }
 
     /// Adds new and changed messages; the first ones are taken as they are, copies of 100,000 cost.
-    pub fn add_changed(&mut self, mut changed: Vec<Entry>) {
+    pub fn add_changed(&mut self, changed: impl Into<Arc<Vec<Entry>>>) {
+        let changed = changed.into();
         match self.changed.is_empty() {
             true => self.changed = changed,
-            false => self.changed.append(&mut changed),
+            false => Arc::make_mut(&mut self.changed).extend_from_slice(&changed),
         }
     }
 
@@ -94,12 +95,14 @@ impl MailboxChange {
         self.expunged.dedup();
         let gone = std::mem::take(&mut self.expunged);
         if !self.changed.is_sorted_by(|one, next| one.uid < next.uid) {
-            self.changed.reverse();
-            self.changed.sort_by_key(|entry| entry.uid);
-            self.changed.dedup_by_key(|entry| entry.uid);
+            let changed = Arc::make_mut(&mut self.changed);
+            changed.reverse();
+            changed.sort_by_key(|entry| entry.uid);
+            changed.dedup_by_key(|entry| entry.uid);
         }
         if !gone.is_empty() {
-            self.changed.retain(|entry| gone.binary_search(&entry.uid).is_err());
+            Arc::make_mut(&mut self.changed)
+                .retain(|entry| gone.binary_search(&entry.uid).is_err());
         }
         self.expunged = gone;
     }
@@ -142,7 +145,7 @@ impl Writing<'_> {
             modseq: row.modseq,
             uidnext: row.uidnext,
             keywords: row.keywords.clone(),
-            changed: Vec::new(),
+            changed: Arc::default(),
             expunged: Vec::new(),
             deleted: false,
         });

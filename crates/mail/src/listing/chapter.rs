@@ -193,9 +193,11 @@ impl Chapter {
             let Some(page) = pages.get_mut(self.page_of(first.uid)) else { break };
             let end = page.last().map(|entry| entry.uid);
             let (here, later) = replaced.split_at(replaced.partition_point(|e| Some(e.uid) <= end));
-            let mut entries = page.to_vec();
-            replace(&mut entries, here);
-            *page = entries.into_iter().collect();
+            let mut entries: Arc<[Entry]> = Arc::from(&**page);
+            if let Some(entries) = Arc::get_mut(&mut entries) {
+                replace(entries, here);
+            }
+            *page = Page::from(entries);
             replaced = later;
         }
         Chapter::new(pages)

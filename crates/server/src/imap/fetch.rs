@@ -135,17 +135,17 @@ impl Context {
         &mut self,
         fetch: &Fetch,
         found: impl Iterator<Item = (u32, Entry)>,
-    ) -> Result<Vec<Entry>, StoreError> {
+    ) -> Result<Arc<Vec<Entry>>, StoreError> {
         let reads = |item: &Item| matches!(item, Item::Section(s) | Item::Binary(s) if !s.peek);
-        let Some(view) = &mut self.view else { return Ok(Vec::new()) };
+        let Some(view) = &mut self.view else { return Ok(Arc::default()) };
         let may = !view.read_only && view.rights.contains(Rights::SEEN);
         if !may || !fetch.items.iter().any(reads) {
-            return Ok(Vec::new());
+            return Ok(Arc::default());
         }
         let unseen = |(_, e): &(u32, Entry)| !e.flags.contains(FlagBits::SEEN);
         let uids: Vec<Uid> = found.filter(unseen).map(|(_, e)| e.uid).collect();
         if uids.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Arc::default());
         }
         let change = ChangeFlags {
             uids,

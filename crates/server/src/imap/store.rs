@@ -10,6 +10,7 @@ use protocol::imap::command::{self, Name, Store};
 use protocol::imap::grammar::SequenceSet;
 use protocol::imap::response;
 use protocol::imap::session::Answer;
+use std::sync::Arc;
 
 fn no_expunge() -> Answer {
     Answer::No("[NOPERM] You may not take messages out of this mailbox".to_owned())
@@ -110,8 +111,9 @@ impl Context {
             within: view.rights,
             unchanged_since: command.unchanged_since.map(ModSeq),
         };
-        let mut outcome = self.shared.store.change_flags(mailbox, change.clone()).await?;
-        if !outcome.refused.is_empty() {
+        let again = change.unchanged_since.is_some().then(|| change.clone());
+        let mut outcome = self.shared.store.change_flags(mailbox, change).await?;
+        if let Some(change) = again.filter(|_| !outcome.refused.is_empty()) {
             self.store_beside(mailbox, change, &mut outcome).await?;
         }
         let enabled = self.enabled;
@@ -181,8 +183,9 @@ impl Context {
         }
         change.unchanged_since = Some(now.modseq);
         let more = self.shared.store.change_flags(mailbox, change).await?;
-        outcome.entries.extend(more.entries);
-        outcome.entries.sort_unstable_by_key(|entry| entry.uid);
+        let entries = Arc::make_mut(&mut outcome.entries);
+        entries.extend_from_slice(&more.entries);
+        entries.sort_unstable_by_key(|entry| entry.uid);
         outcome.refused.extend(more.refused);
         outcome.refused.sort_unstable();
         outcome.modseq = more.modseq.or(outcome.modseq);

@@ -18,6 +18,7 @@ use crate::txn::ReadTxn;
 use crate::write::Writing;
 use mail::{AccountId, Annotation, MailboxId, ModSeq, Rights, Scope, Uid};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Behind the names of all rows of a UID: its digits and those of an account are hexadecimal.
 const BEHIND: char = 'g';
@@ -127,7 +128,7 @@ pub(crate) fn annotate(
     wanted.uids.dedup();
     let mut outcome = FlagOutcome::default();
     let (next, mut changed) = (ModSeq(row.modseq.0 + 1), Vec::new());
-    let mut octets = 0;
+    let (mut entries, mut octets) = (Vec::new(), 0);
     for mut entry in entries_of(w.unit, mailbox, &wanted.uids)? {
         if wanted.unchanged_since.is_some_and(|since| entry.modseq > since) {
             outcome.refused.push(entry.uid);
@@ -142,8 +143,9 @@ pub(crate) fn annotate(
         if octets > NOTES_WRITTEN_OCTETS_MAX {
             return Err(StoreError::NotAllowed("so many annotations at once are too many"));
         }
-        outcome.entries.push(entry);
+        entries.push(entry);
     }
+    outcome.entries = Arc::new(entries);
     if !changed.is_empty() {
         outcome.modseq = Some(bump(&mut row));
         w.unit.set_entries(mailbox, &changed)?;

@@ -55,7 +55,7 @@ pub(crate) fn put(w: &mut Writing<'_>, row: &mut MailboxRow, entry: Entry) -> Re
     row.modseq = row.modseq.max(entry.modseq);
     count(row, entry.flags, entry.size, true);
     w.unit.put_entry(row.id, &entry)?;
-    w.save(row)?.changed.push(entry);
+    Arc::make_mut(&mut w.save(row)?.changed).push(entry);
     Ok(Placed {
         mailbox: row.id,
         uidvalidity: row.uidvalidity,

@@ -1,11 +1,12 @@
 //! Changing flags. RFC 9051 §6.4.6, RFC 7162 §3.1.3.
 
-use super::{append, bump, entries_of};
+use super::{append, bump, each_of};
 use crate::error::Result;
 use crate::lessons::{self, Said, Telling};
 use crate::rows::MailboxRow;
 use crate::write::Writing;
 use mail::{ContentId, Entry, Flag, FlagBits, MailboxId, ModSeq, Rights, Uid};
+use std::sync::Arc;
 
 /// What to do with the named flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct ChangeFlags {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlagOutcome {
     /// The messages asked for that were not refused, as they are now, changed or not.
-    pub entries: Vec<Entry>,
+    pub entries: Arc<Vec<Entry>>,
     /// The messages refused because of `unchanged_since`.
     pub refused: Vec<Uid>,
     /// The MODSEQ that this change has; none when no flags became others.
@@ -79,11 +80,13 @@ pub(crate) fn change_flags(
     let mut taught: [(Said, Vec<ContentId>); 3] =
         [Said::Nothing, Said::Ham, Said::Spam].map(|said| (said, Vec::new()));
     let mut outcome = FlagOutcome::default();
-    outcome.entries.reserve(wanted.uids.len());
-    for mut entry in entries_of(w.unit, mailbox, &wanted.uids)? {
+    let mut entries = Vec::with_capacity(wanted.uids.len());
+    let mut changes = 0;
+    each_of(w.unit, mailbox, &wanted.uids, |entry| {
+        let mut entry = *entry;
         if wanted.unchanged_since.is_some_and(|since| entry.modseq > since) {
             outcome.refused.push(entry.uid);
-            continue;
+            return;
         }
         let flags = wanted.change.apply(entry.flags, named, wanted.within);
         if flags != entry.flags {
@@ -94,12 +97,20 @@ pub(crate) fn change_flags(
                 all.for_each(|(_, contents)| contents.push(entry.content));
             }
             (entry.flags, entry.modseq) = (flags, at);
+            changes += 1;
         }
-        outcome.entries.push(entry);
-    }
+        entries.push(entry);
+    })?;
+    outcome.entries = Arc::new(entries);
     if let Some(at) = outcome.modseq {
-        let mut changed = Vec::with_capacity(outcome.entries.len());
-        changed.extend(outcome.entries.iter().filter(|entry| entry.modseq == at));
+        // Often all of them have changed; copies of 100,000 cost.
+        let changed = match changes == outcome.entries.len() {
+            true => outcome.entries.clone(),
+            false => {
+                let changed = outcome.entries.iter().filter(|entry| entry.modseq == at);
+                Arc::new(changed.copied().collect())
+            }
+        };
         w.unit.set_entries(mailbox, &changed)?;
         w.save(&row)?.add_changed(changed);
         for (said, contents) in taught {

@@ -24,17 +24,28 @@ const GAP: u32 = 16;
 /// The messages with these UIDs (sorted); UIDs that are gone are passed over.
 pub(crate) fn entries_of(unit: &mut Unit, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Entry>> {
     let mut found = Vec::with_capacity(uids.len());
+    each_of(unit, mailbox, uids, |entry| found.push(*entry))?;
+    Ok(found)
+}
+
+/// Shows the same messages one after the other.
+pub(crate) fn each_of(
+    unit: &mut Unit,
+    mailbox: MailboxId,
+    uids: &[Uid],
+    mut each: impl FnMut(&Entry),
+) -> Result<()> {
     for run in uids.chunk_by(|a, b| b.get().saturating_sub(a.get()) <= GAP) {
         let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
         let mut wanted = run.iter().peekable();
         unit.each_entry(mailbox, *first, *last, |entry| {
             while wanted.next_if(|uid| **uid < entry.uid).is_some() {}
             if wanted.peek() == Some(&&entry.uid) {
-                found.push(*entry);
+                each(entry);
             }
         })?;
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Gives out the next MODSEQ of a mailbox. RFC 7162 §3.1.1.

@@ -127,7 +127,13 @@ impl Unit {
         while let Some(entry) = rest.first() {
             let (first, here, later) = self.split(mailbox, rest, entry.uid, |entry| entry.uid)?;
             rest = later;
-            self.pages.change(&(mailbox, first), |page| replace(page, here));
+            let key = (mailbox, first);
+            if self.pages.get(&key).is_some_and(|page| page.len() == here.len()) {
+                // All of them, so none of the old ones is copied.
+                self.pages.set(key, Some(here.to_vec()));
+            } else {
+                self.pages.change(&key, |page| replace(page, here));
+            }
         }
         Ok(())
     }
