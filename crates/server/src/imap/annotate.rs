@@ -238,7 +238,7 @@ impl Context {
         let annotations = command.annotations.clone();
         let wanted = Annotate { uids, who, annotations, unchanged_since };
         let outcome = self.shared.store.annotate_messages(mailbox, wanted).await?;
-        let Some(before) = self.patch(&outcome, out.buffer()) else {
+        let Some((before, _)) = self.patch(&outcome, out.buffer()) else {
             return Ok(Answer::Bad("Not now".to_owned()));
         };
         self.tell_stored(&command, &mut found, &outcome, out.buffer());

@@ -474,16 +474,16 @@ impl Context {
     }
 
     /// Takes over what the client's own STORE did, and tells the flags if there are more now; what
-    /// was known before.
-    fn patch(&mut self, outcome: &FlagOutcome, out: &mut Vec<u8>) -> Option<Arc<Listing>> {
+    /// was known before, and whether nothing else has changed.
+    fn patch(&mut self, outcome: &FlagOutcome, out: &mut Vec<u8>) -> Option<(Arc<Listing>, bool)> {
         let view = self.view.as_mut()?;
         let before = view.told.clone();
-        view.patch(outcome);
+        let alone = view.patch(outcome);
         if before.keywords != view.told.keywords {
             flags_line(&view.told, out);
             self.tell_permanent(out);
         }
-        Some(before)
+        Some((before, alone))
     }
 
     /// The flags that stay, behind FLAGS: what that has and this has not would not stay.

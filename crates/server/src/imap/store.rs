@@ -117,24 +117,40 @@ impl Context {
             self.store_beside(mailbox, change, &mut outcome).await?;
         }
         let enabled = self.enabled;
-        let before = self.patch(&outcome, out.buffer());
-        let (Some(before), Some(view)) = (before, &mut self.view) else { return Ok(bad_number()) };
+        let patched = self.patch(&outcome, out.buffer());
+        let Some((before, alone)) = patched else { return Ok(bad_number()) };
+        let gone = outcome.entries.len() + outcome.refused.len() < found.len();
+        let answer = stored(&command, &before, &outcome.refused, gone);
+        if !(alone && command.silent && !enabled.condstore) {
+            self.tell_changed(&command, kind, &flags, &mut found, &outcome, out.buffer());
+        }
+        Ok(self.tell_limit(answer, lowest, out))
+    }
+
+    /// What came of a STORE. RFC 3501 §6.4.6.
+    fn tell_changed(
+        &mut self,
+        command: &Store,
+        kind: Change,
+        flags: &[Flag],
+        found: &mut [(u32, Entry)],
+        outcome: &FlagOutcome,
+        out: &mut Vec<u8>,
+    ) {
+        let (enabled, Some(view)) = (self.enabled, &mut self.view) else { return };
         let bits = flags.iter().filter_map(|flag| view.told.keywords.bit(flag));
         let named = bits.fold(FlagBits::default(), FlagBits::with);
-        for ((number, old), entry) in side_by_side(&mut found, &outcome.entries) {
+        for ((number, old), entry) in side_by_side(found, &outcome.entries) {
             let changed = old.modseq != entry.modseq;
             // RFC 3501 §6.4.6: what others changed meanwhile is told in any case.
             let meant = kind.apply(old.flags, named, view.rights);
             if !command.silent || meant != entry.flags {
-                view.fetch_flags(*number, entry, command.uid, enabled, out.buffer());
+                view.fetch_flags(*number, entry, command.uid, enabled, out);
             } else if enabled.condstore && (changed || command.unchanged_since.is_some()) {
                 // RFC 7162 §3.1.3: the MODSEQ is told even when the flags are not.
-                tell_modseq(*number, entry, enabled, out.buffer());
+                tell_modseq(*number, entry, enabled, out);
             }
         }
-        let gone = outcome.entries.len() + outcome.refused.len() < found.len();
-        let answer = stored(&command, &before, &outcome.refused, gone);
-        Ok(self.tell_limit(answer, lowest, out))
     }
 
     /// The MODSEQs of messages that a silent change has changed, or had to look at. RFC 7162

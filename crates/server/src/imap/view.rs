@@ -184,15 +184,16 @@ impl View {
         Which::DeletedAmong(self.watch.current().deleted().map(|entry| entry.uid).collect())
     }
 
-    /// Our own change of flags: told by the command's own response, so it is no news.
-    pub fn patch(&mut self, outcome: &FlagOutcome) {
+    /// Our own change of flags: told by the command's own response, so it is no news. Whether
+    /// nothing else has changed since the client was told.
+    pub fn patch(&mut self, outcome: &FlagOutcome) -> bool {
         let (now, entries) = (self.watch.current(), &outcome.entries);
         // Each change has the next MODSEQ: with ours alone, this is what the client knows. (An
         // entry of that MODSEQ would not do: another's change may be in it, and in others.)
         if now.modseq.0 == self.told.modseq.0 + 1 && outcome.modseq == Some(now.modseq) {
             self.told = now;
             self.touch(entries.iter().map(|entry| entry.uid));
-            return;
+            return true;
         }
         // Of what came later the client does not know; in between, only what it knows is replaced.
         let last = self.told.last().map(|entry| entry.uid);
@@ -204,6 +205,7 @@ impl View {
             self.told = Arc::new(told);
             self.touch(known.iter().map(|entry| entry.uid));
         }
+        false
     }
 
     fn touch(&mut self, uids: impl Iterator<Item = Uid>) {
