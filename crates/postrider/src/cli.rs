@@ -104,6 +104,30 @@ pub enum Command {
         /// Mend what can be mended
         #[arg(long)]
         repair: bool,
+        /// Check the store in this folder, as the one of a backup
+        #[arg(long, value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
+    /// Copy the configuration and the store to another folder while the server runs
+    #[command(
+        after_help = "The copy is of one moment. The next one into the same folder copies only \
+        what is new. The\nexit code is 0 when the copy is whole, 65 when messages are damaged \
+        where they come from,\n74 when reading or writing failed.\n\nExample:\n  \
+        postrider backup /backup/mail"
+    )]
+    Backup {
+        /// Where the copy is
+        folder: PathBuf,
+    },
+    /// Make a server of a backup
+    #[command(
+        after_help = "Makes the configuration where there is none, and the store, which must not \
+        be there. Mail\nof the queue is held, because it may have been sent since: see \
+        'postrider queue'.\n\nExample:\n  postrider restore /backup/mail"
+    )]
+    Restore {
+        /// Where the copy is
+        folder: PathBuf,
     },
 }
 
@@ -463,7 +487,9 @@ pub fn request(
         | Command::PasswordHelper { .. }
         | Command::Check
         | Command::Demo { .. }
-        | Command::Fsck { .. } => return Ok(None),
+        | Command::Fsck { .. }
+        | Command::Backup { .. }
+        | Command::Restore { .. } => return Ok(None),
         Command::Status => Request::Status,
         Command::Account(command) => account(command, &mut password)?,
         Command::Ban(command) => match command {

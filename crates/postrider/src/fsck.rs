@@ -5,16 +5,25 @@ use crate::config::Config;
 use crate::{say, serve};
 use std::path::Path;
 use std::sync::Arc;
-use store::StoreError;
 use store::fsck::{Report, fsck};
+use store::{Store, StoreError};
 use sys::clock::{Clock as _, SystemClock};
 use sys::disk::RealDisk;
 
-/// Checks the store of a root folder, and mends it with `repair`.
-pub fn run(root: &Path, repair: bool, json: bool) -> Result<(), Failure> {
-    let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
-    serve::has_store(root, &config)?;
-    let folder = root.join(&config.store.folder);
+/// Checks the store of a root folder, or the one in `folder`, and mends it with `repair`.
+pub fn run(root: &Path, folder: Option<&Path>, repair: bool, json: bool) -> Result<(), Failure> {
+    let folder = match folder {
+        Some(folder) if !Store::is_in(folder) => {
+            let text = format!("there is no store in {}", folder.display());
+            return Err(Failure { text, code: exit::NO_INPUT });
+        }
+        Some(folder) => folder.to_owned(),
+        None => {
+            let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
+            serve::has_store(root, &config)?;
+            root.join(&config.store.folder)
+        }
+    };
     let now = SystemClock::new().unix_seconds();
     let report = fsck(&folder, repair, Arc::new(RealDisk), now).map_err(|error| match error {
         StoreError::Locked(who) => Failure {
@@ -31,11 +40,7 @@ pub fn run(root: &Path, repair: bool, json: bool) -> Result<(), Failure> {
     if report.problems.is_empty() || report.repaired {
         return Ok(());
     }
-    let text = format!(
-        "{} problems; mend them with: postrider fsck --root {} --repair",
-        report.problems.len(),
-        root.display()
-    );
+    let text = format!("{} problems; mend them with --repair", report.problems.len());
     Err(Failure { text, code: exit::DATA })
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod backup;
 mod bans;
 mod certificate;
 mod check;
@@ -119,7 +120,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo { once } => demo::demo(json, once).await,
         Command::Setup(setup) => set_up(&root, &setup, json).await,
         Command::Check => check::check(&root, json),
-        Command::Fsck { repair } => fsck::run(&root, repair, json),
+        Command::Fsck { repair, folder } => fsck::run(&root, folder.as_deref(), repair, json),
+        Command::Backup { folder } => backup::back_up(&root, &folder, json),
+        Command::Restore { folder } => backup::bring_back(&root, &folder, json),
         command => {
             let mut made = None;
             let request = cli::request(command, |stdin| {

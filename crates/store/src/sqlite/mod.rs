@@ -9,6 +9,7 @@ mod mailboxes;
 mod messages;
 mod queue;
 mod salvage;
+mod snapshot;
 mod txn;
 
 use crate::error::{Result, StoreError};
@@ -20,6 +21,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row};
 use std::path::{Path, PathBuf};
 
 pub(crate) use salvage::{check, salvage};
+pub(crate) use snapshot::snapshot;
 
 /// The layout of the tables; a file with a greater one was made by a newer Postrider.
 const SCHEMA_VERSION: i64 = 4;
@@ -164,7 +166,8 @@ fn tune(db: &Connection, octets: u64) -> Result<()> {
     db.execute_batch(&format!("PRAGMA cache_size=-{kib}")).map_err(engine)
 }
 
-fn reader(path: &Path, cache: u64) -> Result<Handle> {
+/// A connection that only reads.
+pub(crate) fn reader(path: &Path, cache: u64) -> Result<Handle> {
     let db = Connection::open(path).map_err(engine)?;
     db.execute_batch(
         "PRAGMA query_only=1; PRAGMA temp_store=MEMORY;
