@@ -38,6 +38,18 @@ pub(crate) enum Fate {
     Failed { status: String, host: Option<String>, reply: String },
 }
 
+impl Fate {
+    /// While one server may take it later, no other has the last word; and what one said tells more
+    /// than that another could not be reached.
+    fn weight(&self) -> u8 {
+        match self {
+            Fate::Failed { .. } => 0,
+            Fate::Deferred { status, .. } if status == UNREACHABLE => 1,
+            _ => 2,
+        }
+    }
+}
+
 /// An attempt, as it ended.
 #[derive(Default)]
 pub(crate) struct Attempt {
@@ -91,6 +103,8 @@ enum Cover {
     Proven,
 }
 
+/// No answer from host. RFC 3463 §3.5.
+const UNREACHABLE: &str = "4.4.1";
 const RSET: &str = "RSET\r\n";
 const DATA: &str = "DATA\r\n";
 /// How long a reply may take. RFC 5321 §4.5.3.2.1 to §4.5.3.2.5.
@@ -177,15 +191,15 @@ pub(crate) async fn attempt(
             Err(broken) => broken,
         };
         let fate = fate_without(broken, host);
-        // While one may take it later, no other has the last word.
-        if !matches!((&verdict, &fate), (Some(Fate::Deferred { .. }), Fate::Failed { .. })) {
+        if verdict.as_ref().is_none_or(|verdict| fate.weight() >= verdict.weight()) {
             verdict = Some(fate);
         }
     }
     if sessions == 0 {
         // What is too unsafe for this message may do for others.
         tried.unreachable = !strict;
-        let fate = verdict.unwrap_or_else(|| deferred("4.4.1", None, "no server could be reached"));
+        let fate =
+            verdict.unwrap_or_else(|| deferred(UNREACHABLE, None, "no server could be reached"));
         tried.fates = recipients.iter().map(|r| (r.n, fate.clone())).collect();
     }
     tried
@@ -229,7 +243,7 @@ fn fate_without(broken: Broken, host: Host) -> Fate {
         Broken::Refused(reply) => fate_of(&reply, &host.name),
         Broken::Connection(why) | Broken::InDoubt(why) | Broken::Unreadable(why) => {
             let text = format!("{} [{}]: {why}", host.name, host.address);
-            deferred("4.4.1", Some(host.name), &text)
+            deferred(UNREACHABLE, Some(host.name), &text)
         }
         Broken::Unsafe(status, reply) => unsafe_fate(status, host.name, reply),
     }
@@ -581,5 +595,18 @@ impl Connection {
                 Err(error) => return Err(Broken::Connection(error.to_string())),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_tells_more_than_silence_and_no_failure_is_the_last_word() {
+        let reply = RemoteReply { code: 550, lines: vec![] };
+        let silent = deferred(UNREACHABLE, None, "");
+        assert!(fate_of(&reply, "").weight() < silent.weight());
+        assert!(silent.weight() < deferred("4.7.8", None, "").weight());
     }
 }
