@@ -2,10 +2,10 @@
 //! stored is checked against its checksum in turn.
 
 use directory::Directory;
-use std::sync::Arc;
 use std::time::Duration;
 use store::Store;
 use sys::clock::Clock;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// Octets that a round of housekeeping moves or checks.
@@ -47,26 +47,32 @@ pub async fn end_sessions(directory: Directory, mut shutdown: watch::Receiver<bo
 /// Octets of messages that are read for a search index in one go.
 const INDEX_OCTETS: u64 = 1 << 20;
 
-/// Makes the search indexes that are wanted, in half of one processor's time.
-pub async fn index(store: Store, clock: Arc<dyn Clock>, mut shutdown: watch::Receiver<bool>) {
-    let mut pause = Duration::ZERO;
-    loop {
-        let next = async {
-            tokio::time::sleep(pause).await;
-            store.search_index_wanted().await;
-        };
-        tokio::select! {
-            _ = shutdown.wait_for(|down| *down) => return,
-            () = next => {}
-        }
+/// Makes the search indexes that are wanted, in half of one processor's time at most and when
+/// nobody else wants it. For a thread of its own.
+pub fn index(
+    store: &Store,
+    clock: &dyn Clock,
+    runtime: &Handle,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut next = || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = shutdown.wait_for(|down| *down) => false,
+                () = store.search_index_wanted() => true,
+            }
+        })
+    };
+    while next() {
         let began = clock.monotonic();
-        pause = match store.make_search_index(INDEX_OCTETS).await {
+        let pause = match store.make_search_index(INDEX_OCTETS) {
             Ok(_) => clock.monotonic().saturating_sub(began),
             Err(error) => {
                 tracing::warn!(%error, "making a search index");
                 HOUSE_PAUSE
             }
         };
+        std::thread::sleep(pause);
     }
 }
 

@@ -34,6 +34,7 @@ use sys::program::helper::start_helper as start_program;
 use sys::random::SystemRandom;
 use sys::resolver::DnsResolver;
 use sys::tls::{TlsClient, TlsServer, Trust};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 /// How long sessions may take to end.
@@ -91,6 +92,19 @@ pub fn has_store(root: &Path, config: &Config) -> Result<(), Failure> {
     Err(fail(exit::NO_INPUT, text))
 }
 
+/// Begins to make search indexes whenever they are wanted.
+fn make_indexes(
+    store: &Store,
+    world: &World,
+    shutdown: &watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let (store, clock, shutdown) = (store.clone(), world.clock.clone(), shutdown.clone());
+    let runtime = Handle::current();
+    let work = move || housekeeping::index(&store, &*clock, &runtime, shutdown);
+    hands::modest("search-index", work)
+        .map_err(|error| fail(exit::TEMPORARY, format!("no thread for search indexes: {error}")))
+}
+
 fn world(config: &Config) -> Result<World, Failure> {
     let resolver = match config.dns.servers.as_slice() {
         [] => DnsResolver::system(),
@@ -142,7 +156,7 @@ pub async fn serve(
     let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), world.clock.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
-    tokio::spawn(housekeeping::index(store.clone(), world.clock.clone(), shutdown.clone()));
+    make_indexes(&store, &world, &shutdown)?;
     if config.spam.learn {
         tokio::spawn(delivery::learning::learn(store.clone(), shutdown.clone()));
     }

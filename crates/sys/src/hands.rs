@@ -44,6 +44,17 @@ pub fn blocking<T: Send + 'static>(
     Box::pin(async move { got.await.map_err(|_| "the work was not done".to_owned()) })
 }
 
+/// Does something long on a thread of its own that gives way to all others: nice 19.
+pub fn modest(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let work = move || {
+        // On Linux it is for this thread alone. Without it the work is as urgent as any other.
+        let _ = rustix::process::nice(19);
+        work();
+    };
+    thread.spawn(work).map(drop)
+}
+
 /// The operating system's threads.
 pub struct SystemHands;
 

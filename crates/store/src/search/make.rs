@@ -60,7 +60,7 @@ impl Making {
 impl Store {
     /// Goes on with the indexes that are wanted: reads about `octets` of messages. Whether there is
     /// more to do.
-    pub(crate) fn index_some(&self, octets: u64) -> Result<bool> {
+    pub fn make_search_index(&self, octets: u64) -> Result<bool> {
         let search = &self.inner.search;
         let (making, next) = {
             let mut state = search.state();

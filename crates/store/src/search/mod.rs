@@ -229,10 +229,4 @@ impl Store {
             search.bell.notified().await;
         }
     }
-
-    /// Goes on with the indexes that are wanted: reads about `octets` of messages. Whether there is
-    /// more to do.
-    pub async fn make_search_index(&self, octets: u64) -> Result<bool> {
-        self.aside(move |store| store.index_some(octets)).await
-    }
 }
