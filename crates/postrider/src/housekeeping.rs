@@ -7,6 +7,7 @@ use store::Store;
 use sys::clock::Clock;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// Octets that a round of housekeeping moves or checks.
 const HOUSE_OCTETS: u64 = 4 << 20;
@@ -47,6 +48,9 @@ pub async fn end_sessions(directory: Directory, mut shutdown: watch::Receiver<bo
 /// Octets of messages that are read for a search index in one go.
 const INDEX_OCTETS: u64 = 1 << 20;
 
+/// So long is nothing done for who has just opened a mailbox: mail programs ask for much then.
+const OPENING: Duration = Duration::from_secs(3);
+
 /// Makes the search indexes that are wanted, in half of one processor's time at most and when
 /// nobody else wants it. For a thread of its own.
 pub fn index(
@@ -55,17 +59,27 @@ pub fn index(
     runtime: &Handle,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut next = || {
+    let mut next = |goes_on: bool| {
+        let wanted = async {
+            store.search_index_wanted(false).await;
+            if !goes_on {
+                let _ = timeout(OPENING, store.search_index_wanted(true)).await;
+            }
+        };
         runtime.block_on(async {
             tokio::select! {
+                biased;
                 _ = shutdown.wait_for(|down| *down) => false,
-                () = store.search_index_wanted() => true,
+                () = wanted => true,
             }
         })
     };
-    while next() {
+    let mut goes_on = false;
+    while next(goes_on) {
         let began = clock.monotonic();
-        let pause = match store.make_search_index(INDEX_OCTETS) {
+        let done = store.make_search_index(INDEX_OCTETS);
+        goes_on = matches!(done, Ok(true));
+        let pause = match done {
             Ok(_) => clock.monotonic().saturating_sub(began),
             Err(error) => {
                 tracing::warn!(%error, "making a search index");

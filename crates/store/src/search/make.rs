@@ -61,6 +61,11 @@ impl Store {
     /// Goes on with the indexes that are wanted: reads about `octets` of messages. Whether there is
     /// more to do.
     pub fn make_search_index(&self, octets: u64) -> Result<bool> {
+        self.index_some(octets)?;
+        Ok(!self.inner.search.state().wanted.is_empty())
+    }
+
+    fn index_some(&self, octets: u64) -> Result<()> {
         let search = &self.inner.search;
         let (making, next) = {
             let mut state = search.state();
@@ -68,12 +73,12 @@ impl Store {
         };
         let mut making = match (making, next) {
             (Some(making), _) => making,
-            (None, None) => return Ok(false),
+            (None, None) => return Ok(()),
             (None, Some(account)) => match self.plan(account)? {
                 Some(making) => making,
                 None => {
-                    search.state().wanted.remove(&account);
-                    return Ok(true);
+                    search.done(account);
+                    return Ok(());
                 }
             },
         };
@@ -88,19 +93,19 @@ impl Store {
             let account = making.account;
             if !search.state().wanted.contains(&account) {
                 // It was removed meanwhile.
-                return Ok(true);
+                return Ok(());
             }
             let last = making.todo.last().map(|(id, _)| *id);
             if let Err(error) = search.put(making) {
                 tracing::warn!(%account, %error, "a search index cannot be written");
-                search.state().wanted.remove(&account);
+                search.done(account);
                 // It is tried again when there is more to be put into it.
                 last.into_iter().for_each(|last| search.note_covered(account, last));
             }
         } else {
             search.state().making = Some(making);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The texts of a message; `None` when it is too large, or cannot be read.

@@ -50,6 +50,8 @@ struct State {
     known: HashMap<AccountId, Known>,
     /// Accounts that want an index, or a newer one.
     wanted: BTreeSet<AccountId>,
+    /// A search has waited for want of one of them.
+    urgent: bool,
     making: Option<make::Making>,
 }
 
@@ -106,12 +108,20 @@ impl Search {
         }
     }
 
-    fn want(&self, account: AccountId) {
+    fn want(&self, account: AccountId, urgent: bool) {
         let mut state = self.state();
         if state.wanted.len() < ACCOUNTS_WANTED_MAX {
             state.wanted.insert(account);
+            state.urgent |= urgent;
             self.bell.notify_one();
         }
+    }
+
+    /// The account's index is as it should be.
+    fn done(&self, account: AccountId) {
+        let mut state = self.state();
+        state.wanted.remove(&account);
+        state.urgent &= !state.wanted.is_empty();
     }
 
     /// Takes a part away.
@@ -207,7 +217,7 @@ impl Store {
 
     /// Says that a search had to read many messages of an account: its index is brought up to date.
     pub fn want_search_index(&self, account: AccountId) {
-        self.inner.search.want(account);
+        self.inner.search.want(account, true);
     }
 
     /// Somebody opened a mailbox of an account: the index is brought up to date when it may lack
@@ -218,14 +228,18 @@ impl Store {
         let covered = search.state().known.get(&account).and_then(|known| known.covered);
         // Newer messages have larger numbers, but for those that came from other mailboxes.
         if listing.at(at).map(|entry| entry.content) > covered {
-            search.want(account);
+            search.want(account, false);
         }
     }
 
-    /// Waits until an index is wanted. Safe to drop.
-    pub async fn search_index_wanted(&self) {
+    /// Waits until an index is wanted, or until a search has had to do without. Safe to drop.
+    pub async fn search_index_wanted(&self, by_a_search: bool) {
         let search = &self.inner.search;
-        while search.state().wanted.is_empty() {
+        let is_wanted = |state: &State| match by_a_search {
+            true => state.urgent,
+            false => !state.wanted.is_empty(),
+        };
+        while !is_wanted(&search.state()) {
             search.bell.notified().await;
         }
     }
