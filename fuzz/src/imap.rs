@@ -376,9 +376,9 @@ fn envelope_of(envelope: &Envelope) -> Told {
 
 fn addresses(list: List<'_>) -> Told {
     let one = |address: Address<'_>| match address {
-        Address::Mailbox(name, local, host) => Told::List(vec![
+        Address::Mailbox(name, route, local, host) => Told::List(vec![
             text_or_nil(name),
-            Told::Nil,
+            text_or_nil(route),
             Told::Text(local.to_vec()),
             Told::Text(if host.is_empty() { b"unknown.invalid" } else { host }.to_vec()),
         ]),

@@ -58,10 +58,6 @@ def classify(name, octets, what, ours, theirs, all_ours, all_theirs):
 
 def of_addresses(ours, theirs):
     mine, other = ours or [], theirs or []
-    if any(address[1] for address in other):
-        other = [[a[0], None, a[2], a[3]] for a in other]
-        if mine == other:
-            return "source route"
     if encoded(mine, other):
         return "8 bits"
     known = [a for a in other if not set(a[2:]) & set(DAMAGED)]

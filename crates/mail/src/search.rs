@@ -81,7 +81,7 @@ fn addresses(list: StoredList<'_>) -> String {
     let mut out = String::new();
     for address in list.addresses() {
         match address {
-            StoredAddress::Mailbox(name, local, host) => {
+            StoredAddress::Mailbox(name, _, local, host) => {
                 let at = if host.is_empty() { "" } else { "@" };
                 let (local, host) = (String::from_utf8_lossy(local), String::from_utf8_lossy(host));
                 match name {

@@ -127,8 +127,8 @@ pub struct StoredList<'a> {
 /// An [`EnvelopeAddress`] where it is stored.
 #[derive(Clone, Copy, Debug)]
 pub enum StoredAddress<'a> {
-    /// Display name, local part, host.
-    Mailbox(Option<&'a [u8]>, &'a [u8], &'a [u8]),
+    /// Display name, route, local part, host.
+    Mailbox(Option<&'a [u8]>, Option<&'a [u8]>, &'a [u8], &'a [u8]),
     /// A group begins.
     GroupStart(&'a [u8]),
     /// The group ends.
@@ -252,8 +252,9 @@ impl List {
         self.count += 1;
         let octets = 64
             + match address {
-                EnvelopeAddress::Mailbox { name, local, host } => {
-                    name.as_ref().map_or(0, Vec::len) + local.len() + host.len()
+                EnvelopeAddress::Mailbox { name, route, local, host } => {
+                    let maybe = |text: &Option<Vec<u8>>| text.as_ref().map_or(0, Vec::len);
+                    maybe(name) + maybe(route) + local.len() + host.len()
                 }
                 EnvelopeAddress::GroupStart(name) => name.len(),
                 EnvelopeAddress::GroupEnd => 0,
@@ -264,8 +265,11 @@ impl List {
             items.reserve_exact(octets.max(items.len() / 4));
         }
         match address {
-            EnvelopeAddress::Mailbox { name, local, host } => {
-                self.items.0.push(0);
+            EnvelopeAddress::Mailbox { name, route, local, host } => {
+                self.items.0.push(if route.is_some() { 3 } else { 0 });
+                if let Some(route) = route {
+                    self.items.text(route);
+                }
                 self.items.maybe(name.as_deref());
                 self.items.text(local);
                 self.items.text(host);
@@ -460,9 +464,13 @@ impl<'a> Reader<'a> {
     }
     fn address(&mut self) -> Option<StoredAddress<'a>> {
         Some(match self.byte()? {
-            0 => StoredAddress::Mailbox(self.maybe()?, self.slice()?, self.slice()?),
+            0 => StoredAddress::Mailbox(self.maybe()?, None, self.slice()?, self.slice()?),
             1 => StoredAddress::GroupStart(self.slice()?),
             2 => StoredAddress::GroupEnd,
+            3 => {
+                let route = self.slice()?;
+                StoredAddress::Mailbox(self.maybe()?, Some(route), self.slice()?, self.slice()?)
+            }
             _ => return None,
         })
     }

@@ -27,6 +27,8 @@ pub enum EnvelopeAddress {
     Mailbox {
         /// Display name, unquoted.
         name: Option<Vec<u8>>,
+        /// What stood before the local part. RFC 5322 §4.4 `obs-route`, without its colon.
+        route: Option<Vec<u8>>,
         /// Local part, unquoted.
         local: Vec<u8>,
         /// Domain.

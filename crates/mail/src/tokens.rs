@@ -132,7 +132,7 @@ impl Tokens {
 
     fn addresses(&mut self, kind: &str, list: StoredList<'_>) {
         for address in list.addresses().take(8) {
-            let StoredAddress::Mailbox(name, local, host) = address else { continue };
+            let StoredAddress::Mailbox(name, _, local, host) = address else { continue };
             let local = String::from_utf8_lossy(local).to_lowercase();
             let host = String::from_utf8_lossy(host).to_lowercase();
             self.add(kind, &format!("{local}@{host}"));

@@ -64,7 +64,7 @@ struct Item {
     /// Where in `text` the last `@` stood.
     at: Option<usize>,
     blank: bool,
-    angle: Option<(Vec<u8>, Vec<u8>)>,
+    angle: Option<Angle>,
     comment: Option<Vec<u8>>,
 }
 
@@ -81,6 +81,9 @@ impl Item {
         self.at = Some(self.text.len() - 1);
     }
 }
+
+/// What stands between `<` and `>`: a route, a local part, a host.
+type Angle = (Option<Vec<u8>>, Vec<u8>, Vec<u8>);
 
 /// Words with single blanks between them.
 fn phrase(mut text: Vec<u8>) -> Vec<u8> {
@@ -113,28 +116,29 @@ impl<F: FnMut(EnvelopeAddress)> Reader<'_, F> {
     fn flush(&mut self, item: &mut Item) {
         let item = std::mem::take(item);
         let some = |text: Vec<u8>| (!text.is_empty()).then_some(text);
-        let (name, local, host) = match (item.angle, item.at) {
-            (Some((local, host)), _) => (some(phrase(item.text)).or(item.comment), local, host),
+        let (name, (route, local, host)) = match (item.angle, item.at) {
+            (Some(angle), _) => (some(phrase(item.text)).or(item.comment), angle),
             (None, Some(at)) => {
                 let mut local = item.text;
                 let host = compact(local.split_off(at)).split_off(1);
-                (item.comment.and_then(some), compact(local), host)
+                (item.comment.and_then(some), (None, compact(local), host))
             }
             (None, None) if item.text.is_empty() => return,
             // Words without an address are somebody's name.
             (None, None) if item.text.contains(&b'\n') => {
-                (some(phrase(item.text)), Vec::new(), Vec::new())
+                (some(phrase(item.text)), Angle::default())
             }
-            (None, None) => (item.comment.and_then(some), item.text, Vec::new()),
+            (None, None) => (item.comment.and_then(some), (None, item.text, Vec::new())),
         };
         if local.is_empty() && host.is_empty() && name.is_none() {
             return;
         }
-        self.give(EnvelopeAddress::Mailbox { name, local, host });
+        self.give(EnvelopeAddress::Mailbox { name, route, local, host });
     }
 
     /// After `<`: an addr-spec, perhaps behind a source route, up to `>`.
-    fn angle(&mut self) -> (Vec<u8>, Vec<u8>) {
+    fn angle(&mut self) -> Angle {
+        let mut route = None;
         let mut text = Vec::new();
         let mut at = None;
         while let Some((&byte, rest)) = self.rest.split_first() {
@@ -147,7 +151,7 @@ impl<F: FnMut(EnvelopeAddress)> Reader<'_, F> {
                 b' ' | b'\t' | b'\r' | b'\n' => {}
                 // The end of a route, RFC 5322 §4.4 obs-route.
                 b':' if text.first() == Some(&b'@') => {
-                    text.clear();
+                    route = Some(std::mem::take(&mut text));
                     at = None;
                 }
                 b'@' => {
@@ -160,9 +164,9 @@ impl<F: FnMut(EnvelopeAddress)> Reader<'_, F> {
         match at {
             Some(at) => {
                 let (local, host) = text.split_at(at);
-                (local.to_vec(), host.get(1..).unwrap_or_default().to_vec())
+                (route, local.to_vec(), host.get(1..).unwrap_or_default().to_vec())
             }
-            None => (text, Vec::new()),
+            None => (route, text, Vec::new()),
         }
     }
 
@@ -222,9 +226,10 @@ mod tests {
     fn show(value: &str) -> String {
         let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
         let one = |address: &EnvelopeAddress| match address {
-            EnvelopeAddress::Mailbox { name, local, host } => {
+            EnvelopeAddress::Mailbox { name, route, local, host } => {
                 let name = name.as_deref().map_or("-".to_owned(), text);
-                format!("{name}|{}|{}", text(local), text(host))
+                let route = route.as_deref().map_or(String::new(), |route| text(route) + "|");
+                format!("{name}|{route}{}|{}", text(local), text(host))
             }
             EnvelopeAddress::GroupStart(name) => format!("{}:", text(name)),
             EnvelopeAddress::GroupEnd => ";".to_owned(),
@@ -254,7 +259,7 @@ mod tests {
         );
         assert_eq!(
             show("Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example"),
-            "Mary Smith|mary|example.net , -|jdoe|test.example"
+            "Mary Smith|@node.test|mary|example.net , -|jdoe|test.example"
         );
     }
 
@@ -271,5 +276,8 @@ mod tests {
         assert_eq!(show(""), "");
         assert_eq!(show("((((((("), "");
         assert_eq!(show("x <y"), "x|y|");
+        assert_eq!(show("<@a.test, @b.test:c@d>"), "-|@a.test,@b.test|c|d");
+        assert_eq!(show("<@a:@b:c@d>"), "-|@b|c|d");
+        assert_eq!(show("<@a:>"), "");
     }
 }

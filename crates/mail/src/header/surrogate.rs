@@ -120,7 +120,7 @@ fn addresses(value: &[u8]) -> String {
         }
         first = false;
         match item {
-            EnvelopeAddress::Mailbox { name, local, host } => {
+            EnvelopeAddress::Mailbox { name, local, host, .. } => {
                 out.push_str(&mailbox(name.as_deref(), &local, &host));
             }
             EnvelopeAddress::GroupStart(name) => {

@@ -187,9 +187,11 @@ fn addresses(list: StoredList<'_>, charset: Charset, out: &mut Vec<u8>) {
     for address in list.addresses() {
         out.push(b'(');
         match address {
-            StoredAddress::Mailbox(name, local, host) => {
+            StoredAddress::Mailbox(name, route, local, host) => {
                 nstring(name, charset, out);
-                out.extend_from_slice(b" NIL ");
+                out.push(b' ');
+                nstring(route, charset, out);
+                out.push(b' ');
                 header_text(local, charset, out);
                 out.push(b' ');
                 // An empty host would look like a group (users.md I-73).

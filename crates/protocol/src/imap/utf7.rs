@@ -40,7 +40,8 @@ fn flush(wide: &mut Vec<u8>, out: &mut String) {
     }
 }
 
-/// Decodes a name; `None` when it is not modified UTF-7. Plain UTF-8 passes as it is.
+/// Decodes a name; `None` when it is not modified UTF-7, or when [`encode`] spells it otherwise:
+/// printable ASCII in base64, superfluous shifts. Plain UTF-8 passes as it is.
 pub fn decode(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -58,7 +59,7 @@ pub fn decode(text: &str) -> Option<String> {
         out.push_str(&String::from_utf16(&units).ok()?);
     }
     out.push_str(rest);
-    Some(out)
+    (!text.is_ascii() || encode(&out) == text).then_some(out)
 }
 
 #[cfg(test)]
@@ -73,7 +74,7 @@ mod tests {
             assert_eq!(decode(&encode(name)).as_deref(), Some(name));
         }
         assert_eq!(encode("a&b"), "a&-b");
-        for bad in ["&", "&AAA", "&AA-", "&!-"] {
+        for bad in ["&", "&AAA", "&AA-", "&!-", "&AGE-", "&ACY-", "&U,BTFw-&ZeVnLIqe-", "&U,C-"] {
             assert_eq!(decode(bad), None, "{bad}");
         }
     }

@@ -303,7 +303,7 @@ fn text(octets: &[u8]) -> Value {
 /// `addr-mailbox` of the first address. RFC 5256 §3; of a group it is the group's name.
 fn mailbox_of(list: StoredList<'_>) -> Value {
     match list.addresses().next() {
-        Some(StoredAddress::Mailbox(_, local, _)) => text(local),
+        Some(StoredAddress::Mailbox(_, _, local, _)) => text(local),
         Some(StoredAddress::GroupStart(name)) => text(name),
         _ => text(b""),
     }
@@ -312,7 +312,7 @@ fn mailbox_of(list: StoredList<'_>) -> Value {
 /// The display name of the first address, else `mailbox@host`. RFC 5957 §3.
 fn display_of(list: StoredList<'_>) -> Value {
     match list.addresses().next() {
-        Some(StoredAddress::Mailbox(name, local, host)) => {
+        Some(StoredAddress::Mailbox(name, _, local, host)) => {
             match name.map(decode_words).filter(|name| !name.is_empty()) {
                 Some(name) => Value::Text(fold(&name)),
                 None => text(&[local, b"@", host].concat()),
