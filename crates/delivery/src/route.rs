@@ -211,12 +211,10 @@ pub fn split_target(target: &str, default_port: u16) -> Option<(String, u16)> {
 }
 
 fn literal_route(shared: &Shared, mut route: Route, domain: &Domain) -> Route {
-    let inner = domain.as_str().trim_matches(|c| c == '[' || c == ']');
-    let inner = inner.strip_prefix("ipv6:").unwrap_or(inner);
-    match inner.parse::<IpAddr>() {
-        Ok(ip) if !is_own(shared, ip) => {
+    match domain.literal_ip() {
+        Some(ip) if !is_own(shared, ip) => {
             let address = SocketAddr::new(ip, shared.settings.relay_port);
-            route.hosts.push(Host { name: inner.to_owned(), address });
+            route.hosts.push(Host { name: ip.to_string(), address });
             route
         }
         _ => with_problem(route, Permanent("5.1.2", format!("{domain} cannot be reached"))),

@@ -5,6 +5,7 @@
 
 use crate::limits::{ADDRESS_OCTETS_MAX, DOMAIN_OCTETS_MAX};
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// A domain: a host name in lower case, U-labels or A-labels as given, or an address literal.
@@ -84,6 +85,16 @@ impl Domain {
     /// A name of a single label, which is complete only where it is known. RFC 5321 §2.3.5.
     pub fn is_single(&self) -> bool {
         !self.is_literal() && !self.0.contains('.')
+    }
+
+    /// The address of an address literal, if it is one: `[192.0.2.1]`, `[IPv6:2001:db8::1]`. RFC
+    /// 5321 §4.1.3.
+    pub fn literal_ip(&self) -> Option<IpAddr> {
+        let inner = self.0.strip_prefix('[')?.strip_suffix(']')?;
+        match inner.strip_prefix("ipv6:") {
+            Some(v6) => v6.parse().ok().map(IpAddr::V6),
+            None => inner.parse().ok().map(IpAddr::V4),
+        }
     }
 
     /// An address literal, `[…]`. RFC 5321 §4.1.3.

@@ -210,7 +210,7 @@ fn rcpt(rest: &str) -> Result<Rcpt, Reply> {
     let found = path::split(rest).ok_or(reply::BAD_ADDRESS)?;
     let recipient = match found.inner {
         bare if bare.eq_ignore_ascii_case("postmaster") => None,
-        inner => Some(Address::parse(inner).map_err(|_| reply::BAD_ADDRESS)?),
+        inner => Some(path::mailbox(inner).ok_or(reply::BAD_ADDRESS)?),
     };
     let mut rcpt = Rcpt { recipient, notify: Notify::default(), orcpt: None };
     let mut notified = false;

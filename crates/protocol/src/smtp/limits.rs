@@ -15,6 +15,8 @@ pub const ERRORS_BEFORE_HELLO_MAX: usize = 3;
 /// Commands in a row that lead to no message before the connection is closed: NOOP, RSET, VRFY,
 /// HELP, EHLO, and recipients beyond the most (security.md SM-10).
 pub const IDLE_COMMANDS_MAX: usize = 200;
+/// The same, and logins and senders refused, before a first message or a login.
+pub const IDLE_COMMANDS_AT_FIRST_MAX: usize = 50;
 /// How long a command may take to come. RFC 5321 §4.5.3.2.7 wants five minutes.
 pub const COMMAND_WAIT: Duration = Duration::from_secs(300);
 /// Octets of a message after which the patience starts anew.

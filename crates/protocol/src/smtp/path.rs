@@ -1,6 +1,6 @@
 //! Paths: `<local@domain>`, `<>`, with the source routes of old. RFC 5321 §4.1.2.
 
-use mail::{Address, ReversePath};
+use mail::{Address, Domain, ReversePath};
 
 /// A path and what follows it.
 pub struct PathAndRest<'a> {
@@ -49,12 +49,40 @@ pub fn reverse_path(inner: &str) -> Option<ReversePath> {
     if inner.is_empty() {
         return Some(ReversePath::Null);
     }
-    Address::parse(inner).ok().map(ReversePath::Address)
+    mailbox(inner).map(ReversePath::Address)
+}
+
+/// `Mailbox`: what its address literal says, if it has one, must be an address. RFC 5321 §4.1.3.
+pub fn mailbox(text: &str) -> Option<Address> {
+    let sane = |domain: &Domain| !domain.is_literal() || domain.literal_ip().is_some();
+    Address::parse(text).ok().filter(|address| sane(address.domain()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn address_literals_have_addresses() {
+        for good in ["a@[192.0.2.1]", "a@[IPv6:2001:db8::1]", "a@[ipv6:::ffff:192.0.2.1]"] {
+            assert!(mailbox(good).is_some(), "{good}");
+        }
+        for bad in [
+            "[300.0.2.1]",
+            "[1.2.3]",
+            "[::1]",
+            "[IPv6:192.0.2.1]",
+            "[IPv6:1:2]",
+            "[IPv6:1::2::3]",
+            "[IPv6:12345::]",
+            "[IPv6:]",
+            "[tag:content]",
+            "[x]",
+            "[]",
+        ] {
+            assert_eq!(mailbox(&format!("a@{bad}")), None, "{bad}");
+        }
+    }
 
     #[test]
     fn paths_split() {

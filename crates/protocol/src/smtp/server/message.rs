@@ -245,7 +245,7 @@ impl Session {
         self.octets = 0;
         self.idle = 0;
         if reply.is_positive() {
-            self.errors = 0;
+            (self.errors, self.of_use) = (0, true);
         }
         self.say_times(reply, replies);
     }

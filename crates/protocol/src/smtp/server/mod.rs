@@ -167,6 +167,8 @@ pub struct Session {
     errors: usize,
     /// Commands since a message or a login that led to neither.
     idle: usize,
+    /// There was a message or a login.
+    of_use: bool,
     progress: u64,
     /// The reply to the last command may not wait for others.
     urgent: bool,
@@ -188,6 +190,7 @@ impl Session {
             octets: 0,
             errors: 0,
             idle: 0,
+            of_use: false,
             progress: 0,
             urgent: false,
             going_down: false,
@@ -269,7 +272,8 @@ impl Session {
 
     fn obey(&mut self, command: Command) -> Option<Step<Question>> {
         self.idle += usize::from(leads_nowhere(&command));
-        if self.idle > IDLE_COMMANDS_MAX {
+        let most = if self.of_use { IDLE_COMMANDS_MAX } else { IDLE_COMMANDS_AT_FIRST_MAX };
+        if self.idle > most {
             self.close_with(&reply::TOO_MANY_IDLE);
             return None;
         }
@@ -433,6 +437,7 @@ fn leads_nowhere(command: &Command) -> bool {
             | Command::Rset
             | Command::Vrfy(_)
             | Command::Help
+            | Command::Auth(..)
             | Command::Xclient(_)
     )
 }
@@ -501,7 +506,7 @@ impl Machine for Session {
         match (pending, refusal) {
             (Pending::Login, None) => {
                 self.authenticated = true;
-                self.idle = 0;
+                (self.idle, self.of_use) = (0, true);
                 self.say(&reply::LOGGED_IN);
             }
             (Pending::Sender(mail, lowered), None) => {
@@ -537,6 +542,10 @@ impl Machine for Session {
             (Pending::End, reply) => self.end(&reply.unwrap_or(reply::TRY_LATER)),
             (Pending::Client, None) => self.begin_anew(),
             (Pending::Verify, None) => self.say(&reply::CANNOT_VERIFY),
+            (Pending::Sender(..), Some(reply)) => {
+                self.idle += 1;
+                self.say(&reply);
+            }
             (_, Some(reply)) => self.say(&reply),
         }
     }
@@ -655,5 +664,43 @@ mod tests {
         assert!(matches!(session.next(), Step::Read));
         let said = String::from_utf8_lossy(session.output()).into_owned();
         assert_eq!(said, "454 4.7.0 Cannot check the password now\r\n250 2.0.0 OK\r\n");
+    }
+    /// How many NOOPs are answered before the connection ends.
+    fn noops(session: &mut Session) -> usize {
+        session.receive(&b"NOOP\r\n".repeat(300));
+        flushes(session).concat().matches("250").count()
+    }
+
+    #[test]
+    fn commands_that_lead_nowhere_are_fewer_before_the_first_message() {
+        let mut stranger = session(false);
+        assert_eq!(noops(&mut stranger), IDLE_COMMANDS_AT_FIRST_MAX);
+        let mut sends = session(false);
+        sends.receive(b"HELO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n.\r\n");
+        while !matches!(sends.next(), Step::Ask(Question::End)) {
+            if matches!(sends.phase, Phase::Asking(_)) {
+                sends.answer(Answer::Yes);
+            }
+        }
+        sends.answer(Answer::Reply(reply::OK));
+        sends.output().clear();
+        assert_eq!(noops(&mut sends), IDLE_COMMANDS_MAX);
+    }
+
+    #[test]
+    fn logins_and_senders_that_are_put_off_lead_nowhere() {
+        let mut session = session(true);
+        session.receive(b"HELO x\r\n");
+        session.receive(&b"AUTH PLAIN AHgAeQ==\r\n".repeat(100));
+        let mut asked = 0;
+        loop {
+            match session.next() {
+                Step::Ask(_) => session.answer(Answer::Reply(reply::AUTH_UNAVAILABLE)),
+                Step::Close => break,
+                _ => continue,
+            }
+            asked += 1;
+        }
+        assert_eq!(asked, IDLE_COMMANDS_AT_FIRST_MAX - 1);
     }
 }
