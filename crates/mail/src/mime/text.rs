@@ -121,13 +121,16 @@ pub fn text_of(part: &Part, body: &[u8]) -> String {
 struct Text {
     transfer: Option<Decoder>,
     charset: encoding_rs::Decoder,
+    /// The beginning of a character in UTF-8 whose end has not come.
+    begun: Vec<u8>,
 }
 
 impl Text {
     fn of(part: &Part) -> Text {
         let charset = part.content().parameters.parameter(b"charset");
         let charset = charset.and_then(charset_of).unwrap_or(encoding_rs::UTF_8);
-        Text { transfer: Decoder::of(part), charset: charset.new_decoder_without_bom_handling() }
+        let charset = charset.new_decoder_without_bom_handling();
+        Text { transfer: Decoder::of(part), charset, begun: Vec::new() }
     }
 
     /// Gives the text of a piece, a little at a time, since it may be three times as long.
@@ -152,7 +155,8 @@ impl Text {
     }
 
     fn decode(&mut self, piece: &[u8], last: bool) -> String {
-        let mut octets = Vec::with_capacity(piece.len());
+        let mut octets = std::mem::take(&mut self.begun);
+        octets.reserve(piece.len());
         match &mut self.transfer {
             Some(decoder) => decoder.decode(piece, &mut octets),
             None => octets.extend_from_slice(piece),
@@ -160,9 +164,36 @@ impl Text {
         if let (true, Some(decoder)) = (last, self.transfer.take()) {
             decoder.finish(&mut octets);
         }
+        if self.charset.encoding() == encoding_rs::UTF_8 {
+            return self.utf8(octets, last);
+        }
         let room = self.charset.max_utf8_buffer_length(octets.len()).unwrap_or(octets.len());
         let mut text = String::with_capacity(room);
         let _ = self.charset.decode_to_string(&octets, &mut text, last);
+        text
+    }
+
+    /// What `encoding_rs` makes of UTF-8; it begins anew at each octet that is none.
+    fn utf8(&mut self, octets: Vec<u8>, last: bool) -> String {
+        let error = match String::from_utf8(octets) {
+            Ok(text) => return text,
+            Err(error) => error,
+        };
+        let (good, mut rest) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let replaced = rest.len().saturating_mul(char::REPLACEMENT_CHARACTER.len_utf8());
+        let mut text = String::with_capacity(good.len().saturating_add(replaced));
+        text.push_str(&String::from_utf8_lossy(good));
+        for chunk in rest.utf8_chunks() {
+            text.push_str(chunk.valid());
+            let broken = chunk.invalid();
+            rest = rest.get(chunk.valid().len() + broken.len()..).unwrap_or_default();
+            let begun = || std::str::from_utf8(broken).is_err_and(|e| e.error_len().is_none());
+            if rest.is_empty() && !last && begun() {
+                self.begun = broken.to_vec();
+            } else if !broken.is_empty() {
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
         text
     }
 }
@@ -188,6 +219,25 @@ mod tests {
         let mut found = texts(&summary_of(message).root, in_memory::<()>(message)).unwrap();
         found.sort();
         assert_eq!(found, ["café long", "hello"]);
+    }
+
+    #[test]
+    fn octets_that_are_no_text_are_what_the_encoding_standard_makes_of_them() {
+        let some = b"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80\xff";
+        let root = summary_of(b"\r\n").root;
+        let mut seed = 1u64;
+        let mut any = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        for _ in 0..20_000 {
+            let octets: Vec<u8> = (0..any(12)).map(|_| some[any(some.len())]).collect();
+            let (one, other) = octets.split_at(any(octets.len() + 1));
+            let mut text = Text::of(&root);
+            let told = text.decode(one, false) + &text.decode(other, true);
+            let (meant, _) = encoding_rs::UTF_8.decode_without_bom_handling(&octets);
+            assert_eq!(told, meant, "{octets:x?} after {}", one.len());
+        }
     }
 
     #[test]
