@@ -166,6 +166,10 @@ def why(kind, text, ours, theirs):
         without = [[(one[0], tuple(set(one[1]) - CHILDREN)) + one[2:] for one in side if one[0] == b"LIST"] for side in (mine, other)]
         if mine and sorted(without[0]) == sorted(without[1]):
             return "children, unasked"
+    if verb == b"LIST" and (ours.status, theirs.status) == ("BAD", "OK") and b"RECURSIVEMATCH" in text:
+        return "grammar that is kept more strictly"
+    if verb == b"LIST" and mine and all(one[0] == b"LIST" and one[3].split(b"/")[0] == b"INBOX" for one in mine + other):
+        return "stop: RENAME INBOX"
     if verb == b"APPEND" and b"[BADURL" in ours.raw[-1][0] and theirs.status == "OK":
         return "stop: CATENATE of what is not there"
     if verb == b"APPEND" and kind == "content" and (ours.status, theirs.status) == ("BAD", "NO"):
