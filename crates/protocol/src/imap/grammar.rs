@@ -298,15 +298,16 @@ impl<'a> Cursor<'a> {
         }
         let mut ranges = Vec::new();
         loop {
-            let from = self.set_number()?;
-            let to = if self.eat(b':') { self.set_number()? } else { from };
+            let from = self.seq_number()?;
+            let to = if self.eat(b':') { self.seq_number()? } else { from };
             ranges.push((from, to));
             if !self.eat(b',') {
                 return Ok(SequenceSet::Ranges(ranges));
             }
         }
     }
-    fn set_number(&mut self) -> Read<Number> {
+    /// `seq-number`, or such a UID
+    pub fn seq_number(&mut self) -> Read<Number> {
         if self.eat(b'*') {
             return Ok(Number::Last);
         }

@@ -121,7 +121,9 @@ enum Next {
 fn start(from: &mut Cursor<'_>, replaces: Option<bool>, pieces: &mut Vec<Piece>) -> Read<Next> {
     let mut old = None;
     if let Some(uid) = replaces {
-        old = Some((uid, from.sequence_set()?));
+        // RFC 8508 §5: one number, no set.
+        let number = from.seq_number()?;
+        old = Some((uid, SequenceSet::Ranges(vec![(number, number)])));
         from.space()?;
     }
     if from.at_end() {
