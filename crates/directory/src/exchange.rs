@@ -105,8 +105,9 @@ impl Directory {
                 self.password(&user, &utf8(password)?, channel.wanted).await
             }
             (Awaits::First(Mechanism::Plain), Some(message)) => {
-                let login = plain::parse(&message).ok_or(AuthError::Malformed)?.login();
-                self.password(&login.user, &login.password, channel.wanted).await
+                let said = plain::parse(&message).ok_or(AuthError::Malformed)?;
+                self.acts_as_itself(&said.authzid, &said.authcid)?;
+                self.password(&said.authcid, &said.password, channel.wanted).await
             }
             (Awaits::First(Mechanism::Scram(hash, variant)), Some(message)) => {
                 let proof = self.scram_first(hash, variant, &message, &channel)?;
@@ -134,6 +135,13 @@ impl Directory {
             (Awaits::Farewell(who), Some(nothing)) if nothing.is_empty() => Ok(Progress::Done(who)),
             _ => Err(AuthError::Malformed),
         }
+    }
+
+    /// Nobody acts as somebody else. RFC 4422 §3.4.1.
+    fn acts_as_itself(&self, authzid: &str, user: &str) -> Result<(), AuthError> {
+        let key = |name| self.user_address(name).map(|address| address.key());
+        let own = authzid.is_empty() || key(authzid).is_some_and(|acts| key(user) == Some(acts));
+        if own { Ok(()) } else { Err(AuthError::Invalid) }
     }
 
     async fn password(
@@ -235,6 +243,7 @@ impl Directory {
         if !fits {
             return Err(AuthError::Malformed);
         }
+        self.acts_as_itself(&first.authzid, &first.user)?;
         let account = self.named(&first.user)?;
         let known = account.as_ref().map(|row| Secret::parse(&row.secret));
         let verifier = known.as_ref().and_then(|secret| secret.verifier(hash)).cloned();

@@ -36,8 +36,10 @@ impl Verifier {
     /// The verifier of a password. Slow, as it has to be.
     pub fn new(hash: Hash, password: &str, salt: &[u8], iterations: NonZeroU32) -> Verifier {
         let (derivation, _, digest) = algorithms(hash);
+        // RFC 5802 §2.2 `Normalize`; what cannot be prepared stays as it is, as clients have it.
+        let prepared = stringprep::saslprep(password).unwrap_or(password.into());
         let mut salted = vec![0; digest.output_len()];
-        pbkdf2::derive(derivation, iterations, salt, password.as_bytes(), &mut salted);
+        pbkdf2::derive(derivation, iterations, salt, prepared.as_bytes(), &mut salted);
         let client_key = mac(hash, &salted, b"Client Key");
         Verifier {
             iterations: iterations.get(),
@@ -77,6 +79,16 @@ mod tests {
     use super::*;
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
+
+    /// What one client says with a soft hyphen or a decomposed letter, another says without.
+    #[test]
+    fn passwords_are_prepared() {
+        let rounds = NonZeroU32::new(1).unwrap();
+        let made = |password| Verifier::new(Hash::Sha256, password, b"salt", rounds).stored_key;
+        assert_eq!(made("I\u{ad}X\u{b2}"), made("IX2"));
+        assert_eq!(made("u\u{308}"), made("\u{fc}"));
+        assert_ne!(made("a\u{7}"), made("a"), "what cannot be prepared is as it was said");
+    }
 
     /// The examples of RFC 5802 §5 and RFC 7677 §3.
     #[test]

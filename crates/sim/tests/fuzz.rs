@@ -140,7 +140,7 @@ fn sasl_messages() {
 /// A line that is too long is refused in one piece as it is octet by octet.
 #[test]
 fn imap_lines_about_the_limit() {
-    for octets in [8 * 1024 - 2, 8 * 1024 - 1, 8 * 1024, 8 * 1024 + 1, 9000] {
+    for octets in [16 * 1024 - 2, 16 * 1024 - 1, 16 * 1024, 16 * 1024 + 1, 17_000] {
         let line = [&vec![b'a'; octets], b"\r\nb NOOP\r\n".as_slice()].concat();
         checks::imap::session(&[&[0], line.as_slice()].concat());
     }

@@ -9,8 +9,9 @@ pub mod session;
 pub mod url;
 pub mod utf7;
 
-/// Octets of a command before login, literals included.
-pub const COMMAND_BEFORE_LOGIN_MAX: usize = 8 * 1024;
+/// Octets of a command before login, literals included: tokens (RFC 7628) are long, and other
+/// protocols must take 12288 of them (RFC 4954 §4, RFC 5034 §4).
+pub const COMMAND_BEFORE_LOGIN_MAX: usize = 16 * 1024;
 /// Octets of a command, literals included, a message to APPEND excluded.
 pub const COMMAND_MAX: usize = 128 * 1024;
 /// Depth of parentheses and OR, NOT in a search.

@@ -39,6 +39,8 @@ pub struct First {
     pub binding: Binding,
     /// The GS2 header, as it must come back.
     pub gs2_header: String,
+    /// Whom to act as; empty for oneself.
+    pub authzid: String,
     /// Who logs in.
     pub user: String,
     /// The client's nonce.
@@ -60,7 +62,7 @@ pub struct Final {
     pub without_proof: String,
 }
 
-/// Reads the client's first message. `None` when it is malformed, or acts as somebody else.
+/// Reads the client's first message. `None` when it is malformed.
 pub fn first(message: &[u8]) -> Option<First> {
     let text = std::str::from_utf8(message).ok()?;
     let mut parts = text.splitn(3, ',');
@@ -71,22 +73,32 @@ pub fn first(message: &[u8]) -> Option<First> {
         "p=tls-exporter" => Binding::TlsExporter,
         _ => return None,
     };
-    // `reserved-mext` must be refused; extensions after the nonce are let be.
+    // `reserved-mext`, which stands before the name, is refused by that.
     let mut attributes = bare.split(',');
     let user = saslname(attributes.next()?.strip_prefix("n=")?)?;
     let nonce = attributes.next()?.strip_prefix("r=")?;
-    let own = match authzid.strip_prefix("a=") {
-        Some(other) => saslname(other)?.eq_ignore_ascii_case(&user),
-        None => authzid.is_empty(),
+    let acts_as = match authzid.strip_prefix("a=") {
+        Some(other) => saslname(other).filter(|name| !name.is_empty())?,
+        None if authzid.is_empty() => String::new(),
+        None => return None,
     };
     let printable = |c: char| c.is_ascii_graphic() && c != ',';
-    let fine = own && !user.is_empty() && !nonce.is_empty() && nonce.chars().all(printable);
-    fine.then(|| First {
+    let fine = !user.is_empty() && !nonce.is_empty() && nonce.chars().all(printable);
+    (fine && attributes.all(is_extension)).then(|| First {
         binding,
         gs2_header: format!("{flag},{authzid},"),
+        authzid: acts_as,
         user,
         nonce: nonce.to_owned(),
         bare: bare.to_owned(),
+    })
+}
+
+/// `attr-val`, which is passed over; `m` is what must not be. RFC 5802 §5.1.
+fn is_extension(attribute: &str) -> bool {
+    let name = attribute.split_once('=').filter(|(_, value)| !value.is_empty());
+    name.is_some_and(|(name, _)| {
+        name.len() == 1 && name != "m" && name.bytes().all(|b| b.is_ascii_alphabetic())
     })
 }
 
@@ -114,6 +126,9 @@ pub fn last(message: &[u8]) -> Option<Final> {
     let mut attributes = without_proof.split(',');
     let binding = attributes.next()?.strip_prefix("c=")?;
     let nonce = attributes.next()?.strip_prefix("r=")?;
+    if !attributes.all(is_extension) {
+        return None;
+    }
     Some(Final {
         binding: STANDARD.decode(binding).ok()?,
         nonce: nonce.to_owned(),
@@ -150,7 +165,9 @@ mod tests {
 
     #[test]
     fn malformed_messages_are_refused() {
-        assert_eq!(first(b"y,a=a=2Cb,n=A=2Cb,r=x").unwrap().user, "A,b");
+        let read = first(b"y,a=a=2Cb,n=A=2Cb,r=x,z=1,B==").unwrap();
+        assert_eq!((read.authzid.as_str(), read.user.as_str()), ("a,b", "A,b"));
+        assert!(last(b"c=biws,r=x,z=1,p=AAAA").is_some());
         for bad in [
             "",
             "n",
@@ -162,15 +179,27 @@ mod tests {
             "n,,m=1,n=a,r=x",
             "q,,n=a,r=x",
             "p=tls-unique,,n=a,r=x",
-            "n,a=eve,n=a,r=x",
+            "n,a=,n=a,r=x",
+            "n,x,n=a,r=x",
+            "n,,n=a,r=x,m=1",
+            "n,,n=a,r=x,",
+            "n,,n=a,r=x,zz=1",
+            "n,,n=a,r=x,z=",
             "n,,n=a=2,r=x",
             "n,,n=a=2c,r=x",
             "n,,n=a,r=x\ty",
         ] {
             assert_eq!(first(bad.as_bytes()), None, "{bad}");
         }
-        for bad in ["", "c=biws", "c=biws,r=x", "c=!,r=x,p=AAAA", "c=biws,r=x,p=!", "r=x,c=biws,p="]
-        {
+        for bad in [
+            "c=biws,r=x,m=1,p=AAAA",
+            "",
+            "c=biws",
+            "c=biws,r=x",
+            "c=!,r=x,p=AAAA",
+            "c=biws,r=x,p=!",
+            "r=x,c=biws,p=",
+        ] {
             assert_eq!(last(bad.as_bytes()), None, "{bad}");
         }
     }

@@ -282,8 +282,10 @@ impl Session {
     }
 
     fn response(&mut self) -> Option<Step<Question>> {
-        let Some((end, next)) = self.line_end(RESPONSE_OCTETS_MAX) else {
-            if self.input.len() > RESPONSE_OCTETS_MAX {
+        // With its CRLF.
+        let most = RESPONSE_OCTETS_MAX + 2;
+        let Some((end, next)) = self.line_end(most) else {
+            if self.input.len() > most {
                 self.bye("Line too long");
                 return None;
             }
