@@ -423,12 +423,13 @@ fn base64_line(octets: &[u8], out: &mut Vec<u8>) {
 }
 
 fn quoted(byte: u8, coded: bool, column: &mut usize, out: &mut Vec<u8>) {
-    let width = if coded { 3 } else { 1 };
-    if *column + width > QUOTED_LINE {
+    if *column + if coded { 3 } else { 1 } > QUOTED_LINE {
         out.extend_from_slice(b"=\r\n");
         *column = 0;
     }
-    *column += width;
+    // A line must not become a delimiter that it was not. RFC 2046 §5.1.1.
+    let coded = coded || byte == b'-' && *column == 0;
+    *column += if coded { 3 } else { 1 };
     if coded {
         out.extend_from_slice(format!("={byte:02X}").as_bytes());
     } else {
@@ -479,8 +480,26 @@ mod tests {
         assert_eq!(
             text(empty, Carries::EightBit),
             "MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\
-             Content-Transfer-Encoding: quoted-printable\r\n\r\nx=0A--o--\r\n--oo\r\n"
+             Content-Transfer-Encoding: quoted-printable\r\n\r\nx=0A--o--\r\n=2D-oo\r\n"
         );
+    }
+
+    #[test]
+    fn no_line_becomes_a_delimiter() {
+        let head = "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n";
+        // Behind a soft line break; what a multipart without parts had for its own.
+        let long = format!("{head}\r\n{}--b\r\nü\r\n--b--\r\n", "x".repeat(QUOTED_LINE));
+        let inner = format!(
+            "{head}Content-Type: multipart/mixed; boundary=b\r\n\r\nü\r\n--b--\r\n--b--\r\n"
+        );
+        for (message, kept) in [(long, "=\r\n=2D-b\r\n=C3=BC\r\n"), (inner, "=C3=BC\r\n=2D-b--")] {
+            let made = text(&message, Carries::SevenBit);
+            assert!(made.contains(kept), "{made}");
+            let PartBody::Multipart(parts) = summary_of(made.as_bytes()).root.body else {
+                panic!()
+            };
+            assert_eq!(parts.len(), 1, "{made}");
+        }
     }
 
     #[test]
