@@ -28,6 +28,7 @@ use mail::Domain;
 use protocol::sasl::Login;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use store::Store;
 use sys::World;
@@ -100,6 +101,28 @@ pub struct Delivery {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// How many recipients attempts to send came out so, since the start.
+#[derive(Default)]
+pub struct Attempted {
+    /// The other server has it, or a mailbox here.
+    pub delivered: AtomicU64,
+    /// It will be tried again.
+    pub deferred: AtomicU64,
+    /// It was given up.
+    pub failed: AtomicU64,
+}
+
+impl Attempted {
+    fn count(&self, result: &str) {
+        let counter = match result {
+            "delivered" => &self.delivered,
+            "deferred" => &self.deferred,
+            _ => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 pub(crate) struct Shared {
     pub settings: Settings,
     pub store: Store,
@@ -108,6 +131,7 @@ pub(crate) struct Shared {
     pub tls: TlsClient,
     pub keys: signing::ReadyKeys,
     pub slots: slots::Slots,
+    pub attempted: Attempted,
 }
 
 impl Delivery {
@@ -128,7 +152,13 @@ impl Delivery {
                 tls,
                 keys: signing::ReadyKeys::default(),
                 slots: slots::Slots::default(),
+                attempted: Attempted::default(),
             }),
         }
+    }
+
+    /// What became of attempts.
+    pub fn attempted(&self) -> &Attempted {
+        &self.shared.attempted
     }
 }

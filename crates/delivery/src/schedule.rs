@@ -353,6 +353,7 @@ async fn settle(
     }
     for outcome in &outcomes {
         let Outcome { recipient, result, reply } = outcome;
+        shared.attempted.count(result);
         tracing::info!(id = %row.message, %recipient, %result, %reply, "relay");
     }
     let step = Step::Attempt {

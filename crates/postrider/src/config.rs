@@ -92,6 +92,8 @@ pub struct Listen {
     pub lmtp: Vec<String>,
     /// Who may connect to such a socket, as `chmod` has it: octal digits.
     pub lmtp_mode: String,
+    /// Where Prometheus reads metrics, as 127.0.0.1:9925; empty for nowhere.
+    pub metrics: String,
 }
 
 impl Listen {
@@ -110,6 +112,7 @@ impl Default for Listen {
             port_base: 0,
             lmtp: Vec::new(),
             lmtp_mode: "0660".to_owned(),
+            metrics: String::new(),
         }
     }
 }
@@ -419,6 +422,10 @@ impl Config {
         let port_base = self.listen.port_base;
         if port_base > PORT_BASE_MAX {
             return Err(format!("listen.port_base: {port_base} is more than {PORT_BASE_MAX}"));
+        }
+        let metrics = &self.listen.metrics;
+        if !metrics.is_empty() && metrics.parse::<SocketAddr>().is_err() {
+            return Err(format!("listen.metrics: '{metrics}' is not ADDRESS:PORT"));
         }
         let smarthost = &self.relay.smarthost;
         if !smarthost.is_empty() && split_target(smarthost, self.relay.port).is_none() {

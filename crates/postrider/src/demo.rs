@@ -220,7 +220,8 @@ async fn start(
     };
     setup::setup(&side.root, &setup, side.password.clone()).await?;
     let config = Config::load(&side.root).map_err(trouble)?;
-    let held = serve::Held { bound: serve::bind(&side.root, &config)?, helper: None };
+    let bound = serve::bind(&side.root, &config)?;
+    let held = serve::Held { bound, metrics: None, helper: None };
     let (ready, up) = oneshot::channel();
     let root = side.root.clone();
     let task = tokio::spawn(async move {

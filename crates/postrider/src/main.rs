@@ -16,6 +16,7 @@ mod fsck;
 mod housekeeping;
 mod judging;
 mod logins;
+mod metrics;
 mod port_owner;
 mod privilege;
 mod reports;
@@ -91,7 +92,11 @@ fn prepare(root: &Path, log_format: &str) -> Result<(Config, Held), Failure> {
     log_to_stderr(log_format);
     let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
     serve::has_store(root, &config)?;
-    let held = Held { bound: serve::bind(root, &config)?, helper: serve::start_helper(&config)? };
+    let held = Held {
+        bound: serve::bind(root, &config)?,
+        metrics: serve::bind_metrics(&config)?,
+        helper: serve::start_helper(&config)?,
+    };
     match privilege::drop_root(root, &config)? {
         Root::Dropped(user) => tracing::info!(user, "gave up root"),
         Root::Kept => tracing::warn!("runs as root; make a user: useradd --system postrider"),

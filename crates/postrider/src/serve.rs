@@ -7,13 +7,14 @@ use crate::config::{self, Config, Limits};
 use crate::logins::{self, Outside};
 use crate::port_owner::port_owner;
 use crate::privilege;
-use crate::{certificate, control, housekeeping, judging};
+use crate::{certificate, control, housekeeping, judging, metrics};
 use delivery::reports::Reports;
 use delivery::{Delivery, Scheduler};
 use directory::Directory;
 use mail::{Address, Domain};
 use policy::guard::Guard;
 use policy::network::Network;
+use server::counts::Counts;
 use server::imap::Arrangements;
 use server::listen::{self, Service};
 use server::pop3::maildrops::Maildrops;
@@ -29,6 +30,7 @@ use sys::clock::SystemClock;
 use sys::disk::RealDisk;
 use sys::hands::{self, SystemHands};
 use sys::net::{self, Listener, TcpNet};
+use sys::page;
 use sys::program::ProgramClient;
 use sys::program::helper::start_helper as start_program;
 use sys::random::SystemRandom;
@@ -132,12 +134,12 @@ pub async fn serve(
     let hostname = hostname(&config)?;
     let tls = Arc::new(session_tls(root, &config)?);
     let world = world(&config)?;
-    let Held { bound, helper } = held;
+    let Held { bound, metrics, helper } = held;
+    let software = |error: std::io::Error| fail(exit::SOFTWARE, error.to_string());
+    let metrics = metrics.map(net::adopt).transpose().map_err(software)?;
     let adopted = bound.into_iter().map(|(service, socket)| Ok((service, socket.adopt()?)));
-    let listeners: std::io::Result<Listeners> = adopted.collect();
-    let listeners = listeners.map_err(|error| fail(exit::SOFTWARE, error.to_string()))?;
-    let program = helper.map(ProgramClient::new).transpose();
-    let program = program.map_err(|error| fail(exit::SOFTWARE, error.to_string()))?;
+    let listeners = adopted.collect::<std::io::Result<Listeners>>().map_err(software)?;
+    let program = helper.map(ProgramClient::new).transpose().map_err(software)?;
     let outside = Outside { world: &world, program };
     let (store, directory) = open(root, &config, Some(outside))?;
     let addresses: Vec<(Service, SocketAddr)> =
@@ -153,7 +155,8 @@ pub async fn serve(
     let bans = Bans::restore(guard.clone(), world.clock.clone(), &folder);
     let bans = tokio::spawn(bans.keep(shutdown.clone()));
     let live = Live { guard: guard.clone(), clock: world.clock.clone(), tls: tls.clone() };
-    let control = control::listen(root, store.clone(), directory.clone(), live, shutdown.clone())?;
+    let control =
+        control::listen(root, store.clone(), directory.clone(), live.clone(), shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), world.clock.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
     make_indexes(&store, &world, &shutdown)?;
@@ -170,10 +173,15 @@ pub async fn serve(
         guard,
         maildrops,
         crowd: Arc::default(),
+        counts: Counts::default(),
         arrangements: Arrangements::new(config.store.memory_limit),
         world,
         settings,
     });
+    if let Some(listener) = metrics {
+        let page = metrics::page(shared.clone(), live);
+        tokio::spawn(page::serve(listener, page, shutdown.clone()));
+    }
     let recovered = store.recovered();
     tracing::info!(repeated = recovered.deliveries, cut = recovered.cut, "store open");
     ready(&addresses);
@@ -182,6 +190,10 @@ pub async fn serve(
     let _ = uses.await;
     let _ = control.await;
     let _ = bans.await;
+    close(store).await
+}
+
+async fn close(store: Store) -> Result<(), Failure> {
     let health = store.health();
     let _ = hands::blocking(&SystemHands, move || store.close()).await;
     match health {
@@ -343,6 +355,8 @@ impl Socket {
 pub struct Held {
     /// Sockets that listen already.
     pub bound: Bound,
+    /// The one of `listen.metrics`.
+    pub metrics: Option<std::net::TcpListener>,
     /// The stream to the helper of `[program]`, if there is one.
     pub helper: Option<UnixStream>,
 }
@@ -387,6 +401,16 @@ pub fn start_helper(config: &Config) -> Result<Option<UnixStream>, Failure> {
         .collect();
     let started = std::env::current_exe().and_then(|own| start_program(&own, &arguments));
     started.map(Some).map_err(|error| fail(exit::SOFTWARE, format!("program.command: {error}")))
+}
+
+/// Binds `listen.metrics`, if it is set.
+pub fn bind_metrics(config: &Config) -> Result<Option<std::net::TcpListener>, Failure> {
+    let Ok(address) = config.listen.metrics.parse() else { return Ok(None) };
+    let bound = net::bind(address);
+    bound.map(Some).map_err(|error| {
+        let text = format!("listen.metrics: {address}: {error}{}", owner_of(address));
+        fail(exit::UNAVAILABLE, text)
+    })
 }
 
 /// Binds every port. The error names who has one that is taken.

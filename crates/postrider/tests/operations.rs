@@ -7,7 +7,8 @@
 mod world;
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 use world::{BINARY, Server, submit, wait};
 
@@ -492,5 +493,69 @@ fn a_backup_is_restored_in_place_of_the_server() {
     assert_eq!(server.subjects(admin), ["one", "two", "three"]);
     for folder in [old, copy] {
         fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+#[test]
+fn prometheus_reads_what_happens() {
+    let on = "127.0.0.1:0";
+    let taken = TcpListener::bind(on).unwrap().local_addr().unwrap();
+    let set = [format!("listen.metrics=\"{taken}\""), "relay.retry_seconds=[3600]".to_owned()];
+    let server = Server::new("metrics", "here.test", &set);
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(taken).unwrap();
+        stream.write_all(format!("{request} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let value = |metric: &str| {
+        let answer = ask("GET /metrics");
+        let line = answer.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {metric} in {answer}")).parse::<i64>().unwrap()
+    };
+    assert_eq!(value("postrider_connections_total{service=\"submission\"}"), 0);
+    server.run(&["route", "add", "far.test", "127.0.0.1:1"], "");
+    submit(&server, "admin@here.test", "admin@here.test", "one").unwrap();
+    submit(&server, "admin@here.test", "bob@far.test", "outgoing").unwrap();
+    assert_eq!(value("postrider_connections_total{service=\"submission\"}"), 2);
+    assert_eq!(value("postrider_logins_total{service=\"submission\"}"), 2);
+    assert_eq!(value("postrider_messages_total{outcome=\"accepted\"}"), 2);
+    assert_eq!(value("postrider_queue_messages"), 1);
+    assert!(value("postrider_queue_oldest_timestamp_seconds") > 1_700_000_000);
+    assert!(wait(20, || value("postrider_relayed_recipients_total{outcome=\"deferred\"}") == 1));
+    assert!(wait(5, || value("postrider_connections{service=\"submission\"}") == 0));
+    let mut smtp = server.talk(25).unwrap();
+    smtp.reply().unwrap();
+    for (command, code) in [
+        ("EHLO test", "250"),
+        ("MAIL FROM:<a@b.example>", "250"),
+        ("RCPT TO:<nobody@here.test>", "550"),
+    ] {
+        assert!(smtp.smtp(command).unwrap().starts_with(code), "{command}");
+    }
+    assert_eq!(value("postrider_recipients_refused_total{outcome=\"refused\"}"), 1);
+    assert_eq!(value("postrider_connections{service=\"smtp\"}"), 1);
+    let mut pop3 = server.talk(110).unwrap();
+    pop3.line().unwrap();
+    pop3.ask("USER admin@here.test").unwrap();
+    assert!(pop3.ask("PASS wrong").unwrap().starts_with("-ERR"));
+    assert_eq!(value("postrider_logins_refused_total{service=\"pop3\"}"), 1);
+    assert_eq!((value("postrider_store_writable"), value("postrider_store_full")), (1, 0));
+    assert!(value("postrider_store_bytes{of=\"messages\"}") > 100);
+    assert!(value("process_resident_memory_bytes") > 1_000_000);
+    assert!(ask("GET /").starts_with("HTTP/1.1 404 "));
+    assert!(ask("POST /metrics").starts_with("HTTP/1.1 405 "));
+    // Every sample is of a metric that was described just before, as the format wants it.
+    let answer = ask("GET /metrics");
+    let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("text/plain; version=0.0.4"), "{head}");
+    let mut described = "";
+    for line in page.lines() {
+        match line.strip_prefix("# TYPE ") {
+            Some(metric) => described = metric.split(' ').next().unwrap(),
+            None if line.starts_with("# HELP ") => {}
+            None => assert_eq!(line.split(['{', ' ']).next(), Some(described), "{line}"),
+        }
     }
 }

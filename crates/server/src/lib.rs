@@ -1,5 +1,6 @@
 //! Client-facing sessions: listeners, TLS, and the handlers of SMTP, IMAP and POP3.
 
+pub mod counts;
 pub mod deflate;
 pub mod drive;
 pub mod imap;
@@ -72,6 +73,8 @@ pub struct Shared {
     pub guard: Arc<Guard>,
     /// How many IMAP sessions each account has.
     pub crowd: Arc<Crowd>,
+    /// What happened since the start.
+    pub counts: counts::Counts,
     /// Which maildrops POP3 sessions have open.
     pub maildrops: Maildrops,
     /// Orders and threads that IMAP sessions made lately.

@@ -187,7 +187,7 @@ impl Accepting {
         }
         match self.admit(peer) {
             Ok(seat) => sessions.spawn(self.clone().seated(seat, stream, peer)),
-            Err(()) => sessions.spawn(turn_away(stream, self.service)),
+            Err(()) => sessions.spawn(self.clone().turn_away(stream)),
         };
     }
 
@@ -198,7 +198,7 @@ impl Accepting {
         let most = self.shared.settings.connections_max;
         let Some(waiting) = Seat::take(&self.census, proxy.ip(), [most, most]) else {
             tracing::warn!(service = service.name(), peer = %proxy, "too many connections");
-            return turn_away(stream, service).await;
+            return self.turn_away(stream).await;
         };
         let said = tokio::time::timeout(limits::PROXY_WAIT, client_of(&mut stream)).await;
         let Ok(Some(client)) = said else {
@@ -209,7 +209,7 @@ impl Accepting {
         let peer = client.unwrap_or(proxy);
         match self.admit(peer) {
             Ok(seat) => self.seated(seat, stream, peer).await,
-            Err(()) => turn_away(stream, service).await,
+            Err(()) => self.turn_away(stream).await,
         }
     }
 
@@ -228,20 +228,31 @@ impl Accepting {
         })
     }
 
+    async fn turn_away(self, stream: BoxStream) {
+        self.shared.counts.of(self.service).turned_away.add();
+        turn_away(stream, self.service).await;
+    }
+
     async fn seated(self, _seat: Seat, stream: BoxStream, peer: SocketAddr) {
-        let service = self.service;
+        let (service, shared) = (self.service, self.shared.clone());
+        let counts = shared.counts.of(service);
+        counts.begun.add();
         match serve(self.shared, stream, service, peer, &self.tls, self.shutdown).await {
             Ok(Ending::Failed) => {
+                counts.panicked.add();
                 tracing::error!(service = service.name(), %peer, "a session failed: a panic");
             }
             Ok(Ending::Tls(error)) => {
+                counts.tls_failed.add();
                 tracing::info!(service = service.name(), %peer, error, "TLS handshake failed");
             }
             Ok(ending) => tracing::debug!(service = service.name(), %peer, ?ending, "end"),
             Err(error) => {
+                counts.tls_failed.add();
                 tracing::info!(service = service.name(), %peer, %error, "TLS handshake failed");
             }
         }
+        counts.ended.add();
     }
 }
 

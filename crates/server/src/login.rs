@@ -150,9 +150,11 @@ async fn patience(shared: &Shared, accepted: &Accepted) -> Result<(), AuthError>
 /// Counts a login and writes it into the log.
 fn tell(shared: &Shared, accepted: &Accepted, done: Result<&Authenticated, &AuthError>) {
     let (peer, service) = (accepted.peer, accepted.service.name());
+    let counts = shared.counts.of(accepted.service);
     let now = shared.world.clock.monotonic();
     let error = match done {
         Ok(who) => {
+            counts.logins.add();
             tracing::info!(%peer, service, user = %who.address, "login");
             if shared.guard.login_succeeded(peer.ip(), who.account, now) {
                 let gateway = peer.ip();
@@ -163,6 +165,7 @@ fn tell(shared: &Shared, accepted: &Accepted, done: Result<&Authenticated, &Auth
         }
         Err(error) => error,
     };
+    counts.logins_refused.add();
     tracing::info!(%peer, service, %error, "login refused");
     if !matches!(error, AuthError::Invalid | AuthError::Disabled) {
         return;

@@ -7,6 +7,7 @@ use delivery::{Delivery, Scheduler};
 use directory::{Directory, password::Cost};
 use mail::{Address, Domain, MailboxName, MessageId};
 use policy::guard::Guard;
+use server::counts::Counts;
 use server::imap::Arrangements;
 use server::listen::{self, Service};
 use server::pop3::maildrops::Maildrops;
@@ -226,6 +227,7 @@ impl House {
             guard: Arc::new(Guard::new(plan.rates)),
             maildrops,
             crowd: Arc::default(),
+            counts: Counts::default(),
             arrangements: Arrangements::new(1 << 20),
             world: seen,
             settings,

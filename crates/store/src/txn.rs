@@ -123,6 +123,8 @@ pub trait ReadTxn {
     fn recipients(&self, message: MessageId) -> Result<Vec<RecipientRow>>;
     /// Queued messages after `after`, oldest first.
     fn queue(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<QueuedRow>>;
+    /// How many messages are queued.
+    fn queue_length(&self) -> Result<u64>;
     /// Recipients that are due at `now` and that `is_wanted`; longest due first.
     fn due(&self, now: i64, limit: usize, is_wanted: &IsWanted<'_>) -> Result<Vec<Due>>;
     /// When the next recipient is due after `now`.

@@ -11,6 +11,7 @@ pub mod hands;
 pub mod http;
 pub mod ldap;
 pub mod net;
+pub mod page;
 pub mod postgres;
 pub mod program;
 pub mod random;

@@ -143,13 +143,19 @@ impl Context {
 
     /// The message is complete.
     pub(super) async fn end(&mut self) -> Answer {
+        let reply = self.conclude().await;
+        self.shared.counts.messages.count(&reply);
+        Answer::Reply(reply)
+    }
+
+    async fn conclude(&mut self) -> Reply {
         let judged = self.judge().await;
-        let Some(receiving) = self.receiving.take() else { return Answer::Reply(reply::TRY_LATER) };
+        let Some(receiving) = self.receiving.take() else { return reply::TRY_LATER };
         if let Err(refusal) = judged {
-            return Answer::Reply(refusal);
+            return refusal;
         }
         let peer = self.accepted.peer;
-        Answer::Reply(match receiving.finish().await {
+        match receiving.finish().await {
             Ok(accepted) => {
                 tracing::info!(id = %accepted.message(), %peer, octets = accepted.octets(), "accepted");
                 reply_for(&accepted)
@@ -158,7 +164,7 @@ impl Context {
                 tracing::warn!(%peer, %error, "message refused");
                 refusal(&error)
             }
-        })
+        }
     }
 }
 

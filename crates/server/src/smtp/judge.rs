@@ -78,6 +78,7 @@ impl Context {
         let peer = self.accepted.peer;
         let why = self.listed().await.refused.clone()?;
         tracing::info!(%peer, why, "recipient refused");
+        self.shared.counts.recipients.count(&reply::LISTED);
         Some(Answer::Reply(reply::LISTED.saying(why)))
     }
 

@@ -54,6 +54,7 @@ impl Context {
         };
         let peer = self.accepted.peer;
         tracing::info!(id = message, %peer, recipient = %address, reply = verdict.code, "recipient refused");
+        self.shared.counts.recipients.count(&verdict);
         Answer::Reply(verdict)
     }
 

@@ -200,6 +200,9 @@ impl ReadTxn for View {
         let later = all.filter(|row| after.is_none_or(|after| row.message > after));
         Ok(later.take(limit).cloned().collect())
     }
+    fn queue_length(&self) -> Result<u64> {
+        Ok(self.state.queued.len() as u64)
+    }
     fn due(&self, now: i64, limit: usize, is_wanted: &IsWanted<'_>) -> Result<Vec<Due>> {
         let all = self.state.recipients.iter();
         let mut due: Vec<_> = all.filter(|(_, row)| !row.held && row.next_attempt <= now).collect();

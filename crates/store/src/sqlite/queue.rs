@@ -70,6 +70,9 @@ impl Handle {
         let sql = format!("{QUEUED} WHERE message > ?1 ORDER BY message LIMIT ?2");
         self.all(&sql, params![after, limit as i64], queued_row)
     }
+    pub(super) fn queued_count(&self) -> Result<u64> {
+        Ok(self.count("SELECT count(*) FROM queued", [])? as u64)
+    }
     pub(super) fn due_rows(
         &self,
         now: i64,

@@ -144,6 +144,9 @@ impl ReadTxn for Handle {
     fn queue(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<QueuedRow>> {
         self.queued_rows(after, limit)
     }
+    fn queue_length(&self) -> Result<u64> {
+        self.queued_count()
+    }
     fn due(&self, now: i64, limit: usize, is_wanted: &IsWanted<'_>) -> Result<Vec<Due>> {
         self.due_rows(now, limit, is_wanted)
     }
