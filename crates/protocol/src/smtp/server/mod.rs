@@ -4,12 +4,13 @@
 //! was accepted; after STARTTLS nothing of before is remembered; a message with a bare CR, LF or
 //! NUL from a stranger is read to its true end, refused, and the connection closed.
 
+mod auth;
 mod greet;
 mod message;
 
 use crate::line::{Input, Line};
 use crate::machine::{Machine, Security, Step};
-use crate::sasl::{self, Client, Mechanism, NoResponse, RESPONSE_OCTETS_MAX};
+use crate::sasl::{self, Client};
 use crate::smtp::body::{Bare, BareCheck, DataReader};
 use crate::smtp::command::{Command, Mail, Rcpt};
 use crate::smtp::limits::*;
@@ -316,60 +317,6 @@ impl Session {
         self.phase = Phase::Tls;
     }
 
-    fn auth(&mut self, mechanism: &str, initial: Option<String>) -> Option<Step<Question>> {
-        let refusal = match () {
-            () if !self.offer.login => Some(reply::AUTH_ELSEWHERE),
-            () if self.hello.is_none() => Some(self.hello_first()),
-            () if self.authenticated || self.envelope.is_some() => Some(reply::BAD_SEQUENCE),
-            () if !self.may_login() => Some(reply::TLS_FIRST),
-            () => None,
-        };
-        if let Some(refusal) = refusal {
-            self.say(&refusal);
-            return None;
-        }
-        let Some(mechanism) = Mechanism::parse(mechanism, self.security, self.offer.sasl) else {
-            let names: Vec<&str> = sasl::names(self.security, self.offer.sasl).collect();
-            let text = format!("Unknown mechanism; there are {}", names.join(" "));
-            self.say(&reply::UNKNOWN_MECHANISM.saying(text));
-            return None;
-        };
-        match initial.map(|argument| sasl::initial(argument.as_bytes())).transpose() {
-            Ok(first) => {
-                Some(self.ask(Pending::Login, Question::Sasl(Client::Begins(mechanism, first))))
-            }
-            Err(why) => self.no_response(why),
-        }
-    }
-
-    /// The client's response to a challenge.
-    fn response(&mut self) -> Option<Step<Question>> {
-        let line = match self.input.line(RESPONSE_OCTETS_MAX) {
-            Line::Partial => return Some(Step::Read),
-            Line::Whole(line) => line,
-            Line::TooLong => return self.no_response(NoResponse::TooLong),
-            Line::Bare => {
-                self.refuse_and_close(&reply::BARE_LINE_BREAK);
-                return None;
-            }
-        };
-        match sasl::response(&line) {
-            Ok(octets) => Some(self.ask(Pending::Login, Question::Sasl(Client::Responds(octets)))),
-            Err(why) => self.no_response(why),
-        }
-    }
-
-    fn no_response(&mut self, why: NoResponse) -> Option<Step<Question>> {
-        self.phase = Phase::Command;
-        let reply = match why {
-            NoResponse::Aborted => reply::AUTH_ABORTED,
-            NoResponse::Broken => reply::BAD_BASE64,
-            NoResponse::TooLong => reply::RESPONSE_TOO_LONG,
-        };
-        self.say(&reply);
-        None
-    }
-
     fn mail(&mut self, mut mail: Mail) -> Option<Step<Question>> {
         let refusal = match () {
             () if self.hello.is_none() => Some(self.hello_first()),
@@ -598,109 +545,4 @@ impl Machine for Session {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn session(login: bool) -> Session {
-        let offer = Offer {
-            hostname: "mail.example.org".to_owned(),
-            size_max: 1000,
-            recipients_max: 10,
-            starttls: false,
-            login,
-            plaintext_auth: true,
-            sasl: sasl::Offered::default(),
-            lmtp: false,
-            future_release: None,
-            xclient: false,
-        };
-        Session::new(offer, Security::Clear)
-    }
-
-    /// The codes of the replies in the output, which is taken.
-    fn codes(output: &mut Vec<u8>) -> String {
-        let text = String::from_utf8(std::mem::take(output)).unwrap();
-        let codes: Vec<&str> = text.lines().filter_map(|line| line.get(..3)).collect();
-        codes.join(" ")
-    }
-
-    /// What is said at once, in each flush; questions are answered Yes.
-    fn flushes(session: &mut Session) -> Vec<String> {
-        let mut all = Vec::new();
-        loop {
-            let step = session.next();
-            match step {
-                Step::Ask(_) => session.answer(Answer::Yes),
-                Step::Body(_) => {}
-                _ => all.push(codes(session.output())),
-            }
-            if matches!(step, Step::Read | Step::Close) {
-                return all;
-            }
-        }
-    }
-
-    /// RFC 2920 §3.2 (2), (5), (6): replies to RSET, MAIL and RCPT travel together, others at once.
-    #[test]
-    fn replies_that_may_not_wait_do_not() {
-        let mut session = session(false);
-        session
-            .receive(b"HELO x\r\nRSET\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nNOOP\r\nFROB\r\n");
-        assert_eq!(flushes(&mut session), ["220 250", "250 250 250 250", "500", ""]);
-        session.receive(b"VRFY x\r\nRCPT TO:<d@e.f>\r\nDATA\r\n.\r\nRSET\r\nQUIT\r\n");
-        assert_eq!(flushes(&mut session), ["252", "250 354", "451 250 221"]);
-    }
-
-    /// RFC 4954 §6: a directory that is down is no wrong password, and the session goes on.
-    #[test]
-    fn a_login_that_cannot_be_decided_is_for_later() {
-        let mut session = session(true);
-        session.receive(b"HELO x\r\n");
-        while !matches!(session.next(), Step::Read) {}
-        session.receive(b"AUTH PLAIN AHgAeQ==\r\nRSET\r\n");
-        assert!(matches!(session.next(), Step::Ask(Question::Sasl(Client::Begins(..)))));
-        session.output().clear();
-        session.answer(Answer::Reply(reply::AUTH_UNAVAILABLE));
-        assert!(matches!(session.next(), Step::Read));
-        let said = String::from_utf8_lossy(session.output()).into_owned();
-        assert_eq!(said, "454 4.7.0 Cannot check the password now\r\n250 2.0.0 OK\r\n");
-    }
-    /// How many NOOPs are answered before the connection ends.
-    fn noops(session: &mut Session) -> usize {
-        session.receive(&b"NOOP\r\n".repeat(300));
-        flushes(session).concat().matches("250").count()
-    }
-
-    #[test]
-    fn commands_that_lead_nowhere_are_fewer_before_the_first_message() {
-        let mut stranger = session(false);
-        assert_eq!(noops(&mut stranger), IDLE_COMMANDS_AT_FIRST_MAX);
-        let mut sends = session(false);
-        sends.receive(b"HELO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n.\r\n");
-        while !matches!(sends.next(), Step::Ask(Question::End)) {
-            if matches!(sends.phase, Phase::Asking(_)) {
-                sends.answer(Answer::Yes);
-            }
-        }
-        sends.answer(Answer::Reply(reply::OK));
-        sends.output().clear();
-        assert_eq!(noops(&mut sends), IDLE_COMMANDS_MAX);
-    }
-
-    #[test]
-    fn logins_and_senders_that_are_put_off_lead_nowhere() {
-        let mut session = session(true);
-        session.receive(b"HELO x\r\n");
-        session.receive(&b"AUTH PLAIN AHgAeQ==\r\n".repeat(100));
-        let mut asked = 0;
-        loop {
-            match session.next() {
-                Step::Ask(_) => session.answer(Answer::Reply(reply::AUTH_UNAVAILABLE)),
-                Step::Close => break,
-                _ => continue,
-            }
-            asked += 1;
-        }
-        assert_eq!(asked, IDLE_COMMANDS_AT_FIRST_MAX - 1);
-    }
-}
+mod test;
