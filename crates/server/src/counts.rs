@@ -38,6 +38,22 @@ pub struct ServiceCounts {
     pub logins_refused: Counter,
 }
 
+/// A connection that was taken: it has ended when this is dropped, however it ends.
+pub(crate) struct Taken<'a>(&'a ServiceCounts);
+
+impl Taken<'_> {
+    pub fn new(counts: &ServiceCounts) -> Taken<'_> {
+        counts.begun.add();
+        Taken(counts)
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.0.ended.add();
+    }
+}
+
 /// What SMTP clients were told, by the first digit of the reply. RFC 5321 §4.2.1.
 #[derive(Default)]
 pub struct Replies {

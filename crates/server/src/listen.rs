@@ -1,5 +1,6 @@
 //! Listeners: accept, count, shake hands, run a session, survive its panic.
 
+use crate::counts::Taken;
 use crate::drive::{Ending, drive};
 use crate::{Shared, imap, limits, pop3, smtp};
 use policy::guard::Source;
@@ -236,7 +237,7 @@ impl Accepting {
     async fn seated(self, _seat: Seat, stream: BoxStream, peer: SocketAddr) {
         let (service, shared) = (self.service, self.shared.clone());
         let counts = shared.counts.of(service);
-        counts.begun.add();
+        let _taken = Taken::new(counts);
         match serve(self.shared, stream, service, peer, &self.tls, self.shutdown).await {
             Ok(Ending::Failed) => {
                 counts.panicked.add();
@@ -252,7 +253,6 @@ impl Accepting {
                 tracing::info!(service = service.name(), %peer, %error, "TLS handshake failed");
             }
         }
-        counts.ended.add();
     }
 }
 
