@@ -217,7 +217,7 @@ async fn a_large_mailbox_that_is_opened_gets_an_index() {
     let mut world = World::new(&mut random, 1023).await;
     let open = async |world: &World| {
         let selected = world.store.select(world.inbox).await.unwrap();
-        world.store.opened(account().0, &selected.listing);
+        world.store.mailbox_opened(account().0, &selected.listing);
         let wanted = world.store.search_index_wanted(false);
         let wanted = tokio::time::timeout(std::time::Duration::ZERO, wanted).await.is_ok();
         while world.store.make_search_index(1 << 20).unwrap() {}

@@ -62,7 +62,7 @@ impl Context {
     /// Opens a mailbox that may be read, as it is now.
     pub(super) async fn open(&self, found: &Visible, examine: bool) -> Result<View, StoreError> {
         let selected = self.shared.store.select(found.row.id).await?;
-        self.shared.store.opened(selected.row.account, &selected.listing);
+        self.shared.store.mailbox_opened(selected.row.account, &selected.listing);
         let mut view = View {
             mailbox: selected.row.id,
             name: found.name.clone(),

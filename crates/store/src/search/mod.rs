@@ -222,7 +222,7 @@ impl Store {
 
     /// Somebody opened a mailbox of an account: the index is brought up to date when it may lack
     /// many of these messages.
-    pub fn opened(&self, account: AccountId, listing: &Listing) {
+    pub fn mailbox_opened(&self, account: AccountId, listing: &Listing) {
         let search = &self.inner.search;
         let Some(at) = listing.len().checked_sub(NEW_MESSAGES) else { return };
         let covered = search.state().known.get(&account).and_then(|known| known.covered);
