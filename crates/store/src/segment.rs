@@ -123,6 +123,8 @@ pub(crate) struct Tail {
     /// What was written since, and is not durable yet.
     pending: Vec<u8>,
     written: u64,
+    /// Up to here everything is durable. What a start found may not be.
+    synced: u64,
     /// Up to here there are zeros.
     ready: u64,
     /// Where the last record ended when zeros were last looked after.
@@ -149,8 +151,8 @@ impl Tail {
         disk.sync_folder(&segments.folder)?;
         let pending = Vec::new();
         let segments = segments.clone();
-        let (written, ready, looked) = (end, end, end);
-        Ok(Tail { segments, disk, number, file, end, pending, written, ready, looked })
+        let (written, synced, ready, looked) = (end, 0, end, end);
+        Ok(Tail { segments, disk, number, file, end, pending, written, synced, ready, looked })
     }
 
     /// Puts zeros behind the last record when few are left, for a segment of at most so many
@@ -236,10 +238,14 @@ impl Tail {
         self.flush_above(0)
     }
 
-    /// Makes everything appended durable.
+    /// Makes everything appended durable. Where nothing was, the disk is left alone.
     pub fn sync(&mut self) -> io::Result<()> {
         self.flush()?;
-        self.file.sync()
+        if self.synced < self.written {
+            self.file.sync()?;
+            self.synced = self.written;
+        }
+        Ok(())
     }
 
     /// Cuts off what was appended since `end`, and makes that durable.
@@ -250,7 +256,7 @@ impl Tail {
             self.file.sync()?;
             self.ready = end;
         }
-        (self.end, self.written) = (end, end);
+        (self.end, self.written, self.synced) = (end, end, self.synced.min(end));
         Ok(())
     }
 

@@ -231,6 +231,10 @@ impl Writer {
         if let Some(error) = trouble {
             return self.undo(start, done, error);
         }
+        if done.is_empty() {
+            // Each job was refused, and is answered: there is nothing to keep.
+            return self.unit.rollback();
+        }
         if let Err(error) = self.make_durable() {
             return self.undo(start, done, error);
         }
