@@ -115,6 +115,11 @@ impl FlagBits {
     pub const DELETED: FlagBits = FlagBits(8);
     /// `\Draft`
     pub const DRAFT: FlagBits = FlagBits(16);
+    /// No flag: the header has octets that are not ASCII. What was found out about the octets of a
+    /// message goes with its flags; clients neither see nor change it.
+    pub const HEADER_8BIT: FlagBits = FlagBits(32);
+    /// No flag either: a line, perhaps the last, ends with something else than CRLF.
+    pub const NOT_LINES: FlagBits = FlagBits(64);
     /// Bit of the first keyword; the bits from here on are the table's.
     pub const KEYWORD_SHIFT: u32 = 8;
     /// Keywords a mailbox can have.
@@ -132,9 +137,13 @@ impl FlagBits {
     pub const fn with(self, other: FlagBits) -> FlagBits {
         FlagBits(self.0 | other.0)
     }
+    /// What was found out about the octets, which is no flag.
+    pub const fn found(self) -> FlagBits {
+        FlagBits(self.0 & (Self::HEADER_8BIT.0 | Self::NOT_LINES.0))
+    }
     /// Those flags of this set that somebody with these rights may set. RFC 4314 §4.
     pub fn permitted(self, rights: Rights) -> FlagBits {
-        let named = FlagBits::SEEN.with(FlagBits::DELETED);
+        let named = FlagBits::SEEN.with(FlagBits::DELETED).with(FlagBits(u64::MAX).found());
         let of = |right: Rights, flags: FlagBits| match rights.contains(right) {
             true => FlagBits(self.0 & flags.0),
             false => FlagBits(0),

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod listing;
 pub mod mailbox_name;
 pub mod mime;
+pub mod octets;
 pub mod report;
 pub mod rights;
 pub mod search;

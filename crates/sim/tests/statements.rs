@@ -450,7 +450,10 @@ fn sm_5_no_password_is_asked_for_or_taken_in_clear() {
     let cases = [
         (Service::Submission, format!("{hello}C1: AUTH PLAIN {plain}\nS1: 538 5.7.11 …\n")),
         (Service::Submission, format!("{hello}C1: AUTH LOGIN\nS1: 538 5.7.11 …\n")),
-        (Service::Pop3, "S1: +OK …\nC1: USER alice\nS1: -ERR [AUTH] …\n".to_owned()),
+        (
+            Service::Pop3,
+            "S1: +OK …\nC1: USER alice\nS1: -ERR Passwords only under TLS: …\n".to_owned(),
+        ),
         (Service::Pop3, format!("S1: +OK …\nC1: AUTH PLAIN {plain}\nS1: -ERR [AUTH] …\n")),
         (
             Service::Imap,

@@ -77,6 +77,7 @@ pub(crate) fn enter(w: &mut Writing<'_>, delivery: &Delivery) -> Result<(Deliver
     for Placement { mailbox, flags, annotations } in &delivery.placements {
         let mut row = w.mailbox(*mailbox)?;
         let bits = append::bits(&mut row, flags)?;
+        let bits = bits.with(delivery.content.found());
         let new = NewEntry { content, size, date: delivery.date, flags: bits };
         let placed = append::add(w, &mut row, new)?;
         let (uid, modseq) = (placed.uid, placed.modseq);

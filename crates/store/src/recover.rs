@@ -14,8 +14,9 @@ use crate::segment::{Found, Segments, Tail, find, zeros_from};
 use crate::txn::Durability;
 use crate::unit::Unit;
 use crate::write::{Changes, Writing};
-use mail::Entry;
+use mail::octets::Look;
 use mail::summary::Parser;
+use mail::{Entry, FlagBits};
 use std::io;
 use std::sync::Arc;
 
@@ -84,6 +85,7 @@ fn replay(
         crc: found.lead.body_crc,
         refs: 0,
     };
+    let (summary, found_out) = look_through(segments, &row)?;
     let mut refs = 0;
     for Place { mailbox, uid, modseq, flags, .. } in places {
         // The mailbox may be gone: deleting it came later and is durable.
@@ -92,7 +94,7 @@ fn replay(
         if !w.unit.entries(mailbox.id, *uid, *uid)?.is_empty() {
             continue;
         }
-        let flags = append::bits(&mut mailbox, flags)?;
+        let flags = append::bits(&mut mailbox, flags)?.with(found_out);
         let size = u32::try_from(row.len).unwrap_or(u32::MAX);
         let (uid, modseq) = (*uid, *modseq);
         let entry =
@@ -110,15 +112,20 @@ fn replay(
     let known = w.unit.counter("content")?;
     w.unit.put_counter("content", known.max(content.0));
     if refs > 0 {
-        let mut parser = Parser::new();
-        let mut at = 0;
-        while at < row.len {
-            let piece = segments.read(&row, at..at + (1 << 20))?;
-            at += piece.len() as u64;
-            parser.feed(&piece);
-        }
-        let summary = parser.finish().encode();
         w.unit.put_content(&ContentRow { refs, ..row }, Some(&summary))?;
     }
     Ok(true)
+}
+
+/// What is kept beside a message, and what is with its flags, out of its bytes.
+pub(crate) fn look_through(segments: &Segments, row: &ContentRow) -> Result<(Vec<u8>, FlagBits)> {
+    let (mut parser, mut look) = (Parser::new(), Look::default());
+    let mut at = 0;
+    while at < row.len {
+        let piece = segments.read(row, at..at + (1 << 20))?;
+        at += piece.len() as u64;
+        parser.feed(&piece);
+        look.feed(&piece);
+    }
+    Ok((parser.finish().encode(), look.found()))
 }

@@ -4,6 +4,8 @@
 
 use crate::error::{Result, StoreError};
 use crate::limits::{SPOOL_FRONT_MAX, SPOOL_MEMORY_MAX};
+use mail::FlagBits;
+use mail::octets::Look;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub struct Spool {
     len: u64,
     /// CRC32C of what is in the file.
     crc: u32,
+    look: Look,
 }
 
 /// A message that is complete.
@@ -34,6 +37,7 @@ pub struct Sealed {
     body: Body,
     len: u64,
     crc: u32,
+    found: FlagBits,
 }
 
 /// Where the octets are.
@@ -68,12 +72,14 @@ impl Drop for SpoolFile {
 impl Spool {
     pub(crate) fn new(folder: PathBuf, disk: Arc<dyn Disk>) -> Spool {
         let (memory, front) = (Vec::new(), Vec::new());
-        Spool { folder, disk, memory, file: None, front, len: 0, crc: 0 }
+        let look = Look::default();
+        Spool { folder, disk, memory, file: None, front, len: 0, crc: 0, look }
     }
 
     /// Adds octets.
     pub fn write(&mut self, octets: &[u8]) -> Result<()> {
         self.len += octets.len() as u64;
+        self.look.feed(octets);
         self.memory.extend_from_slice(octets);
         let most = if self.file.is_some() { PIECE } else { SPOOL_MEMORY_MAX };
         if self.memory.len() > most { self.spill().map_err(spool_error) } else { Ok(()) }
@@ -138,6 +144,9 @@ impl Spool {
         if self.file.is_some() && !self.memory.is_empty() {
             self.spill().map_err(spool_error)?;
         }
+        let mut front = Look::default();
+        front.feed(&self.front);
+        let found = self.look.found().with(front.found());
         let (body, crc) = match self.file {
             Some(mut file) => {
                 file.start = FRONT - self.front.len() as u64;
@@ -152,7 +161,7 @@ impl Spool {
                 (Body::Memory(self.memory), crc)
             }
         };
-        Ok(Sealed { body, len: self.len, crc })
+        Ok(Sealed { body, len: self.len, crc, found })
     }
 }
 
@@ -183,6 +192,10 @@ impl Sealed {
     /// CRC32C of the octets.
     pub(crate) fn crc(&self) -> u32 {
         self.crc
+    }
+    /// What was found out about the octets.
+    pub(crate) fn found(&self) -> FlagBits {
+        self.found
     }
     pub(crate) fn body(&self) -> &Body {
         &self.body

@@ -40,12 +40,19 @@ pub enum Command {
 impl Command {
     /// Reads a line without its CRLF; the error says what is wrong.
     pub fn parse(line: &[u8]) -> Result<Command, &'static str> {
-        let text = std::str::from_utf8(line).map_err(|_| "not UTF-8")?;
+        // Passwords are credentials, and a code says so (RFC 3206 §6); of names it would tell that
+        // there are such (§5).
+        let is_password = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"PASS "));
+        let text = std::str::from_utf8(line).map_err(|_| match is_password {
+            true => "[AUTH] not UTF-8",
+            false => "not UTF-8",
+        })?;
         let (verb, rest) = text.split_once(' ').unwrap_or((text, ""));
         let args = rest.trim_ascii();
         match verb.to_ascii_uppercase().as_str() {
-            "USER" | "PASS" if rest.chars().any(prohibited) => {
-                Err("not allowed in names and passwords")
+            "USER" if rest.chars().any(prohibited) => Err("not allowed in names and passwords"),
+            "PASS" if rest.chars().any(prohibited) => {
+                Err("[AUTH] not allowed in names and passwords")
             }
             "USER" if !args.is_empty() => Ok(Command::User(args.to_owned())),
             // Blanks belong to the password. RFC 1939 §7 PASS.
@@ -66,8 +73,12 @@ impl Command {
             "DELE" => number(args).map(Command::Dele),
             "TOP" => {
                 let (message, lines) = args.split_once(' ').ok_or("TOP wants two numbers")?;
-                let lines = lines.trim_ascii().parse().map_err(|_| "TOP wants two numbers")?;
-                Ok(Command::Top(number(message)?, lines))
+                let lines = lines.trim_ascii();
+                if lines.is_empty() || !lines.bytes().all(|b| b.is_ascii_digit()) {
+                    return Err("TOP wants two numbers");
+                }
+                // More lines than any message has are all of them.
+                Ok(Command::Top(number(message)?, lines.parse().unwrap_or(u64::MAX)))
             }
             _ => Err("unknown command"),
         }
@@ -119,7 +130,11 @@ mod tests {
         let parse = |line: &str| Command::parse(line.as_bytes());
         assert_eq!(parse("pass  a b "), Ok(Command::Pass(" a b ".to_owned())));
         assert_eq!(parse("TOP 1 10"), Ok(Command::Top(1, 10)));
+        assert_eq!(parse("TOP 1 99999999999999999999"), Ok(Command::Top(1, u64::MAX)));
         assert_eq!(parse("LIST"), Ok(Command::List(None)));
+        assert_eq!(parse("PASS \u{7}"), Err("[AUTH] not allowed in names and passwords"));
+        assert_eq!(Command::parse(b"pass \xff"), Err("[AUTH] not UTF-8"));
+        assert_eq!(Command::parse(b"USER \xff"), Err("not UTF-8"));
         for bad in [
             "RETR",
             "RETR 0",
@@ -127,6 +142,7 @@ mod tests {
             "RETR -1",
             "RETR 99999999999",
             "TOP 1",
+            "TOP 1 +5",
             "STAT 1",
             "XYZ",
             "USER",

@@ -92,7 +92,9 @@ fn without_numbers(text: &str) -> (String, Vec<String>) {
 const GERMAN: &[(&str, &str)] = &[
     ("", ""),
     ("# messages (# octets)", "# Nachrichten (# Oktette)"),
+    ("# octets", "# Oktette"),
     ("AUTH alone lists them", "AUTH allein zählt sie auf"),
+    ("Another session deleted the message", "Eine andere Sitzung hat die Nachricht gelöscht"),
     ("Begin TLS", "TLS kann beginnen"),
     ("Bye", "Auf Wiedersehen"),
     ("Cannot check the password now", "Das Passwort kann jetzt nicht geprüft werden"),

@@ -18,7 +18,7 @@ const COMMAND_WAIT: Duration = Duration::from_secs(600);
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
 /// Commands before a login: each one buys a client another minute.
 const COMMANDS_BEFORE_LOGIN_MAX: usize = 50;
-/// Mistakes before the connection is closed.
+/// Mistakes in a row before the connection is closed.
 const ERRORS_MAX: usize = 20;
 
 /// What a port offers.
@@ -51,7 +51,7 @@ pub enum Question {
     /// A step of a login; the end of it opens the maildrop.
     Sasl(Client),
     /// Carry this out and write the whole response to the output.
-    Command(Command, Mode),
+    Command(Command, Mode, Language),
     /// Delete what is marked. RFC 1939 §6.
     Update,
 }
@@ -133,7 +133,19 @@ impl Session {
     fn ok(&mut self, text: &str) {
         let text = self.language.say(text);
         self.output.extend_from_slice(format!("+OK {text}\r\n").as_bytes());
+        self.went_well();
+    }
+
+    fn went_well(&mut self) {
         self.progress += 1;
+        self.forgive();
+    }
+
+    /// Who is logged in may make mistakes now and then; who guesses passwords may not.
+    fn forgive(&mut self) {
+        if self.open {
+            self.errors = 0;
+        }
     }
 
     fn err(&mut self, text: &str) {
@@ -151,6 +163,8 @@ impl Session {
     }
 
     fn obey(&mut self, command: Command) -> Option<Step<Question>> {
+        // PASS counts only immediately after USER. RFC 1939 §7 PASS.
+        let user = self.user.take();
         match command {
             Command::Capa => self.capabilities(),
             Command::Lang(range) => self.lang(range.as_deref()),
@@ -177,14 +191,18 @@ impl Session {
                 self.ok("Begin TLS");
                 self.phase = Phase::Tls;
             }
-            Command::User(_) | Command::Pass(_) | Command::Auth(Some(_)) if !self.may_login() => {
+            // A code would tell that there is such a user. RFC 3206 §5.
+            Command::User(_) if !self.may_login() => {
+                self.err("Passwords only under TLS: use STLS first, or port 995");
+            }
+            Command::Pass(_) | Command::Auth(Some(_)) if !self.may_login() => {
                 self.err("[AUTH] Passwords only under TLS: use STLS first, or port 995");
             }
             Command::User(user) => {
                 self.user = Some(user);
                 self.ok("Now the password");
             }
-            Command::Pass(password) => match self.user.take() {
+            Command::Pass(password) => match user {
                 Some(user) => return Some(self.login(Login { user, password })),
                 None => self.err("Say USER first"),
             },
@@ -225,7 +243,7 @@ impl Session {
                 };
                 let line = format!("+OK {} {name}\r\n", language.tag());
                 self.output.extend_from_slice(line.as_bytes());
-                self.progress += 1;
+                self.went_well();
             }
             None => self.err("No such language; LANG alone lists them"),
         }
@@ -245,7 +263,10 @@ impl Session {
                 self.err("Not now");
                 None
             }
-            command => Some(self.ask(Asked::Command, Question::Command(command, self.mode))),
+            command => {
+                let question = Question::Command(command, self.mode, self.language);
+                Some(self.ask(Asked::Command, question))
+            }
         }
     }
 
@@ -291,7 +312,9 @@ impl Session {
         if self.may_login() || self.open {
             lines.extend(["USER", sasl.as_str()]);
         }
-        if self.offer.stls && !self.security.is_tls() && !self.open {
+        // Only where it may be said now. RFC 2595 §4, RFC 6856 §2.1.
+        let stls = self.offer.stls && !self.security.is_tls() && self.mode == Mode::Ascii;
+        if stls && !self.open {
             lines.push("STLS");
         }
         if self.offer.login_delay_secs > 0 {
@@ -309,7 +332,7 @@ impl Session {
             Line::Whole(line) => Ok(line),
             Line::Partial => Err(Some(Step::Read)),
             Line::TooLong => {
-                self.phase = Phase::Command;
+                (self.phase, self.user) = (Phase::Command, None);
                 self.err("Line too long");
                 Err(None)
             }
@@ -335,6 +358,7 @@ impl Session {
             }
             Ok(command) => self.obey(command),
             Err(why) => {
+                self.user = None;
                 self.err(why);
                 None
             }
@@ -399,7 +423,7 @@ impl Machine for Session {
             }
             (Answer::Done, Asked::Update) => self.ok("Bye"),
             (Answer::Yes(text), _) => self.ok(&text),
-            (Answer::Done, _) => {}
+            (Answer::Done, _) => self.forgive(),
             (Answer::Broken, _) => self.phase = Phase::Closing,
         }
         if asked == Asked::Update {

@@ -21,7 +21,7 @@ pub struct Maildrops {
 struct Use {
     sessions: usize,
     /// The last login that was let in, in monotonic time.
-    last: Duration,
+    last: Option<Duration>,
 }
 
 /// A session's hold on a maildrop.
@@ -29,6 +29,8 @@ struct Use {
 pub struct Seat {
     maildrops: Maildrops,
     account: AccountId,
+    /// The login before this one.
+    before: Option<Duration>,
 }
 
 /// Why a maildrop stays closed.
@@ -54,19 +56,29 @@ impl Maildrops {
     pub fn open(&self, account: AccountId, now: Duration) -> Result<Seat, Closed> {
         let mut uses = self.uses();
         let delay = self.delay;
-        uses.retain(|_, one| one.sessions > 0 || one.last + delay > now);
-        if let Some(one) = uses.get(&account) {
-            if self.exclusive && one.sessions > 0 {
-                return Err(Closed::InUse);
-            }
-            if one.last + delay > now {
-                return Err(Closed::TooSoon(one.last + delay - now));
-            }
+        let left = |one: &Use| one.last.and_then(|last| (last + delay).checked_sub(now));
+        let waits = |one: &Use| left(one).filter(|left| !left.is_zero());
+        uses.retain(|_, one| one.sessions > 0 || waits(one).is_some());
+        let one = uses.entry(account).or_insert(Use { sessions: 0, last: None });
+        if self.exclusive && one.sessions > 0 {
+            return Err(Closed::InUse);
         }
-        let one = uses.entry(account).or_insert(Use { sessions: 0, last: now });
-        (one.sessions, one.last) = (one.sessions + 1, now);
+        if let Some(left) = waits(one) {
+            return Err(Closed::TooSoon(left));
+        }
+        one.sessions += 1;
+        let before = one.last.replace(now);
         drop(uses);
-        Ok(Seat { maildrops: self.clone(), account })
+        Ok(Seat { maildrops: self.clone(), account, before })
+    }
+}
+
+impl Seat {
+    /// The maildrop could not be opened: the delay begins with `+OK` only. RFC 2449 §6.5.
+    pub fn give_up(self) {
+        if let Some(one) = self.maildrops.uses().get_mut(&self.account) {
+            one.last = self.before;
+        }
     }
 }
 
@@ -75,5 +87,24 @@ impl Drop for Seat {
         if let Some(one) = self.maildrops.uses().get_mut(&self.account) {
             one.sessions = one.sessions.saturating_sub(1);
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_begins_with_a_login_that_went_well() {
+        let secs = Duration::from_secs;
+        let maildrops = Maildrops::new(false, secs(30));
+        let open = |at| maildrops.open(AccountId(1), secs(at));
+        open(100).unwrap().give_up();
+        drop(open(101).unwrap());
+        assert_eq!(open(110).unwrap_err(), Closed::TooSoon(secs(21)));
+        open(131).unwrap().give_up();
+        drop(open(132).unwrap());
+        assert_eq!(open(161).unwrap_err(), Closed::TooSoon(secs(1)));
     }
 }

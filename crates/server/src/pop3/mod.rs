@@ -4,6 +4,7 @@
 //! (users.md P-04, P-06); unique ids are UIDVALIDITY and UID, so they last (P-01).
 
 pub mod maildrops;
+mod sizes;
 
 use crate::Shared;
 use crate::drive::{Handler, News, Output};
@@ -13,12 +14,13 @@ use directory::{AuthError, Authenticated};
 use mail::{Entry, Listing, MailboxId, MailboxName, Uid};
 use maildrops::{Closed, Seat};
 use protocol::machine::Machine;
-use protocol::pop3::{Answer, Command, Mode, Offer, Question, Session};
+use protocol::pop3::{Answer, Command, Language, Mode, Offer, Question, Session};
 use protocol::smtp::body::DataWriter;
+use sizes::Sizes;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 use std::sync::Arc;
-use store::{ContentRow, Reading, StoreError, Which};
+use store::{ContentRow, Reading, Selected, StoreError, Which};
 use sys::tls::TlsFacts;
 
 /// Octets of a message that are read at once.
@@ -43,6 +45,7 @@ struct Maildrop {
     deleted: BTreeSet<Uid>,
     /// Unique ids that messages had elsewhere.
     unique: HashMap<Uid, String>,
+    sizes: Sizes,
     _seat: Seat,
 }
 
@@ -79,7 +82,20 @@ impl Handler<Session> for Context {
                     Err(error) => refused(&error),
                 }
             }
-            Question::Command(command, mode) => self.command(command, mode, out).await,
+            Question::Command(command, mode, language) => {
+                match command {
+                    Command::Stat | Command::List(None) => self.measure_all(mode).await,
+                    Command::List(Some(n)) | Command::Retr(n) => self.measure(n, mode),
+                    _ => {}
+                }
+                match command {
+                    Command::Retr(n) => self.send(n, None, (mode, language), out).await,
+                    Command::Top(n, lines) => {
+                        self.send(n, Some(lines), (mode, language), out).await
+                    }
+                    command => self.command(command, out),
+                }
+            }
             Question::Update => self.update().await,
         }
     }
@@ -122,58 +138,84 @@ fn line(out: &mut Output<'_>, text: std::fmt::Arguments<'_>) {
 impl Context {
     /// PASS, AUTH: opens the maildrop.
     async fn open(&mut self, who: Authenticated) -> Answer {
-        let peer = self.accepted.peer;
         let now = self.shared.world.clock.monotonic();
-        let seat = match self.shared.maildrops.open(who.account, now) {
-            Ok(seat) => seat,
+        let answer = match self.shared.maildrops.open(who.account, now) {
+            Ok(seat) => self.open_on(seat, who).await,
             // RFC 2449 §8.1.1, §8.1.2.
-            Err(Closed::InUse) => return no("[IN-USE] The maildrop is in use by another session"),
+            Err(Closed::InUse) => no("[IN-USE] The maildrop is in use by another session"),
             Err(Closed::TooSoon(wait)) => {
-                let seconds = wait.as_secs().max(1);
-                return Answer::No(format!("[LOGIN-DELAY] Log in again in {seconds} seconds"));
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                Answer::No(format!("[LOGIN-DELAY] Log in again in {seconds} seconds"))
             }
         };
-        let inbox = self.shared.store.mailbox(who.account, &MailboxName::inbox());
-        let selected = match inbox {
-            Ok(Some(row)) => self.shared.store.select(row.id).await,
-            Ok(None) => Err(StoreError::NoSuchMailbox),
-            Err(error) => Err(error),
-        };
-        match selected {
-            Ok(selected) => {
-                let listing = selected.listing;
-                let (count, octets) = totals(listing.iter());
-                let mailbox = selected.row.id;
-                let unique = match self.shared.store.unique_ids(&selected.row) {
-                    Ok(unique) => unique,
-                    Err(error) => {
-                        tracing::error!(%peer, %error, "unique ids");
-                        return no("[SYS/TEMP] Cannot open the maildrop now");
-                    }
-                };
-                let deleted = BTreeSet::new();
-                self.drop = Some(Maildrop { mailbox, listing, deleted, unique, _seat: seat });
+        if self.drop.is_none() {
+            self.logins.leave();
+        }
+        answer
+    }
+
+    async fn open_on(&mut self, seat: Seat, who: Authenticated) -> Answer {
+        match self.maildrop(who).await {
+            Ok((selected, unique)) => {
+                let (mailbox, listing) = (selected.row.id, selected.listing);
+                let (count, octets) = totals(listing.iter().map(|entry| u64::from(entry.size)));
+                let (deleted, sizes) = (BTreeSet::new(), Sizes::default());
+                let maildrop = Maildrop { mailbox, listing, deleted, unique, sizes, _seat: seat };
+                self.drop = Some(maildrop);
                 Answer::Welcome(format!("{count} messages ({octets} octets)"))
             }
             Err(error) => {
-                tracing::error!(%peer, %error, "maildrop");
+                seat.give_up();
+                tracing::error!(peer = %self.accepted.peer, %error, "maildrop");
                 no("[SYS/TEMP] Cannot open the maildrop now")
             }
         }
     }
 
-    async fn command(&mut self, command: Command, mode: Mode, out: &mut Output<'_>) -> Answer {
+    async fn maildrop(
+        &self,
+        who: Authenticated,
+    ) -> Result<(Selected, HashMap<Uid, String>), StoreError> {
+        let store = &self.shared.store;
+        let row = store.mailbox(who.account, &MailboxName::inbox())?;
+        let selected = store.select(row.ok_or(StoreError::NoSuchMailbox)?.id).await?;
+        let unique = store.unique_ids(&selected.row)?;
+        Ok((selected, unique))
+    }
+
+    /// Finds out the octets of all messages.
+    async fn measure_all(&mut self, mode: Mode) {
+        let Some(maildrop) = &mut self.drop else { return };
+        let listing = maildrop.listing.clone();
+        for entry in listing.iter().filter(|entry| !maildrop.deleted.contains(&entry.uid)) {
+            if maildrop.sizes.find_out(&self.shared.store, entry, mode) {
+                // Others have their turn in between.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn measure(&mut self, n: u32, mode: Mode) {
+        if let Some(maildrop) = &mut self.drop
+            && let Some(entry) = maildrop.entry(n)
+        {
+            maildrop.sizes.find_out(&self.shared.store, &entry, mode);
+        }
+    }
+
+    fn command(&mut self, command: Command, out: &mut Output<'_>) -> Answer {
         let Some(maildrop) = &mut self.drop else { return no("Log in first") };
         match command {
             Command::Stat => {
-                let (count, octets) = totals(maildrop.kept());
+                let sizes = maildrop.kept().map(|entry| maildrop.sizes.of(entry));
+                let (count, octets) = totals(sizes);
                 line(out, format_args!("+OK {count} {octets}\r\n"));
                 Answer::Done
             }
-            Command::List(which) => maildrop.list(which, out, |entry| entry.size.to_string()),
+            Command::List(which) => {
+                maildrop.list(which, out, |entry| maildrop.sizes.of(entry).to_string())
+            }
             Command::Uidl(which) => maildrop.list(which, out, |entry| maildrop.unique_id(entry)),
-            Command::Retr(n) => self.send(n, None, mode, out).await,
-            Command::Top(n, lines) => self.send(n, Some(lines), mode, out).await,
             Command::Dele(n) => match maildrop.entry(n) {
                 Some(entry) => {
                     maildrop.deleted.insert(entry.uid);
@@ -194,19 +236,20 @@ impl Context {
         &mut self,
         n: u32,
         lines: Option<u64>,
-        mode: Mode,
+        (mode, language): (Mode, Language),
         out: &mut Output<'_>,
     ) -> Answer {
-        let Some(entry) = self.drop.as_ref().and_then(|maildrop| maildrop.entry(n)) else {
-            return no("No such message");
-        };
-        let size = u64::from(entry.size);
+        let Some(maildrop) = &self.drop else { return no("Log in first") };
+        let Some(entry) = maildrop.entry(n) else { return no("No such message") };
+        let size = maildrop.sizes.of(&entry);
         let mut writer = DataWriter::default();
         let mut top = lines.map(Top::new);
-        let kept = self.shared.store.kept(&[entry.content], true, false);
-        let Some(row) = kept.ok().and_then(|mut kept| kept.rows.pop().flatten()) else {
-            return no("[SYS/TEMP] The message cannot be read now");
+        let row = match self.shared.store.kept(&[entry.content], true, false) {
+            Ok(mut kept) => kept.rows.pop().flatten(),
+            Err(error) => return unreadable(&error),
         };
+        // It is no fault of the system: RFC 3206 §4.
+        let Some(row) = row else { return no("Another session deleted the message") };
         let mut reading = match self.begin(&row, top.is_some()).await {
             Ok(reading) => reading,
             Err(error) => return unreadable(&error),
@@ -223,12 +266,11 @@ impl Context {
                 }
             }
             if std::mem::take(&mut first) {
-                let before = piece.len() as u64;
                 if mode == Mode::Ascii && !make_ascii(&mut piece) {
                     return no(UTF8_ONLY);
                 }
-                let size = size + piece.len() as u64 - before.min(size);
-                line(out, format_args!("+OK {size} octets\r\n"));
+                let text = language.say(&format!("{size} octets"));
+                line(out, format_args!("+OK {text}\r\n"));
             }
             let wanted = top.as_mut().map_or(piece.len(), |top| top.wanted(&piece));
             writer.write(piece.get(..wanted).unwrap_or_default(), out.buffer());
@@ -320,8 +362,8 @@ impl Maildrop {
     }
 }
 
-fn totals<'a>(entries: impl Iterator<Item = &'a Entry>) -> (u32, u64) {
-    entries.fold((0, 0), |(n, octets), entry| (n + 1, octets + u64::from(entry.size)))
+fn totals(sizes: impl Iterator<Item = u64>) -> (u32, u64) {
+    sizes.fold((0, 0), |(n, octets), size| (n + 1, octets + size))
 }
 
 const UTF8_ONLY: &str = "[UTF8] The message has a header in UTF-8: say UTF8 before the login";

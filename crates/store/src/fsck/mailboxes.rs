@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::mailbox::{append, count};
 use crate::packed::{decode_entries, decode_uids};
 use crate::record::Place;
+use crate::recover::look_through;
 use crate::rows::{AccountRow, MailboxRow};
 use mail::{
     AccountId, Address, ContentId, Domain, Entry, FlagBits, MailboxId, MailboxName, ModSeq, Uid,
@@ -194,6 +195,8 @@ impl Check<'_> {
             };
             let (content, date, saved) = (record.row, record.header.date, record.header.saved);
             let flags = append::bits(row, &place.flags).unwrap_or_default();
+            let looked = look_through(self.segments, &content);
+            let flags = looked.map_or(flags, |(_, found)| flags.with(found));
             let size = u32::try_from(content.len).unwrap_or(u32::MAX);
             let Place { uid, modseq, .. } = *place;
             let entry = Entry { uid, size, flags, modseq, date, saved, content: *id };

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::limits::MEMORY_LIMIT;
 use crate::open::{io_error, lock};
 use crate::packed::{decode_contents, unseal};
+use crate::recover::look_through;
 use crate::rows::ContentRow;
 use crate::search;
 use crate::segment::Segments;
@@ -23,7 +24,6 @@ use crate::sqlite::{self, Sqlite};
 use crate::txn::Durability;
 use crate::unit::Unit;
 use mail::ContentId;
-use mail::summary::Parser;
 use scan::Scan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -283,13 +283,8 @@ impl Check<'_> {
                 continue;
             }
             self.report.problems.push(format!("content {}: its summary is lost", row.id));
-            let (mut parser, mut at) = (Parser::new(), 0);
-            while at < row.len {
-                let piece = self.segments.read(row, at..at + (1 << 20))?;
-                at += piece.len() as u64;
-                parser.feed(&piece);
-            }
-            self.unit.put_summary(row.id, parser.finish().encode());
+            let (summary, _) = look_through(self.segments, row)?;
+            self.unit.put_summary(row.id, summary);
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ pub(crate) fn copy(
     let mut taught = Vec::new();
     for entry in entries_of(w.unit, from, &uids)? {
         let mut entry = entry;
-        entry.flags = entry.flags.permitted(by.rights);
+        entry.flags = entry.flags.permitted(by.rights).with(entry.flags.found());
         let flags = carried(&source, &mut target, &entry)?;
         w.hold(entry.content)?;
         let new = NewEntry { content: entry.content, size: entry.size, date: entry.date, flags };
