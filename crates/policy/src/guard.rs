@@ -235,7 +235,8 @@ impl Guard {
     pub fn before_login(&self, ip: IpAddr, now: Duration) -> Login {
         let state = self.state();
         let source = Source::from(ip);
-        if state.hides_clients(source) {
+        // Its neighbours in a /64 may be banned.
+        if state.hides_clients(source) || self.is_proxy(ip) {
             return Login::Go;
         }
         let Some(peer) = state.peers.get(&source) else { return Login::Go };
@@ -282,7 +283,7 @@ impl Guard {
     pub fn login_failed(&self, ip: IpAddr, now: Duration) -> Option<Ban> {
         let source = Source::from(ip);
         let mut state = self.state();
-        if state.hides_clients(source) || self.proxies.iter().any(|proxy| proxy.contains(ip)) {
+        if state.hides_clients(source) || self.is_proxy(ip) {
             return None;
         }
         make_room(&mut state.peers, now);
@@ -320,18 +321,32 @@ impl Guard {
         self.state().changes
     }
 
-    /// An operator bans an address.
-    pub fn ban(&self, ip: IpAddr, how_long: Duration, now: Duration) {
+    /// An operator bans an address. Not this machine and no proxy: everybody would be out.
+    pub fn ban(&self, ip: IpAddr, how_long: Duration, now: Duration) -> bool {
+        if self.is_spared(ip) {
+            return false;
+        }
         self.restore(&[Ban { source: ip.into(), failures: 0, left: how_long }], now);
+        true
     }
 
-    /// Bans of before a restart.
+    fn is_spared(&self, ip: IpAddr) -> bool {
+        // The /64 of ::1 is the one of ::.
+        ip.is_loopback() || ip.is_unspecified() || self.is_proxy(ip)
+    }
+
+    fn is_proxy(&self, ip: IpAddr) -> bool {
+        self.proxies.iter().any(|proxy| proxy.contains(ip))
+    }
+
+    /// Bans of before a restart. Proxies may have been named since.
     pub fn restore(&self, bans: &[Ban], now: Duration) {
         let mut state = self.state();
-        for ban in bans {
+        for ban in bans.iter().filter(|ban| !self.is_spared(ban.source.0)) {
             make_room(&mut state.peers, now);
             let peer = state.peers.entry(ban.source).or_default();
-            (peer.failures, peer.last, peer.banned_until) = (ban.failures, now, now + ban.left);
+            let until = now.saturating_add(ban.left);
+            (peer.failures, peer.last, peer.banned_until) = (ban.failures, now, until);
         }
         state.changes += 1;
     }
@@ -431,7 +446,7 @@ mod tests {
         assert!(guard.is_banned(peer, at(3000)) && !guard.is_banned(ip("192.0.2.2"), at(3000)));
         assert_eq!(guard.bans(at(21)).len(), 1);
         assert!(!guard.is_banned(peer, at(3621)), "a ban ends by itself");
-        guard.ban(peer, at(10), at(4000));
+        assert!(guard.ban(peer, at(10), at(4000)));
         assert!(guard.lift(peer, at(4001)) && !guard.lift(peer, at(4001)));
         assert_eq!(guard.before_login(peer, at(4001)), Login::Go);
     }
@@ -462,6 +477,25 @@ mod tests {
     }
 
     #[test]
+    fn nobody_bans_this_machine_or_a_proxy() {
+        let proxies = vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::7/128".parse().unwrap()];
+        let guard = Guard::new(Settings::default()).sparing(proxies);
+        for spared in ["127.0.0.1", "127.9.0.1", "::1", "192.0.2.7", "2001:db8::7"] {
+            assert!(!guard.ban(ip(spared), at(60), at(0)), "{spared}");
+            assert!(!guard.is_banned(ip(spared), at(1)), "{spared}");
+        }
+        assert!(guard.ban(ip("2001:db8::8"), at(60), at(0)), "a neighbour of the proxy");
+        assert!(guard.is_banned(ip("2001:db8::8"), at(1)));
+        assert!(!guard.is_banned(ip("2001:db8::7"), at(1)));
+        assert!(guard.ban(ip("198.51.100.1"), Duration::MAX, at(0)), "for ever");
+        assert!(guard.ban(ip("10.0.0.1"), at(60), at(0)), "an operator may");
+        let before = Guard::new(Settings::default());
+        assert!(before.ban(ip("192.0.2.7"), at(60), at(0)));
+        guard.restore(&before.bans(at(1)), at(1));
+        assert!(!guard.is_banned(ip("192.0.2.7"), at(2)), "it is a proxy now");
+    }
+
+    #[test]
     fn nobody_waits_behind_an_address_that_hides_its_clients() {
         let guard = Guard::new(Settings::default());
         let (gateway, user) = (ip("172.17.0.1"), AccountId);
@@ -487,7 +521,7 @@ mod tests {
     fn bans_go_from_one_guard_to_the_next() {
         let (old, new) = (Guard::new(Settings::default()), Guard::new(Settings::default()));
         let begun = old.changes();
-        old.ban(ip("192.0.2.1"), at(600), at(50));
+        assert!(old.ban(ip("192.0.2.1"), at(600), at(50)));
         for n in 0..20 {
             old.login_failed(ip("2001:db8::1"), at(n));
         }

@@ -53,7 +53,11 @@ pub fn counts(live: Option<&Live>, store: &Store, request: Request) -> Outcome {
     match request {
         Request::BanAdd { address, minutes } => {
             let address = ip(&address)?;
-            guard.ban(address, Duration::from_secs(minutes.saturating_mul(60)), now);
+            let how_long = Duration::from_secs(minutes.saturating_mul(60));
+            if !guard.ban(address, how_long, now) {
+                let text = format!("{address} is this machine or a proxy: it is never banned");
+                return Err(fail(exit::DATA, text));
+            }
             done(format!("{address} is banned for {minutes} minutes, but on port 25"))
         }
         Request::BanRemove { address } => {

@@ -381,6 +381,9 @@ fn bans_outlive_the_server_whatever_ends_it() {
     let mut server = Server::new("bans", "here.test", &[]);
     server.run(&["ban", "add", "192.0.2.1", "--minutes", "600"], "");
     server.run(&["ban", "add", "2001:db8::5", "--minutes", "600"], "");
+    let add = ["ban", "add", "127.0.0.1", "--root"];
+    let spared = Command::new(BINARY).args(add).arg(&server.root).output().unwrap();
+    assert_eq!(spared.status.code(), Some(65), "this machine is never banned");
     let kept = || std::fs::read_to_string(server.root.join("data/bans.json")).unwrap_or_default();
     assert!(
         wait(10, || kept().contains("192.0.2.1") && kept().contains("2001:db8::")),
