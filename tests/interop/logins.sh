@@ -16,7 +16,7 @@ if [ -d "$libraries/node_modules/oauth2-mock-server" ]; then
 fi
 l() { "$postrider" --root "$home/r" "$@"; }
 echo secret | l setup --yes --listen 127.0.0.1 --port-base $L --hostname localhost --password-stdin \
-  --set auth.hash_memory_kib=1024 --set "auth.client_authorities=$home/ca.pem" \
+  --set auth.hash_memory_kib=1024 --set auth.channel_binding=true --set "auth.client_authorities=$home/ca.pem" \
   --set "oauth.issuer=http://localhost:$idp" --set 'oauth.audiences=["postrider"]' \
   alice@here.test >/dev/null
 "$postrider" --root "$home/r" serve >"$home/serve.out" 2>"$home/serve.log" &
@@ -25,6 +25,16 @@ waits 100 grep -q '^ready' "$home/serve.out" || cat "$home/serve.log"
 lca=$home/r/tls/cert.pem
 shown=(--cert "$home/alice.pem" --key "$home/alice.key" --cacert "$lca" --user alice@here.test:)
 curl_l() { curl -sS "$@"; }
+# GNU SASL's own client binds to TLS 1.3 (tls-exporter, RFC 9266).
+if command -v gsasl >/dev/null; then
+  bound() {
+    gsasl -c "--$1" --x509-ca-file="$lca" -m "$2" -a alice@here.test -z alice@here.test -p secret --hostname=localhost localhost "$3" </dev/null
+  }
+  for mechanism in SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS; do
+    check "gsasl imap $mechanism" bound imap $mechanism $((L+143))
+    check "gsasl smtp $mechanism" bound smtp $mechanism $((L+587))
+  done
+fi
 check "curl imaps EXTERNAL" curl_l "${shown[@]}" --login-options AUTH=EXTERNAL "imaps://localhost:$((L+993))/"
 check "curl pop3s EXTERNAL" curl_l "${shown[@]}" --login-options AUTH=EXTERNAL "pop3s://localhost:$((L+995))/"
 check "curl smtps EXTERNAL" curl_l "${shown[@]}" --login-options AUTH=EXTERNAL --mail-from alice@here.test --mail-rcpt alice@here.test -T "$work/m.eml" "smtps://localhost:$((L+465))"

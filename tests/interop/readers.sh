@@ -70,6 +70,16 @@ printf 'account default\nhost localhost\nport %s\ntls on\ntls_starttls off\ntls_
 fetched_by_mpop() { mpop -C "$work/mpoprc" --uidls-file="$work/uidls" && sed -i -e 1d -e '${/^$/d}' "$work/mpop.mbox" && same_body "$work/mpop.mbox"; }
 touch "$work/mpop.mbox"
 check "mpop reads by POP3" fetched_by_mpop
+by_each_mechanism() {
+  local mechanism
+  for mechanism in scram-sha-256 scram-sha-1 plain login; do
+    sed "s/^auth on/auth $mechanism/" "$work/msmtprc" >"$work/msmtprc-m"; chmod 600 "$work/msmtprc-m"
+    msmtp -C "$work/msmtprc-m" alice@here.test <"$work/one.eml" || { echo "msmtp $mechanism"; return 1; }
+    (cat "$work/mpoprc"; echo "auth $mechanism") >"$work/mpoprc-m"; chmod 600 "$work/mpoprc-m"
+    mpop -C "$work/mpoprc-m" --uidls-file="$work/uidls-m" || { echo "mpop $mechanism"; return 1; }
+  done
+}
+check "msmtp and mpop: SCRAM, PLAIN, LOGIN" by_each_mechanism
 check "mpop takes nothing twice" bash -c "mpop -C $work/mpoprc --uidls-file=$work/uidls 2>&1 | grep -q 'new: no messages'"
 
 cat >"$work/fetchdora" <<RC
