@@ -26,6 +26,7 @@ pub mod summary;
 pub mod thread;
 pub mod tokens;
 pub mod unitext;
+pub mod varint;
 
 pub use address::{Address, Domain, ReversePath};
 pub use annotation::{Annotation, Scope};

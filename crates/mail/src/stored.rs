@@ -5,6 +5,7 @@
 
 use crate::mime::{Part, PartBody};
 use crate::summary::{Envelope, EnvelopeAddress, Summary};
+use crate::varint;
 
 /// Version of the stored form; another version is made anew from the message.
 const VERSION: u8 = 3;
@@ -317,7 +318,7 @@ impl<'a> StoredEnvelope<'a> {
         let heads = [self.date, self.subject, self.in_reply_to, self.message_id];
         // Exactly: it may be large, and shrinking it would take another copy.
         let texts = heads.iter().map(|text| 1 + text.map_or(0, text_octets)).sum::<usize>();
-        let lists = self.lists.iter().map(|list| number_octets(list.count) + list.items.len());
+        let lists = self.lists.iter().map(|list| varint::octets(list.count) + list.items.len());
         let mut out = Writer(Vec::with_capacity(texts + lists.sum::<usize>()));
         for text in heads {
             out.maybe(text);
@@ -334,11 +335,12 @@ fn octets_at_most(root: &Part) -> usize {
     let (mut octets, mut left) = (0, vec![root]);
     while let Some(part) = left.pop() {
         let numbers = [part.header_start, part.body_start, part.end, part.lines];
-        octets += part.content.len() + numbers.iter().map(|n| number_octets(*n)).sum::<usize>() + 1;
+        octets +=
+            part.content.len() + numbers.iter().map(|n| varint::octets(*n)).sum::<usize>() + 1;
         match &part.body {
             PartBody::Leaf => {}
             PartBody::Multipart(parts) => {
-                octets += number_octets(parts.len() as u64);
+                octets += varint::octets(parts.len() as u64);
                 left.extend(parts);
             }
             PartBody::Message(envelope, root) => {
@@ -351,11 +353,7 @@ fn octets_at_most(root: &Part) -> usize {
 }
 
 fn text_octets(text: &[u8]) -> usize {
-    number_octets(text.len() as u64) + text.len()
-}
-
-fn number_octets(n: u64) -> usize {
-    (64 - (n | 1).leading_zeros() as usize).div_ceil(7)
+    varint::octets(text.len() as u64) + text.len()
 }
 
 /// Writes the stored form.
@@ -363,12 +361,8 @@ fn number_octets(n: u64) -> usize {
 struct Writer(Vec<u8>);
 
 impl Writer {
-    fn number(&mut self, mut n: u64) {
-        while n >= 0x80 {
-            self.0.push(n as u8 | 0x80);
-            n >>= 7;
-        }
-        self.0.push(n as u8);
+    fn number(&mut self, n: u64) {
+        varint::put(&mut self.0, n);
     }
     fn text(&mut self, text: &[u8]) {
         self.number(text.len() as u64);
@@ -427,15 +421,7 @@ impl<'a> Reader<'a> {
         Some(*byte)
     }
     fn number(&mut self) -> Option<u64> {
-        let mut n = 0u64;
-        for shift in (0..70).step_by(7) {
-            let byte = self.byte()?;
-            n |= u64::from(byte & 0x7f).checked_shl(shift)?;
-            if byte < 0x80 {
-                return Some(n);
-            }
-        }
-        None
+        varint::take(&mut self.0)
     }
     fn slice(&mut self) -> Option<&'a [u8]> {
         let len = match self.0.split_first()? {

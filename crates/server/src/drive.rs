@@ -157,7 +157,10 @@ where
     H: Handler<M>,
 {
     let mut progress = machine.progress();
-    let mut deadline = Instant::now() + machine.patience();
+    // Both stay where they wait, through all that comes: entering and leaving lists of thousands
+    // takes longer than telling a client of a message.
+    let mut deadline = std::pin::pin!(tokio::time::sleep(machine.patience()));
+    let mut down = std::pin::pin!(crate::listen::is_down(&mut shutdown));
     let (mut alive, mut told, mut failed, mut deflate) = (true, false, false, None);
     loop {
         match machine.next() {
@@ -188,11 +191,11 @@ where
                 }
                 if machine.progress() != progress {
                     progress = machine.progress();
-                    deadline = Instant::now() + machine.patience();
+                    deadline.as_mut().reset(Instant::now() + machine.patience());
                 }
                 tokio::select! {
                     biased;
-                    () = crate::listen::is_down(&mut shutdown), if !told => {
+                    () = &mut down, if !told => {
                         told = true;
                         machine.shutdown();
                     }
@@ -200,7 +203,7 @@ where
                         failed = !hear(&mut stream, machine, handler, news).await;
                     }
                     got = read(&mut stream, machine) => alive = got.is_ok_and(|n| n > 0),
-                    () = tokio::time::sleep_until(deadline) => machine.expire(),
+                    () = &mut deadline => machine.expire(),
                 }
             }
         }

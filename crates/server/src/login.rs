@@ -2,17 +2,20 @@
 
 use crate::Shared;
 use crate::listen::{Accepted, Service};
-use directory::{AuthError, Authenticated, Channel, Credentials, Exchange, Lease, Progress, Use};
+use directory::{AuthError, Authenticated, Channel, Credentials, Exchange, Progress, Use};
 use policy::guard;
 use protocol::machine::Security;
 use protocol::sasl::{Client, Login, Offered};
+use std::pin::Pin;
 use sys::tls::TlsFacts;
 
 /// A session's logins.
 #[derive(Default)]
 pub(crate) struct Logins {
     exchange: Option<Exchange>,
-    lease: Option<Lease>,
+    /// Resolves when the login does not hold any more. It waits in one place all the time: who
+    /// hears of thousands of messages does not begin to wait anew after each.
+    lease: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
 /// How far a login is.
@@ -112,7 +115,8 @@ impl Logins {
         done: Result<Authenticated, AuthError>,
     ) -> Result<Authenticated, AuthError> {
         let who = done?;
-        self.lease = Some(shared.directory.lease(&who)?.ok_or(AuthError::Invalid)?);
+        let mut lease = shared.directory.lease(&who)?.ok_or(AuthError::Invalid)?;
+        self.lease = Some(Box::pin(async move { lease.revoked().await }));
         let at = shared.world.clock.unix_seconds();
         shared.directory.note_use(&who, at, accepted.peer.ip());
         Ok(who)
@@ -126,9 +130,10 @@ impl Logins {
     /// Resolves when the login does not hold any more. Safe to drop.
     pub async fn revoked(&mut self) {
         match &mut self.lease {
-            Some(lease) => lease.revoked().await,
+            Some(lease) => lease.await,
             None => std::future::pending().await,
         }
+        self.lease = None;
     }
 }
 

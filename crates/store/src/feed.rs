@@ -255,7 +255,7 @@ impl Drop for Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mail::{MailboxName, ModSeq, UidValidity};
+    use mail::{MailboxName, UidValidity};
     use std::time::Duration;
 
     #[tokio::test]
@@ -289,21 +289,9 @@ mod tests {
         let feeds = Arc::new(Feeds::default());
         let feed = feeds.feed();
         let id = MailboxId(7);
-        let row = |exists| MailboxRow {
-            id,
-            account: AccountId(2),
-            name: MailboxName::inbox(),
-            special_use: None,
-            uidvalidity: UidValidity(std::num::NonZeroU32::MIN),
-            uidnext: None,
-            modseq: ModSeq(1),
-            exists,
-            unseen: 0,
-            deleted: 0,
-            octets: 0,
-            recent_from: 1,
-            keywords: Arc::default(),
-        };
+        let validity = UidValidity(std::num::NonZeroU32::MIN);
+        let new = MailboxRow::new(id, AccountId(2), MailboxName::inbox(), validity);
+        let row = |exists| MailboxRow { exists, ..new.clone() };
         let read = |exists| {
             let found = feed.mailbox(id, || Ok::<_, ()>(Some(row(exists))));
             found.unwrap().map(|row| row.exists)

@@ -7,7 +7,7 @@
 
 use crate::error::{Result, StoreError};
 use crate::rows::ContentRow;
-use mail::{ContentId, Entry, FlagBits, ModSeq, Uid};
+use mail::{ContentId, Entry, FlagBits, ModSeq, Uid, varint};
 use std::borrow::Cow;
 
 const VERSION: u8 = 1;
@@ -217,12 +217,8 @@ pub(crate) fn unseal(sealed: &[u8]) -> Option<&[u8]> {
 struct Writer(Vec<u8>);
 
 impl Writer {
-    fn number(&mut self, mut n: u64) {
-        while n >= 0x80 {
-            self.0.push(n as u8 | 0x80);
-            n >>= 7;
-        }
-        self.0.push(n as u8);
+    fn number(&mut self, n: u64) {
+        varint::put(&mut self.0, n);
     }
     fn text(&mut self, text: &[u8]) {
         self.number(text.len() as u64);
@@ -255,15 +251,7 @@ impl<'a> Reader<'a> {
         Some(*byte)
     }
     fn number(&mut self) -> Option<u64> {
-        let mut n = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            n |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(n);
-            }
-        }
-        None
+        varint::take(&mut self.0)
     }
     fn signed(&mut self) -> Option<i64> {
         let n = self.number()?;

@@ -82,6 +82,32 @@ pub struct MailboxRow {
     pub keywords: Arc<KeywordTable>,
 }
 
+impl MailboxRow {
+    /// An empty mailbox that nobody has seen yet.
+    pub fn new(
+        id: MailboxId,
+        account: AccountId,
+        name: MailboxName,
+        uidvalidity: UidValidity,
+    ) -> MailboxRow {
+        MailboxRow {
+            id,
+            account,
+            name,
+            special_use: None,
+            uidvalidity,
+            uidnext: Some(Uid::FIRST),
+            modseq: ModSeq(1),
+            exists: 0,
+            unseen: 0,
+            deleted: 0,
+            octets: 0,
+            recent_from: 1,
+            keywords: Arc::default(),
+        }
+    }
+}
+
 /// What a property belongs to: small named values that only a few accounts or mailboxes have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holder {

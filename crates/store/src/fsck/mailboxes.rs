@@ -13,7 +13,6 @@ use mail::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 /// What a mailbox is found to hold.
 #[derive(Default)]
@@ -62,21 +61,8 @@ impl Check<'_> {
     fn make_mailbox(&mut self, id: MailboxId, account: AccountId) -> Result<MailboxRow> {
         self.problem(format!("mailbox {id}: its row is lost; it is called Recovered-{id} now"));
         let name = MailboxName::new(&format!("Recovered-{id}"));
-        let row = MailboxRow {
-            id,
-            account,
-            name: name.unwrap_or_else(|_| MailboxName::inbox()),
-            special_use: None,
-            uidvalidity: UidValidity(NonZeroU32::MIN),
-            uidnext: Some(Uid::FIRST),
-            modseq: ModSeq(1),
-            exists: 0,
-            unseen: 0,
-            deleted: 0,
-            octets: 0,
-            recent_from: 1,
-            keywords: Arc::default(),
-        };
+        let name = name.unwrap_or_else(|_| MailboxName::inbox());
+        let row = MailboxRow::new(id, account, name, UidValidity(NonZeroU32::MIN));
         self.unit.put_mailbox(&row)?;
         self.unit.write_outside().put_subscription(account, &row.name)?;
         Ok(row)

@@ -7,9 +7,8 @@ use crate::quota;
 use crate::rows::{Holder, MailboxRow};
 use crate::write::Writing;
 use mail::mailbox_name::{OTHER_USERS, PUBLIC, SEPARATOR};
-use mail::{AccountId, MailboxId, MailboxName, ModSeq, Rights, SpecialUse, Uid, UidValidity};
+use mail::{AccountId, MailboxId, MailboxName, Rights, SpecialUse, Uid, UidValidity};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 /// Mailboxes an account can have.
 const MAILBOXES_MAX: usize = 10_000;
@@ -116,21 +115,8 @@ fn insert(
     w.changes.names = true;
     w.renamed(account);
     let id = MailboxId(w.next("mailbox")? as u32);
-    let row = MailboxRow {
-        id,
-        account,
-        name: name.clone(),
-        special_use,
-        uidvalidity: next_uidvalidity(w)?,
-        uidnext: Some(Uid::FIRST),
-        modseq: ModSeq(1),
-        exists: 0,
-        unseen: 0,
-        deleted: 0,
-        octets: 0,
-        recent_from: 1,
-        keywords: Arc::default(),
-    };
+    let new = MailboxRow::new(id, account, name.clone(), next_uidvalidity(w)?);
+    let row = MailboxRow { special_use, ..new };
     w.unit.put_mailbox(&row)?;
     w.unit.write()?.put_subscription(account, name)?;
     inherit_access(w, &row)?;

@@ -11,6 +11,7 @@ use crate::error::{Result, StoreError};
 use mail::ContentId;
 use mail::casemap::fold;
 use mail::search::{Field, Fragment, Plan, words};
+use mail::varint;
 use std::collections::HashMap;
 use std::io;
 use sys::disk::DiskFile;
@@ -27,25 +28,8 @@ fn damaged() -> StoreError {
     StoreError::Corrupt("a part of a search index cannot be read".to_owned())
 }
 
-fn number(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-
 fn take(from: &mut &[u8]) -> Result<u64> {
-    let mut n = 0u64;
-    for shift in (0..63).step_by(7) {
-        let (byte, rest) = from.split_first().ok_or_else(damaged)?;
-        *from = rest;
-        n |= u64::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Ok(n);
-        }
-    }
-    Err(damaged())
+    varint::take(from).ok_or_else(damaged)
 }
 
 /// A part that is being made.
@@ -99,14 +83,14 @@ impl Builder {
     /// The file.
     pub fn finish(self) -> Vec<u8> {
         let (mut directory, mut data) = (Vec::new(), Vec::new());
-        number(&mut directory, self.ids.len() as u64);
+        varint::put(&mut directory, self.ids.len() as u64);
         let mut before = 0;
         for id in &self.ids {
-            number(&mut directory, id.0.wrapping_sub(before));
+            varint::put(&mut directory, id.0.wrapping_sub(before));
             before = id.0;
         }
-        number(&mut directory, self.unread.len() as u64);
-        self.unread.iter().for_each(|n| number(&mut directory, *n));
+        varint::put(&mut directory, self.unread.len() as u64);
+        self.unread.iter().for_each(|n| varint::put(&mut directory, *n));
         for table in self.fields {
             section(table, &mut directory, &mut data);
         }
@@ -123,7 +107,7 @@ impl Builder {
 impl Postings {
     fn add(&mut self, n: u64) {
         if n >= self.next {
-            number(&mut self.octets, n - self.next);
+            varint::put(&mut self.octets, n - self.next);
             (self.next, self.count) = (n + 1, self.count + 1);
         }
     }
@@ -141,20 +125,20 @@ fn section(table: HashMap<Box<str>, Postings>, directory: &mut Vec<u8>, data: &m
         for (word, list) in block {
             dictionary.extend_from_slice(word.as_bytes());
             dictionary.push(b'\n');
-            number(&mut postings, list.count);
+            varint::put(&mut postings, list.count);
             postings.extend_from_slice(&list.octets);
         }
         let octets = postings.get(from..).unwrap_or_default();
         blocks.push((word_at as u64, octets.len() as u64, crc32c::crc32c(octets)));
     }
-    number(directory, data.len() as u64);
-    number(directory, dictionary.len() as u64);
-    number(directory, u64::from(crc32c::crc32c(&dictionary)));
-    number(directory, blocks.len() as u64);
+    varint::put(directory, data.len() as u64);
+    varint::put(directory, dictionary.len() as u64);
+    varint::put(directory, u64::from(crc32c::crc32c(&dictionary)));
+    varint::put(directory, blocks.len() as u64);
     for (word_at, len, crc) in blocks {
-        number(directory, word_at);
-        number(directory, len);
-        number(directory, u64::from(crc));
+        varint::put(directory, word_at);
+        varint::put(directory, len);
+        varint::put(directory, u64::from(crc));
     }
     data.append(&mut dictionary);
     data.append(&mut postings);
@@ -358,8 +342,8 @@ mod tests {
         for numbers in [vec![], vec![5], vec![u64::MAX >> 1; 3], (0..40).map(|n| 1 << n).collect()]
         {
             let mut octets = Vec::new();
-            number(&mut octets, numbers.len() as u64);
-            numbers.iter().for_each(|n| number(&mut octets, *n));
+            varint::put(&mut octets, numbers.len() as u64);
+            numbers.iter().for_each(|n| varint::put(&mut octets, *n));
             let mut cut = octets.get(..octets.len() - 1).unwrap_or_default();
             assert!(skip(&mut cut).is_err());
             octets.extend_from_slice(b"behind");
