@@ -50,16 +50,21 @@ impl Look {
         }
     }
 
-    /// Each CR of the piece goes before an LF, as far as is known, and each LF behind a CR.
+    /// Each CR of the piece goes before an LF, as far as is known, and each LF behind a CR: there
+    /// are as many of both then, but for a CR at either end.
     fn are_lines(&self, piece: &[u8]) -> bool {
         let octet = |at: usize| piece.get(at).copied();
-        if self.last == Some(b'\r') && octet(0) != Some(b'\n') {
+        let open = self.last == Some(b'\r');
+        if open && octet(0) != Some(b'\n') {
             return false;
         }
-        memchr::memchr2_iter(b'\r', b'\n', piece).all(|at| match octet(at) {
-            Some(b'\r') => octet(at + 1).is_none_or(|next| next == b'\n'),
-            _ => at.checked_sub(1).map_or(self.last, octet) == Some(b'\r'),
-        })
+        let mut lines = 0;
+        let behind_cr = memchr::memchr_iter(b'\n', piece).all(|at| {
+            lines += 1;
+            at.checked_sub(1).map_or(self.last, octet) == Some(b'\r')
+        });
+        let returns = memchr::memchr_iter(b'\r', piece).count() + usize::from(open);
+        behind_cr && returns == lines + usize::from(piece.last() == Some(&b'\r'))
     }
 
     /// What was found: [`FlagBits::HEADER_8BIT`], [`FlagBits::NOT_LINES`].
