@@ -105,8 +105,9 @@ impl Ears {
 }
 
 fn says_exists(wire: &mut Wire) -> io::Result<bool> {
+    wire.take_in()?;
     let mut said = false;
-    while wire.has_line()? {
+    while wire.has_line() {
         said |= wire.line()?.ends_with(b" EXISTS");
     }
     Ok(said)

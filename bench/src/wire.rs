@@ -123,20 +123,19 @@ impl Wire {
         }
     }
 
-    /// Whether a whole line is here already or can be read without waiting. Only after
+    /// Reads once what has come, without waiting: one call of the kernel. Only after
     /// [`Wire::never_wait`].
-    pub fn has_line(&mut self) -> io::Result<bool> {
-        loop {
-            let here = self.buffer.get(self.at..self.end).unwrap_or_default();
-            if memchr::memchr(b'\n', here).is_some() {
-                return Ok(true);
-            }
-            match self.fill() {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
+    pub fn take_in(&mut self) -> io::Result<()> {
+        match self.fill() {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether a whole line has been read already.
+    pub fn has_line(&self) -> bool {
+        let here = self.buffer.get(self.at..self.end).unwrap_or_default();
+        memchr::memchr(b'\n', here).is_some()
     }
 
     /// From now on reading does not wait.
