@@ -141,6 +141,16 @@ impl Store {
         .await
     }
 
+    /// So many messages of so many octets together would find room now, next to what is there.
+    pub fn has_room(&self, account: AccountId, messages: u64, octets: u64) -> Result<bool> {
+        let fits = |quota: &Quota| match quota.resource {
+            Resource::Storage => quota.used.saturating_add(octets) <= quota.limit,
+            Resource::Message => quota.used.saturating_add(messages) <= quota.limit,
+            Resource::Mailbox | Resource::AnnotationStorage => true,
+        };
+        Ok(self.quota(account)?.iter().all(fits))
+    }
+
     /// No message can be added: storage or messages are used up.
     pub fn is_over_quota(&self, account: AccountId) -> Result<bool> {
         let full = |quota: &Quota| MESSAGES.contains(&quota.resource) && quota.used >= quota.limit;

@@ -7,7 +7,7 @@ use crate::drive::Output;
 use crate::urls::Redeemer;
 use ::store::{Delivery, Placement, Spool, StoreError, Visible};
 use mail::summary::Parser;
-use mail::{Annotation, Flag, MailboxId, MessageId, Rights, Uid};
+use mail::{AccountId, Annotation, Flag, MailboxId, MessageId, Rights, Uid};
 use protocol::imap::command::Name;
 use protocol::imap::command::append::Piece;
 use protocol::imap::grammar::SequenceSet;
@@ -22,15 +22,20 @@ const REPLACES: Rights = Rights::DELETED.with(Rights::EXPUNGE);
 /// Messages on their way in.
 pub struct Appending {
     mailbox: MailboxId,
+    /// Whose limits hold.
+    account: AccountId,
     /// What the client calls it.
     name: Name,
     rights: Rights,
-    replaces: Option<(MailboxId, Uid)>,
+    replaces: Option<Replaced>,
     messages: Vec<Message>,
     /// Octets that URLs have given.
     by_url: u64,
     failed: Option<StoreError>,
 }
+
+/// The message that goes when another comes: mailbox, UID, octets.
+type Replaced = (MailboxId, Uid, u32);
 
 struct Message {
     spool: Spool,
@@ -51,6 +56,12 @@ impl Appending {
             self.failed = message.spool.write(octets).err();
         }
     }
+
+    /// How many messages, and how many octets of them are here.
+    fn so_far(&self) -> (u64, u64) {
+        let octets = self.messages.iter().map(|message| message.spool.len()).sum();
+        (self.messages.len() as u64, octets)
+    }
 }
 
 /// Why a piece cannot be taken: the answer.
@@ -61,15 +72,31 @@ fn no(text: &str) -> Refused {
 }
 
 impl Context {
-    /// More of the command; a literal follows.
-    pub(super) async fn append(&mut self, pieces: Vec<Piece>) -> Done {
+    /// More of the command; a literal of so many octets follows.
+    pub(super) async fn append(&mut self, pieces: Vec<Piece>, octets: u64) -> Done {
         match self.take(pieces).await? {
+            // RFC 3501 §7.5: a client that waits is told before it sends for nothing.
+            Ok(()) if !self.has_room(octets)? => {
+                self.appending = None;
+                Err(StoreError::OverQuota)
+            }
             Ok(()) => Ok(Answer::Go(Vec::new())),
             Err(answer) => {
                 self.appending = None;
                 Ok(answer)
             }
         }
+    }
+
+    /// What has come and so many octets more are within the limits as they are now. They are looked
+    /// at again when all is here.
+    fn has_room(&self, octets: u64) -> Result<bool, StoreError> {
+        let Some(appending) = &self.appending else { return Ok(true) };
+        let (messages, here) = appending.so_far();
+        // RFC 8508 §3.4: the message that goes makes room.
+        let (gone, freed) = appending.replaces.map_or((0, 0), |(_, _, size)| (1, u64::from(size)));
+        let octets = here.saturating_add(octets).saturating_sub(freed);
+        self.shared.store.has_room(appending.account, messages.saturating_sub(gone), octets)
     }
 
     async fn take(&mut self, pieces: Vec<Piece>) -> Result<Refused, StoreError> {
@@ -132,13 +159,14 @@ impl Context {
             }
             // RFC 8508 §3.3: exactly one message.
             (Some((uid, set)), Some(view)) => match view.resolve(&set, uid).as_deref() {
-                Some([(_, entry)]) => Some((view.mailbox, entry.uid)),
+                Some([(_, entry)]) => Some((view.mailbox, entry.uid, entry.size)),
                 Some(_) => return no("[NONEXISTENT] There is not exactly one such message"),
                 None => return Err(Answer::Bad("There is no message of that number".to_owned())),
             },
         };
         self.appending = Some(Appending {
             mailbox: found.row.id,
+            account: found.row.account,
             name,
             rights: found.rights,
             replaces,
@@ -243,6 +271,7 @@ impl Context {
                 Err(refusal) => return Ok(refusal),
             }
         }
+        let replaces = replaces.map(|(mailbox, uid, _)| (mailbox, uid));
         let delivered = self.shared.store.append(deliveries, replaces).await?;
         self.tell_composed(&name, out.buffer())?;
         let places: Vec<_> = delivered.iter().filter_map(|one| one.places.first()).collect();

@@ -189,7 +189,7 @@ impl Handler<Session> for Context {
             Question::Command(command) => self.command(command, out).await,
             Question::Enable(enabled) => Ok(self.enable(enabled, out)),
             Question::Language(language) => self.speak(language, out),
-            Question::Append(pieces, _) => self.append(pieces).await,
+            Question::Append(pieces, octets) => self.append(pieces, octets).await,
             Question::AppendEnd(pieces) => {
                 let done = self.append_end(pieces, out).await;
                 self.follow_up(out).await;

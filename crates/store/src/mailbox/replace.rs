@@ -52,14 +52,15 @@ impl Store {
         }
         let annotated = deliveries.iter().any(Delivery::is_annotated);
         let take_out = move |w: &mut crate::Writing<'_>| {
-            let used: &[_] = if annotated { &quota::ANNOTATED } else { &quota::MESSAGES };
-            // The new messages are counted already; before anything is written they may be refused.
-            accounts.into_iter().try_for_each(|account| quota::check(w, account, used))?;
-            let Some((mailbox, uid)) = replaces else { return Ok(()) };
-            match expunge::expunge(w, mailbox, &Which::Exactly(vec![uid]))?.is_empty() {
-                true => Err(StoreError::NotFound(format!("the message with UID {uid}"))),
-                false => Ok(()),
+            if let Some((mailbox, uid)) = replaces
+                && expunge::expunge(w, mailbox, &Which::Exactly(vec![uid]))?.is_empty()
+            {
+                return Err(StoreError::NotFound(format!("the message with UID {uid}")));
             }
+            // RFC 8508 §3.4: what counts is what is left once the old message is gone. An error
+            // undoes all of it.
+            let used: &[_] = if annotated { &quota::ANNOTATED } else { &quota::MESSAGES };
+            accounts.into_iter().try_for_each(|account| quota::check(w, account, used))
         };
         Ok(self.deliver_and(deliveries, take_out).await?.0)
     }
