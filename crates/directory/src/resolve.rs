@@ -51,7 +51,25 @@ impl Directory {
         {
             return Ok(resolution);
         }
-        Ok(domain.catch_all.map_or(Resolution::NoSuchUser, |to| Resolution::Members(vec![to])))
+        if let Some(to) = domain.catch_all {
+            return Ok(Resolution::Members(vec![to]));
+        }
+        self.reserved(address).await
+    }
+
+    /// A domain that says nothing of its postmaster has that of the default domain (RFC 5321
+    /// §4.5.1: there must be one in each), and so whom to tell of abuse (RFC 2142 §4).
+    async fn reserved(&self, address: &Address) -> Result<Resolution, Unavailable> {
+        let is_reserved =
+            ["postmaster", "abuse"].iter().any(|name| address.local().eq_ignore_ascii_case(name));
+        let default = self.inner.settings.default_domain.as_ref();
+        let default = default.filter(|default| is_reserved && *default != address.domain());
+        let to = default.and_then(|domain| Address::new(address.local(), domain.clone()).ok());
+        let Some(to) = to else { return Ok(Resolution::NoSuchUser) };
+        match Box::pin(self.resolve(&to)).await? {
+            Resolution::NoSuchUser | Resolution::NotLocal => Ok(Resolution::NoSuchUser),
+            _ => Ok(Resolution::Members(vec![to])),
+        }
     }
 
     /// What the address itself is, here or in the other directory.
