@@ -7,7 +7,7 @@ use crate::accept::{AcceptedRecipient, Incoming};
 use crate::journey::Step;
 use crate::limits::RETURNED_OCTETS_MAX;
 use crate::{DeliveryError, Shared, fate, signing};
-use directory::Destination;
+use directory::{Destination, Resolution};
 use mail::report::dsn::{Action, FutureRelease, Original, Report, ReportedRecipient};
 use mail::{Address, MessageId, ReversePath};
 use policy::dkim::Signer;
@@ -113,6 +113,12 @@ async fn make(
     let (ReversePath::Address(to), Some(first)) = (about.sender, recipients.first()) else {
         return Ok(None);
     };
+    // What was sent on from here has a sender of our making, in which nobody knows themselves.
+    let made_for = match shared.directory.resolve(to).await? {
+        Resolution::Returned(original) => Some(original),
+        _ => None,
+    };
+    let to = made_for.as_ref().unwrap_or(to);
     let at = shared.world.clock.unix_millis();
     let message = MessageId::new(at as u64, shared.world.random.u32());
     let report = Report {
