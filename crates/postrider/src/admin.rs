@@ -433,8 +433,8 @@ async fn names(store: &Store, request: Request) -> Outcome {
             store.domain_add(domain.clone()).await.map_err(trouble)?;
             dkim::first(store, &domain).await?;
             done(format!(
-                "domain {domain} is ours; the DNS records of its keys: \
-                 postrider domain dkim show {domain}"
+                "domain {domain} is ours; the DNS records it should have: \
+                 postrider domain dns {domain}"
             ))
         }
         Request::DomainRemove { domain: text } => {

@@ -378,6 +378,12 @@ pub enum DomainCommand {
     /// List domains
     #[command(after_help = "Example:\n  postrider domain list")]
     List,
+    /// Print the DNS records that a domain should have
+    #[command(after_help = "Example:\n  postrider domain dns example.net")]
+    Dns {
+        /// The domain
+        domain: String,
+    },
     /// Look at the keys by which a domain signs, and make new ones
     #[command(subcommand, after_help = "Example:\n  postrider domain dkim show example.net")]
     Dkim(DomainDkim),
@@ -489,6 +495,7 @@ pub fn request(
         | Command::Demo { .. }
         | Command::Fsck { .. }
         | Command::Backup { .. }
+        | Command::Domain(DomainCommand::Dns { .. })
         | Command::Restore { .. } => return Ok(None),
         Command::Status => Request::Status,
         Command::Account(command) => account(command, &mut password)?,
@@ -502,6 +509,7 @@ pub fn request(
             DomainCommand::Remove { domain } => Request::DomainRemove { domain },
             DomainCommand::CatchAll { domain, to } => Request::DomainCatchAll { domain, to },
             DomainCommand::List => Request::DomainList,
+            DomainCommand::Dns { .. } => return Ok(None),
             DomainCommand::Dkim(command) => dkim::request(command),
         },
         Command::Alias(command) => match command {

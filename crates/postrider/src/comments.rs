@@ -32,6 +32,7 @@ pub const COMMENTS: &[(&str, &str)] = &[
     ("issuer =", "An OpenID Connect issuer, for OAUTHBEARER and XOAUTH2; docs/logins.md."),
     ("min_free_octets =", "With less room on the disk new mail is refused; deleting works."),
     ("memory_limit =", "Octets of all caches together."),
+    ("metrics =", "Where Prometheus reads, as \"127.0.0.1:9925\"; docs/monitoring.md."),
     ("lmtp =", "LMTP comes in here: addresses with a port, or paths of UNIX sockets."),
     (
         "lmtp_mode =",

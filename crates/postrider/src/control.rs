@@ -2,6 +2,7 @@
 
 use crate::access::Live;
 use crate::admin::{self, Failure, Request, Response, exit};
+use crate::cli;
 use crate::config::Config;
 use crate::privilege;
 use crate::serve::open;
@@ -18,6 +19,14 @@ const REQUEST_OCTETS_MAX: u64 = 64 << 20;
 
 fn fail(code: u8, text: impl Into<String>) -> Failure {
     Failure { text: text.into(), code }
+}
+
+/// A command as it is typed: only a folder that is not the usual one has to be named.
+pub fn typed(root: &Path, command: &str) -> String {
+    match root == Path::new(cli::ROOT) {
+        true => format!("postrider {command}"),
+        false => format!("postrider --root {} {command}", root.display()),
+    }
 }
 
 /// Where the control socket is.
@@ -85,8 +94,11 @@ pub async fn administer(root: &Path, request: Request) -> Result<Response, Failu
     }
     let config = Config::load(root).map_err(|text| fail(exit::CONFIG, text))?;
     if matches!(request, Request::Status) {
-        let start = format!("start it: postrider serve --root {}", root.display());
-        return Err(fail(exit::UNAVAILABLE, format!("the server does not run\nTo {start}")));
+        let start = typed(root, "serve");
+        return Err(fail(
+            exit::UNAVAILABLE,
+            format!("the server does not run\nTo start it: {start}"),
+        ));
     }
     // What the store makes must belong to the user that the server runs as.
     privilege::drop_root(root, &config)?;

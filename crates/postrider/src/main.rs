@@ -12,6 +12,7 @@ mod config;
 mod control;
 mod demo;
 mod dkim;
+mod dns;
 mod fsck;
 mod housekeeping;
 mod judging;
@@ -27,9 +28,10 @@ mod unique_ids;
 
 use admin::{Failure, exit};
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, DomainCommand};
 use config::Config;
 use privilege::Root;
+use sd_notify::NotifyState;
 use serve::Held;
 use server::listen::Service;
 use std::io::{Read as _, Write as _};
@@ -128,6 +130,11 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Fsck { repair, folder } => fsck::run(&root, folder.as_deref(), repair, json),
         Command::Backup { folder } => backup::back_up(&root, &folder, json),
         Command::Restore { folder } => backup::bring_back(&root, &folder, json),
+        Command::Domain(DomainCommand::Dns { domain }) => {
+            let told = dns::told(&root, &domain).await?;
+            say(&if json { told.value.to_string() } else { told.text });
+            Ok(())
+        }
         command => {
             let mut made = None;
             let request = cli::request(command, |stdin| {
@@ -198,31 +205,22 @@ async fn set_up(root: &Path, setup: &cli::Setup, json: bool) -> Result<(), Failu
     if !setup.password_stdin {
         say(&format!("Password  {password}"));
     }
+    let serve = control::typed(root, "serve");
+    let dns = control::typed(root, &format!("domain dns {domain}"));
     let [imaps, pop3s, submissions, submission] = [993, 995, 465, 587].map(port);
     say(&format!(
         "IMAP      {hostname}, port {imaps} (TLS)\n\
          POP3      {hostname}, port {pop3s} (TLS)\n\
          SMTP      {hostname}, port {submissions} (TLS) or {submission} (STARTTLS)\n\n\
          Next (docs/running.md):\n  \
-           postrider serve --root {folder}\n  \
-           In DNS:\n    \
-             {domain}. MX 10 {hostname}.\n    \
-             {hostname}. A and AAAA, the addresses of this machine; their PTR: {hostname}.\n  \
-           So that others believe in it:\n    \
-             {domain}. TXT \"v=spf1 mx -all\"\n    \
-             and what this prints: postrider --root {folder} domain dkim show {domain}"
-    ));
-    if !config.reports.address.is_empty() {
-        let to = &config.reports.address;
-        say(&format!("  To hear who sends mail as {domain}, and how TLS goes (docs/reports.md):"));
-        say(&format!("    _dmarc.{domain}. TXT \"v=DMARC1; p=none; rua=mailto:{to}\""));
-        say(&format!("    _smtp._tls.{domain}. TXT \"v=TLSRPTv1; rua=mailto:{to}\""));
-    }
-    say(&format!(
-        "  A real certificate: put it at {} and {}; it is read again when it changes",
+           {serve}\n  \
+           A certificate that others trust goes to {} and {};\n  \
+           it is read again when it changes.\n  \
+           These records go into DNS; again by: {dns}\n",
         root.join(&config.tls.certificate).display(),
         root.join(&config.tls.key).display()
     ));
+    say(&dns::told(root, domain).await?.text);
     Ok(())
 }
 
@@ -232,9 +230,11 @@ async fn serve_until_told(root: &Path, config: Config, held: Held) -> Result<(),
     tokio::spawn(async move {
         signalled().await;
         tracing::info!("shutting down");
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
         let _ = down.send(true);
         std::future::pending::<()>().await;
     });
+    tokio::spawn(alive());
     serve::serve(root, config, held, shutdown, |addresses| {
         for (service, address) in addresses {
             say(&format!("listening {} {address}", service.name()));
@@ -244,9 +244,18 @@ async fn serve_until_told(root: &Path, config: Config, held: Held) -> Result<(),
         }
         say("ready");
         let _ = std::io::stdout().flush();
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
     })
     .await
+}
+
+/// Tells systemd that our tasks have their turn, as often as `WatchdogSec=` wants to hear it.
+async fn alive() {
+    let Some(within) = sd_notify::watchdog_enabled() else { return };
+    loop {
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        tokio::time::sleep(within / 2).await;
+    }
 }
 
 /// SIGTERM or SIGINT.

@@ -370,10 +370,19 @@ impl TlsClient {
 }
 
 /// A self-signed certificate for `names`, so that a server comes up before it has a real one:
-/// certificate and private key in PEM.
+/// certificate and private key in PEM. Its subject is the first name, since that is what mail
+/// programs show to somebody who is to trust it.
 pub fn self_signed(names: &[String]) -> io::Result<(String, String)> {
-    let made = rcgen::generate_simple_self_signed(names.to_vec()).map_err(io::Error::other)?;
-    Ok((made.cert.pem(), made.signing_key.serialize_pem()))
+    let mut certificate =
+        rcgen::CertificateParams::new(names.to_vec()).map_err(io::Error::other)?;
+    // RFC 5280 A.1: ub-common-name.
+    if let Some(name) = names.first().filter(|name| name.len() <= 64) {
+        certificate.distinguished_name = rcgen::DistinguishedName::new();
+        certificate.distinguished_name.push(rcgen::DnType::CommonName, name);
+    }
+    let key = rcgen::KeyPair::generate().map_err(io::Error::other)?;
+    let made = certificate.self_signed(&key).map_err(io::Error::other)?;
+    Ok((made.pem(), key.serialize_pem()))
 }
 
 /// AES with keys of 128 bits comes first: no attack tells it from longer keys, and its suites hash

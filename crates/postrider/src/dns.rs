@@ -1,0 +1,107 @@
+//! `domain dns`: the records in DNS that a domain should have. RFC 5321 §5.1, RFC 7208 §10.1,
+//! RFC 6376 §3.6.2, RFC 9989 §4.7, RFC 8460 §3.
+
+use crate::admin::{Failure, Request, Response, exit};
+use crate::config::Config;
+use crate::{control, dkim};
+use mail::{Address, Domain};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// A record of a domain.
+struct Record {
+    /// What it is good for: a new purpose begins a paragraph.
+    purpose: &'static str,
+    name: String,
+    kind: &'static str,
+    data: String,
+}
+
+fn text(purpose: &'static str, name: &str, data: &str) -> Record {
+    Record { purpose, name: name.to_owned(), kind: "TXT", data: data.to_owned() }
+}
+
+fn records(config: &Config, domain: &Domain, keys: &[(String, String)]) -> Vec<Record> {
+    let hostname = &config.hostname;
+    let mx = format!("10 {hostname}.");
+    let (comes, leaves) = ("Mail comes here", "Others believe that what leaves here is yours");
+    let told = "You hear who sends mail in your name, and how TLS goes (docs/reports.md)";
+    let name = domain.to_string();
+    let mut found = vec![
+        Record { purpose: comes, name: name.clone(), kind: "MX", data: mx },
+        text(leaves, &name, "v=spf1 mx -all"),
+    ];
+    if *hostname != name && config.domain == name {
+        // RFC 7208 §10.1.3: reports have no sender, and this name is what is looked at.
+        found.push(text(leaves, hostname, "v=spf1 a -all"));
+    }
+    found.extend(keys.iter().map(|(name, data)| text(leaves, name, data)));
+    let to = &config.reports.address;
+    if to.is_empty() {
+        found.push(text(leaves, &format!("_dmarc.{name}"), "v=DMARC1; p=none"));
+        return found;
+    }
+    let wish = format!("v=DMARC1; p=none; rua=mailto:{to}");
+    found.push(text(told, &format!("_dmarc.{name}"), &wish));
+    let wish = format!("v=TLSRPTv1; rua=mailto:{to}");
+    found.push(text(told, &format!("_smtp._tls.{name}"), &wish));
+    if let Some(theirs) = Address::parse(to).ok().filter(|to| to.domain() != domain) {
+        // RFC 9990 §4: who takes reports about others has to say so.
+        let allowed = format!("{name}._report._dmarc.{}", theirs.domain());
+        found.push(text(told, &allowed, "v=DMARC1"));
+    }
+    found
+}
+
+/// As zone files have them, with what a machine cannot know as a comment.
+fn zone(config: &Config, records: &[Record]) -> String {
+    let mut out = String::new();
+    let mut purpose = "";
+    for record in records {
+        if record.purpose != purpose {
+            purpose = record.purpose;
+            out.push_str(&format!("; {purpose}:\n"));
+        }
+        match record.kind {
+            "TXT" => out.push_str(&dkim::zone_line(&record.name, &record.data)),
+            kind => out.push_str(&format!("{}. {kind} {}", record.name, record.data)),
+        }
+        out.push('\n');
+        if record.kind == "MX" {
+            let hostname = &config.hostname;
+            out.push_str(&format!(
+                "; {hostname}. A, and AAAA if it has one: the addresses of this machine, whose PTR \
+                 is {hostname}.\n"
+            ));
+        }
+    }
+    if !config.relay.smarthost.is_empty() {
+        out.push_str("; What leaves by the smarthost: who runs it says what SPF is to have.\n");
+    }
+    out.trim_end().to_owned()
+}
+
+/// The records of a domain of ours, as text and for machines.
+pub async fn told(root: &Path, domain: &str) -> Result<Response, Failure> {
+    let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
+    let parsed = Domain::parse(domain)
+        .map_err(|error| Failure { text: format!("'{domain}': {error}"), code: exit::DATA })?;
+    let shown = control::administer(root, Request::DkimShow { domain: domain.to_owned() }).await?;
+    let keys: Vec<(String, String)> = shown
+        .value
+        .get("keys")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|key| {
+            let part = |name: &str| key.get(name).and_then(Value::as_str).map(str::to_owned);
+            Some((part("name")?, part("text")?))
+        })
+        .collect();
+    let records = records(&config, &parsed, &keys);
+    let value: Vec<Value> = records
+        .iter()
+        .map(|one| json!({ "name": one.name, "type": one.kind, "data": one.data }))
+        .collect();
+    Ok(Response { value: json!({ "records": value }), text: zone(&config, &records) })
+}
