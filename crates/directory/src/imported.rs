@@ -4,11 +4,14 @@
 //! `{SCHEME}hash`, `{SCHEME.HEX}` and `{SCHEME.B64}` as Dovecot writes them, or crypt(3)'s
 //! `$id$…` alone. A password in clear is no hash and is hashed at import instead.
 
+use crate::md5_crypt;
 use crate::password;
+use crate::scram::Verifier;
 use argon2::password_hash::PasswordVerifier;
 use aws_lc_rs::{constant_time, digest, pbkdf2};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use protocol::sasl::scram::Hash;
 use sha_crypt::ShaCrypt;
 use std::num::NonZeroU32;
 use yescrypt::Yescrypt;
@@ -16,8 +19,17 @@ use yescrypt::Yescrypt;
 /// Rounds of PBKDF2 and SHA-crypt beyond which a hash is refused at import.
 const ROUNDS_MAX: u32 = 10_000_000;
 
+/// Octets of an MD5 digest.
+const MD5_OCTETS: usize = 16;
+
 /// A hash, read.
 enum Imported {
+    /// `$1$`
+    Md5Crypt { salt: String, key: String },
+    /// A digest by MD5, of password and salt.
+    Md5 { digest: Vec<u8>, salt: Vec<u8> },
+    /// What SCRAM needs to know.
+    Scram(Hash, NonZeroU32, Verifier),
     /// `$2a$`, `$2b$`, `$2y$`
     Bcrypt(String),
     /// `$5$`, `$6$`
@@ -42,6 +54,18 @@ pub fn verify(text: &str, hash: &str) -> bool {
     let octets = text.as_bytes();
     match read(hash) {
         None => false,
+        Some(Imported::Md5Crypt { salt, key }) => {
+            let found = md5_crypt::crypt(octets, salt.as_bytes());
+            constant_time::verify_slices_are_equal(found.as_bytes(), key.as_bytes()).is_ok()
+        }
+        Some(Imported::Md5 { digest, salt }) => {
+            let found = md5_crypt::digest(&[octets, &salt]);
+            constant_time::verify_slices_are_equal(&found, &digest).is_ok()
+        }
+        Some(Imported::Scram(hash, rounds, kept)) => {
+            let found = Verifier::new(hash, text, &kept.salt, rounds);
+            constant_time::verify_slices_are_equal(&found.stored_key, &kept.stored_key).is_ok()
+        }
         Some(Imported::Bcrypt(hash)) => bcrypt::verify(octets, &hash).unwrap_or(false),
         Some(Imported::ShaCrypt(hash)) => {
             ShaCrypt::default().verify_password(octets, hash.as_str()).is_ok()
@@ -73,9 +97,13 @@ fn read(text: &str) -> Option<Imported> {
     let scheme = scheme.to_ascii_uppercase();
     let (name, encoding) = scheme.split_once('.').unwrap_or((&scheme, ""));
     match name {
-        "CRYPT" | "BLF-CRYPT" | "SHA256-CRYPT" | "SHA512-CRYPT" | "ARGON2I" | "ARGON2ID" => {
-            crypt(rest)
-        }
+        "CRYPT" | "MD5-CRYPT" | "BLF-CRYPT" | "SHA256-CRYPT" | "SHA512-CRYPT" | "ARGON2I"
+        | "ARGON2ID" => crypt(rest),
+        "SCRAM-SHA-1" => scram(Hash::Sha1, digest::SHA1_OUTPUT_LEN, rest),
+        "SCRAM-SHA-256" => scram(Hash::Sha256, digest::SHA256_OUTPUT_LEN, rest),
+        "PLAIN-MD5" => md5(rest, if encoding.is_empty() { "HEX" } else { encoding }, false),
+        "LDAP-MD5" => md5(rest, encoding, false),
+        "SMD5" => md5(rest, encoding, true),
         "PBKDF2" => pbkdf2(rest),
         "SHA" | "SHA1" => digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, rest, encoding, false),
         "SSHA" => digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, rest, encoding, true),
@@ -101,6 +129,10 @@ fn crypt(text: &str) -> Option<Imported> {
     let fine = !matches!(rounds, Some(Err(_))) && !matches!(rounds, Some(Ok(n)) if n > ROUNDS_MAX);
     let text = text.to_owned();
     match id {
+        "1" if count == 2 && length == 22 => {
+            let (salt, key) = text.strip_prefix("$1$")?.split_once('$')?;
+            Some(Imported::Md5Crypt { salt: salt.to_owned(), key: key.to_owned() })
+        }
         "2a" | "2b" | "2y" if count == 2 && length == 53 => Some(Imported::Bcrypt(text)),
         "5" | "6" if count == 2 + usize::from(rounds.is_some()) && fine => {
             let whole = if id == "5" { 43 } else { 86 };
@@ -128,14 +160,35 @@ fn digest(
     encoding: &str,
     salted: bool,
 ) -> Option<Imported> {
-    let octets = match encoding {
+    let (digest, salt) = parted(text, encoding, algorithm.output_len(), salted)?;
+    Some(Imported::Digest { algorithm, digest, salt })
+}
+
+fn md5(text: &str, encoding: &str, salted: bool) -> Option<Imported> {
+    let (digest, salt) = parted(text, encoding, MD5_OCTETS, salted)?;
+    Some(Imported::Md5 { digest, salt })
+}
+
+/// Digest and salt.
+fn parted(text: &str, encoding: &str, octets: usize, salted: bool) -> Option<(Vec<u8>, Vec<u8>)> {
+    let both = match encoding {
         "" | "B64" => STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()?,
         "HEX" => hex(text)?,
         _ => return None,
     };
-    let (digest, salt) = octets.split_at_checked(algorithm.output_len())?;
-    let (digest, salt) = (digest.to_vec(), salt.to_vec());
-    (salted != salt.is_empty()).then_some(Imported::Digest { algorithm, digest, salt })
+    let (digest, salt) = both.split_at_checked(octets)?;
+    (salted != salt.is_empty()).then(|| (digest.to_vec(), salt.to_vec()))
+}
+
+/// `iterations,salt,StoredKey,ServerKey`, as Dovecot has it; the last is made anew.
+fn scram(hash: Hash, octets: usize, text: &str) -> Option<Imported> {
+    let fields: Vec<&str> = text.split(',').collect();
+    let [rounds, salt, stored, server] = fields.as_slice() else { return None };
+    let rounds = rounds.parse().ok().filter(|n: &NonZeroU32| n.get() <= ROUNDS_MAX)?;
+    let key = |text: &str| STANDARD.decode(text).ok().filter(|key| key.len() == octets);
+    let (salt, stored_key, server_key) = (STANDARD.decode(salt).ok()?, key(stored)?, key(server)?);
+    let kept = Verifier { iterations: rounds.get(), salt, stored_key, server_key };
+    Some(Imported::Scram(hash, rounds, kept))
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
@@ -152,8 +205,15 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// Made by Debian's crypt(3) and Python's hashlib; all are of `secret`.
-    const HASHES: [&str; 13] = [
+    /// Made by Debian's crypt(3), Dovecot's doveadm and Python's hashlib; all are of `secret`.
+    const HASHES: [&str; 20] = [
+        "$1$saltsalt$9xy1btjgzLYfb7hivXtC//",
+        "{MD5-CRYPT}$1$neabZCnq$DDPjDMTmuBZUFQU8fg4hZ/",
+        "{SMD5}bnH23mv1Px0hyWe7sQxQjiU4bf0=",
+        "{LDAP-MD5}Xr4ilOzQ4PCOq3aQ0qbuaQ==",
+        "{PLAIN-MD5}5ebe2294ecd0e0f08eab7690d2a6ee69",
+        "{SCRAM-SHA-256}4096,OUjm+RunT9diqXVq5HAxOw==,zuZFbcDXpz6udPxkNdndJahnXV/ZlMfw0gwqPNWHkHw=,b34j5T6JDjpzDko79/L4LpHet6mtOsGlszMCDa9Lbx0=",
+        "{SCRAM-SHA-1}4096,eypaiAWhy7wNBpAJLnpetg==,PPNMNWqR0L/l4n75NA5ZCRdLoP0=,Qvsa+cnXg2rW0rBl8rIwpHYChFs=",
         "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$GmcwIgvdUC9qLWcKCi6gklUa1dM3ziD43YxYNURLKy0",
         "{CRYPT}$y$j9T$F5Jx5fExrKuPp53xLKQ..1$GmcwIgvdUC9qLWcKCi6gklUa1dM3ziD43YxYNURLKy0",
         "{BLF-CRYPT}$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a",
@@ -193,6 +253,8 @@ mod tests {
             "$6$salt$",
             "$y$j9T$salt$",
             "$1$salt$hash",
+            "{CRAM-MD5}cd3ba7deaad6e5ca23448ba42e379747a9e0f7f1fbc00c8a81bbaac395731b56",
+            "{SCRAM-SHA-256}4096,AAAA,AAAA,AAAA",
             "$6$rounds=999999999$salt$hash",
             "{PBKDF2}$1$salt$0$00",
             "{PBKDF2}$1$salt$1$",

@@ -13,6 +13,7 @@ pub mod imported;
 pub mod issuer;
 pub mod lease;
 pub mod limits;
+mod md5_crypt;
 pub mod password;
 pub mod proven;
 pub mod resolve;
