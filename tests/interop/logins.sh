@@ -60,6 +60,9 @@ if [ $issuing = yes ] && waits 200 test -e "$home/tokens/ready"; then
   check "msmtp OAUTHBEARER" msmtp -C "$home/msmtprc" alice@here.test <"$work/m.eml"
   grep -qF "$token" "$home/serve.log" && no "no token in the log"
   kill "$idp_pid"; wait "$idp_pid" 2>/dev/null
+elif [ $issuing = yes ]; then
+  cp "$home/idp.log" "$work/out"; no "the issuer of tokens begins"
+  kill "$idp_pid" 2>/dev/null
 fi
 grep -i panicked "$home/serve.log" && no "no panic in the log of logins"
 kill "$l_pid"; wait "$l_pid" 2>/dev/null
