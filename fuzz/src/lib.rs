@@ -111,6 +111,7 @@ pub fn smtp_session(data: &[u8]) {
         hostname: "mail.example.org".to_owned(),
         size_max: 2000,
         recipients_max: 5,
+        tls_required: kind & 64 == 64,
         starttls: kind & 1 == 1,
         login: kind & 2 == 2,
         plaintext_auth: kind & 4 == 4,

@@ -23,6 +23,8 @@ pub(crate) struct Finding<'a> {
     pub retry_until: Option<i64>,
     /// It is told unless NOTIFY=NEVER. RFC 2852 §4.1.4.
     pub always: bool,
+    /// That was the last of many attempts.
+    pub given_up: bool,
 }
 
 /// A report that is ready to be committed, and what the journey says of it.
@@ -82,6 +84,7 @@ pub(crate) async fn delivered(
         status: "2.1.5".to_owned(),
         remote_mta: None,
         diagnostic: None,
+        given_up: false,
         last_attempt: Some(now),
         retry_until: None,
     };
@@ -170,6 +173,7 @@ fn reported(finding: &Finding<'_>, now: i64) -> ReportedRecipient {
         status: finding.status.clone(),
         remote_mta: finding.host.clone(),
         diagnostic: (!finding.reply.is_empty()).then(|| finding.reply.clone()),
+        given_up: finding.given_up,
         last_attempt: Some(now),
         retry_until: finding.retry_until,
     }

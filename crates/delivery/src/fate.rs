@@ -50,6 +50,10 @@ pub(crate) async fn decide(
             Some(id) => vec![Destination::Account(id)],
             None => shared.directory.expand(&recipient.address).await?,
         };
+        if destinations.is_empty() {
+            // Accepted at RCPT, gone since: the client tries again and hears 550 then.
+            return Err(DeliveryError::Unavailable("a recipient has just gone".to_owned()));
+        }
         for destination in destinations {
             if matches!(destination, Destination::Remote(_)) {
                 fate.through.get_or_insert_with(|| recipient.address.domain().clone());
@@ -78,10 +82,6 @@ pub(crate) async fn decide(
         if here {
             fate.here.push(n);
         }
-    }
-    if fate.accounts.is_empty() && fate.remote.is_empty() {
-        // Accepted at RCPT, gone since: the client tries again and hears 550 then.
-        return Err(DeliveryError::Unavailable("a recipient has just gone".to_owned()));
     }
     Ok(fate)
 }

@@ -47,6 +47,9 @@ pub struct Settings {
     pub smarthost: Option<String>,
     /// Who logs in there, under TLS with its certificate proven.
     pub smarthost_login: Option<Login>,
+    /// Domains whose mail leaves only under TLS, with the server's certificate proven, or waits.
+    /// RFC 3207 §6.
+    pub tls_required: Vec<Domain>,
     /// The port of other servers; 25 but for tests.
     pub relay_port: u16,
     /// Our own addresses, by which a loop is known.
@@ -80,6 +83,7 @@ impl Settings {
             hostname,
             smarthost: None,
             smarthost_login: None,
+            tls_required: Vec::new(),
             relay_port: 25,
             own_addresses: Vec::new(),
             source: None,

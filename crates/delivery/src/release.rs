@@ -78,14 +78,21 @@ async fn refusal(shared: &Shared, recipient: &RecipientRow) -> Option<Fate> {
             Ok(true) => Some(deferred("4.2.2", "the mailbox is full".to_owned())),
             Err(error) => Some(deferred("4.3.0", error.to_string())),
         },
-        Ok(Resolution::Members(_) | Resolution::Returned(_)) => None,
-        Ok(Resolution::NoSuchUser | Resolution::NotLocal) => Some(Fate::Failed {
-            status: "5.1.1".to_owned(),
-            host: None,
-            reply: "nobody here has this address any more".to_owned(),
-        }),
+        Ok(Resolution::Members(_) | Resolution::Returned(_)) => {
+            match shared.directory.leads_somewhere(&recipient.address).await {
+                Ok(true) => None,
+                Ok(false) => Some(gone()),
+                Err(error) => Some(deferred("4.3.0", error.to_string())),
+            }
+        }
+        Ok(Resolution::NoSuchUser | Resolution::NotLocal) => Some(gone()),
         Err(error) => Some(deferred("4.3.0", error.to_string())),
     }
+}
+
+fn gone() -> Fate {
+    let reply = "nobody here has this address any more".to_owned();
+    Fate::Failed { status: "5.1.1".to_owned(), host: None, reply }
 }
 
 /// The delivery, and which recipients get it into a mailbox here.

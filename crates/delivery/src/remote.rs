@@ -88,6 +88,8 @@ enum Broken {
 struct Wants<'a> {
     /// What REQUIRETLS asks for. RFC 8689 §4.2.1.
     require_tls: bool,
+    /// TLS with the server's certificate proven, as an operator wants it. RFC 3207 §6.
+    proven: bool,
     /// A login, under TLS with the server's certificate proven.
     login: Option<&'a Login>,
 }
@@ -157,7 +159,8 @@ pub(crate) async fn attempt(
         route.hosts.clear();
     }
     let login = shared.settings.smarthost_login.as_ref().filter(|_| route.smarthost);
-    let wants = Wants { require_tls: strict, login };
+    let proven = shared.settings.tls_required.contains(domain);
+    let wants = Wants { require_tls: strict, proven, login };
     let mut verdict = match route.problem {
         Some(RouteProblem::Permanent(status, reply)) => {
             let status = status.to_owned();
@@ -216,7 +219,9 @@ async fn by_kept(
 ) -> bool {
     let Some(mut connection) = kept.take() else { return false };
     connection.dialogue = Dialogue::default();
-    if strict && !connection.is_safe() {
+    let room = connection.messages_most() - connection.sent;
+    let fits = recipients.len().div_ceil(connection.recipients_most()) <= room;
+    if !fits || (strict && !connection.is_safe()) {
         connection.quit().await;
         return false;
     }
@@ -253,7 +258,7 @@ fn unsafe_fate(status: String, host: String, reply: String) -> Fate {
     if status.starts_with('5') {
         return Fate::Failed { status, host: Some(host), reply };
     }
-    tracing::warn!(host, reply, "mail waits, since the smarthost takes no login");
+    tracing::warn!(host, reply, "mail waits for a server that is safe, and takes our login");
     Fate::Deferred { status, host: Some(host), reply }
 }
 
@@ -284,13 +289,19 @@ async fn converse(
     tried.host = Some(format!("{host} [{}]", connection.host.address));
     tried.tls = connection.tls.clone();
     let mut good = true;
-    let most = connection.can.recipients_max.unwrap_or(RECIPIENTS_PER_TRANSACTION);
-    for group in recipients.chunks(most.min(RECIPIENTS_PER_TRANSACTION)) {
+    for group in recipients.chunks(connection.recipients_most()) {
         let mut fates: Vec<(u32, Option<Fate>)> = group.iter().map(|r| (r.n, None)).collect();
-        let done = if good {
-            connection.transaction(shared, row, group, &mut fates).await
-        } else {
-            Err(Broken::Connection("the connection was lost before".to_owned()))
+        let done = match good {
+            // RFC 9422 §4.1: one MAIL more than it takes.
+            true if connection.is_used_up() => {
+                let why = format!("{host} takes {} messages over a connection", connection.sent);
+                fates.iter_mut().for_each(|(_, fate)| {
+                    *fate = Some(deferred("4.5.0", Some(host.clone()), &why));
+                });
+                Ok(())
+            }
+            true => connection.transaction(shared, row, group, &mut fates).await,
+            false => Err(Broken::Connection("the connection was lost before".to_owned())),
         };
         if done.is_err() && connection.reset_due {
             return false;
@@ -321,11 +332,10 @@ async fn converse(
         };
         let settled = fates.into_iter().map(|(n, fate)| (n, fate.unwrap_or(rest.clone())));
         tried.fates.extend(settled);
-        connection.sent += 1;
+        connection.sent += usize::from(!connection.is_used_up());
     }
     tried.dialogue.lines.append(&mut connection.dialogue.lines);
-    let most = connection.can.messages_max.unwrap_or(MESSAGES_PER_CONNECTION);
-    if good && connection.sent < most.min(MESSAGES_PER_CONNECTION) {
+    if good && !connection.is_used_up() {
         *kept = Some(connection);
     } else if good {
         connection.quit().await;
@@ -349,7 +359,7 @@ async fn connect(
             Err((Broken::Connection(why.to_owned()), false))
         }
     };
-    if wants.require_tls || wants.login.is_some() {
+    if wants.require_tls || wants.proven || wants.login.is_some() {
         return open(Cover::Proven).await.map_err(|(broken, _)| broken);
     }
     match open(Cover::IfOffered).await {
@@ -411,19 +421,6 @@ async fn open(
     match connection.satisfy(wants).await {
         Ok(()) => Ok(connection),
         Err(broken) => Err(connection.leave(plain(broken)).await),
-    }
-}
-
-impl Wants<'_> {
-    /// Why there is nothing to be said to a server without TLS, or without a proven certificate.
-    fn without_tls(&self, host: &str, why: &str) -> Broken {
-        match self.require_tls {
-            true => Broken::Unsafe("5.7.10".to_owned(), format!("REQUIRETLS, and {host}: {why}")),
-            false => {
-                let text = format!("the password must not go to {host}, which is not safe: {why}");
-                Broken::Unsafe("4.7.10".to_owned(), text)
-            }
-        }
     }
 }
 

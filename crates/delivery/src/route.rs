@@ -131,7 +131,8 @@ async fn by_exchangers(
         let looped = last_preference.is_some();
         let why =
             format!("mail for {domain} would come back to this server, which does not know it");
-        let none = Permanent("5.1.2", format!("no server of {domain} has an address"));
+        // RFC 3463 §3.5: the very example of X.4.4.
+        let none = Permanent("5.4.4", format!("no server of {domain} has an address"));
         route.problem =
             Some(if looped { Permanent("5.4.6", why) } else { problem.unwrap_or(none) });
     }

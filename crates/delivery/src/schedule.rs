@@ -419,6 +419,7 @@ fn judge<'a>(
         reply: reply.to_owned(),
         retry_until,
         always: false,
+        given_up: false,
     };
     match fate {
         // RFC 3461 §5.2.2: a server without DSN will not report, so we do.
@@ -438,11 +439,9 @@ fn judge<'a>(
             finding: Some(finding(Action::Failed, status, host, reply, None)),
         },
         Fate::Deferred { host, reply, .. } if now >= row.expires || is_too_late(row, now) => {
-            let reply = format!("given up after all this time; last: {reply}");
-            Verdict {
-                settlement: Settlement::Done,
-                finding: Some(finding(Action::Failed, "5.4.7", host, &reply, None)),
-            }
+            let mut late = finding(Action::Failed, "5.4.7", host, reply, None);
+            late.given_up = true;
+            Verdict { settlement: Settlement::Done, finding: Some(late) }
         }
         Fate::Deferred { status, host, reply } => {
             let waits = &shared.settings.retry_after;

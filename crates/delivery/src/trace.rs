@@ -177,16 +177,31 @@ fn mend(head: &[u8], rest: &[u8], new: &NewFields) -> Vec<u8> {
     if !has(b"Date") {
         out.extend_from_slice(format!("Date: {}\r\n", new.date).as_bytes());
     }
-    if !has(b"Message-ID") {
+    // RFC 6409 §8.3: also in the place of one that names nothing.
+    let named = header::fields(head).any(|field| is_message_id(&field) && has_id(field.value));
+    if !named {
         out.extend_from_slice(format!("Message-ID: {}\r\n", new.message_id).as_bytes());
     }
     for field in header::fields(head) {
-        if !REMOVED.iter().any(|name| field.name.eq_ignore_ascii_case(name)) {
+        let removed = REMOVED.iter().any(|name| field.name.eq_ignore_ascii_case(name));
+        if !(removed || is_message_id(&field) && !named) {
             out.extend_from_slice(field.raw);
         }
     }
     out.extend_from_slice(rest);
     out
+}
+
+fn is_message_id(field: &header::Field<'_>) -> bool {
+    field.name.eq_ignore_ascii_case(b"Message-ID")
+}
+
+/// There is something between angle brackets. However sloppy that is, the client has it in its own
+/// copy, and answers will name it.
+fn has_id(value: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(value);
+    let inner = text.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    inner.is_some_and(|(inner, _)| !inner.trim().is_empty())
 }
 
 #[cfg(test)]
@@ -223,15 +238,19 @@ mod tests {
 
     #[test]
     fn submitted_headers_are_mended_in_any_split() {
-        let cases: [(&str, &str); 4] = [
+        let cases: [(&str, &str); 5] = [
+            (
+                "Message-ID:\r\nDate: a\r\nMESSAGE-ID: < >\r\n\r\nMessage-ID:\r\n",
+                "Message-ID: <m>\r\nDate: a\r\n\r\nMessage-ID:\r\n",
+            ),
             (
                 "Return-Path: <x@y>\r\nSubject: x\r\nBcc: secret@x,\r\n\tmore@y\r\nresent-bcc: z@x\r\n\r\n\
                  Bcc: body\r\n",
                 "Date: D\r\nMessage-ID: <m>\r\nSubject: x\r\n\r\nBcc: body\r\n",
             ),
             (
-                "Date: a\r\nmessage-id: b\r\n\r\nbody\r\n\r\nmore",
-                "Date: a\r\nmessage-id: b\r\n\r\nbody\r\n\r\nmore",
+                "Date: a\r\nmessage-id: <b>\r\n\r\nbody\r\n\r\nmore",
+                "Date: a\r\nmessage-id: <b>\r\n\r\nbody\r\n\r\nmore",
             ),
             ("\r\nbody\r\n", "Date: D\r\nMessage-ID: <m>\r\n\r\nbody\r\n"),
             ("Subject: only\r\n", "Date: D\r\nMessage-ID: <m>\r\nSubject: only\r\n"),

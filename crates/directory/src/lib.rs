@@ -60,6 +60,8 @@ impl From<store::StoreError> for Unavailable {
 pub struct Settings {
     /// Completes user names without a domain (users.md I-27).
     pub default_domain: Option<Domain>,
+    /// Our name, as reports have it.
+    pub hostname: Option<Domain>,
     /// The cost of new password hashes.
     pub hash_cost: password::Cost,
     /// Whose tokens log in.

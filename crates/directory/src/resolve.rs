@@ -39,7 +39,11 @@ impl Directory {
     /// catch-all.
     pub async fn resolve(&self, address: &Address) -> Result<Resolution, Unavailable> {
         let found = self.store.lookup(address)?;
-        let Some(domain) = found.domain.clone() else { return Ok(Resolution::NotLocal) };
+        let postmaster = self.postmaster_of_host(address);
+        let Some(domain) = found.domain.clone() else {
+            let to = |to| Resolution::Members(vec![to]);
+            return Ok(postmaster.map_or(Resolution::NotLocal, to));
+        };
         if let Some(resolution) = self.direct(address, found).await? {
             return Ok(resolution);
         }
@@ -51,7 +55,7 @@ impl Directory {
         {
             return Ok(resolution);
         }
-        if let Some(to) = domain.catch_all {
+        if let Some(to) = postmaster.or(domain.catch_all) {
             return Ok(Resolution::Members(vec![to]));
         }
         self.reserved(address).await
@@ -70,6 +74,19 @@ impl Directory {
             Resolution::NoSuchUser | Resolution::NotLocal => Ok(Resolution::NoSuchUser),
             _ => Ok(Resolution::Members(vec![to])),
         }
+    }
+
+    /// Who is behind reports, and answers what is sent back to them: `MAILER-DAEMON` and
+    /// `postmaster` at our host name are the default domain's postmaster. RFC 3464 §2, RFC 3461
+    /// §9.3.
+    fn postmaster_of_host(&self, address: &Address) -> Option<Address> {
+        let settings = &self.inner.settings;
+        let is = |name| address.local().eq_ignore_ascii_case(name);
+        let own = settings.hostname.as_ref() == Some(address.domain());
+        let domain = settings.default_domain.clone();
+        let domain = domain.filter(|_| own && (is("postmaster") || is("mailer-daemon")))?;
+        let to = Address::new("postmaster", domain).ok()?;
+        (to.key() != address.key()).then_some(to)
     }
 
     /// What the address itself is, here or in the other directory.
@@ -137,6 +154,33 @@ impl Directory {
         );
         tracing::error!(why, "an alias cannot be taken apart");
         Err(Unavailable(why))
+    }
+
+    /// There is a place that a message to `address` goes to: what is taken for an alias that leads
+    /// to nobody any more would be lost.
+    pub async fn leads_somewhere(&self, address: &Address) -> Result<bool, Unavailable> {
+        let mut seen = HashSet::new();
+        let mut level = vec![address.clone()];
+        for _ in 0..=ALIAS_DEPTH_MAX {
+            let mut next = Vec::new();
+            for address in level {
+                if !seen.insert(address.key()) {
+                    continue;
+                }
+                match self.resolve(&address).await? {
+                    Resolution::Account(_) | Resolution::NotLocal => return Ok(true),
+                    Resolution::Members(members) => next.extend(members),
+                    Resolution::Returned(original) => next.push(original),
+                    Resolution::NoSuchUser => {}
+                }
+            }
+            if next.is_empty() {
+                return Ok(false);
+            }
+            level = next;
+        }
+        // Or too deep: whoever takes all of it apart says so.
+        Ok(true)
     }
 
     /// `account` may send as `address`: mail to that address would reach it.

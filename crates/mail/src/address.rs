@@ -236,7 +236,9 @@ fn is_dot_string(text: &str) -> bool {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if is_dot_string(&self.local) {
+        // What is let in is not let out: RFC 5321 §4.1.2 has such names quoted.
+        let dots = self.local.split('.').any(str::is_empty);
+        if is_dot_string(&self.local) && !dots {
             return write!(f, "{}@{}", self.local, self.domain);
         }
         f.write_str("\"")?;
@@ -274,6 +276,9 @@ mod tests {
             ("bob+tag@[192.0.2.1]", "bob+tag@[192.0.2.1]"),
             ("\"a@b\"@c.example", "\"a@b\"@c.example"),
             ("jörg@exämple.org", "jörg@exämple.org"),
+            ("a..b@c.example", "\"a..b\"@c.example"),
+            ("\".a\"@c.example", "\".a\"@c.example"),
+            ("a.@c.example", "\"a.\"@c.example"),
         ] {
             let address = Address::parse(text).unwrap();
             assert_eq!(address.to_string(), printed);

@@ -12,6 +12,8 @@ pub const COMMENTS: &[(&str, &str)] = &[
         "second_certificate =",
         "Another kind of key, as RSA beside ECDSA, for old senders; or empty.",
     ),
+    ("required_from =", "Networks whose mail is taken on port 25 under TLS only; docs/smtp.md."),
+    ("required_to =", "Domains whose mail leaves only under TLS, proven, or waits."),
     ("message_octets =", "The largest message."),
     ("exclusive =", "One POP3 session of an account at a time; otherwise each has its own view."),
     ("login_delay_seconds =", "Between two POP3 logins of an account; 0 is none."),

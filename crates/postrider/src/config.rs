@@ -130,6 +130,11 @@ pub struct Tls {
     pub second_certificate: PathBuf,
     /// PEM file with the second private key.
     pub second_key: PathBuf,
+    /// Networks whose mail is taken on port 25 under TLS only.
+    pub required_from: Vec<String>,
+    /// Domains whose mail leaves only under TLS, with the certificate of their server proven;
+    /// otherwise it waits.
+    pub required_to: Vec<String>,
 }
 
 impl Default for Tls {
@@ -139,6 +144,8 @@ impl Default for Tls {
             key: "tls/key.pem".into(),
             second_certificate: PathBuf::new(),
             second_key: PathBuf::new(),
+            required_from: Vec::new(),
+            required_to: Vec::new(),
         }
     }
 }
@@ -426,6 +433,10 @@ impl Config {
         let metrics = &self.listen.metrics;
         if !metrics.is_empty() && metrics.parse::<SocketAddr>().is_err() {
             return Err(format!("listen.metrics: '{metrics}' is not ADDRESS:PORT"));
+        }
+        for name in &self.tls.required_to {
+            Domain::parse(name)
+                .map_err(|_| format!("tls.required_to: '{name}' is not a domain name"))?;
         }
         let smarthost = &self.relay.smarthost;
         if !smarthost.is_empty() && split_target(smarthost, self.relay.port).is_none() {

@@ -177,6 +177,7 @@ pub fn settings(
     };
     Ok(directory::Settings {
         default_domain: Domain::parse(&config.domain).ok(),
+        hostname: Domain::parse(&config.hostname).ok(),
         hash_cost: Cost { memory_kib: auth.hash_memory_kib, passes: auth.hash_passes },
         issuer,
         external: external(root, config, outside)?,

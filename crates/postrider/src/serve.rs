@@ -262,6 +262,7 @@ fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failu
         plaintext_auth: config.auth.plaintext,
         proxies,
         xclients,
+        tls_required: networks("tls.required_from", &config.tls.required_from)?,
         judge: judging::settings(config)?,
         hold_max: Duration::from_secs(limits.hold_seconds),
         held_messages_max: limits.held_messages,
@@ -289,7 +290,7 @@ fn delivery_settings(
     let verifying = TlsClient::new(&Trust::Authorities(root.join(&relay.authorities)));
     if let Err(error) = &verifying {
         let file = relay.authorities.display();
-        if smarthost_login.is_some() {
+        if smarthost_login.is_some() || !config.tls.required_to.is_empty() {
             return Err(fail(exit::CONFIG, format!("relay.authorities: {file}: {error}")));
         }
         tracing::warn!(%file, %error, "relay.authorities: mail with REQUIRETLS cannot leave");
@@ -299,6 +300,7 @@ fn delivery_settings(
     Ok(delivery::Settings {
         smarthost: (!relay.smarthost.is_empty()).then(|| relay.smarthost.clone()),
         smarthost_login,
+        tls_required: config.tls.required_to.iter().filter_map(|d| Domain::parse(d).ok()).collect(),
         relay_port: relay.port,
         verifying: verifying.ok(),
         own_addresses: smtp.map(|(_, address)| *address).collect(),

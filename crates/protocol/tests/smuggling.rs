@@ -67,6 +67,7 @@ fn session() -> Session {
         hostname: "mail.example.org".to_owned(),
         size_max: 10_000,
         recipients_max: 10,
+        tls_required: false,
         starttls: false,
         login: false,
         plaintext_auth: false,

@@ -41,6 +41,8 @@ pub struct Settings {
     pub proxies: Vec<Network>,
     /// Proxies that may tell by XCLIENT who the client is.
     pub xclients: Vec<Network>,
+    /// Networks whose mail is taken under TLS only. RFC 3207 §6.
+    pub tls_required: Vec<Network>,
     /// How long messages are held for their senders; nothing is not at all. RFC 4865.
     pub hold_max: Duration,
     /// Messages of an account that may wait for their time; 0 is any number. RFC 4865 §6.

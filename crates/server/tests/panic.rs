@@ -42,6 +42,7 @@ async fn a_panic_ends_one_session_and_is_told() {
         hostname: "mail.example.org".to_owned(),
         size_max: 1000,
         recipients_max: 10,
+        tls_required: false,
         starttls: false,
         login: false,
         plaintext_auth: false,

@@ -56,6 +56,7 @@ impl Default for Plan {
                 plaintext_auth: true,
                 proxies: Vec::new(),
                 xclients: Vec::new(),
+                tls_required: Vec::new(),
                 // Nobody is judged unless a test wants it: what it says is shorter then.
                 judge: policy::judge::Settings {
                     trusted: ["0.0.0.0/0", "::/0"].iter().filter_map(|n| n.parse().ok()).collect(),
@@ -108,6 +109,13 @@ impl Plan {
             }
             "strangers_per_day" => self.rates.strangers_per_day = value.parse().map_err(wrong)?,
             "proxies" => self.sessions.proxies.push(value.parse().map_err(|why: String| why)?),
+            "tls_required_from" => {
+                self.sessions.tls_required.push(value.parse().map_err(|why: String| why)?);
+            }
+            "tls_required_to" => {
+                let domain = Domain::parse(value).map_err(|e| e.to_string())?;
+                self.delivery.tls_required.push(domain);
+            }
             "xclients" => self.sessions.xclients.push(value.parse().map_err(|why: String| why)?),
             "held_messages_max" => sessions.held_messages_max = value.parse().map_err(wrong)?,
             "reports" => {
@@ -201,6 +209,7 @@ impl House {
         let store = world.open_store(options).unwrap();
         let settings = directory::Settings {
             default_domain: Domain::parse(DOMAIN).ok(),
+            hostname: Some(plan.sessions.hostname.clone()),
             hash_cost: Cost { memory_kib: 8, passes: 1 },
             ..plan.directory
         };

@@ -151,6 +151,10 @@ fn every_notify_with_every_fate() {
                 lines.extend(
                     match fate {
                         Fate::Here => vec![],
+                        // Nobody replied: that is what we found.
+                        Fate::Delayed => {
+                            vec!["Remote-MTA: dns; example.net", "Diagnostic-Code: x-postrider; …"]
+                        }
                         _ => vec!["Remote-MTA: dns; example.net", "Diagnostic-Code: smtp; …"],
                     }
                     .into_iter()

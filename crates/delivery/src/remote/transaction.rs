@@ -10,6 +10,22 @@ use protocol::smtp::params;
 use store::{ByMode, Notify, Reading, Ret, StoreError};
 
 impl Connection {
+    /// Recipients that it takes in one transaction. RFC 9422 §4.2.
+    pub(super) fn recipients_most(&self) -> usize {
+        let most = self.can.recipients_max.unwrap_or(RECIPIENTS_PER_TRANSACTION);
+        most.clamp(1, RECIPIENTS_PER_TRANSACTION)
+    }
+
+    /// Transactions that it takes. RFC 9422 §4.1.
+    pub(super) fn messages_most(&self) -> usize {
+        self.can.messages_max.unwrap_or(MESSAGES_PER_CONNECTION).min(MESSAGES_PER_CONNECTION)
+    }
+
+    /// It takes no more.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.sent >= self.messages_most()
+    }
+
     /// One transaction: fills in the fates that are known when it ends.
     pub(super) async fn transaction(
         &mut self,

@@ -51,8 +51,10 @@ pub struct ReportedRecipient {
     pub status: String,
     /// The server that said so.
     pub remote_mta: Option<String>,
-    /// What it said.
+    /// What it said, or what we found.
     pub diagnostic: Option<String>,
+    /// That was the last of many attempts.
+    pub given_up: bool,
     /// When we last tried, seconds since 1970.
     pub last_attempt: Option<i64>,
     /// Until when we go on trying, seconds since 1970.
@@ -190,7 +192,8 @@ impl Report<'_> {
                 Action::Failed => write!(
                     out,
                     "Your message could not be delivered to <{address}>.\r\n\
-                     It will not be tried again.\r\n"
+                     {}It will not be tried again.\r\n",
+                    if recipient.given_up { "It was tried for as long as we do. " } else { "" }
                 ),
                 Action::Delayed => write!(
                     out,
@@ -256,7 +259,8 @@ impl Report<'_> {
             }
             if let Some(said) = &recipient.diagnostic {
                 let lines = wrapped(&ascii_line(said));
-                let _ = write!(out, "Diagnostic-Code: smtp; {}\r\n", lines.join("\r\n\t"));
+                let kind = if is_reply(said) { "smtp" } else { "x-postrider" };
+                let _ = write!(out, "Diagnostic-Code: {kind}; {}\r\n", lines.join("\r\n\t"));
             }
             if let Some(at) = recipient.last_attempt {
                 let _ = write!(out, "Last-Attempt-Date: {}\r\n", format_rfc5322(at));
@@ -267,6 +271,12 @@ impl Report<'_> {
         }
         out.push_str("\r\n");
     }
+}
+
+/// What a server replied, not what we found out ourselves. RFC 3461 §9.2.
+fn is_reply(text: &str) -> bool {
+    let (code, rest) = text.split_at_checked(3).unwrap_or_default();
+    !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with([' ', '-'])
 }
 
 /// The text without control characters, at most 800 characters: fit for one header line.
@@ -322,6 +332,7 @@ mod tests {
             status: "5.1.1".to_owned(),
             remote_mta: Some("mx.two.example".to_owned()),
             diagnostic: Some(diagnostic.to_owned()),
+            given_up: false,
             last_attempt: Some(0),
             retry_until: None,
         }
@@ -366,6 +377,18 @@ mod tests {
         assert!(text.lines().all(|line| line.len() < 998));
         assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
         assert!(!text.contains("8bit"), "{text}");
+    }
+
+    /// RFC 3461 §9.2: only replies of servers are SMTP diagnostics.
+    #[test]
+    fn what_we_found_ourselves_is_no_reply() {
+        for (said, kind) in [("550 no", "smtp"), ("55 is", "x-postrider"), ("", "x-postrider")] {
+            let failed = recipient("bob@two.example", "rfc822;bob@two.example", said);
+            let message =
+                compose("alice@one.example", failed, Original::Header(b"Subject: hi\r\n"));
+            let text = String::from_utf8(message).unwrap();
+            assert!(text.contains(&format!("\r\nDiagnostic-Code: {kind}; {said}\r\n")), "{text}");
+        }
     }
 
     /// RFC 6533 §3, §4: the machine's part is ASCII, and so is a header in UTF-8 that goes back.

@@ -31,7 +31,8 @@ impl RemoteReply {
         format!("{} {}", self.code, self.lines.join(" "))
     }
     /// The enhanced status code it gives, or a general one. Its class is that of the code (RFC 2034
-    /// §4); a reply that makes no sense here is of class 4, since the next one may.
+    /// §4); a reply that makes no sense here is of class 4, since the next one may. Numbers have no
+    /// leading zeros (RFC 3464 §2.3.4).
     pub fn status(&self) -> String {
         let class = match self.code / 100 {
             2 => '2',
@@ -41,12 +42,19 @@ impl RemoteReply {
         let first = self.lines.first().map(String::as_str).unwrap_or_default();
         let word = first.split(' ').next().unwrap_or_default();
         let numbers: Vec<&str> = word.split('.').collect();
-        let fine = numbers.len() == 3
-            && numbers
-                .iter()
-                .all(|n| (1..=3).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit()))
-            && word.starts_with(class);
-        if fine { word.to_owned() } else { format!("{class}.0.0") }
+        let number = |n: &&str| {
+            (1..=3).contains(&n.len())
+                && n.bytes().all(|b| b.is_ascii_digit())
+                && (*n == "0" || !n.starts_with('0'))
+        };
+        let fine = numbers.len() == 3 && numbers.iter().all(number) && word.starts_with(class);
+        match (fine, self.code) {
+            (true, _) => word.to_owned(),
+            // RFC 7504 §6.
+            (false, 521) => "5.3.2".to_owned(),
+            (false, 556) => "5.1.10".to_owned(),
+            (false, _) => format!("{class}.0.0"),
+        }
     }
 }
 
@@ -153,7 +161,10 @@ impl Extensions {
                     found.deliver_by = Some(least.and_then(|n| n.parse().ok()).unwrap_or(0));
                 }
                 "AUTH" => words.for_each(|word| found.mechanism(word)),
-                "LIMITS" => words.for_each(|word| found.limit(word)),
+                // RFC 9422 §3.7: where one word is no limit, there are none.
+                "LIMITS" if words.clone().all(is_limit) => {
+                    words.for_each(|word| found.limit(word));
+                }
                 "SIZE" => found.size = words.next().unwrap_or("0").parse().ok(),
                 _ => {}
             }
@@ -168,16 +179,26 @@ impl Extensions {
         self.auth_login |= word.eq_ignore_ascii_case("LOGIN");
     }
 
-    /// A limit of 0 would allow nothing at all, and is taken for none.
+    /// A limit whose value is none is passed over. RFC 9422 §3.7, §4.
     fn limit(&mut self, word: &str) {
         let Some((name, value)) = word.split_once('=') else { return };
-        let value = value.parse().ok().filter(|n| *n > 0);
+        let fine = (1..=6).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+        let value = value.parse().ok().filter(|_| fine && !value.starts_with('0'));
         match name.to_ascii_uppercase().as_str() {
             "RCPTMAX" => self.recipients_max = value,
             "MAILMAX" => self.messages_max = value,
             _ => {}
         }
     }
+}
+
+/// `limit-name-value`. RFC 9422 §3.
+fn is_limit(word: &str) -> bool {
+    let (name, value) = word.split_once('=').unwrap_or((word, "-"));
+    let in_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let in_value = |b: u8| b.is_ascii_graphic() && b != b';';
+    let all = |text: &str, of: fn(u8) -> bool| !text.is_empty() && text.bytes().all(of);
+    all(name, in_name) && all(value, in_value)
 }
 
 /// What MAIL says.
@@ -286,11 +307,36 @@ mod tests {
             assert_eq!((all[2].status().as_str(), all[2].is_positive()), ("4.0.0", false));
             let odd = &replies(b"550 2.1.5 no\r\n", split).unwrap()[0];
             assert_eq!((odd.status().as_str(), odd.is_permanent()), ("5.0.0", true));
+            let status = |line: &[u8]| replies(line, split).unwrap()[0].status();
+            assert_eq!(status(b"550 5.01.1 no\r\n"), "5.0.0");
+            assert_eq!(status(b"521 no mail here\r\n"), "5.3.2");
+            assert_eq!(status(b"556 no mail there\r\n"), "5.1.10");
             for bad in [&b"hello\r\n"[..], b"25\r\n", b"999 x\r\n", b"250_x\r\n", b"250 a\nb\r\n"] {
                 assert!(replies(bad, split).is_err());
             }
             let endless = b"250-x\r\n".repeat(300);
             assert!(replies(&endless, split).is_err());
+        }
+    }
+
+    /// RFC 9422 §3.7: a value that is none is passed over, a word that is none takes all with it.
+    #[test]
+    fn limits_are_read_to_the_letter() {
+        for (words, recipients, messages) in [
+            ("RCPTMAX=20 MAILMAX=5", Some(20), Some(5)),
+            ("rcptmax=999999 NEW MAILMAX=1000000", Some(999_999), None),
+            ("RCPTMAX=0 MAILMAX=05", None, None),
+            ("RCPTMAX=+5 MAILMAX=5", None, Some(5)),
+            ("RCPTMAX MAILMAX=5", None, Some(5)),
+            ("RCPTMAX=20 MAILMAX=", None, None),
+            ("RCPTMAX=20 X=a;b", None, None),
+            ("RCPTMAX=20 A.B=1", None, None),
+            ("RCPTMAX=20 =1", None, None),
+            ("", None, None),
+        ] {
+            let lines = vec!["mx.test".to_owned(), format!("LIMITS {words}")];
+            let can = Extensions::parse(&RemoteReply { code: 250, lines });
+            assert_eq!((can.recipients_max, can.messages_max), (recipients, messages), "{words}");
         }
     }
 }

@@ -77,8 +77,8 @@ replies! {
     READY_FOR_TLS = 220, "2.0.0", "Ready to start TLS";
     /// AUTH. RFC 4954 §6.
     LOGGED_IN = 235, "2.7.0", "Logged in";
-    /// VRFY, EXPN. RFC 5321 §3.5.3, §7.3.
-    CANNOT_VERIFY = 252, "2.1.5", "Cannot verify, but will take the message and try";
+    /// VRFY, EXPN. RFC 5321 §7.3: nothing in it may look like a verified address, 2.1.5 would.
+    CANNOT_VERIFY = 252, "2.0.0", "Cannot verify, but will take the message and try";
     /// HELP. RFC 5321 §4.1.1.8.
     HELP = 214, "2.0.0", "Commands: EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT\n\
      RFC 5321 says how to use them";
@@ -157,6 +157,8 @@ replies! {
     UNKNOWN_MECHANISM = 504, "5.5.4", "Unknown mechanism";
     /// Login is needed. RFC 4954 §6.
     LOGIN_FIRST = 530, "5.7.0", "Log in first";
+    /// Only under TLS from there. RFC 3207 §4.
+    TLS_NEEDED = 530, "5.7.0", "Must issue a STARTTLS command first";
     /// REQUIRETLS in clear. RFC 8689 §2.
     ENCRYPTION_NEEDED = 530, "5.7.10", "REQUIRETLS only under TLS: use STARTTLS first";
     /// Wrong user or password. RFC 4954 §6.
@@ -180,8 +182,8 @@ replies! {
     REPORTS_ONLY = 550, "5.7.1", "Only reports about mail that was sent on come to this address";
     /// Its author's domain did not send it. RFC 3463 §3.8.
     FORGED = 550, "5.7.1", "The domain of its author wants such mail refused (DMARC)";
-    /// The client is on a list that the operator believes. RFC 3463 §3.8.
-    LISTED = 554, "5.7.1", "Your address is on a block list";
+    /// The client is on a list that the operator believes. RFC 5321 §7.9.
+    LISTED = 550, "5.7.1", "Your address is on a block list";
     /// Bare CR or LF, or NUL, in a message. RFC 5321 §2.3.8.
     BARE_IN_MESSAGE = 550, "5.6.11", "The message has a bare CR, bare LF or NUL in it, refused";
     /// BODY=BINARYMIME, and no MIME that could be made lines of. RFC 3463 §3.7.
@@ -196,8 +198,8 @@ replies! {
     HEADER_TOO_LONG = 554, "5.6.0", "The header of the message is longer than 256 KB";
     /// Too large. RFC 1870 §6.
     TOO_BIG = 552, "5.3.4", "The message is larger than this server takes";
-    /// Not a sender of this account. RFC 6409 §6.1.
-    NOT_YOUR_ADDRESS = 553, "5.7.1", "That is not your address";
+    /// Not a sender of this account. RFC 6409 §6.1, §6.3.
+    NOT_YOUR_ADDRESS = 550, "5.7.1", "That is not your address";
     /// UTF-8 without SMTPUTF8. RFC 6531 §3.5.
     UTF8_NEEDED = 553, "5.6.7", "This address needs SMTPUTF8";
     /// A domain that nobody elsewhere knows. RFC 6409 §4.2.

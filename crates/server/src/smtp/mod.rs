@@ -53,6 +53,8 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         size_max: settings.message_octets_max,
         recipients_max: settings.recipients_max,
         starttls: !accepted.service.implicit_tls(),
+        tls_required: accepted.service == Service::Smtp
+            && settings.tls_required.iter().any(|network| network.contains(accepted.peer.ip())),
         login: !accepted.service.takes_mail(),
         plaintext_auth: settings.plaintext_auth,
         sasl: offered(&shared),

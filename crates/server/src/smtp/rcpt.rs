@@ -5,7 +5,7 @@ use directory::Resolution;
 use mail::Address;
 use policy::guard::Sending;
 use protocol::smtp::command::Rcpt;
-use protocol::smtp::reply;
+use protocol::smtp::reply::{self, Reply};
 use protocol::smtp::server::Answer;
 
 impl Context {
@@ -27,12 +27,15 @@ impl Context {
                     return Answer::Yes;
                 }
                 Ok(true) => reply::MAILBOX_FULL,
-                Err(error) => {
-                    tracing::error!(id = message, %error, "quota");
-                    reply::TRY_LATER
-                }
+                Err(error) => unavailable(&message, &error),
             },
-            Ok(Resolution::Members(_)) => return Answer::Yes,
+            Ok(Resolution::Members(_)) => {
+                match self.shared.directory.leads_somewhere(&address).await {
+                    Ok(true) => return Answer::Yes,
+                    Ok(false) => reply::NO_SUCH_USER,
+                    Err(error) => unavailable(&message, &error),
+                }
+            }
             Ok(Resolution::Returned(_)) if self.reports => return Answer::Yes,
             Ok(Resolution::Returned(_)) => reply::REPORTS_ONLY,
             Ok(Resolution::NoSuchUser) => reply::NO_SUCH_USER,
@@ -40,17 +43,11 @@ impl Context {
                 match self.shared.delivery.is_qualified(address.domain()) {
                     Ok(true) => return self.over_strangers(&address).await.unwrap_or(Answer::Yes),
                     Ok(false) => reply::NOT_QUALIFIED,
-                    Err(error) => {
-                        tracing::error!(id = message, %error, "recipient");
-                        reply::TRY_LATER
-                    }
+                    Err(error) => unavailable(&message, &error),
                 }
             }
             Ok(Resolution::NotLocal) => reply::RELAY_DENIED,
-            Err(error) => {
-                tracing::error!(id = message, %error, "recipient");
-                reply::TRY_LATER
-            }
+            Err(error) => unavailable(&message, &error),
         };
         let peer = self.accepted.peer;
         tracing::info!(id = message, %peer, recipient = %address, reply = verdict.code, "recipient refused");
@@ -142,4 +139,10 @@ impl Context {
             (None, None) => None,
         }
     }
+}
+
+/// It cannot be found out now.
+fn unavailable(id: &str, error: &dyn std::fmt::Display) -> Reply {
+    tracing::error!(id, %error, "recipient");
+    reply::TRY_LATER
 }

@@ -28,6 +28,8 @@ pub struct Offer {
     pub recipients_max: usize,
     /// STARTTLS may be said.
     pub starttls: bool,
+    /// Nothing else is done before it was.
+    pub tls_required: bool,
     /// Senders log in here, and must.
     pub login: bool,
     /// Passwords are taken without TLS.
@@ -248,6 +250,11 @@ impl Session {
         if self.offer.size_max == 0 { u64::MAX } else { self.offer.size_max }
     }
 
+    /// It has to be under TLS, and is not.
+    fn lacks_tls(&self) -> bool {
+        self.offer.tls_required && !self.security.is_tls()
+    }
+
     /// Passwords may be said now.
     fn may_login(&self) -> bool {
         self.offer.login && (self.security.is_tls() || self.offer.plaintext_auth)
@@ -261,6 +268,10 @@ impl Session {
             Line::TooLong => self.say(&reply::LINE_TOO_LONG),
             Line::Bare => self.refuse_and_close(&reply::BARE_LINE_BREAK),
             Line::Whole(line) => match Command::parse(&line) {
+                parsed if self.lacks_tls() && !may_precede_tls(&parsed) => match parsed {
+                    Ok(Command::Bdat(size, last)) => self.discard(size, last, reply::TLS_NEEDED),
+                    _ => self.say(&reply::TLS_NEEDED),
+                },
                 Ok(command) => {
                     self.urgent = !may_wait(&command);
                     return self.obey(command);
@@ -370,6 +381,20 @@ fn may_wait(command: &Command) -> bool {
             | Command::Burl(..)
             | Command::Auth(..)
             | Command::StartTls
+    )
+}
+
+/// What is answered as ever where TLS is required. RFC 3207 §4; HELO does no more than EHLO.
+fn may_precede_tls(parsed: &Result<Command, Reply>) -> bool {
+    let Ok(command) = parsed else { return false };
+    matches!(
+        command,
+        Command::Noop
+            | Command::Ehlo(_)
+            | Command::Helo(_)
+            | Command::StartTls
+            | Command::Quit
+            | Command::NotSmtp
     )
 }
 

@@ -8,6 +8,7 @@ fn session(login: bool) -> Session {
         size_max: 1000,
         recipients_max: 10,
         starttls: false,
+        tls_required: false,
         login,
         plaintext_auth: true,
         sasl: sasl::Offered::default(),
