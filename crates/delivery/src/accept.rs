@@ -31,6 +31,8 @@ pub struct AcceptedRecipient {
     pub notify: Notify,
     /// ORCPT, `type;address` decoded. RFC 3461 §4.2.
     pub orcpt: Option<String>,
+    /// The address that was given at RCPT, if an alias led from it to here while it waited.
+    pub named: Option<Address>,
     /// The account that RCPT found it to be: nobody needs to ask again.
     pub account: Option<AccountId>,
 }

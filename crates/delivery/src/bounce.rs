@@ -166,8 +166,10 @@ fn wants(finding: &Finding<'_>) -> bool {
 }
 
 fn reported(finding: &Finding<'_>, now: i64) -> ReportedRecipient {
+    // RFC 3464 §2.3.2: as it was accepted; where an alias leads is not told.
+    let named = finding.recipient.named.as_ref();
     ReportedRecipient {
-        address: finding.recipient.address.clone(),
+        address: named.unwrap_or(&finding.recipient.address).clone(),
         original: finding.recipient.orcpt.clone(),
         action: finding.action,
         status: finding.status.clone(),
@@ -214,6 +216,7 @@ pub(crate) async fn delivery(
                 address,
                 notify: Notify::NEVER,
                 orcpt: None,
+                named: None,
             }),
         }
     }

@@ -31,6 +31,7 @@ pub(crate) fn held(recipients: &[AcceptedRecipient]) -> Fate {
                 address: address.clone(),
                 notify: *notify,
                 orcpt: orcpt.clone(),
+                named: None,
             });
         }
     }
@@ -73,6 +74,7 @@ pub(crate) async fn decide(
                 Destination::Account(id) => fate.accounts.push(id),
                 Destination::Remote(address) => fate.remote.push(NewRecipient {
                     domain: routing_domain(&address),
+                    named: named(recipient, &address),
                     address,
                     notify: recipient.notify,
                     orcpt: recipient.orcpt.clone(),
@@ -84,6 +86,12 @@ pub(crate) async fn decide(
         }
     }
     Ok(fate)
+}
+
+/// What reports call the recipient, if that is not where it led to.
+fn named(recipient: &AcceptedRecipient, to: &Address) -> Option<Address> {
+    let given = recipient.named.as_ref().unwrap_or(&recipient.address);
+    (given != to).then(|| given.clone())
 }
 
 /// The account, or its address to wait in the queue for room in its mailbox.

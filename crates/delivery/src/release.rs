@@ -43,6 +43,7 @@ pub(crate) async fn release(
                     address: recipient.address.clone(),
                     notify: recipient.notify,
                     orcpt: recipient.orcpt.clone(),
+                    named: recipient.named.clone(),
                     account: None,
                 },
             )),

@@ -320,6 +320,7 @@ fn queued() -> NewQueued {
         address,
         notify: Notify::default(),
         orcpt: None,
+        named: None,
     };
     NewQueued {
         sender: ReversePath::Null,

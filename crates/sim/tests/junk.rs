@@ -10,8 +10,13 @@ use sim::world::SimWorld;
 use store::{Notify, Terms};
 
 fn incoming(recipients: &[&str], notify: Notify) -> Incoming {
-    let accepted =
-        |to: &&str| AcceptedRecipient { address: address(to), notify, orcpt: None, account: None };
+    let accepted = |to: &&str| AcceptedRecipient {
+        address: address(to),
+        notify,
+        orcpt: None,
+        named: None,
+        account: None,
+    };
     Incoming {
         message: MessageId::new(1, recipients.len() as u32),
         sender: ReversePath::Address(address("fred@example.net")),

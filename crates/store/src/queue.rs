@@ -43,6 +43,26 @@ pub struct NewRecipient {
     pub notify: Notify,
     /// ORCPT, decoded.
     pub orcpt: Option<String>,
+    /// The address that was given at RCPT, if an alias leads from it to here.
+    pub named: Option<Address>,
+}
+
+/// ORCPT and the address that was given, as they are kept: in one text, with tabs, which neither
+/// has.
+pub(crate) fn origin(orcpt: Option<&str>, named: Option<&Address>) -> Option<String> {
+    match named {
+        Some(named) => Some(format!("\t{named}\t{}", orcpt.unwrap_or_default())),
+        None => orcpt.map(str::to_owned),
+    }
+}
+
+/// Both of what [`origin`] has made.
+pub(crate) fn of_origin(text: Option<String>) -> (Option<String>, Option<Address>) {
+    let Some(text) = text else { return (None, None) };
+    let both = text.strip_prefix('\t').and_then(|both| both.split_once('\t'));
+    let Some((named, orcpt)) = both else { return (Some(text), None) };
+    let orcpt = (!orcpt.is_empty()).then(|| orcpt.to_owned());
+    (orcpt, Address::parse(named).ok())
 }
 
 /// What became of a recipient in an attempt.
@@ -110,6 +130,7 @@ pub(crate) fn add(
                 delay_told: false,
                 notify: recipient.notify,
                 orcpt: recipient.orcpt.clone(),
+                named: recipient.named.clone(),
             },
         )?;
     }

@@ -4,7 +4,7 @@
 //! length before its checksum.
 
 use crate::limits::RECORD_HEADER_OCTETS_MAX;
-use crate::queue::{NewQueued, NewRecipient};
+use crate::queue::{NewQueued, NewRecipient, of_origin, origin};
 use crate::rows::{Notify, Ret};
 use crate::terms::Terms;
 use mail::{
@@ -207,7 +207,8 @@ impl Writer {
             self.text(&recipient.address.to_string());
             self.text(recipient.domain.as_str());
             self.u32(u32::from(recipient.notify.0));
-            self.maybe(recipient.orcpt.as_deref());
+            let origin = origin(recipient.orcpt.as_deref(), recipient.named.as_ref());
+            self.maybe(origin.as_deref());
         }
     }
 }
@@ -249,12 +250,11 @@ impl<'a> Reader<'a> {
         Some(Place { mailbox, account, uid, modseq, flags })
     }
     fn recipient(&mut self) -> Option<NewRecipient> {
-        Some(NewRecipient {
-            address: Address::parse(self.text()?).ok()?,
-            domain: Domain::parse(self.text()?).ok()?,
-            notify: Notify(self.u32()? as u8),
-            orcpt: self.maybe()?,
-        })
+        let address = Address::parse(self.text()?).ok()?;
+        let domain = Domain::parse(self.text()?).ok()?;
+        let notify = Notify(self.u32()? as u8);
+        let (orcpt, named) = of_origin(self.maybe()?);
+        Some(NewRecipient { address, domain, notify, orcpt, named })
     }
     fn queue(&mut self) -> Option<NewQueued> {
         let sender = self.text()?;
@@ -318,6 +318,7 @@ mod tests {
                     domain: Domain::parse("x.test").unwrap(),
                     notify: Notify::FAILURE.with(Notify::DELAY),
                     orcpt: Some("rfc822;a".to_owned()),
+                    named: Address::parse("\"b c\"@x.test").ok(),
                 }],
                 ret: Some(Ret::Headers),
                 envid: None,

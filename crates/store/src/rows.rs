@@ -271,6 +271,8 @@ pub struct RecipientRow {
     pub notify: Notify,
     /// ORCPT, decoded.
     pub orcpt: Option<String>,
+    /// The address that was given at RCPT, if an alias leads from it to here.
+    pub named: Option<Address>,
 }
 
 /// A queued message with its recipients.

@@ -24,6 +24,7 @@ impl Context {
                     address,
                     notify: notify(rcpt.notify),
                     orcpt: rcpt.orcpt.clone(),
+                    named: None,
                 })
             })
             .collect();

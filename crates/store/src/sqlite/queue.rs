@@ -2,6 +2,7 @@
 
 use super::{Handle, column, engine, parsed};
 use crate::error::Result;
+use crate::queue::{of_origin, origin};
 use crate::rows::{Notify, QueuedRow, RecipientRow, Ret};
 use crate::terms::Terms;
 use crate::txn::{Due, IsWanted};
@@ -37,6 +38,7 @@ fn queued_row(row: &Row<'_>) -> Result<QueuedRow> {
 }
 
 fn recipient_row(row: &Row<'_>) -> Result<RecipientRow> {
+    let (orcpt, named) = of_origin(column(row, 10)?);
     Ok(RecipientRow {
         n: column(row, 0)?,
         address: parsed(row, 1, |text| Address::parse(text).ok())?,
@@ -48,7 +50,8 @@ fn recipient_row(row: &Row<'_>) -> Result<RecipientRow> {
         last_host: column(row, 7)?,
         delay_told: column(row, 8)?,
         notify: Notify(column(row, 9)?),
-        orcpt: column(row, 10)?,
+        orcpt,
+        named,
     })
 }
 
@@ -163,7 +166,7 @@ impl Handle {
                 row.last_host,
                 row.delay_told,
                 row.notify.0,
-                row.orcpt,
+                origin(row.orcpt.as_deref(), row.named.as_ref()),
             ],
         )
         .map(drop)
