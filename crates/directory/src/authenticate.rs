@@ -1,11 +1,12 @@
 //! Passwords are proven here.
 
 use crate::limits::HASH_QUEUE_MAX;
+use crate::password::prepared;
 use crate::secret::{ProvenBy, Secret, Use};
 use crate::{Directory, Unavailable, imported, password};
 use mail::{AccountId, Address};
 use std::fmt;
-use store::AccountRow;
+use store::{AccountRow, StoreError};
 
 /// What somebody who logs in says.
 #[derive(Clone, Copy)]
@@ -66,10 +67,7 @@ impl Directory {
         credentials: Credentials<'_>,
     ) -> Result<Authenticated, AuthError> {
         let Credentials { user, password, wanted } = credentials;
-        let account = match self.user_address(user) {
-            Some(address) => self.store.lookup(&address).map_err(Unavailable::from)?.account,
-            None => None,
-        };
+        let account = self.named(user).map_err(Unavailable::from)?;
         let secret = account.as_ref().map(|row| Secret::parse(&row.secret));
         if let (Some(row), Some(secret)) = (&account, &secret)
             && let Some(app) = secret.app(password)
@@ -119,12 +117,30 @@ impl Directory {
         drop(done);
     }
 
+    /// The address of a user name, which is prepared as names are that are kept. RFC 4616 §2,
+    /// RFC 5802 §5.1.
     pub(crate) fn user_address(&self, user: &str) -> Option<Address> {
+        self.completed(&prepared(user)).map(|address| address.prepared())
+    }
+
+    fn completed(&self, user: &str) -> Option<Address> {
         match (Address::parse(user), &self.inner.settings.default_domain) {
             (Ok(address), _) => Some(address),
             (Err(_), Some(domain)) => Address::new(user, domain.clone()).ok(),
             (Err(_), None) => None,
         }
+    }
+
+    /// The account of a user name; one that was made before names were prepared has the name that
+    /// it was given.
+    pub(crate) fn named(&self, user: &str) -> Result<Option<AccountRow>, StoreError> {
+        let as_given = self.completed(user);
+        for address in self.user_address(user).into_iter().chain(as_given) {
+            if let Some(row) = self.store.lookup(&address)?.account {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
     }
 
     /// The password is the one that was hashed. Bounded: so many at a time, so many waiting.
@@ -157,12 +173,15 @@ impl Directory {
     }
 }
 
-/// Our own hashes, and those of other servers.
+/// Our own hashes, and those of other servers. The password counts as it is prepared (RFC 4616 §2),
+/// and as it is: so it was hashed before, and elsewhere.
 fn verify(text: &str, stored: &str) -> bool {
-    match stored.starts_with("$argon2id$") {
+    let is = |text: &str| match stored.starts_with("$argon2id$") {
         true => password::verify(text, stored),
         false => imported::is_hash(stored) && imported::verify(text, stored),
-    }
+    };
+    let prepared = prepared(text);
+    is(&prepared) || (prepared != text && is(text))
 }
 
 /// Counts one waiting login less when it goes.

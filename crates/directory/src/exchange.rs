@@ -4,7 +4,7 @@
 //! somebody with another password.
 
 use crate::authenticate::{AuthError, Authenticated, Credentials};
-use crate::issuer::TokenError;
+use crate::issuer::{Issuer, TokenError};
 use crate::limits::SCRAM_ITERATIONS;
 use crate::scram::Verifier;
 use crate::secret::{ProvenBy, Secret, Use};
@@ -119,8 +119,13 @@ impl Directory {
                 Ok(Progress::Done(who))
             }
             (Awaits::First(Mechanism::Bearer(form)), Some(message)) => {
-                let bearer = bearer::parse(form, &message).ok_or(AuthError::Malformed)?;
-                match Box::pin(self.bearer(&bearer)).await {
+                let done = match bearer::parse(form, &message) {
+                    Some(bearer) => Box::pin(self.bearer(&bearer)).await,
+                    // RFC 7628 §3.1: the answer to what was not said yet.
+                    None if matches!(*message, [] | [1]) => Err((AuthError::Malformed, None)),
+                    None => self.refused(AuthError::Malformed, Refusal::InvalidRequest),
+                };
+                match done {
                     Ok(who) => Ok(Progress::Done(who)),
                     Err((error, None)) => Err(error),
                     Err((error, Some(told))) => ask(told.as_bytes(), Awaits::Apology(error)),
@@ -162,10 +167,7 @@ impl Directory {
         let Some(issuer) = &self.inner.settings.issuer else {
             return Err((AuthError::Malformed, None));
         };
-        let no = |error, refusal| {
-            let told = bearer::failure(refusal, issuer.scope(), &issuer.discovery());
-            Err((error, Some(told)))
-        };
+        let no = |error, refusal| self.refused(error, refusal);
         let holder = match issuer.holder(&bearer.token).await {
             Ok(holder) => holder,
             Err(TokenError::Unavailable(why)) => return Err((AuthError::Unavailable(why), None)),
@@ -180,11 +182,22 @@ impl Directory {
             said.is_some_and(|said| is.is_some_and(|is| said.key() == is.key()))
         });
         match self.named(&holder) {
-            Err(error) => Err((error.into(), None)),
+            Err(error) => Err((Unavailable::from(error).into(), None)),
             Ok(Some(row)) if own && row.disabled => no(AuthError::Disabled, Refusal::InvalidToken),
             Ok(Some(row)) if own => Ok(elsewhere(row)),
             Ok(_) => no(AuthError::Invalid, Refusal::InvalidToken),
         }
+    }
+
+    /// A token is not taken, and the client hears why before the exchange fails.
+    fn refused<T>(
+        &self,
+        error: AuthError,
+        refusal: Refusal,
+    ) -> Result<T, (AuthError, Option<String>)> {
+        let issuer = self.inner.settings.issuer.as_ref();
+        let told = |issuer: &Issuer| bearer::failure(refusal, issuer.scope(), &issuer.discovery());
+        Err((error, issuer.map(told)))
     }
 
     /// EXTERNAL: the account that the client's certificate is for; the client may say which, when
@@ -202,7 +215,7 @@ impl Directory {
         };
         for name in listed.into_iter().chain(&certificate.emails) {
             let Ok(address) = Address::parse(name) else { continue };
-            if wanted.as_ref().is_some_and(|wanted| wanted.key() != address.key()) {
+            if wanted.as_ref().is_some_and(|wanted| wanted.key() != address.prepared().key()) {
                 continue;
             }
             match self.store.lookup(&address).map_err(Unavailable::from)?.account {
@@ -212,14 +225,6 @@ impl Directory {
             }
         }
         Err(AuthError::Invalid)
-    }
-
-    /// The account of a user name.
-    fn named(&self, user: &str) -> Result<Option<AccountRow>, Unavailable> {
-        match self.user_address(user) {
-            Some(address) => Ok(self.store.lookup(&address)?.account),
-            None => Ok(None),
-        }
     }
 
     /// The client's first message, answered with salt and nonce. RFC 5802 §5.1, §6.
@@ -244,12 +249,14 @@ impl Directory {
             return Err(AuthError::Malformed);
         }
         self.acts_as_itself(&first.authzid, &first.user)?;
-        let account = self.named(&first.user)?;
+        let account = self.named(&first.user).map_err(Unavailable::from)?;
         let known = account.as_ref().map(|row| Secret::parse(&row.secret));
         let verifier = known.as_ref().and_then(|secret| secret.verifier(hash)).cloned();
         let decoy = || {
-            let key = self.inner.decoy_key;
-            Verifier::decoy(hash, &key, &first.user, SCRAM_ITERATIONS)
+            // In all its spellings it has one salt, as a name that is there.
+            let name = self.user_address(&first.user).map(|address| address.key());
+            let name = name.as_deref().unwrap_or(&first.user);
+            Verifier::decoy(hash, &self.inner.decoy_key, name, SCRAM_ITERATIONS)
         };
         let verifier = verifier.unwrap_or_else(decoy);
         let mut random = [0; 18];

@@ -4,6 +4,7 @@ use crate::limits::PASSWORD_OCTETS_MAX;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time;
+use std::borrow::Cow;
 
 /// What a new hash costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,13 @@ impl Default for Cost {
     }
 }
 
+/// The password as SASLprep prepares it; what cannot be prepared stays as it is, as clients have
+/// it.
+/// RFC 4013, RFC 5802 §2.2 `Normalize`.
+pub fn prepared(password: &str) -> Cow<'_, str> {
+    stringprep::saslprep(password).ok().filter(|it| !it.is_empty()).unwrap_or(password.into())
+}
+
 /// Hashes a password. The error says what is wrong with it.
 pub fn hash(password: &str, salt: &[u8], cost: Cost) -> Result<String, String> {
     if password.is_empty() || password.len() > PASSWORD_OCTETS_MAX {
@@ -29,7 +37,8 @@ pub fn hash(password: &str, salt: &[u8], cost: Cost) -> Result<String, String> {
     let made = || -> Option<PasswordHash> {
         let params = Params::new(cost.memory_kib, cost.passes, 1, None).ok()?;
         let (algorithm, version) = (Algorithm::Argon2id, Version::V0x13);
-        let output = derive(password, salt, algorithm, version, &params, OUTPUT_OCTETS)?;
+        let password = prepared(password);
+        let output = derive(&password, salt, algorithm, version, &params, OUTPUT_OCTETS)?;
         Some(PasswordHash {
             algorithm: algorithm.ident(),
             version: Some(version.into()),

@@ -1,5 +1,6 @@
 //! SCRAM's arithmetic: verifiers made from passwords, proofs checked. RFC 5802 §3, RFC 7677 §3.
 
+use crate::password::prepared;
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use protocol::sasl::scram::Hash;
 use std::num::NonZeroU32;
@@ -36,8 +37,7 @@ impl Verifier {
     /// The verifier of a password. Slow, as it has to be.
     pub fn new(hash: Hash, password: &str, salt: &[u8], iterations: NonZeroU32) -> Verifier {
         let (derivation, _, digest) = algorithms(hash);
-        // RFC 5802 §2.2 `Normalize`; what cannot be prepared stays as it is, as clients have it.
-        let prepared = stringprep::saslprep(password).unwrap_or(password.into());
+        let prepared = prepared(password);
         let mut salted = vec![0; digest.output_len()];
         pbkdf2::derive(derivation, iterations, salt, prepared.as_bytes(), &mut salted);
         let client_key = mac(hash, &salted, b"Client Key");

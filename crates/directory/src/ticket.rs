@@ -36,8 +36,7 @@ pub fn vouches(key: &[u8], rump: &str, token: &str) -> bool {
 impl Directory {
     /// The account that somebody logs in to by this name, whether or not it is switched off.
     pub fn account_named(&self, user: &str) -> Result<Option<AccountRow>, StoreError> {
-        let Some(address) = self.user_address(user) else { return Ok(None) };
-        Ok(self.store.lookup(&address)?.account)
+        self.named(user)
     }
 }
 

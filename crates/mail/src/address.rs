@@ -82,6 +82,24 @@ impl Domain {
         idna::domain_to_ascii(&self.0).ok()
     }
 
+    /// Its other spellings, if it has any: in A-labels, and in U-labels. RFC 5890 §2.3.2.4.
+    pub fn spellings(&self) -> Vec<Domain> {
+        if self.is_literal() || (self.0.is_ascii() && !self.0.contains("xn--")) {
+            return Vec::new();
+        }
+        let ascii = idna::domain_to_ascii(&self.0).ok();
+        let (unicode, fine) = idna::domain_to_unicode(&self.0);
+        let unicode = fine.ok().map(|()| unicode);
+        let both = ascii.into_iter().chain(unicode).filter_map(|name| Domain::parse(&name).ok());
+        both.filter(|other| other != self).collect()
+    }
+
+    /// The spelling that names of ours are kept in: U-labels composed, A-labels as given.
+    pub fn prepared(&self) -> Domain {
+        let unicode = self.spellings().pop().filter(|name| !name.0.is_ascii());
+        unicode.filter(|_| !self.0.is_ascii()).unwrap_or_else(|| self.clone())
+    }
+
     /// A name of a single label, which is complete only where it is known. RFC 5321 §2.3.5.
     pub fn is_single(&self) -> bool {
         !self.is_literal() && !self.0.contains('.')
@@ -199,6 +217,18 @@ impl Address {
     /// It cannot be written without UTF-8. RFC 6531 §3.3.
     pub fn needs_utf8(&self) -> bool {
         !self.local.is_ascii() || !self.domain.as_str().is_ascii()
+    }
+    /// The address in the one spelling that names are compared and kept in: the local part as
+    /// SASLprep prepares it (RFC 4013), a domain in U-labels composed (RFC 5891 §5.2). What
+    /// SASLprep refuses stays as it is: its rule for what is written from right to left takes no
+    /// name that ends in a digit, and RFC 8265, which follows it, does.
+    pub fn prepared(&self) -> Address {
+        if !self.needs_utf8() {
+            return self.clone();
+        }
+        let local = stringprep::saslprep(&self.local).ok().filter(|local| !local.is_empty());
+        let local = local.as_deref().unwrap_or(&self.local);
+        Address::new(local, self.domain.prepared()).unwrap_or_else(|_| self.clone())
     }
     /// The address in lower case, the form directories look up: we compare local parts without
     /// regard to case, as every mail server in use does.

@@ -157,6 +157,70 @@ async fn scram_logs_in_with_and_without_binding() {
     }
 }
 
+/// However a name is spelled, and a password: an account that was made with composed, decomposed or
+/// full-width letters is the same one. RFC 4616 §2, RFC 5802 §5.1, RFC 4013 §2.
+#[tokio::test(start_paused = true)]
+async fn names_are_prepared_wherever_they_are_said() {
+    let _still = sim::client::stand_still();
+    let house = House::build(Plan::default(), SimWorld::new(9)).await;
+    let all = [
+        ["j\u{f6}rg", "jo\u{308}rg", "\u{ff2a}\u{f6}r\u{ff47}", "j\u{ad}o\u{308}rg"],
+        ["a\u{308}nne", "\u{e4}nne", "\u{e4}nn\u{ff45}", "\u{e4}n\u{200d}ne"],
+        ["\u{ff42}\u{ff4f}b", "bob", "\u{ff22}ob", "bo\u{2060}b"],
+    ];
+    let password = "se\u{301}same \u{2168}";
+    let spoken = ["s\u{e9}same IX", "se\u{301}same\u{a0}\u{2168}"];
+    for spellings in all {
+        let secret = house.shared.directory.hash(password.to_owned()).await.unwrap();
+        let new = |name| NewAccount { address: address(name), secret: secret.clone() };
+        house.shared.store.account_add(new(spellings[0])).await.unwrap();
+        for other in spellings {
+            assert!(house.shared.store.account_add(new(other)).await.is_err(), "{other}");
+        }
+    }
+    let mut salts = std::collections::HashSet::new();
+    for (service, name) in
+        CLEAR.into_iter().flat_map(|s| all.concat().into_iter().map(move |n| (s, n)))
+    {
+        let whole = format!("{name}@example.org");
+        let far = whole.replace('@', "\u{ff20}");
+        for (user, password) in [(name, spoken[0]), (&*whole, spoken[1]), (&*far, password)] {
+            let mut client = ready(&house, service).await;
+            let plain = STANDARD.encode(format!("{user}\0{user}\0{password}"));
+            let reply = client.ask(&format!("{} {plain}", auth(service, "PLAIN"))).await;
+            assert!(is_success(&reply), "{service:?} {user}: {reply}");
+            let mut client = ready(&house, service).await;
+            client.ask(&auth(service, "LOGIN")).await;
+            client.ask(&STANDARD.encode(user)).await;
+            let reply = client.ask(&STANDARD.encode(password)).await;
+            assert!(is_success(&reply), "{service:?} {user}: {reply}");
+            let mut client = ready(&house, service).await;
+            let scram = Scram { user, ..alice(spoken[0], "n,,", vec![]) };
+            let (salt, reply) = scram.login(&mut client, service, "SCRAM-SHA-256").await;
+            assert!(is_success(&reply), "{service:?} {user}: {reply}");
+            salts.insert(salt);
+        }
+    }
+    assert_eq!(salts.len(), all.len());
+    // Who is not there has one salt as well, however it is spelled.
+    let mut client = ready(&house, Service::Imap).await;
+    for user in ["n\u{e4}mo", "na\u{308}mo@example.org"] {
+        let scram = Scram { user, ..alice("x", "n,,", vec![]) };
+        salts.insert(scram.login(&mut client, Service::Imap, "SCRAM-SHA-256").await.0);
+    }
+    assert_eq!(salts.len(), all.len() + 1);
+    let mut client = ready(&house, Service::Pop3).await;
+    client.ask("UTF8").await;
+    client.ask("USER \u{ff2a}o\u{308}rg").await;
+    assert!(is_success(&client.ask(&format!("PASS {}", spoken[0])).await));
+    let (user, password) = ("jo\u{308}rg", spoken[1]);
+    let login =
+        format!("a LOGIN {{{}+}}\r\n{user} {{{}+}}\r\n{password}", user.len(), password.len());
+    let mut client = ready(&house, Service::Imap).await;
+    let reply = client.ask(&login).await;
+    assert!(is_success(&reply), "{reply}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn au_1_who_is_not_there_looks_like_a_wrong_password() {
     let house = house().await;

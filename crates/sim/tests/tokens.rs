@@ -393,6 +393,71 @@ async fn au_4_tokens_that_are_not_right_are_refused_and_told_alike() {
     assert!(idp.asked_for("/keys") <= 2, "unknown keys are no way to make us ask and ask");
 }
 
+/// The error flow on the wire: JSON, one more message of the client, then the failure, whatever
+/// that message was. RFC 7628 §3.2.2, §3.2.3, §4.3, §4.4.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_and_then_the_exchange_fails_whatever_comes() {
+    let _still = sim::client::stand_still();
+    let (house, idp) = house(settings()).await;
+    let key = Key::p256();
+    *idp.jwks.lock().unwrap() = keys(&[(&key, "k")]);
+    let good = message("OAUTHBEARER", "alice", &key.token("k", &claims(&[])));
+    // The message of §4.3, which only asks what there is.
+    let asks =
+        "bixhPXVzZXJAZXhhbXBsZS5jb20sAWhvc3Q9c2VydmVyLmV4YW1wbGUuY29tAXBvcnQ9MTQzAWF1dGg9AQE=";
+    let no_grammar = STANDARD.encode("n,,\x01auth=Basic x\x01\x01");
+    let told = |status: &str| {
+        STANDARD.encode(format!(
+            "{{\"status\":\"{status}\",\"schemes\":\"bearer\",\"scope\":\"mail\",\
+             \"openid-configuration\":\"{ISSUER}/.well-known/openid-configuration\"}}"
+        ))
+    };
+    let refused = ["535 5.7.8 ", "a NO [AUTHENTICATIONFAILED] ", "-ERR [AUTH] "];
+    let aborted = ["501 5.7.0 ", "a BAD Login given up", "-ERR Login given up"];
+    let broken = ["501 5.5.2 ", "a BAD ", "-ERR "];
+    let long = STANDARD.encode([b'x'; 600]);
+    let flows = [
+        (asks, "invalid_token", "AQ==", refused),
+        (asks, "invalid_token", "*", aborted),
+        (asks, "invalid_token", "", refused),
+        (asks, "invalid_token", &*good, refused),
+        (asks, "invalid_token", &*long, refused),
+        (asks, "invalid_token", "AQ", broken),
+        (asks, "invalid_token", "QUIT!", broken),
+        (&*no_grammar, "invalid_request", "AQ==", broken),
+        (&*no_grammar, "invalid_request", "*", aborted),
+    ];
+    for (n, service) in SERVICES.into_iter().enumerate() {
+        let mark = if service == Service::Submission { "334" } else { "+" };
+        for (first, status, then, failure) in flows {
+            for at_once in [true, false] {
+                let mut client = ready(&house, service).await;
+                let begin = begin(service, "OAUTHBEARER");
+                let reply = match at_once {
+                    true => client.ask(&format!("{begin} {first}")).await,
+                    false => {
+                        assert_eq!(client.ask(&begin).await, format!("{mark} "));
+                        client.ask(first).await
+                    }
+                };
+                assert_eq!(reply, format!("{mark} {}", told(status)), "{service:?}");
+                let reply = client.ask(then).await;
+                assert!(reply.starts_with(failure[n]), "{service:?} {then}: {reply}");
+                // Nobody is logged in, and the next exchange begins anew.
+                let reply = client.ask(&format!("{begin} {good}")).await;
+                assert!(is_success(&reply), "{service:?} after {then}: {reply}");
+            }
+        }
+        // The answer to a refusal that nobody gave.
+        for first in ["AQ==", "="] {
+            let mut client = ready(&house, service).await;
+            let line = format!("{} {first}", begin(service, "OAUTHBEARER"));
+            let reply = client.ask(&line).await;
+            assert!(reply.starts_with(broken[n]), "{service:?} {first}: {reply}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn keys_change_and_the_issuer_may_be_down_for_a_while() {
     let _still = sim::client::stand_still();

@@ -62,6 +62,18 @@ pub fn identifier(text: &str) -> Option<String> {
 }
 
 impl Store {
+    /// The same for whoever is meant: an account in the spelling that its address is kept in.
+    pub fn known_identifier(&self, text: &str) -> Result<Option<String>> {
+        let Some(plain) = identifier(text) else { return Ok(None) };
+        let (sign, name) = match plain.strip_prefix('-') {
+            Some(name) => ("-", name),
+            None => ("", plain.as_str()),
+        };
+        let Ok(address) = Address::parse(name) else { return Ok(Some(plain)) };
+        let account = self.lookup(&address)?.account.map(|row| row.address);
+        Ok(Some(format!("{sign}{}", account.unwrap_or_else(|| address.prepared()).key())))
+    }
+
     /// What `actor` may do with a mailbox. The one place where this is decided.
     pub fn rights(&self, actor: &Actor, row: &MailboxRow) -> Result<Rights> {
         if row.account == actor.account {
@@ -211,7 +223,7 @@ impl Store {
 
     fn account_at(&self, address: &str) -> Result<Option<AccountRow>> {
         let Ok(address) = Address::parse(address) else { return Ok(None) };
-        self.look(|txn| txn.account(&address.key()))
+        Ok(self.lookup(&address)?.account)
     }
 }
 

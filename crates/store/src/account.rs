@@ -21,25 +21,56 @@ fn not_found(what: &str, name: impl std::fmt::Display) -> StoreError {
     StoreError::NotFound(format!("the {what} {name}"))
 }
 
-/// Everything about an address itself.
+/// Everything about an address itself, in whatever spelling. What was kept before addresses were
+/// prepared is found by the spelling that it was given.
 pub(crate) fn lookup(txn: &dyn ReadTxn, address: &Address) -> Result<Lookup> {
-    let Some(domain) = txn.domain(address.domain().as_str())? else {
+    let Some(domain) = own_domain(txn, address.domain())? else {
         return Ok(Lookup::default());
     };
-    let key = address.key();
-    let account = txn.account(&key)?;
-    let alias = if account.is_none() { txn.alias(&key)? } else { None };
+    let prepared = kept(address, &domain);
+    let mut keys = vec![prepared.key()];
+    let given = address.key();
+    if !keys.contains(&given) {
+        keys.push(given);
+    }
+    let (mut account, mut alias) = (None, None);
+    for key in keys {
+        account = txn.account(&key)?;
+        alias = if account.is_none() { txn.alias(&key)? } else { None };
+        if account.is_some() || alias.is_some() {
+            break;
+        }
+    }
     Ok(Lookup { domain: Some(domain), account, alias })
+}
+
+/// The domain, if it is ours in one of its spellings.
+fn own_domain(txn: &dyn ReadTxn, domain: &Domain) -> Result<Option<DomainRow>> {
+    if let Some(row) = txn.domain(domain.as_str())? {
+        return Ok(Some(row));
+    }
+    for other in domain.spellings() {
+        if let Some(row) = txn.domain(other.as_str())? {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
+}
+
+/// The spelling that an address in a domain of ours is kept in.
+fn kept(address: &Address, domain: &DomainRow) -> Address {
+    let prepared = address.prepared();
+    Address::new(prepared.local(), domain.domain.clone()).unwrap_or(prepared)
 }
 
 /// Makes an account with its default mailboxes, in a domain that is ours, at a free address.
 pub(crate) fn add(w: &mut Writing<'_>, new: &NewAccount) -> Result<AccountId> {
-    free(w, &new.address)?;
+    let address = free(w, &new.address)?;
     let id = AccountId(w.next("account")? as u32);
     let created = w.now;
     w.names()?.put_account(&AccountRow {
         id,
-        address: new.address.clone(),
+        address,
         secret: new.secret.clone(),
         disabled: false,
         created,
@@ -52,16 +83,14 @@ pub(crate) fn add(w: &mut Writing<'_>, new: &NewAccount) -> Result<AccountId> {
     Ok(id)
 }
 
-/// The address is in a domain of ours, and nobody has it.
-fn free(w: &mut Writing<'_>, address: &Address) -> Result<()> {
+/// The address is in a domain of ours, and nobody has it; the spelling that it is kept in.
+fn free(w: &mut Writing<'_>, address: &Address) -> Result<Address> {
     let found = lookup(w.unit.rows(), address)?;
-    if found.domain.is_none() {
-        return Err(not_found("domain", address.domain()));
-    }
+    let domain = found.domain.ok_or_else(|| not_found("domain", address.domain()))?;
     match (found.account, found.alias) {
         (Some(_), _) => Err(StoreError::AlreadyExists(format!("the account {address}"))),
         (_, Some(_)) => Err(StoreError::AlreadyExists(format!("the alias {address}"))),
-        (None, None) => Ok(()),
+        (None, None) => Ok(kept(address, &domain)),
     }
 }
 
@@ -71,7 +100,7 @@ pub(crate) fn update(
     address: &Address,
     change: impl FnOnce(&mut AccountRow),
 ) -> Result<()> {
-    let row = w.unit.rows().account(&address.key())?;
+    let row = lookup(w.unit.rows(), address)?.account;
     let mut row = row.ok_or_else(|| not_found("account", address))?;
     change(&mut row);
     w.changes.accounts.push(row.id);
@@ -80,7 +109,7 @@ pub(crate) fn update(
 
 /// Takes an account away, with all its mail.
 pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
-    let row = w.unit.rows().account(&address.key())?;
+    let row = lookup(w.unit.rows(), address)?.account;
     let row = row.ok_or_else(|| not_found("account", address))?;
     w.changes.accounts.push(row.id);
     for mailbox in w.unit.mailboxes(row.id)? {
@@ -102,7 +131,7 @@ pub(crate) fn remove(w: &mut Writing<'_>, address: &Address) -> Result<()> {
         w.unit.write()?.remove_properties(holder)?;
     }
     forget_elsewhere(w, &row)?;
-    w.names()?.remove_account(&address.key()).map(drop)
+    w.names()?.remove_account(&row.address.key()).map(drop)
 }
 
 /// Takes away what an account has in others' mailboxes: private annotations, and rights, which
@@ -138,24 +167,23 @@ pub(crate) fn add_alias(w: &mut Writing<'_>, row: &AliasRow) -> Result<()> {
     if row.targets.is_empty() {
         return Err(StoreError::NotAllowed("an alias needs at least one target"));
     }
-    free(w, &row.address)?;
-    w.names()?.put_alias(row)
+    let address = free(w, &row.address)?;
+    w.names()?.put_alias(&AliasRow { address, ..row.clone() })
 }
 
 /// Takes an alias away.
 pub(crate) fn remove_alias(w: &mut Writing<'_>, address: &Address) -> Result<()> {
-    match w.names()?.remove_alias(&address.key())? {
-        true => Ok(()),
-        false => Err(not_found("alias", address)),
-    }
+    let row = lookup(w.unit.rows(), address)?.alias;
+    let row = row.ok_or_else(|| not_found("alias", address))?;
+    w.names()?.remove_alias(&row.address.key()).map(drop)
 }
 
 /// Makes a domain ours.
 pub(crate) fn add_domain(w: &mut Writing<'_>, domain: &Domain) -> Result<()> {
-    if w.unit.rows().domain(domain.as_str())?.is_some() {
-        return Err(StoreError::AlreadyExists(format!("the domain {domain}")));
+    if let Some(row) = own_domain(w.unit.rows(), domain)? {
+        return Err(StoreError::AlreadyExists(format!("the domain {}", row.domain)));
     }
-    w.names()?.put_domain(&DomainRow { domain: domain.clone(), catch_all: None })
+    w.names()?.put_domain(&DomainRow { domain: domain.prepared(), catch_all: None })
 }
 
 /// Sets who gets mail for addresses that nobody has.
@@ -164,7 +192,7 @@ pub(crate) fn set_catch_all(
     domain: &Domain,
     to: Option<Address>,
 ) -> Result<()> {
-    let row = w.unit.rows().domain(domain.as_str())?;
+    let row = own_domain(w.unit.rows(), domain)?;
     let mut row = row.ok_or_else(|| not_found("domain", domain))?;
     row.catch_all = to;
     w.names()?.put_domain(&row)
@@ -172,6 +200,8 @@ pub(crate) fn set_catch_all(
 
 /// Takes a domain away that no account and no alias is in.
 pub(crate) fn remove_domain(w: &mut Writing<'_>, domain: &Domain) -> Result<()> {
+    let row = own_domain(w.unit.rows(), domain)?;
+    let domain = &row.ok_or_else(|| not_found("domain", domain))?.domain;
     let in_use = w.unit.rows().accounts()?.iter().any(|row| row.address.domain() == domain)
         || w.unit.rows().aliases()?.iter().any(|row| row.address.domain() == domain);
     if in_use {

@@ -139,7 +139,7 @@ impl Store {
     }
     /// Takes an account away, with all its mail.
     pub async fn account_remove(&self, address: Address) -> Result<()> {
-        let id = self.look(|txn| txn.account(&address.key()))?.map(|row| row.id);
+        let id = self.lookup(&address)?.account.map(|row| row.id);
         self.write(move |w| account::remove(w, &address)).await?;
         id.into_iter().for_each(|id| self.inner.search.forget(id));
         Ok(())

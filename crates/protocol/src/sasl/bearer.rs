@@ -84,6 +84,8 @@ fn credentials(value: &str) -> Option<String> {
 /// Why a token is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// The message cannot be read. RFC 6750 §3.1.
+    InvalidRequest,
     /// It is not valid, or not this user's.
     InvalidToken,
     /// It is valid, but not for mail.
@@ -94,6 +96,7 @@ pub enum Refusal {
 /// and then the exchange fails. RFC 7628 §3.2.2, §3.2.3.
 pub fn failure(refusal: Refusal, scope: &str, discovery: &str) -> String {
     let status = match refusal {
+        Refusal::InvalidRequest => "invalid_request",
         Refusal::InvalidToken => "invalid_token",
         Refusal::InsufficientScope => "insufficient_scope",
     };
@@ -171,6 +174,8 @@ mod tests {
             "{\"status\":\"invalid_token\",\"schemes\":\"bearer\",\"scope\":\"mail \\\"x\\\"\",\
              \"openid-configuration\":\"https://id.example/\"}"
         );
+        let told = failure(Refusal::InvalidRequest, "", "");
+        assert_eq!(told, "{\"status\":\"invalid_request\",\"schemes\":\"bearer\"}");
         let told = failure(Refusal::InsufficientScope, "", "");
         assert_eq!(told, "{\"status\":\"insufficient_scope\",\"schemes\":\"bearer\"}");
     }

@@ -180,7 +180,7 @@ impl Context {
             }
             Acl::List(name, who) => {
                 let found = self.mailbox(&name, Rights::ADMIN)?;
-                let Some(known) = self.known(&who) else { return Ok(no_such_identifier(&who)) };
+                let Some(known) = self.known(&who)? else { return Ok(no_such_identifier(&who)) };
                 let owner = self.shared.store.access(&found.row)?.into_iter().next();
                 let is_owner = owner.is_some_and(|(name, _)| {
                     identifier(&name).as_deref() == Some(known.trim_start_matches('-'))
@@ -210,9 +210,12 @@ impl Context {
     }
 
     /// Whom an identifier means: a name that can log in means its account. RFC 4314 §2.
-    fn known(&self, who: &str) -> Option<String> {
-        let domain = self.shared.settings.default_domain.as_ref();
-        identifier(who).or_else(|| identifier(&format!("{who}@{}", domain?)))
+    fn known(&self, who: &str) -> Result<Option<String>, StoreError> {
+        let store = &self.shared.store;
+        match (store.known_identifier(who)?, &self.shared.settings.default_domain) {
+            (None, Some(domain)) => store.known_identifier(&format!("{who}@{domain}")),
+            (known, _) => Ok(known),
+        }
     }
 
     async fn set_acl(&mut self, name: &Name, who: &str, letters: &str, verb: &str) -> Done {
@@ -224,7 +227,7 @@ impl Context {
             return Ok(Answer::Bad("There is no such right".to_owned()));
         };
         let found = self.mailbox(name, Rights::ADMIN)?;
-        let Some(known) = self.known(who) else { return Ok(no_such_identifier(who)) };
+        let Some(known) = self.known(who)? else { return Ok(no_such_identifier(who)) };
         let sign = sign.to_owned();
         let change = move |old: Rights| match sign.as_str() {
             "+" => old.with(rights),

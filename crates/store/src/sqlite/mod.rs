@@ -270,6 +270,7 @@ fn engine(error: rusqlite::Error) -> StoreError {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::rows::{AccountRow, DomainRow};
 
     #[test]
     fn a_file_of_version_3_is_brought_to_the_present_one() {
@@ -296,6 +297,42 @@ mod tests {
         brought.run("PRAGMA user_version = 99").unwrap();
         drop(brought);
         assert!(Sqlite::open(&path, 1 << 20).is_err());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// They are found as they were: by the spelling that they were given.
+    #[test]
+    fn accounts_from_before_names_were_prepared_are_found() {
+        let folder = std::env::temp_dir().join(format!("postrider-names-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = Sqlite::open(&folder.join("meta.db"), 1 << 20).unwrap();
+        let domain = |name| mail::Domain::parse(name).unwrap();
+        let address = |text| mail::Address::parse(text).unwrap();
+        for name in ["example.org", "ex\u{e4}mple.org"] {
+            let row = DomainRow { domain: domain(name), catch_all: None };
+            file.writer.write_domain(&row).unwrap();
+        }
+        let account = |id, text| AccountRow {
+            id: mail::AccountId(id),
+            address: address(text),
+            secret: String::new(),
+            disabled: false,
+            created: 0,
+        };
+        let (old, new) = ("jo\u{308}rg@example.org", "a\u{e4}@ex\u{e4}mple.org");
+        file.writer.write_account(&account(1, old)).unwrap();
+        file.writer.write_account(&account(2, new)).unwrap();
+        let found = |text| {
+            let row = crate::account::lookup(&file.writer, &address(text)).unwrap().account;
+            row.map(|row| row.id.0)
+        };
+        assert_eq!(found(old), Some(1));
+        assert_eq!(found("j\u{f6}rg@example.org"), None);
+        for spelling in [new, "aa\u{308}@xn--exmple-cua.org", "A\u{ff41}\u{308}@exa\u{308}mple.org"]
+        {
+            assert_eq!(found(spelling), Some(2), "{spelling}");
+        }
+        drop(file);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }
