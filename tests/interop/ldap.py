@@ -31,7 +31,7 @@ elif state == "up":
     assert server.rcpt("nobody@here.test", '"*"@here.test', '"a)(mail=*"@here.test') == ["550 5.1.1"] * 3
     smtp = smtplib.SMTP("127.0.0.1", submission)
     smtp.login("ann@here.test", "annpw")
-    assert smtp.mail("eve@here.test")[0] == 550
+    assert smtp.mail("eve@here.test")[0] == 553
     mail = "From: ann.a@here.test\r\nTo: team@here.test\r\nSubject: to all\r\n\r\nhi\r\n"
     smtp.rset()
     smtp.sendmail("ann.a@here.test", ["team@here.test", "eve.e@here.test"], mail)

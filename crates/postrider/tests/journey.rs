@@ -50,7 +50,7 @@ fn strangers_are_refused_what_is_not_theirs() {
         ("MAIL FROM:<bob@here.test>", "530 5.7.0"),
         ("AUTH PLAIN AGJvYkBoZXJlLnRlc3QAd3Jvbmc=", "535 5.7.8"),
         ("AUTH PLAIN AGJvYkBoZXJlLnRlc3QAc2VjcmV0", "235 2.7.0"),
-        ("MAIL FROM:<admin@here.test>", "550 5.7.1"),
+        ("MAIL FROM:<admin@here.test>", "553 5.7.1"),
         ("MAIL FROM:<bob@here.test>", "250 2.1.0"),
     ] {
         let reply = submission.smtp(command).unwrap();

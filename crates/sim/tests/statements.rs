@@ -144,7 +144,7 @@ fn s_33_eight_bits_need_no_announcement() {
 #[test]
 fn s_34_a_refused_sender_is_named_at_mail() {
     let text = "C1: MAIL FROM:<bob@example.org>\n\
-                S1: 550 5.7.1 alice@example.org may not send as <bob@example.org>\n\
+                S1: 553 5.7.1 alice@example.org may not send as <bob@example.org>\n\
                 C1: MAIL FROM:<alice+x@example.org>\nS1: 250 …\nC1: RSET\nS1: 250 …\n\
                 C1: MAIL FROM:<team@example.org>\nS1: 250 …\nC1: RSET\nS1: 250 …\n\
                 C1: MAIL FROM:<anything@example.com>\nS1: 250 …\n";
@@ -393,7 +393,7 @@ fn sm_8_nobody_writes_in_another_name() {
     {
         let text = format!(
             "C1: MAIL FROM:<alice@example.org>\nC1: RCPT TO:<bob@example.net>\nC1: DATA\n\
-             S1: 250 …\nS1: 250 …\nS1: 354 …\nC1: {header}\nC1:\nC1: .\nS1: 550 5.7.1 …\n"
+             S1: 250 …\nS1: 250 …\nS1: 354 …\nC1: {header}\nC1:\nC1: .\nS1: 553 5.7.1 …\n"
         );
         let given = "account alice; account bob; C1 on submission as alice";
         check(Service::Submission, given, &text);

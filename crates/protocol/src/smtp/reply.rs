@@ -198,8 +198,8 @@ replies! {
     HEADER_TOO_LONG = 554, "5.6.0", "The header of the message is longer than 256 KB";
     /// Too large. RFC 1870 §6.
     TOO_BIG = 552, "5.3.4", "The message is larger than this server takes";
-    /// Not a sender of this account. RFC 6409 §6.1, §6.3.
-    NOT_YOUR_ADDRESS = 550, "5.7.1", "That is not your address";
+    /// Not a sender of this account. RFC 6409 §6.1, §6.3; the code is the one other servers use.
+    NOT_YOUR_ADDRESS = 553, "5.7.1", "That is not your address";
     /// UTF-8 without SMTPUTF8. RFC 6531 §3.5.
     UTF8_NEEDED = 553, "5.6.7", "This address needs SMTPUTF8";
     /// A domain that nobody elsewhere knows. RFC 6409 §4.2.
