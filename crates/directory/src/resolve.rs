@@ -113,6 +113,15 @@ impl Directory {
     /// Every place a message to `address` goes, each once: aliases taken apart to the end. Empty
     /// when the address is ours and leads nowhere, unavailable when there are too many.
     pub async fn expand(&self, address: &Address) -> Result<Vec<Destination>, Unavailable> {
+        self.destinations(address, usize::MAX).await
+    }
+
+    /// The same, but no further than to the first `enough` places.
+    async fn destinations(
+        &self,
+        address: &Address,
+        enough: usize,
+    ) -> Result<Vec<Destination>, Unavailable> {
         let mut out = Vec::new();
         let (mut seen, mut found) = (HashSet::new(), HashSet::new());
         let mut level = vec![address.clone()];
@@ -138,6 +147,9 @@ impl Directory {
                 if found.insert(destination.clone()) {
                     out.push(destination);
                 }
+                if out.len() >= enough {
+                    return Ok(out);
+                }
             }
             if out.len() > ALIAS_MEMBERS_MAX {
                 break;
@@ -157,30 +169,9 @@ impl Directory {
     }
 
     /// There is a place that a message to `address` goes to: what is taken for an alias that leads
-    /// to nobody any more would be lost.
+    /// to nobody any more would be lost. Unavailable when there are too many.
     pub async fn leads_somewhere(&self, address: &Address) -> Result<bool, Unavailable> {
-        let mut seen = HashSet::new();
-        let mut level = vec![address.clone()];
-        for _ in 0..=ALIAS_DEPTH_MAX {
-            let mut next = Vec::new();
-            for address in level {
-                if !seen.insert(address.key()) {
-                    continue;
-                }
-                match self.resolve(&address).await? {
-                    Resolution::Account(_) | Resolution::NotLocal => return Ok(true),
-                    Resolution::Members(members) => next.extend(members),
-                    Resolution::Returned(original) => next.push(original),
-                    Resolution::NoSuchUser => {}
-                }
-            }
-            if next.is_empty() {
-                return Ok(false);
-            }
-            level = next;
-        }
-        // Or too deep: whoever takes all of it apart says so.
-        Ok(true)
+        Ok(!self.destinations(address, 1).await?.is_empty())
     }
 
     /// `account` may send as `address`: mail to that address would reach it.
