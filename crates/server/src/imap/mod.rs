@@ -34,8 +34,10 @@ use protocol::imap::command::Command;
 use protocol::imap::command::search::{Sort, Thread};
 use protocol::imap::language::Language;
 use protocol::imap::session::{Answer, Enabled, Offer, Question, Session, State};
+use std::pin::Pin;
 use std::sync::Arc;
 use sys::tls::TlsFacts;
+use tokio::time::Instant;
 use view::{Expunges, View, flags_line};
 
 pub use search::Arrangements;
@@ -57,7 +59,9 @@ pub struct Context {
     pub(crate) enabled: Enabled,
     /// The language of texts.
     pub(crate) language: Language,
-    idling: bool,
+    /// While the client idles: when it hears next that we are still there. It waits in one place
+    /// through all the news.
+    idling: Option<Pin<Box<tokio::time::Sleep>>>,
     /// Once the client has given NOTIFY.
     notify: Option<notify::Notifying>,
     /// Once the client has given ENABLE METADATA.
@@ -93,7 +97,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         appending: None,
         enabled: Enabled::default(),
         language: Language::default(),
-        idling: false,
+        idling: None,
         notify: None,
         metadata: None,
         lost: false,
@@ -198,18 +202,18 @@ impl Handler<Session> for Context {
             Question::Idle
                 if self.notify.is_some() || self.metadata.is_some() || self.has_live() =>
             {
-                self.idling = true;
+                self.idling = Some(Box::pin(tokio::time::sleep(IDLE_KEEP_ALIVE)));
                 self.tell_news(out).await;
                 Ok(Answer::Go(Vec::new()))
             }
             Question::Idle => {
-                self.idling = true;
+                self.idling = Some(Box::pin(tokio::time::sleep(IDLE_KEEP_ALIVE)));
                 let mut data = Vec::new();
                 self.sync(Expunges::Told, &mut data);
                 Ok(Answer::Go(data))
             }
             Question::IdleEnd => {
-                self.idling = false;
+                self.idling = None;
                 self.sync(Expunges::Told, out.buffer());
                 self.follow_up(out).await;
                 Ok(ok("IDLE completed"))
@@ -231,15 +235,17 @@ impl Handler<Session> for Context {
 
     /// Resolves with what has changed while the client idles (RFC 2177), or when it is logged out.
     async fn changed(&mut self) -> News<Answer> {
-        if !self.idling && self.notify.is_none() {
+        if self.idling.is_none() && self.notify.is_none() {
             self.logins.revoked().await;
             return News::Revoked;
         }
-        let idling = self.idling;
         let still_here = async {
-            match idling {
-                true => tokio::time::sleep(IDLE_KEEP_ALIVE).await,
-                false => std::future::pending().await,
+            match &mut self.idling {
+                Some(next) => {
+                    next.as_mut().await;
+                    next.as_mut().reset(Instant::now() + IDLE_KEEP_ALIVE);
+                }
+                None => std::future::pending().await,
             }
         };
         let news = async {

@@ -149,7 +149,7 @@ impl Context {
         let delayed = self.notify.as_ref().is_some_and(|notify| notify.wish.selected.delayed);
         self.due = false;
         // RFC 5465 §6.1.2.
-        let held = delayed && !self.idling;
+        let held = delayed && self.idling.is_none();
         self.sync(if held { Expunges::HeldBack } else { Expunges::Told }, out.buffer());
         self.follow_up(out).await;
         let Some(mut notify) = self.notify.take() else { return };
