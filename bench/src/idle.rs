@@ -75,32 +75,49 @@ struct Ears {
 impl Ears {
     fn new(sessions: &[Wire]) -> io::Result<Ears> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        // Told once for what comes, not again and again until it is read.
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         for (n, wire) in (0..).zip(sessions) {
-            epoll::add(&epoll, wire.fd(), epoll::EventData::new_u64(n), epoll::EventFlags::IN)?;
+            epoll::add(&epoll, wire.fd(), epoll::EventData::new_u64(n), flags)?;
         }
         Ok(Ears { epoll, ready: Vec::with_capacity(sessions.len()) })
     }
 
-    /// Waits until each session has said EXISTS; the ms since `began` of each.
+    /// Waits until each session has said EXISTS; the ms since `began` of each. What came is read
+    /// when all have heard something, since the server shares these processors.
     fn hear(&mut self, sessions: &mut [Wire], began: Instant) -> io::Result<Vec<f64>> {
-        let mut heard = Vec::with_capacity(sessions.len());
-        while heard.len() < sessions.len() {
-            if began.elapsed() > PATIENCE {
-                let missing = sessions.len() - heard.len();
-                return Err(io::Error::other(format!("{missing} sessions heard nothing")));
+        let mut heard = vec![None; sessions.len()];
+        while heard.contains(&None) {
+            self.wait(&mut heard, began)?;
+            if heard.contains(&None) {
+                std::thread::sleep(REST);
+                continue;
             }
-            self.ready.clear();
-            let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-            epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&second))?;
-            for event in &self.ready {
-                let wire = sessions.get_mut(event.data.u64() as usize);
-                if wire.map_or(Ok(false), says_exists)? {
-                    heard.push(began.elapsed().as_secs_f64() * 1000.0);
+            for (wire, heard) in sessions.iter_mut().zip(&mut heard) {
+                if !says_exists(wire)? {
+                    *heard = None;
                 }
             }
-            std::thread::sleep(REST);
         }
-        Ok(heard)
+        Ok(heard.into_iter().flatten().collect())
+    }
+
+    /// Notes when sessions have something to read that had nothing.
+    fn wait(&mut self, heard: &mut [Option<f64>], began: Instant) -> io::Result<()> {
+        if began.elapsed() > PATIENCE {
+            let missing = heard.iter().filter(|heard| heard.is_none()).count();
+            return Err(io::Error::other(format!("{missing} sessions heard nothing")));
+        }
+        self.ready.clear();
+        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+        epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&second))?;
+        let now = began.elapsed().as_secs_f64() * 1000.0;
+        for event in &self.ready {
+            if let Some(heard) = heard.get_mut(event.data.u64() as usize) {
+                heard.get_or_insert(now);
+            }
+        }
+        Ok(())
     }
 }
 
