@@ -11,15 +11,15 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 /// The account they all look at.
 const ACCOUNT: usize = 52;
 /// Deliveries that are timed.
 const DELIVERIES: usize = 15;
-/// How long the client rests when it has looked at all that it heard: waking up for each of two
-/// thousand lines would take the server's processors. What it hears next may be that much late.
-const REST: Duration = Duration::from_micros(250);
+/// How long the client rests before it looks whether all have heard, since the server shares these
+/// processors. When octets came the kernel knows.
+const REST: Duration = Duration::from_millis(20);
 /// How long a push may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -37,6 +37,7 @@ pub fn idle(target: &Target, count: usize) -> io::Result<Vec<Figure>> {
             return Err(io::Error::other("IDLE was refused"));
         }
         imap.wire.never_wait()?;
+        imap.wire.note_times()?;
         sessions.push(imap.wire);
     }
     let grown = usage::memory(&target.pids).saturating_sub(before);
@@ -47,7 +48,7 @@ pub fn idle(target: &Target, count: usize) -> io::Result<Vec<Figure>> {
     body.extend_from_slice(b".\r\n");
     let envelope = format!("MAIL FROM:<s@sender.test>\r\nRCPT TO:<{}>\r\nDATA\r\n", user(ACCOUNT));
     for _ in 0..DELIVERIES {
-        let began = Instant::now();
+        let began = SystemTime::now();
         smtp.deliver(&envelope, 3, &body)?;
         let mut heard = ears.hear(&mut sessions, began)?;
         heard.sort_by(f64::total_cmp);
@@ -83,38 +84,37 @@ impl Ears {
         Ok(Ears { epoll, ready: Vec::with_capacity(sessions.len()) })
     }
 
-    /// Waits until each session has said EXISTS; the ms since `began` of each. What came is read
-    /// when all have heard something, since the server shares these processors.
-    fn hear(&mut self, sessions: &mut [Wire], began: Instant) -> io::Result<Vec<f64>> {
-        let mut heard = vec![None; sessions.len()];
+    /// Waits until each session has said EXISTS; the ms from `began` until its octets were there.
+    fn hear(&mut self, sessions: &mut [Wire], began: SystemTime) -> io::Result<Vec<f64>> {
+        let (mut heard, mut told) = (vec![None; sessions.len()], vec![false; sessions.len()]);
         while heard.contains(&None) {
-            self.wait(&mut heard, began)?;
-            if heard.contains(&None) {
-                std::thread::sleep(REST);
+            if began.elapsed().is_ok_and(|waited| waited > PATIENCE) {
+                let missing = heard.iter().filter(|heard| heard.is_none()).count();
+                return Err(io::Error::other(format!("{missing} sessions heard nothing")));
+            }
+            std::thread::sleep(REST);
+            self.wait(&mut told)?;
+            if told.contains(&false) {
                 continue;
             }
-            for (wire, heard) in sessions.iter_mut().zip(&mut heard) {
-                if !says_exists(wire)? {
-                    *heard = None;
-                }
+            for (n, wire) in sessions.iter_mut().enumerate() {
+                let came = wire.came_at()?.and_then(|came| came.duration_since(began).ok());
+                let ms = came.map(|came| came.as_secs_f64() * 1000.0);
+                told[n] = says_exists(wire)?;
+                heard[n] = ms.filter(|_| told[n]).or(heard[n]);
             }
         }
         Ok(heard.into_iter().flatten().collect())
     }
 
-    /// Notes when sessions have something to read that had nothing.
-    fn wait(&mut self, heard: &mut [Option<f64>], began: Instant) -> io::Result<()> {
-        if began.elapsed() > PATIENCE {
-            let missing = heard.iter().filter(|heard| heard.is_none()).count();
-            return Err(io::Error::other(format!("{missing} sessions heard nothing")));
-        }
+    /// Notes which sessions have something to read that had nothing.
+    fn wait(&mut self, told: &mut [bool]) -> io::Result<()> {
         self.ready.clear();
         let second = Timespec { tv_sec: 1, tv_nsec: 0 };
         epoll::wait(&self.epoll, spare_capacity(&mut self.ready), Some(&second))?;
-        let now = began.elapsed().as_secs_f64() * 1000.0;
         for event in &self.ready {
-            if let Some(heard) = heard.get_mut(event.data.u64() as usize) {
-                heard.get_or_insert(now);
+            if let Some(told) = told.get_mut(event.data.u64() as usize) {
+                *told = true;
             }
         }
         Ok(())

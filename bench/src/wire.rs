@@ -3,15 +3,17 @@
 //! The load generator shares the machine with the server it measures, so it copies little: a line
 //! is handed out as a slice of the read buffer, and literals are skipped where they lie.
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSliceMut, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Octets read at once.
 const CHUNK_OCTETS: usize = 256 * 1024;
@@ -141,6 +143,29 @@ impl Wire {
     /// From now on reading does not wait.
     pub fn never_wait(&self) -> io::Result<()> {
         self.socket().set_nonblocking(true)
+    }
+
+    /// Has the kernel note when octets come: [`Wire::came_at`].
+    pub fn note_times(&self) -> io::Result<()> {
+        setsockopt(self.socket(), sockopt::ReceiveTimestampns, &true).map_err(io::Error::from)
+    }
+
+    /// When the next octets came that have not been read yet. The kernel says so, however much
+    /// later somebody asks; `None` when there are none.
+    pub fn came_at(&self) -> io::Result<Option<SystemTime>> {
+        let (mut octet, mut space) = ([0], nix::cmsg_space!(TimeSpec));
+        let mut into = [IoSliceMut::new(&mut octet)];
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        let fd = self.socket().as_raw_fd();
+        let got = match recvmsg::<()>(fd, &mut into, Some(&mut space), flags) {
+            Err(nix::errno::Errno::EAGAIN) => return Ok(None),
+            got => got.map_err(io::Error::from)?,
+        };
+        let time = got.cmsgs().map_err(io::Error::from)?.find_map(|message| match message {
+            ControlMessageOwned::ScmTimestampns(time) => Some(Duration::from(time)),
+            _ => None,
+        });
+        Ok(time.map(|time| UNIX_EPOCH + time))
     }
 
     /// The socket, to poll it.
