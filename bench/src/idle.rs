@@ -17,9 +17,9 @@ use std::time::{Duration, SystemTime};
 const ACCOUNT: usize = 52;
 /// Deliveries that are timed.
 const DELIVERIES: usize = 15;
-/// How long the client rests before it looks whether all have heard, since the server shares these
+/// How long the client rests before it looks again whether all have heard: it shares the server's
 /// processors. When octets came the kernel knows.
-const REST: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_micros(250);
 /// How long a push may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
