@@ -46,6 +46,8 @@ struct Maildrop {
     /// Unique ids that messages had elsewhere.
     unique: HashMap<Uid, String>,
     sizes: Sizes,
+    /// What STAT said, until something is marked or unmarked.
+    totals: Option<(u32, u64)>,
     _seat: Seat,
 }
 
@@ -159,9 +161,15 @@ impl Context {
             Ok((selected, unique)) => {
                 let (mailbox, listing) = (selected.row.id, selected.listing);
                 let (count, octets) = totals(listing.iter().map(|entry| u64::from(entry.size)));
-                let (deleted, sizes) = (BTreeSet::new(), Sizes::default());
-                let maildrop = Maildrop { mailbox, listing, deleted, unique, sizes, _seat: seat };
-                self.drop = Some(maildrop);
+                self.drop = Some(Maildrop {
+                    mailbox,
+                    listing,
+                    deleted: BTreeSet::new(),
+                    unique,
+                    sizes: Sizes::default(),
+                    totals: None,
+                    _seat: seat,
+                });
                 Answer::Welcome(format!("{count} messages ({octets} octets)"))
             }
             Err(error) => {
@@ -185,7 +193,9 @@ impl Context {
 
     /// Finds out the octets of all messages.
     async fn measure_all(&mut self, mode: Mode) {
-        let Some(maildrop) = &mut self.drop else { return };
+        let Some(maildrop) = self.drop.as_mut().filter(|drop| drop.totals.is_none()) else {
+            return;
+        };
         let listing = maildrop.listing.clone();
         for entry in listing.iter().filter(|entry| !maildrop.deleted.contains(&entry.uid)) {
             if maildrop.sizes.find_out(&self.shared.store, entry, mode) {
@@ -207,8 +217,7 @@ impl Context {
         let Some(maildrop) = &mut self.drop else { return no("Log in first") };
         match command {
             Command::Stat => {
-                let sizes = maildrop.kept().map(|entry| maildrop.sizes.of(entry));
-                let (count, octets) = totals(sizes);
+                let (count, octets) = maildrop.totals();
                 line(out, format_args!("+OK {count} {octets}\r\n"));
                 Answer::Done
             }
@@ -219,12 +228,14 @@ impl Context {
             Command::Dele(n) => match maildrop.entry(n) {
                 Some(entry) => {
                     maildrop.deleted.insert(entry.uid);
+                    maildrop.totals = None;
                     Answer::Yes(format!("Message {n} goes at QUIT"))
                 }
                 None => no("No such message"),
             },
             Command::Rset => {
                 maildrop.deleted.clear();
+                maildrop.totals = None;
                 yes("Nothing is marked any more")
             }
             _ => no("Not now"),
@@ -329,6 +340,14 @@ impl Maildrop {
 
     fn kept(&self) -> impl Iterator<Item = &Entry> {
         self.listing.iter().filter(|entry| !self.deleted.contains(&entry.uid))
+    }
+
+    /// How many there are, and their octets.
+    fn totals(&mut self) -> (u32, u64) {
+        let counted = || totals(self.kept().map(|entry| self.sizes.of(entry)));
+        let totals = self.totals.unwrap_or_else(counted);
+        self.totals = Some(totals);
+        totals
     }
 
     /// The one that it had elsewhere, or UIDVALIDITY and UID. RFC 1939 §7.
