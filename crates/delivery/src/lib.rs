@@ -19,6 +19,7 @@ pub mod remote;
 pub mod reports;
 pub mod route;
 pub mod schedule;
+mod settle;
 mod signing;
 mod slots;
 pub mod trace;

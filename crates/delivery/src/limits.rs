@@ -52,6 +52,8 @@ pub const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub const LOOK_AGAIN_TIMES: u32 = 4;
 /// Octets of the original that go back in a report; beyond that only its header does.
 pub const RETURNED_OCTETS_MAX: u64 = 256 * 1024;
+/// How long a worker of the queue waits when the store does not read or write.
+pub const WRITE_AGAIN: Duration = Duration::from_secs(5);
 /// The port on which TLS begins at once. RFC 8314 §3.3.
 pub const SUBMISSIONS_PORT: u16 = 465;
 /// Octets of one piece of a message on its way out.

@@ -1,25 +1,24 @@
-//! The schedule of attempts: which queue rows are due, one lane of connections per destination, and
-//! what is written down after each attempt. RFC 5321 §4.5.4.1.
+//! The schedule of attempts: which queue rows are due, and a lane of connections per destination.
+//! RFC 5321 §4.5.4.1.
 //!
-//! Invariant: a (message, destination) pair is in flight at most once; its rows are settled in one
-//! commit, together with any report about them.
+//! Invariant: a (message, destination) pair is in flight at most once, and until what became of it
+//! is written down.
 
-use crate::bounce::{self, Finding};
-use crate::journey::{Outcome, Step};
 use crate::limits::{
     ATTEMPTS_MAX, CONNECTIONS_PER_DESTINATION, DUE_AT_ONCE, IDLE_CONNECTION, IN_HAND_MAX,
     IN_HAND_PER_DESTINATION, LOOK_AGAIN, LOOK_AGAIN_TIMES, LOOKS_AT_ONCE, MESSAGES_PER_TURN,
+    WRITE_AGAIN,
 };
 use crate::remote::{Attempt, Connection, Fate, attempt};
+use crate::settle::{is_too_late, settle};
 use crate::slots::{Slot, share};
 use crate::{Delivery, Shared, release};
-use mail::report::dsn::Action;
 use mail::{Domain, MessageId};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use store::txn::Due;
-use store::{ByMode, DeliverBy, DueGroup, QueueRow, RecipientRow, Settlement, StoreError};
+use store::{DueGroup, Health, RecipientRow, StoreError};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -140,6 +139,10 @@ impl Scheduler {
 
     /// Gives due rows to their lanes; returns how long until the next one is due.
     fn dispatch(self: &Arc<Self>) -> Result<Duration, StoreError> {
+        // What became of an attempt could not be written down.
+        if matches!(self.shared.store.health(), Health::Failed(_)) {
+            return Ok(Duration::from_secs(3600));
+        }
         let now = self.shared.world.clock.unix_seconds();
         self.staff();
         let mut looks = 0;
@@ -207,8 +210,8 @@ impl Scheduler {
         while let Some(job) = self.next_job(&domain, connection.as_ref().map(|c| &c.slot)).await {
             let _flight = Flight { scheduler: self.clone(), job: job.clone() };
             if let Err(error) = self.perform(&job, &mut connection).await {
-                tracing::error!(id = %job.message, %error, "cannot settle an attempt");
-                tokio::time::sleep(Duration::from_secs(5)).await;
+                tracing::error!(id = %job.message, %error, "cannot read a message of the queue");
+                tokio::time::sleep(WRITE_AGAIN).await;
             }
             let had_its_turn =
                 |c: &mut Connection| c.sent >= MESSAGES_PER_TURN && c.slot.is_wanted();
@@ -247,7 +250,7 @@ impl Scheduler {
 
     /// Attempts a job and writes down what became of it.
     async fn perform(
-        &self,
+        self: &Arc<Self>,
         job: &Job,
         connection: &mut Option<Connection>,
     ) -> Result<(), StoreError> {
@@ -260,35 +263,44 @@ impl Scheduler {
         }
         if is_too_late(&row, start.div_euclid(1000)) {
             let tried = Attempt { fates: too_late(&recipients), ..Attempt::default() };
-            return settle(&self.shared, &row, &job.domain, start, tried).await;
+            settle(&self.shared, &row, &job.domain, start, tried).await;
+            return Ok(());
         }
         if release::is_ours(&self.shared, &row, &recipients)? {
             let tried = release::release(&self.shared, &row, &recipients).await;
-            return settle(&self.shared, &row, &job.domain, start, tried).await;
+            settle(&self.shared, &row, &job.domain, start, tried).await;
+            return Ok(());
         }
         let tried = attempt(&self.shared, &job.domain, &row, &recipients, connection).await;
-        if tried.unreachable {
-            self.defer_lane(&job.domain, &tried).await?;
-        }
-        settle(&self.shared, &row, &job.domain, start, tried).await
+        let others = match tried.unreachable {
+            true => self.defer_lane(&job.domain, &tried).await,
+            false => Ok(()),
+        };
+        settle(&self.shared, &row, &job.domain, start, tried).await;
+        others
     }
 
     /// Nobody answers there: what waits for the same destination need not find out one by one.
-    async fn defer_lane(&self, domain: &Domain, tried: &Attempt) -> Result<(), StoreError> {
+    async fn defer_lane(
+        self: &Arc<Self>,
+        domain: &Domain,
+        tried: &Attempt,
+    ) -> Result<(), StoreError> {
         let jobs = match self.state().lanes.get_mut(domain) {
             Some(lane) => std::mem::take(&mut lane.jobs),
             None => return Ok(()),
         };
+        let flight = |job| Flight { scheduler: self.clone(), job };
+        let flights: Vec<Flight> = jobs.into_iter().map(flight).collect();
         let Some((_, fate)) = tried.fates.first().cloned() else { return Ok(()) };
-        for job in jobs {
+        for flight in flights {
+            let job = &flight.job;
             let now = self.shared.world.clock.unix_millis();
             let fates = job.recipients.iter().map(|n| (*n, fate.clone())).collect();
             let same = Attempt { fates, dns: tried.dns.clone(), ..Attempt::default() };
-            let row = self.shared.store.queue_get(job.message)?;
-            if let Some(row) = row {
-                settle(&self.shared, &row, domain, now, same).await?;
+            if let Some(row) = self.shared.store.queue_get(job.message)? {
+                settle(&self.shared, &row, domain, now, same).await;
             }
-            self.state().landed(&job);
         }
         Ok(())
     }
@@ -330,165 +342,10 @@ impl Drop for Leaves {
     }
 }
 
-/// Writes down what became of an attempt: the rows, the journey, and a report if one is due, in
-/// one commit.
-async fn settle(
-    shared: &Shared,
-    row: &QueueRow,
-    domain: &Domain,
-    start: i64,
-    tried: Attempt,
-) -> Result<(), StoreError> {
-    let end = shared.world.clock.unix_millis();
-    let now = end.div_euclid(1000);
-    let mut verdicts = Vec::new();
-    let mut findings = Vec::new();
-    let mut outcomes = Vec::new();
-    for (n, fate) in &tried.fates {
-        let Some(recipient) = row.recipients.iter().find(|r| r.n == *n) else { continue };
-        let verdict = judge(shared, row, recipient, fate, now);
-        outcomes.push(outcome(recipient, fate, &verdict.settlement));
-        verdicts.push((*n, verdict.settlement));
-        findings.extend(verdict.finding);
-    }
-    for outcome in &outcomes {
-        let Outcome { recipient, result, reply } = outcome;
-        shared.attempted.count(result);
-        tracing::info!(id = %row.message, %recipient, %result, %reply, "relay");
-    }
-    let step = Step::Attempt {
-        at: end,
-        took: end - start,
-        domain: domain.to_string(),
-        dns: tried.dns,
-        host: tried.host,
-        tls: tried.tls.as_ref().map(crate::journey::describe_tls),
-        dialogue: tried.dialogue.lines,
-        outcomes,
-    };
-    let mut steps = vec![step.encode()];
-    let made = match bounce::report(shared, row, &findings).await {
-        Ok(made) => made,
-        Err(error) => return Err(StoreError::Engine(format!("cannot write a report: {error}"))),
-    };
-    let mut deliveries: Vec<store::Delivery> = tried.here.into_iter().collect();
-    if let Some(made) = made {
-        tracing::info!(id = %row.message, report = %made.delivery.message, "report");
-        steps.push(made.step.encode());
-        deliveries.push(made.delivery);
-    }
-    let message = row.message;
-    let write = move |w: &mut store::Writing<'_>| {
-        for (n, settlement) in &verdicts {
-            store::settle(w, message, *n, settlement)?;
-        }
-        steps.iter().try_for_each(|step| w.add_journey(message, step))
-    };
-    shared.store.deliver_and(deliveries, write).await.map(drop)
-}
-
-/// It is to come back when it is late, and it is. RFC 2852 §4.1.3.
-fn is_too_late(row: &QueueRow, now: i64) -> bool {
-    row.terms.by.is_some_and(|by| by.mode == ByMode::Return && now >= by.at)
-}
-
 fn too_late(recipients: &[&RecipientRow]) -> Vec<(u32, Fate)> {
     let (status, reply) = ("5.4.7".to_owned(), "delivery time expired".to_owned());
     let fate = Fate::Failed { status, host: None, reply };
     recipients.iter().map(|r| (r.n, fate.clone())).collect()
-}
-
-struct Verdict<'a> {
-    settlement: Settlement,
-    finding: Option<Finding<'a>>,
-}
-
-/// What an outcome means for a recipient: gone, tried again, or reported.
-fn judge<'a>(
-    shared: &Shared,
-    row: &QueueRow,
-    recipient: &'a RecipientRow,
-    fate: &Fate,
-    now: i64,
-) -> Verdict<'a> {
-    let finding = |action, status: &str, host: &Option<String>, reply: &str, retry_until| Finding {
-        recipient,
-        action,
-        status: status.to_owned(),
-        host: host.clone(),
-        reply: reply.to_owned(),
-        retry_until,
-        always: false,
-        given_up: false,
-    };
-    match fate {
-        // RFC 3461 §5.2.2: a server without DSN will not report, so we do.
-        Fate::Delivered { host, reply, dsn, deliver_by } => {
-            let always = tells_of_relay(row, *deliver_by, now);
-            let mut relayed = finding(Action::Relayed, "2.0.0", &Some(host.clone()), reply, None);
-            relayed.always = always;
-            let finding = (!dsn || always).then_some(relayed);
-            Verdict { settlement: Settlement::Done, finding }
-        }
-        Fate::Here { in_mailbox } => Verdict {
-            settlement: Settlement::Done,
-            finding: in_mailbox.then(|| finding(Action::Delivered, "2.1.5", &None, "", None)),
-        },
-        Fate::Failed { status, host, reply } => Verdict {
-            settlement: Settlement::Done,
-            finding: Some(finding(Action::Failed, status, host, reply, None)),
-        },
-        Fate::Deferred { host, reply, .. } if now >= row.expires || is_too_late(row, now) => {
-            let mut late = finding(Action::Failed, "5.4.7", host, reply, None);
-            late.given_up = true;
-            Verdict { settlement: Settlement::Done, finding: Some(late) }
-        }
-        Fate::Deferred { status, host, reply } => {
-            let waits = &shared.settings.retry_after;
-            let wait = waits.get(recipient.attempts as usize).or(waits.last());
-            let wait = wait.map_or(3600, |wait| wait.as_secs() as i64).max(1);
-            let notice = row.terms.release(row.arrived)
-                + shared.settings.delay_notice_after.as_secs() as i64;
-            // RFC 2852 §4.1.3: who named a time hears at that time, and of that.
-            let notify_by = row.terms.by.filter(|by| by.mode == ByMode::Notify).map(|by| by.at);
-            let tell = !recipient.delay_told && now >= notify_by.unwrap_or(notice);
-            let status = if notify_by.is_some() && tell { "4.4.7" } else { status };
-            let wakes = row.terms.by.map(|by| by.at).filter(|at| *at > now);
-            // The sender hears of a delay when it is time, not at the attempt after that.
-            let tells = Some(notice).filter(|at| *at > now && !recipient.delay_told);
-            let latest = row.expires.min(wakes.unwrap_or(i64::MAX)).min(tells.unwrap_or(i64::MAX));
-            let settlement = Settlement::Retry {
-                next_attempt: (now + wait).min(latest.max(now + 1)),
-                reply: reply.clone(),
-                host: host.clone(),
-                delay_told: tell,
-            };
-            let until = Some(row.expires);
-            let delayed = tell.then(|| finding(Action::Delayed, status, host, reply, until));
-            Verdict { settlement, finding: delayed }
-        }
-    }
-}
-
-/// The sender hears of a relay unless it wants to hear nothing. RFC 2852 §4.1.4, §4.1.4.2.
-fn tells_of_relay(row: &QueueRow, deliver_by: bool, now: i64) -> bool {
-    let unheard = |by: DeliverBy| by.mode == ByMode::Notify && !deliver_by && now < by.at;
-    row.terms.by.is_some_and(|by| by.trace || unheard(by))
-}
-
-fn outcome(recipient: &RecipientRow, fate: &Fate, settlement: &Settlement) -> Outcome {
-    let here = "in a mailbox here".to_owned();
-    let (result, reply) = match (fate, settlement) {
-        (Fate::Here { .. }, _) => ("delivered", &here),
-        (Fate::Delivered { reply, .. }, _) => ("delivered", reply),
-        (Fate::Deferred { reply, .. }, Settlement::Retry { .. }) => ("deferred", reply),
-        (Fate::Deferred { reply, .. } | Fate::Failed { reply, .. }, _) => ("failed", reply),
-    };
-    Outcome {
-        recipient: recipient.address.to_string(),
-        result: result.to_owned(),
-        reply: reply.clone(),
-    }
 }
 
 #[cfg(test)]
