@@ -43,14 +43,20 @@ impl Directory {
         name: &str,
         scope: Scope,
     ) -> Result<String, AppError> {
-        let mut secret = self.secret_of(address)?;
         let (mut random, mut salt) = ([0; 20], [0; 16]);
         self.inner.random.fill(&mut random);
         self.inner.random.fill(&mut salt);
         let password = app_password(&random);
-        secret.add_app(name, scope, &password, &salt).map_err(AppError::NotAllowed)?;
-        self.store.account_set_secret(address.clone(), secret.to_string()).await?;
-        Ok(password)
+        self.secret_of(address)?;
+        let (name, made) = (name.to_owned(), password.clone());
+        let add = move |stored: &mut String| {
+            let mut secret = Secret::parse(stored);
+            secret.add_app(&name, scope, &made, &salt)?;
+            *stored = secret.to_string();
+            Ok(())
+        };
+        let added = self.store.account_change_secret(address.clone(), add).await?;
+        added.map(|()| password).map_err(AppError::NotAllowed)
     }
 
     /// Takes an app password back; whether there was one.
@@ -59,12 +65,17 @@ impl Directory {
         address: &Address,
         name: &str,
     ) -> Result<bool, AppError> {
-        let mut secret = self.secret_of(address)?;
-        if !secret.remove_app(name) {
-            return Ok(false);
-        }
-        self.store.account_set_secret(address.clone(), secret.to_string()).await?;
-        Ok(true)
+        self.secret_of(address)?;
+        let name = name.to_owned();
+        let remove = move |stored: &mut String| {
+            let mut secret = Secret::parse(stored);
+            let was_there = secret.remove_app(&name);
+            if was_there {
+                *stored = secret.to_string();
+            }
+            was_there
+        };
+        Ok(self.store.account_change_secret(address.clone(), remove).await?)
     }
 
     /// An account's app passwords, with their last use.

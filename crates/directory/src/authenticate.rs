@@ -113,7 +113,12 @@ impl Directory {
         let Ok(made) = self.hash(password.to_owned()).await else { return };
         whole.adopt(Secret::parse(&made));
         let (old, new) = (row.secret.clone(), whole.to_string());
-        let done = self.store.account_replace_secret(row.address.clone(), old, new).await;
+        let change = move |secret: &mut String| {
+            if *secret == old {
+                *secret = new;
+            }
+        };
+        let done = self.store.account_change_secret(row.address.clone(), change).await;
         drop(done);
     }
 

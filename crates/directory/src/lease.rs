@@ -89,17 +89,19 @@ impl Directory {
         }
         for (address, uses) in accounts {
             let Ok(address) = Address::parse(&address) else { continue };
-            let Ok(found) = self.store.lookup(&address) else { continue };
-            let Some(row) = found.account else { continue };
-            let mut secret = Secret::parse(&row.secret);
-            for (name, used) in uses {
-                if let Some(app) = secret.apps.iter_mut().find(|app| app.name == name) {
-                    app.used = Some(used);
+            let Ok(Some(_)) = self.store.lookup(&address).map(|found| found.account) else {
+                continue;
+            };
+            let note = move |stored: &mut String| {
+                let mut secret = Secret::parse(stored);
+                for (name, used) in uses {
+                    if let Some(app) = secret.apps.iter_mut().find(|app| app.name == name) {
+                        app.used = Some(used);
+                    }
                 }
-            }
-            // Somebody who changes the account meanwhile goes first; this use is then forgotten.
-            let new = secret.to_string();
-            if let Err(error) = self.store.account_replace_secret(address, row.secret, new).await {
+                *stored = secret.to_string();
+            };
+            if let Err(error) = self.store.account_change_secret(address, note).await {
                 tracing::warn!(%error, "last uses of app passwords");
             }
         }

@@ -21,12 +21,12 @@ pub mod scram;
 pub mod secret;
 pub mod ticket;
 
-use mail::Domain;
+use mail::{Address, Domain};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
-use store::Store;
+use store::{Store, StoreError};
 use sys::clock::Clock;
 use sys::hands::{self, Hands};
 use sys::random::Random;
@@ -141,6 +141,17 @@ impl Directory {
     /// There is an issuer, whose tokens log in.
     pub fn takes_tokens(&self) -> bool {
         self.inner.settings.issuer.is_some()
+    }
+
+    /// An account has another password: what [`Directory::hash`] made, or a hash from elsewhere.
+    /// Its app passwords stay, and so do the sessions that they opened (security.md AU-5).
+    pub async fn set_password(&self, address: &Address, made: &str) -> Result<(), StoreError> {
+        let mut new = secret::Secret::parse(made);
+        let change = move |stored: &mut String| {
+            new.apps = secret::Secret::parse(stored).apps;
+            *stored = new.to_string();
+        };
+        self.store.account_change_secret(address.clone(), change).await
     }
 
     /// What to store for a password: its hash, at the cost of the settings, and SCRAM verifiers.

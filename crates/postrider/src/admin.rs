@@ -317,7 +317,7 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
         Request::AccountPassword { address: text, password } => {
             let address = address(&text)?;
             let secret = secret(directory, password).await?;
-            store.account_set_secret(address.clone(), secret).await.map_err(trouble)?;
+            directory.set_password(&address, &secret).await.map_err(trouble)?;
             done(format!("account {address} has a new password"))
         }
         Request::AccountRemove { address: text } => {

@@ -116,7 +116,7 @@ async fn accounts(
     dkim::first(&store, address.domain()).await?;
     let secret = directory.hash(password).await.map_err(|error| wrong(error.0))?;
     let made = match found.account {
-        Some(_) => store.account_set_secret(address.clone(), secret).await,
+        Some(_) => directory.set_password(address, &secret).await,
         None => {
             let new = NewAccount { address: address.clone(), secret };
             store.account_add(new).await.map(drop)

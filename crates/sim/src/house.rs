@@ -308,7 +308,7 @@ impl House {
             ["password", new] => {
                 let secret = self.shared.directory.hash((*new).to_owned()).await;
                 let secret = secret.map_err(|error| error.to_string())?;
-                store.account_set_secret(address, secret).await
+                self.shared.directory.set_password(&address, &secret).await
             }
             ["gone"] => store.account_remove(address).await,
             _ => return Err("off, on, password WORD, gone".to_owned()),

@@ -369,7 +369,7 @@ async fn an_imported_hash_is_our_own_after_the_first_login() {
     let (store, directory) = (&house.shared.store, &house.shared.directory);
     let alice = sim::house::address("alice");
     let hash = "{SSHA256}lXT7qF+fT7OVoVlwD0tMd02E1ak2dLDbk993wZxIM65zYWx0MTIzNA==";
-    store.account_set_secret(alice.clone(), hash.to_owned()).await.unwrap();
+    directory.set_password(&alice, hash).await.unwrap();
     let phone = directory.app_password_add(&alice, "phone", directory::Scope::Both).await.unwrap();
     let login = async |password: &str| {
         let wanted = directory::Use::Read;
@@ -422,7 +422,7 @@ async fn au_5_sessions_end_with_what_opened_them() {
     }
     // An imported hash gives way to one of ours: that is the same password.
     let hash = "{SSHA256}lXT7qF+fT7OVoVlwD0tMd02E1ak2dLDbk993wZxIM65zYWx0MTIzNA==";
-    store.account_set_secret(who.clone(), hash.to_owned()).await.unwrap();
+    directory.set_password(&who, hash).await.unwrap();
     let row = store.lookup(&who).unwrap().account.unwrap();
     let by = directory::secret::Secret::parse(&row.secret).proof();
     let early = directory::Authenticated { account: row.id, address: row.address, by };
@@ -435,7 +435,7 @@ async fn au_5_sessions_end_with_what_opened_them() {
     assert!(now.is_err(), "the login before the change has ended");
     assert!(client.ask("b NOOP").await.starts_with("b OK"));
     let new = directory.hash("other".to_owned()).await.unwrap();
-    store.account_set_secret(who, new).await.unwrap();
+    directory.set_password(&who, &new).await.unwrap();
     lease.revoked().await;
     assert!(client.line().await.starts_with("* BYE "));
 }

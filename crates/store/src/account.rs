@@ -95,16 +95,17 @@ fn free(w: &mut Writing<'_>, address: &Address) -> Result<Address> {
 }
 
 /// Changes what an account's row says.
-pub(crate) fn update(
+pub(crate) fn update<T>(
     w: &mut Writing<'_>,
     address: &Address,
-    change: impl FnOnce(&mut AccountRow),
-) -> Result<()> {
+    change: impl FnOnce(&mut AccountRow) -> T,
+) -> Result<T> {
     let row = lookup(w.unit.rows(), address)?.account;
     let mut row = row.ok_or_else(|| not_found("account", address))?;
-    change(&mut row);
+    let done = change(&mut row);
     w.changes.accounts.push(row.id);
-    w.names()?.put_account(&row)
+    w.names()?.put_account(&row)?;
+    Ok(done)
 }
 
 /// Takes an account away, with all its mail.

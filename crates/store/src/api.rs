@@ -111,23 +111,13 @@ impl Store {
         };
         self.write(add).await
     }
-    /// Sets a password hash.
-    pub async fn account_set_secret(&self, address: Address, secret: String) -> Result<()> {
-        self.write(move |w| account::update(w, &address, |row| row.secret = secret)).await
-    }
-    /// Sets a password hash, if it is still `old`.
-    pub async fn account_replace_secret(
+    /// Changes what an account is proven by, as it is at that moment: nobody comes in between.
+    pub async fn account_change_secret<T: Send + 'static>(
         &self,
         address: Address,
-        old: String,
-        new: String,
-    ) -> Result<()> {
-        let change = move |row: &mut AccountRow| {
-            if row.secret == old {
-                row.secret = new;
-            }
-        };
-        self.write(move |w| account::update(w, &address, change)).await
+        change: impl FnOnce(&mut String) -> T + Send + 'static,
+    ) -> Result<T> {
+        self.write(move |w| account::update(w, &address, |row| change(&mut row.secret))).await
     }
     /// Tells of changes of an account from now on.
     pub fn watch_account(&self, id: AccountId) -> AccountWatch {
