@@ -13,11 +13,14 @@ use sys::disk::RealDisk;
 /// Checks the store of a root folder, or the one in `folder`, and mends it with `repair`.
 pub fn run(root: &Path, folder: Option<&Path>, repair: bool, json: bool) -> Result<(), Failure> {
     let folder = match folder {
-        Some(folder) if !Store::is_in(folder) => {
-            let text = format!("there is no store in {}", folder.display());
-            return Err(Failure { text, code: exit::NO_INPUT });
+        // Of a backup, its `store` is meant.
+        Some(folder) => {
+            let candidates = [folder.to_owned(), folder.join("store")];
+            candidates.into_iter().find(|folder| Store::is_in(folder)).ok_or_else(|| {
+                let text = format!("there is no store in {}", folder.display());
+                Failure { text, code: exit::NO_INPUT }
+            })?
         }
-        Some(folder) => folder.to_owned(),
         None => {
             let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
             serve::has_store(root, &config)?;

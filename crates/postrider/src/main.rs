@@ -151,7 +151,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
                 }
                 say(&value.to_string());
             } else {
-                say(&response.text);
+                say(if response.text.is_empty() { "none" } else { &response.text });
                 if let Some(password) = made {
                     say(&format!("password: {password}"));
                 }

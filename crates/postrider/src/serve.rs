@@ -67,9 +67,10 @@ pub fn open(
     };
     let store = Store::open(options, surroundings);
     let store = store.map_err(|error| match error {
-        StoreError::Locked(who) => {
-            fail(exit::TEMPORARY, format!("the data folder is in use by {who}"))
-        }
+        StoreError::Locked(who) => fail(
+            exit::TEMPORARY,
+            format!("the data folder is in use by {who}; stop the server first"),
+        ),
         other => fail(exit::SOFTWARE, other.to_string()),
     })?;
     let settings = logins::settings(root, config, outside)?;

@@ -402,7 +402,7 @@ fn bans_outlive_the_server_whatever_ends_it() {
     server.kill();
     std::fs::write(server.root.join("data/bans.json"), "{broken").unwrap();
     server.start();
-    assert_eq!(server.run(&["ban", "list"], "").trim(), "");
+    assert_eq!(server.run(&["ban", "list"], "").trim(), "none");
 }
 
 #[test]
