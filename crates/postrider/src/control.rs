@@ -8,6 +8,7 @@ use crate::privilege;
 use crate::serve::open;
 use directory::Directory;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use store::Store;
 use sys::hands::{self, SystemHands};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -51,10 +52,18 @@ pub fn listen(
     let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
     Ok(tokio::spawn(async move {
         loop {
-            tokio::select! {
+            let got = tokio::select! {
                 _ = shutdown.wait_for(|down| *down) => break,
-                got = listener.accept() => if let Ok((stream, _)) = got {
+                got = listener.accept() => got,
+            };
+            match got {
+                Ok((stream, _)) => {
                     tokio::spawn(command(stream, store.clone(), directory.clone(), live.clone()));
+                }
+                Err(error) => {
+                    // Too many open files, most likely: wait, do not spin.
+                    tracing::warn!(%error, "cannot accept on the control socket");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             }
         }
