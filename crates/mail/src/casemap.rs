@@ -2,19 +2,52 @@
 //! of SEARCH, SORT and THREAD.
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
-use std::borrow::Cow;
 
 /// The text in title case and fully decomposed: equal for texts that differ only in case.
 pub fn fold(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_uppercase();
+    let mut out = String::with_capacity(text.len());
+    fold_into(text, &mut out);
+    out
+}
+
+/// The same, appended to `out`. No character of ASCII is joined to what stands beside it, so what
+/// lies between them is folded on its own.
+pub fn fold_into(text: &str, out: &mut String) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (plain, after) = rest.split_at(ascii_octets(rest));
+        let start = out.len();
+        out.push_str(plain);
+        if let Some(pushed) = out.get_mut(start..) {
+            pushed.make_ascii_uppercase();
+        }
+        let other = after.bytes().position(|octet| octet.is_ascii()).unwrap_or(after.len());
+        let (foreign, after) = after.split_at(other);
+        fold_foreign(foreign, out);
+        rest = after;
+    }
+}
+
+/// Octets of ASCII that a text begins with.
+fn ascii_octets(text: &str) -> usize {
+    // Many at once are looked at much faster than one after the other.
+    let mut at = 0;
+    for some in text.as_bytes().chunks(64) {
+        if !some.is_ascii() {
+            return at + some.iter().take_while(|octet| octet.is_ascii()).count();
+        }
+        at += some.len();
+    }
+    at
+}
+
+fn fold_foreign(text: &str, out: &mut String) {
+    if text.is_empty() {
+        return;
     }
     let titled: String = text.chars().map(title).collect();
     let normalizer = const { DecomposingNormalizerBorrowed::new_nfkd() };
-    match normalizer.normalize(&titled) {
-        Cow::Borrowed(_) => titled,
-        Cow::Owned(text) => text,
-    }
+    out.push_str(&normalizer.normalize(&titled));
 }
 
 /// The simple title case mapping of a character: one character, or itself.
@@ -122,6 +155,23 @@ mod tests {
         assert!(Needle::new("F\u{dc}R").is_in("nichts f\u{fc}r ungut"));
         assert!(Needle::new("").is_in(""));
         assert!(!Needle::new("x").is_in("y"));
+    }
+
+    #[test]
+    fn what_lies_between_ascii_is_folded_as_if_it_were_together() {
+        let chars = ['a', 'E', '\u{301}', '\u{323}', '\u{e9}', 'ı', '\u{fb01}', 'ß', '한', ' '];
+        let mut seed = 1u64;
+        let mut any = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        for _ in 0..5_000 {
+            let length = any(100);
+            let text: String = (0..length).map(|_| chars[any(chars.len())]).collect();
+            let titled: String = text.chars().map(title).collect();
+            let normalizer = DecomposingNormalizerBorrowed::new_nfkd();
+            assert_eq!(fold(&text), normalizer.normalize(&titled), "{text:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use sys::hands::{Hands, Leave, Turn, Worker};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
@@ -16,6 +17,8 @@ pub struct SimHands {
     workers: Workers,
     hired: Arc<Mutex<u64>>,
     stuck: Arc<Notify>,
+    /// How long slow work takes.
+    slow: Arc<Mutex<Duration>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -29,6 +32,16 @@ impl SimHands {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().start_paused(true);
         builder.on_thread_park(move || hands.all_wait()).build()
+    }
+
+    /// Slow work takes so long from now on.
+    pub fn slow_down(&self, slow: Duration) {
+        *lock(&self.slow) = slow;
+    }
+
+    /// Slow work takes time.
+    pub fn is_slow(&self) -> bool {
+        !lock(&self.slow).is_zero()
     }
 
     /// Nobody has anything to do: lets every worker work, and if none can, says so.
@@ -73,7 +86,14 @@ impl Hands for SimHands {
         }))
     }
     fn lend(&self, work: Box<dyn FnOnce() + Send>) {
-        work();
+        let slow = *lock(&self.slow);
+        if slow.is_zero() {
+            return work();
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(slow).await;
+            work();
+        });
     }
 }
 

@@ -31,9 +31,9 @@ pub struct Script {
 }
 
 /// The verbs of stage directions; any other `--` line is a comment.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "account", "clock", "closed", "cut", "deliver", "disk", "dns", "mx", "open", "quiet", "remote",
-    "shutdown", "tls",
+    "shutdown", "slow", "tls",
 ];
 
 impl Script {

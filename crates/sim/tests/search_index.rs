@@ -265,6 +265,96 @@ fn octets(disk: &SimDisk) -> u64 {
     parts(disk).iter().map(|path| disk.open(path, Mode::Read).unwrap().len().unwrap()).sum()
 }
 
+/// Words as a language has them: a few are in every message, most in hardly any (Zipf).
+struct Language(Vec<String>);
+
+impl Language {
+    fn new(random: &mut Random) -> Language {
+        const COMMON: [&str; 24] = [
+            "the", "of", "and", "to", "a", "in", "is", "that", "it", "for", "was", "on", "with",
+            "as", "be", "by", "at", "not", "you", "from", "we", "will", "please", "regards",
+        ];
+        const SYLLABLES: [&str; 24] = [
+            "con", "ver", "sta", "ment", "ing", "re", "pro", "li", "na", "ter", "mar", "ket",
+            "bur", "o", "sen", "dis", "tri", "al", "pe", "ci", "fic", "tion", "er", "ho",
+        ];
+        let made = |random: &mut Random| {
+            (0..2 + random.below(3)).map(|_| *random.pick(&SYLLABLES)).collect::<String>()
+        };
+        let common = COMMON.iter().map(|word| (*word).to_owned());
+        Language(common.chain((0..20_000).map(|_| made(random))).collect())
+    }
+
+    /// The logarithm of a word's rank is as likely to be here as there.
+    fn word(&self, random: &mut Random) -> &str {
+        let place = random.below(1 << 20) as f64 / f64::from(1 << 20);
+        let rank = (self.0.len() as f64).powf(place) as usize - 1;
+        &self.0[rank.min(self.0.len() - 1)]
+    }
+
+    fn text(&self, random: &mut Random, words: u64) -> String {
+        (0..words).map(|n| format!("{}{}", self.word(random), ending(n))).collect()
+    }
+}
+
+fn ending(n: u64) -> &'static str {
+    match n % 12 {
+        11 => ".\r\n",
+        5 => ", ",
+        _ => " ",
+    }
+}
+
+#[tokio::test]
+async fn an_index_takes_a_quarter_of_the_text_at_most() {
+    let mut random = Random::new(11);
+    let mut world = World::new(&mut random, 0).await;
+    let language = Language::new(&mut random);
+    let mut text = 0;
+    for n in 0..2_000u64 {
+        let (subject, words) = (language.text(&mut random, 5), 50 + random.below(600));
+        let content = format!(
+            "From: Person {0} <p{0}@example.net>\r\nTo: alice@example.org\r\nSubject: {1}\r\n\
+             Message-ID: <{n}@example.net>\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\n{2}",
+            n % 200,
+            subject.replace("\r\n", ""),
+            language.text(&mut random, words),
+        );
+        text += content.len() as u64;
+        deliver(&world.store, n, content.as_bytes(), world.inbox).await;
+    }
+    index(&world.store).await;
+    let octets = octets(&world.disk);
+    assert!(octets > 0 && octets * 4 <= text, "{octets} octets for {text} of text");
+    world.messages.clear();
+    world.store.close();
+}
+
+#[tokio::test]
+async fn a_search_while_the_index_is_made_is_right() {
+    let mut random = Random::new(12);
+    let mut world = World::new(&mut random, 300).await;
+    // The older messages are in a part, the newer ones come into another one.
+    index(&world.store).await;
+    world.more(&mut random, 900).await;
+    world.store.want_search_index(account().0);
+    let (mut turns, mut unknown) = (0, 0);
+    while world.store.make_search_index(32 << 10).unwrap() {
+        turns += 1;
+        if turns % 4 == 1 {
+            let open = compare(&world.store, &world.messages, &mut Random::new(4), 3);
+            unknown = unknown.max(open);
+            // Mail comes meanwhile.
+            world.more(&mut random, 5).await;
+        }
+    }
+    assert!(turns >= 12, "{turns}");
+    assert_eq!(parts(&world.disk).len(), 2);
+    let known = compare(&world.store, &world.messages, &mut Random::new(4), 3);
+    assert!(known < unknown, "{known} {unknown}");
+    world.store.close();
+}
+
 #[tokio::test]
 async fn a_damaged_part_is_thrown_away_and_made_again() {
     let mut random = Random::new(3);

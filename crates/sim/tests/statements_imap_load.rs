@@ -81,8 +81,10 @@ async fn i_76_no_line_that_we_add_is_long() {
 async fn i_82_a_long_search_says_that_it_goes_on() {
     let house = house(&["alice"]).await;
     let mut client = selected(&house, "alice").await;
+    // So long that looking at all of them takes more than a turn.
+    let long = "Grüße an alle, die das lesen.\r\n".repeat(2_000);
     for n in 0..200 {
-        append(&mut client, &numbered_message(n)).await;
+        append(&mut client, &(numbered_message(n) + &long)).await;
     }
     // A machine so slow that ten seconds pass whenever the search lets others have their turn.
     let slow = async {

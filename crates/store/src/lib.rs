@@ -66,7 +66,7 @@ pub use open::{Options, Store, Surroundings};
 pub use packed::Note;
 pub use queue::{NewQueued, NewRecipient, Settlement, settle};
 pub use quota::{Quota, Resource};
-pub use reading::Reading;
+pub use reading::{Neighbours, Reading};
 pub use recover::Recovered;
 pub use rows::*;
 pub use search::Answers;

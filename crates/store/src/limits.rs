@@ -37,6 +37,11 @@ pub const CONTENTS_OCTETS_MAX: u64 = 4 << 20;
 /// Octets of a message that is compared with its checksum whenever a part of it is wanted, the
 /// header too; a larger one for its other parts only, away from the sessions.
 pub const COMPARED_AT_ONCE_OCTETS: u64 = 256 << 10;
+/// Octets that are read together of messages that lie beside each other: as much as a processor
+/// keeps close to it.
+pub const NEIGHBOURS_OCTETS_MAX: u64 = 128 << 10;
+/// Octets between two of them that are read too.
+pub const NEIGHBOURS_GAP_MAX: u64 = 4 << 10;
 /// Messages that are remembered to be as they were stored; about 1 MB.
 pub const WHOLE_REMEMBERED: usize = 64 << 10;
 /// Readers kept for the next read; more are made while many read at once.

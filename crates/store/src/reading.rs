@@ -7,7 +7,9 @@
 
 use crate::api::moved;
 use crate::error::{Result, StoreError};
-use crate::limits::{COMPARED_AT_ONCE_OCTETS, WHOLE_REMEMBERED};
+use crate::limits::{
+    COMPARED_AT_ONCE_OCTETS, NEIGHBOURS_GAP_MAX, NEIGHBOURS_OCTETS_MAX, WHOLE_REMEMBERED,
+};
 use crate::open::Store;
 use crate::rows::ContentRow;
 use crate::unit::contents;
@@ -136,6 +138,79 @@ impl Store {
             let segment = row.segment;
             tracing::error!(content = %row.id, segment, %error, "a message is damaged");
         }
+    }
+}
+
+/// Reads whole messages one after another: what lies close together on the disk comes at once.
+#[derive(Default)]
+pub struct Neighbours {
+    /// Where the octets are, unless there are none.
+    segment: Option<u32>,
+    at: u64,
+    /// How many of `octets` are meant.
+    len: usize,
+    /// Never shorter, so that it need not be cleared anew.
+    octets: Vec<u8>,
+}
+
+impl Neighbours {
+    /// The first of some messages that [`Store::kept`] found, compared with its checksum; others
+    /// are read next.
+    pub fn first<'a>(
+        &mut self,
+        store: &Store,
+        mut rows: impl Iterator<Item = &'a ContentRow>,
+    ) -> Result<&[u8]> {
+        let none = || StoreError::NotFound("a message".to_owned());
+        let first = rows.next().ok_or_else(none)?;
+        let mut place = self.place(first);
+        if place.is_none() && self.read(store, first, rows).is_ok() {
+            place = self.place(first);
+        }
+        let whole = |octets: &[u8]| crc32c::crc32c(octets) == first.crc;
+        match place.filter(|place| self.octets.get(place.clone()).is_some_and(whole)) {
+            Some(place) => Ok(self.octets.get(place).unwrap_or_default()),
+            None => {
+                // It may have been moved, or it is damaged.
+                (self.segment, self.octets) = (None, store.content(first.id, 0..first.len)?);
+                Ok(&self.octets)
+            }
+        }
+    }
+
+    /// Where in `octets` a message is.
+    fn place(&self, row: &ContentRow) -> Option<Range<usize>> {
+        let from = row.offset.checked_sub(self.at).filter(|_| self.segment == Some(row.segment))?;
+        let to = from.checked_add(row.len).filter(|to| *to <= self.len as u64)?;
+        Some(from as usize..to as usize)
+    }
+
+    /// Reads a message and those behind it that are close enough.
+    fn read<'a>(
+        &mut self,
+        store: &Store,
+        first: &ContentRow,
+        next: impl Iterator<Item = &'a ContentRow>,
+    ) -> Result<()> {
+        let mut end = first.offset.saturating_add(first.len);
+        for row in next {
+            let gap = row.offset.checked_sub(end).filter(|_| row.segment == first.segment);
+            let to = row.offset.saturating_add(row.len);
+            let fits = to.saturating_sub(first.offset) <= NEIGHBOURS_OCTETS_MAX;
+            if gap.is_none_or(|gap| gap > NEIGHBOURS_GAP_MAX) || !fits {
+                break;
+            }
+            end = to;
+        }
+        (self.segment, self.at) = (None, first.offset);
+        self.len = end.saturating_sub(first.offset) as usize;
+        if self.octets.len() < self.len {
+            self.octets.resize(self.len, 0);
+        }
+        let octets = self.octets.get_mut(..self.len).unwrap_or_default();
+        store.inner.segments.read_raw(first.segment, first.offset, octets)?;
+        self.segment = Some(first.segment);
+        Ok(())
     }
 }
 

@@ -93,6 +93,12 @@ impl Segments {
         Ok(())
     }
 
+    /// Reads octets of a segment, whatever they are.
+    pub fn read_raw(&self, segment: u32, at: u64, octets: &mut [u8]) -> Result<()> {
+        let read = self.file(segment).and_then(|file| file.read_at(octets, at));
+        read.map_err(|error| StoreError::Engine(format!("segment {segment}: {error}")))
+    }
+
     /// Compares the checksum of a body.
     pub fn check(&self, row: &crate::rows::ContentRow) -> Result<()> {
         let file = self.file(row.segment);

@@ -4,12 +4,42 @@ use super::structure::{Part, PartBody};
 use super::transfer::Decoder;
 use crate::header::decode_words;
 use crate::header::encoded_word::charset_of;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Octets of a message that are read together.
 const PIECE_OCTETS: u64 = 256 * 1024;
 /// Octets of them that are decoded together.
 const DECODED_OCTETS: usize = 8 * 1024;
+
+/// What a search looks through in the parts of a message.
+enum Place<'a> {
+    /// The header of a message inside.
+    Header(Range<u64>),
+    /// A text part.
+    Text(&'a Part),
+}
+
+fn places(root: &Part) -> impl Iterator<Item = Place<'_>> {
+    let mut open = vec![root];
+    std::iter::from_fn(move || {
+        while let Some(part) = open.pop() {
+            match &part.body {
+                PartBody::Multipart(parts) => open.extend(parts),
+                PartBody::Message(_, inner) => {
+                    open.push(inner);
+                    let end = inner.body_start.max(inner.header_start);
+                    return Some(Place::Header(inner.header_start..end));
+                }
+                PartBody::Leaf if part.content().media_type == b"text" => {
+                    return Some(Place::Text(part));
+                }
+                PartBody::Leaf => {}
+            }
+        }
+        None
+    })
+}
 
 /// Gives the texts of all text parts of a message, and the headers of messages inside it: piece by
 /// piece, each with whether its text ends with it. Reads nothing else, and nothing more once `each`
@@ -19,36 +49,51 @@ pub fn each_text<E>(
     mut read: impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
     mut each: impl FnMut(&str, bool) -> bool,
 ) -> Result<(), E> {
-    let mut open = vec![root];
-    while let Some(part) = open.pop() {
-        match &part.body {
-            PartBody::Multipart(parts) => open.extend(parts),
-            PartBody::Message(_, inner) => {
-                let header = read(inner.header_start..inner.body_start.max(inner.header_start))?;
-                if !each(&decode_words(&header), true) {
-                    return Ok(());
-                }
-                open.push(inner);
-            }
-            PartBody::Leaf if part.content().media_type == b"text" => {
-                let (mut text, mut at) = (Text::of(part), part.body_start);
-                loop {
-                    let to = part.end.min(at.saturating_add(PIECE_OCTETS)).max(at);
-                    let last = to >= part.end;
-                    let piece = if at < to { read(at..to)? } else { Vec::new() };
-                    if !text.decode_each(&piece, last, &mut each) {
-                        return Ok(());
-                    }
-                    if last {
-                        break;
-                    }
-                    at = to;
-                }
-            }
-            PartBody::Leaf => {}
+    for place in places(root) {
+        let more = match place {
+            Place::Header(range) => each(&decode_words(&read(range)?), true),
+            Place::Text(part) => each_piece(part, &mut read, &mut each)?,
+        };
+        if !more {
+            break;
         }
     }
     Ok(())
+}
+
+/// Gives the text of one part; whether more is wanted.
+fn each_piece<E>(
+    part: &Part,
+    read: &mut impl FnMut(Range<u64>) -> Result<Vec<u8>, E>,
+    each: &mut impl FnMut(&str, bool) -> bool,
+) -> Result<bool, E> {
+    let (mut text, mut at) = (Text::of(part), part.body_start);
+    loop {
+        let to = part.end.min(at.saturating_add(PIECE_OCTETS)).max(at);
+        let last = to >= part.end;
+        let piece = if at < to { read(at..to)? } else { Vec::new() };
+        if !text.decode_each(&piece, last, each) {
+            return Ok(false);
+        }
+        if last {
+            return Ok(true);
+        }
+        at = to;
+    }
+}
+
+/// The same of a message that is in memory: each text as a whole, and all of them. What needs no
+/// decoding is not copied.
+pub fn each_whole_text(root: &Part, message: &[u8], mut each: impl FnMut(&str)) {
+    let octets = |range: Range<u64>| {
+        message.get(range.start as usize..range.end as usize).unwrap_or_default()
+    };
+    for place in places(root) {
+        match place {
+            Place::Header(range) => each(&decode_words(octets(range))),
+            Place::Text(part) => each(&Text::of(part).whole(octets(part.body_start..part.end))),
+        }
+    }
 }
 
 /// Reads a message that is in memory.
@@ -94,26 +139,16 @@ pub fn mime_headers(root: &Part) -> Vec<Range<u64>> {
 /// Octets of what [`each_text`] and [`mime_headers`] read, as they are stored.
 pub fn text_octets(root: &Part) -> u64 {
     let headers = mime_headers(root).iter().map(|range| range.end - range.start).sum::<u64>();
-    let (mut sum, mut open) = (headers, vec![root]);
-    while let Some(part) = open.pop() {
-        match &part.body {
-            PartBody::Multipart(parts) => open.extend(parts),
-            PartBody::Message(_, inner) => {
-                sum += inner.body_start.saturating_sub(inner.header_start);
-                open.push(inner);
-            }
-            PartBody::Leaf if part.content().media_type == b"text" => {
-                sum += part.end.saturating_sub(part.body_start);
-            }
-            PartBody::Leaf => {}
-        }
-    }
-    sum
+    let texts = places(root).map(|place| match place {
+        Place::Header(range) => range.end - range.start,
+        Place::Text(part) => part.octets(),
+    });
+    headers + texts.sum::<u64>()
 }
 
 /// The body of a part, or the first of it, as text.
 pub fn text_of(part: &Part, body: &[u8]) -> String {
-    Text::of(part).decode(body, true)
+    Text::of(part).whole(body).into_owned()
 }
 
 /// Makes text of the body of a part that comes in pieces. An encoding or charset that we do not
@@ -131,6 +166,19 @@ impl Text {
         let charset = charset.and_then(charset_of).unwrap_or(encoding_rs::UTF_8);
         let charset = charset.new_decoder_without_bom_handling();
         Text { transfer: Decoder::of(part), charset, begun: Vec::new() }
+    }
+
+    /// The text of a whole body.
+    fn whole(mut self, body: &[u8]) -> Cow<'_, str> {
+        let encoding = self.charset.encoding();
+        let plain = self.transfer.as_ref().is_none_or(Decoder::is_identity);
+        let as_it_is = |text: &&str| {
+            encoding == encoding_rs::UTF_8 || encoding.is_ascii_compatible() && text.is_ascii()
+        };
+        match std::str::from_utf8(body).ok().filter(|_| plain).filter(as_it_is) {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(self.decode(body, true)),
+        }
     }
 
     /// Gives the text of a piece, a little at a time, since it may be three times as long.
@@ -222,6 +270,29 @@ mod tests {
     }
 
     #[test]
+    fn whole_texts_are_the_texts() {
+        let charsets =
+            ["utf-8", "us-ascii", "iso-8859-1", "iso-2022-jp", "utf-16le", "none", "gbk"];
+        let encodings = ["7bit", "8bit", "quoted-printable", "base64", "x-none"];
+        let bodies: [&[u8]; 5] =
+            [b"", b"plain =41\r\n", b"\x1b$BF|\x1b(B x", b"caf\xe9 \xc3\xa9", b"aGVsbG8=\r\n"];
+        for (charset, encoding) in charsets.iter().flat_map(|c| encodings.map(|e| (c, e))) {
+            for body in bodies {
+                let head = format!(
+                    "Content-Type: text/plain; charset={charset}\r\n\
+                     Content-Transfer-Encoding: {encoding}\r\n\r\n"
+                );
+                let message = [head.as_bytes(), body].concat();
+                let root = summary_of(&message).root;
+                let mut whole = Vec::new();
+                each_whole_text(&root, &message, |text| whole.push(text.to_owned()));
+                let pieces = texts(&root, in_memory::<()>(&message)).unwrap();
+                assert_eq!(whole, pieces, "{charset} {encoding} {}", body.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
     fn octets_that_are_no_text_are_what_the_encoding_standard_makes_of_them() {
         let some = b"a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80\xff";
         let root = summary_of(b"\r\n").root;
@@ -237,6 +308,7 @@ mod tests {
             let told = text.decode(one, false) + &text.decode(other, true);
             let (meant, _) = encoding_rs::UTF_8.decode_without_bom_handling(&octets);
             assert_eq!(told, meant, "{octets:x?} after {}", one.len());
+            assert_eq!(Text::of(&root).whole(&octets), meant, "{octets:x?}");
         }
     }
 

@@ -42,6 +42,11 @@ impl Decoder {
         }))
     }
 
+    /// Octets stand for themselves.
+    pub fn is_identity(&self) -> bool {
+        matches!(self.0, Kind::Identity)
+    }
+
     /// Appends what the next octets stand for.
     pub fn decode(&mut self, octets: &[u8], out: &mut Vec<u8>) {
         match &mut self.0 {
@@ -61,30 +66,49 @@ impl Decoder {
     }
 }
 
+/// What each character of base64 stands for. RFC 2045 §6.8.
+const SIX_BITS: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut values = [NO_CHARACTER; 256];
+    let mut n = 0;
+    while n < alphabet.len() {
+        values[alphabet[n] as usize] = n as u8;
+        n += 1;
+    }
+    values
+};
+/// No six bits have this one.
+const NO_CHARACTER: u8 = 0x80;
+
+fn six_bits(character: u8) -> u8 {
+    SIX_BITS.get(usize::from(character)).copied().unwrap_or(NO_CHARACTER)
+}
+
 impl Base64 {
     fn decode(&mut self, octets: &[u8], out: &mut Vec<u8>) {
-        for octet in octets {
-            let value = match octet {
-                _ if self.ended => return,
-                b'A'..=b'Z' => octet - b'A',
-                b'a'..=b'z' => octet - b'a' + 26,
-                b'0'..=b'9' => octet - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                b'=' => {
-                    self.ended = true;
-                    return;
-                }
-                // RFC 2045 §6.8: all other characters are passed over.
-                _ => continue,
-            };
-            self.bits = self.bits << 6 | u32::from(value);
-            self.have += 1;
-            if self.have == 4 {
-                let [_, group @ ..] = self.bits.to_be_bytes();
-                out.extend_from_slice(&group);
-                (self.bits, self.have) = (0, 0);
+        let mut rest = octets;
+        while !self.ended {
+            if self.have == 0 {
+                rest = whole_groups(rest, out);
             }
+            let Some((octet, after)) = rest.split_first() else { return };
+            rest = after;
+            match six_bits(*octet) {
+                _ if *octet == b'=' => self.ended = true,
+                // RFC 2045 §6.8: all other characters are passed over.
+                NO_CHARACTER => {}
+                value => self.add(value, out),
+            }
+        }
+    }
+
+    fn add(&mut self, value: u8, out: &mut Vec<u8>) {
+        self.bits = self.bits << 6 | u32::from(value);
+        self.have += 1;
+        if self.have == 4 {
+            let [_, group @ ..] = self.bits.to_be_bytes();
+            out.extend_from_slice(&group);
+            (self.bits, self.have) = (0, 0);
         }
     }
 
@@ -96,6 +120,22 @@ impl Base64 {
             _ => {}
         }
     }
+}
+
+/// Decodes groups that nothing else stands within; what follows them.
+fn whole_groups<'a>(octets: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    let mut rest = octets;
+    while let Some((group, after)) = rest.split_first_chunk::<4>() {
+        let [a, b, c, d] = group.map(six_bits);
+        if (a | b | c | d) & NO_CHARACTER != 0 {
+            break;
+        }
+        let bits = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+        let [_, group @ ..] = bits.to_be_bytes();
+        out.extend_from_slice(&group);
+        rest = after;
+    }
+    rest
 }
 
 /// RFC 2045 §6.7. `held` is what the last piece ended with and could not be decided.

@@ -3,8 +3,10 @@
 
 mod annotated;
 mod arranged;
+mod candidate;
 pub(super) mod live;
 mod order;
+mod progress;
 mod relevancy;
 mod several;
 mod test;
@@ -17,6 +19,7 @@ use crate::drive::Output;
 use ::store::{Holder, StoreError};
 use live::Live;
 use mail::{AccountId, Entry, Uid};
+use progress::Progress;
 use protocol::imap::command::search::{self, Criterion, Key, Sort, Thread};
 use protocol::imap::command::{Returns, Search};
 use protocol::imap::grammar::{Charset, Number, SequenceSet};
@@ -24,15 +27,9 @@ use protocol::imap::response;
 use protocol::imap::session::Answer;
 use relevancy::Scores;
 use std::sync::Arc;
-use std::time::Duration;
 use test::{Test, uids_of};
-use tokio::time::Instant;
 
 pub use arranged::Arrangements;
-
-/// How long a search goes on before the client hears that it does (users.md I-82), and how often it
-/// hears then. RFC 9585.
-const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Filters of one search, those within filters counted too: they multiply otherwise.
 const FILTERS_MAX: usize = 8;
@@ -183,8 +180,8 @@ impl Context {
             let newest = (Number::Value(lowest.get()), Number::Last);
             key = Key::And(vec![Key::Uid(SequenceSet::Ranges(vec![newest])), key]);
         }
-        let mut next_word = Instant::now() + PROGRESS_EVERY;
-        let found = self.find(view, &search.tag, key.clone(), &mut next_word, out).await?;
+        let mut progress = Progress::new(&search.tag, true);
+        let found = self.find(view, key.clone(), &mut progress, out).await?;
         Ok((key, found, lowest))
     }
 
@@ -219,9 +216,8 @@ impl Context {
     async fn find(
         &self,
         view: &View,
-        tag: &str,
         key: Key,
-        next_word: &mut Instant,
+        progress: &mut Progress,
         out: &mut Output<'_>,
     ) -> Result<Found, Stopped> {
         let now = self.shared.world.clock.unix_seconds();
@@ -248,15 +244,17 @@ impl Context {
         if let Some(owner) = indexed.filter(|_| open.len() >= INDEX_MESSAGES_MIN) {
             self.shared.store.want_search_index(owner);
         }
-        let (test, mut rest) = (Arc::new(test), open.as_slice());
-        while let Some((at, _)) = rest.first() {
-            let (looked, some) = self.look_at(&test, rest).await?;
-            found.extend(some);
-            rest = rest.get(looked..).unwrap_or_default();
-            if Instant::now() >= *next_word {
-                *next_word = Instant::now() + PROGRESS_EVERY;
-                let all = view.told.len();
-                let code = format!("INPROGRESS (\"{tag}\" {at} {all})");
+        let test = Arc::new(test);
+        let (mut rest, mut other) = halves(&open);
+        while !(rest.is_empty() && other.is_empty()) {
+            let looked = tokio::join!(self.look_at(&test, rest), self.look_at(&test, other));
+            for (rest, looked) in [(&mut rest, looked.0?), (&mut other, looked.1?)] {
+                *rest = rest.get(looked.0..).unwrap_or_default();
+                found.extend(looked.1);
+            }
+            let all = view.told.len();
+            let looked = all.saturating_sub((rest.len() + other.len()) as u32);
+            if let Some(code) = progress.due(looked, all) {
                 self.untagged("OK", &code, "Still searching", out.buffer());
                 if out.flush().await.is_err() {
                     break;
@@ -288,6 +286,9 @@ impl Context {
         test: &Arc<Test>,
         messages: &[(u32, Entry)],
     ) -> Result<(usize, Found), StoreError> {
+        if messages.is_empty() {
+            return Ok((0, Found::new()));
+        }
         let some = messages.get(..messages.len().min(TURN_MESSAGES)).unwrap_or_default().to_vec();
         let test = test.clone();
         self.shared.store.aside(move |store| test.look_at(store, &some)).await
@@ -324,6 +325,14 @@ impl Context {
         let entry = format!("{FILTERS}{name}");
         let value = kept.into_iter().find(|(name, _)| *name == entry);
         Ok(value.and_then(|(_, value)| search::filter(&value)))
+    }
+}
+
+/// What two processors look at; few messages are left to one.
+fn halves<T>(messages: &[T]) -> (&[T], &[T]) {
+    match messages.len() < TURN_MESSAGES {
+        true => (messages, &[]),
+        false => messages.split_at(messages.len() / 2),
     }
 }
 

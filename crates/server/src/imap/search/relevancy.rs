@@ -5,7 +5,8 @@
 //! 60 % and a little more for each time, other fields 40 %. Keys that go together are averaged, of
 //! OR the better one counts; what is no text, or is not to be there, was met and scores 100.
 
-use super::test::{field, is_large};
+use super::candidate::is_large;
+use super::test::field;
 use super::{Found, TURN_MESSAGES};
 use crate::imap::Context;
 use crate::imap::fetch::summary;

@@ -4,8 +4,7 @@
 
 use super::live::Live;
 use super::{
-    Found, PROGRESS_EVERY, Scores, Stopped, Told, done, extended, mentions_modseq, saved,
-    shown_mailbox,
+    Found, Progress, Scores, Stopped, Told, done, extended, mentions_modseq, saved, shown_mailbox,
 };
 use crate::drive::Output;
 use crate::imap::view::View;
@@ -18,7 +17,6 @@ use protocol::imap::command::search::Key;
 use protocol::imap::command::{Name, Returns, Search};
 use protocol::imap::session::Answer;
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::time::Instant;
 
 /// The mailboxes of a search.
 type Places = BTreeMap<MailboxName, Visible>;
@@ -98,8 +96,8 @@ impl Context {
             return Err(Stopped::Answer(Answer::No(text.to_owned())));
         }
         let mut selected = None;
-        let mut next_word = Instant::now() + PROGRESS_EVERY;
-        for (n, place) in places.values().enumerate() {
+        let mut progress = Progress::new(&search.tag, false);
+        for place in places.values() {
             let here = self.view.as_ref().filter(|view| view.mailbox == place.row.id);
             let elsewhere = match here {
                 Some(_) => None,
@@ -107,7 +105,7 @@ impl Context {
             };
             let Some(view) = here.or(elsewhere.as_ref()) else { continue };
             self.check_limit(view, &key)?;
-            let found = self.find(view, &search.tag, key.clone(), &mut next_word, out).await?;
+            let found = self.find(view, key.clone(), &mut progress, out).await?;
             let scores = match returns.relevancy {
                 true => self.scores(&search.fuzzy, &found).await?,
                 false => Scores::new(),
@@ -120,15 +118,13 @@ impl Context {
                 let told = Told { uid: true, tag: &search.tag, of, modseq, scores: &scores };
                 extended(&told, &found, returns, out.buffer());
             }
-            let lost = match Instant::now() >= next_word {
-                true => {
-                    next_word = Instant::now() + PROGRESS_EVERY;
-                    let (tag, all) = (&search.tag, places.len());
-                    let code = format!("INPROGRESS (\"{tag}\" {} {all})", n + 1);
+            progress.is_through(view.told.len());
+            let lost = match progress.due(0, 0) {
+                Some(code) => {
                     self.untagged("OK", &code, "Still searching", out.buffer());
                     out.flush().await.is_err()
                 }
-                false => out.relieve().await.is_err(),
+                None => out.relieve().await.is_err(),
             };
             if lost {
                 break;

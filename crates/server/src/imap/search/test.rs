@@ -3,28 +3,20 @@
 //! Numbers, flags, dates and sizes are answered from the listing; header and body are read only for
 //! messages that everything else lets through, where no session waits.
 
+use super::candidate::{Batch, Candidate};
 use super::{BATCH, Found};
-use crate::imap::fetch::summary;
 use crate::imap::view::View;
 use crate::imap::{email_id, thread_id};
 use crate::limits::TURN;
-use ::store::{Answers, Store, StoreError};
-use mail::casemap::{Needle, Seeker, fold};
-use mail::mime::{header_of, text};
+use ::store::{Answers, Neighbours, Store, StoreError};
+use mail::casemap::Needle;
 use mail::search::{Field, Plan};
 use mail::stored::StoredEnvelope;
 use mail::summary::Summary;
-use mail::{ContentId, Entry, FlagBits, Uid, date, header};
+use mail::{ContentId, Entry, FlagBits, Uid, date};
 use protocol::imap::command::search::Key;
 use protocol::imap::grammar::SequenceSet;
-use std::collections::HashMap;
-use std::ops::Range;
 use tokio::time::Instant;
-
-/// Octets in which the header of nearly every message ends.
-const HEADER_OCTETS_LIKELY: u64 = 16 * 1024;
-/// Octets of the largest message that is held in memory as a whole, with its texts.
-const WHOLE_OCTETS_MAX: u32 = 512 * 1024;
 
 /// A search key with all that can be known beforehand worked out.
 pub(crate) enum Test {
@@ -62,25 +54,6 @@ pub(super) fn field(name: &str) -> Option<Field> {
         "BCC" => Field::Bcc,
         _ => return None,
     })
-}
-
-/// One message while it is looked at, and what was read of it.
-struct Candidate<'a> {
-    store: &'a Store,
-    number: u32,
-    entry: &'a Entry,
-    summary: Option<Summary>,
-    fields: Vec<(Field, String)>,
-    header: Option<Vec<u8>>,
-    header_fields: HashMap<&'a [u8], Option<String>>,
-    whole: Option<Whole>,
-}
-
-/// The texts of a message, folded.
-struct Whole {
-    /// Its header, and the MIME headers of its parts.
-    headers: Vec<String>,
-    texts: Vec<String>,
 }
 
 impl Test {
@@ -257,14 +230,11 @@ impl Test {
     ) -> Result<(usize, Found), StoreError> {
         let begun = Instant::now();
         let (mut looked, mut found) = (0, Found::new());
+        let mut neighbours = Neighbours::default();
         for some in messages.chunks(BATCH) {
-            let ids: Vec<ContentId> = some.iter().map(|(_, entry)| entry.content).collect();
-            let mut kept = store.kept(&ids, false, true)?.summaries;
-            kept.resize(ids.len(), None);
-            for (message, stored) in some.iter().zip(kept) {
-                let summary = stored.and_then(|stored| Summary::decode_envelope(&stored));
-                let mut candidate = Candidate::new(store, message.0, &message.1, summary);
-                if self.meets_if_there(&mut candidate) {
+            let mut batch = Batch::new(store, some, std::mem::take(&mut neighbours))?;
+            for (place, message) in some.iter().enumerate() {
+                if self.meets_if_there(message.0, &mut batch.candidate(place, &message.1)) {
                     found.push(*message);
                 }
                 looked += 1;
@@ -272,13 +242,14 @@ impl Test {
                     return Ok((looked, found));
                 }
             }
+            neighbours = batch.into_neighbours();
         }
         Ok((looked, found))
     }
 
     /// A message that cannot be read, because it is gone, meets nothing.
-    fn meets_if_there<'a>(&'a self, c: &mut Candidate<'a>) -> bool {
-        match self.meets(c) {
+    fn meets_if_there<'a>(&'a self, number: u32, c: &mut Candidate<'a, '_>) -> bool {
+        match self.meets(number, c) {
             Ok(meets) => meets,
             Err(StoreError::NotFound(_)) => false,
             Err(error) => {
@@ -288,14 +259,14 @@ impl Test {
         }
     }
 
-    fn meets<'a>(&'a self, c: &mut Candidate<'a>) -> Result<bool, StoreError> {
-        if let Some(known) = self.known(c.number, c.entry) {
+    fn meets<'a>(&'a self, number: u32, c: &mut Candidate<'a, '_>) -> Result<bool, StoreError> {
+        if let Some(known) = self.known(number, c.entry) {
             return Ok(known);
         }
         Ok(match self {
             Test::All(tests) => {
                 for test in tests {
-                    if !test.meets(c)? {
+                    if !test.meets(number, c)? {
                         return Ok(false);
                     }
                 }
@@ -303,13 +274,13 @@ impl Test {
             }
             Test::Any(tests) => {
                 for test in tests {
-                    if test.meets(c)? {
+                    if test.meets(number, c)? {
                         return Ok(true);
                     }
                 }
                 false
             }
-            Test::Not(test) => !test.meets(c)?,
+            Test::Not(test) => !test.meets(number, c)?,
             Test::Sent(from, to) => {
                 let sent = c.summary()?.envelope.read().date;
                 let day = sent.and_then(date::parse_rfc5322_local);
@@ -326,146 +297,16 @@ impl Test {
             Test::Header(name, needle, _) => {
                 c.header_fields(name)?.is_some_and(|text| needle.is_in_folded(text))
             }
-            Test::Body(needle, _) if is_large(c.entry) => c.has_text(needle)?,
-            Test::Text(needle, ..) if is_large(c.entry) => {
-                needle.is_in(&header::decode_words(c.header()?))
-                    || c.has_mime_header(needle)?
-                    || c.has_text(needle)?
-            }
-            Test::Body(needle, _) => c.whole()?.texts.iter().any(|text| needle.is_in_folded(text)),
-            Test::Text(needle, ..) => {
-                let whole = c.whole()?;
-                whole.headers.iter().chain(&whole.texts).any(|text| needle.is_in_folded(text))
+            Test::Body(needle, _) => c.has_text(needle)?,
+            // Where an index says that it is not, it need not be looked for.
+            Test::Text(needle, header, body) => {
+                let is_open = |index: &Answers| index.get(c.entry.content) != Some(false);
+                let (in_header, in_body) = (is_open(header), is_open(body));
+                in_body && c.has_text(needle)? || in_header && c.has_header(needle)?
             }
             _ => false,
         })
     }
-}
-
-impl<'a> Candidate<'a> {
-    /// A message, and what was kept beside it, as far as it is known already.
-    fn new(
-        store: &'a Store,
-        number: u32,
-        entry: &'a Entry,
-        summary: Option<Summary>,
-    ) -> Candidate<'a> {
-        let (fields, header_fields) = Default::default();
-        Candidate {
-            store,
-            number,
-            entry,
-            summary,
-            fields,
-            header: None,
-            header_fields,
-            whole: None,
-        }
-    }
-
-    fn summary(&mut self) -> Result<&Summary, StoreError> {
-        let summary = match self.summary.take() {
-            Some(summary) => summary,
-            None => summary(self.store, self.entry)?,
-        };
-        Ok(self.summary.insert(summary))
-    }
-
-    /// A text of the envelope, folded.
-    fn field(&mut self, of: Field) -> Result<&str, StoreError> {
-        let known = self.fields.iter().position(|(field, _)| *field == of);
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let text = fold(&of.text(&self.summary()?.envelope.read()));
-                self.fields.push((of, text));
-                self.fields.len() - 1
-            }
-        };
-        Ok(self.fields.get(at).map_or("", |(_, text)| text))
-    }
-
-    fn header(&mut self) -> Result<&[u8], StoreError> {
-        let header = match self.header.take() {
-            Some(header) => header,
-            None => {
-                let (id, size) = (self.entry.content, u64::from(self.entry.size));
-                let start = self.store.content(id, 0..size.min(HEADER_OCTETS_LIKELY))?;
-                let likely = header_of(&start).len();
-                match likely < start.len() || size <= HEADER_OCTETS_LIKELY {
-                    true => start,
-                    false => {
-                        let end = summary(self.store, self.entry)?.root.body_start;
-                        self.store.content(id, 0..end)?
-                    }
-                }
-            }
-        };
-        Ok(self.header.insert(header))
-    }
-
-    /// The texts of all fields of that name, folded, with a NUL behind each: it is in no string.
-    fn header_fields(&mut self, name: &'a [u8]) -> Result<Option<&str>, StoreError> {
-        if !self.header_fields.contains_key(name) {
-            let mut texts: Option<String> = None;
-            let named = |field: &header::Field<'_>| field.name.eq_ignore_ascii_case(name);
-            for field in header::fields(self.header()?).filter(named) {
-                let text = texts.get_or_insert_default();
-                text.push_str(&fold(header::decode_words(field.value).trim()));
-                text.push('\0');
-            }
-            self.header_fields.insert(name, texts);
-        }
-        Ok(self.header_fields.get(name).and_then(Option::as_deref))
-    }
-
-    /// The text is in the MIME header of a part of a large message.
-    fn has_mime_header(&self, needle: &Needle) -> Result<bool, StoreError> {
-        for range in text::mime_headers(&summary(self.store, self.entry)?.root) {
-            let header = self.store.content(self.entry.content, range)?;
-            if needle.is_in(&header::decode_words(&header)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The text is in the body of a large message, which is read in pieces.
-    fn has_text(&self, needle: &Needle) -> Result<bool, StoreError> {
-        let root = summary(self.store, self.entry)?.root;
-        let (mut seeker, mut found) = (Seeker::new(needle), false);
-        let read = |range: Range<u64>| self.store.content(self.entry.content, range);
-        text::each_text(&root, read, |piece, last| {
-            found = seeker.feed(piece, last);
-            !found
-        })?;
-        Ok(found)
-    }
-
-    fn whole(&mut self) -> Result<&Whole, StoreError> {
-        let read = match self.whole.take() {
-            Some(read) => read,
-            None => {
-                let size = u64::from(self.entry.size);
-                let content = self.store.content(self.entry.content, 0..size)?;
-                let root = summary(self.store, self.entry)?.root;
-                let ranges = std::iter::once(0..root.body_start).chain(text::mime_headers(&root));
-                let headers = ranges.map(|range| {
-                    let range = range.start as usize..range.end as usize;
-                    fold(&header::decode_words(content.get(range).unwrap_or_default()))
-                });
-                let headers = headers.collect();
-                let texts = text::texts(&root, text::in_memory::<StoreError>(&content))?;
-                Whole { headers, texts: texts.iter().map(|text| fold(text)).collect() }
-            }
-        };
-        Ok(self.whole.insert(read))
-    }
-}
-
-/// Too large to be held in memory as a whole.
-pub(super) fn is_large(entry: &Entry) -> bool {
-    entry.size > WHOLE_OCTETS_MAX
 }
 
 fn within(ranges: &[(u32, u32)], n: u32) -> bool {
