@@ -82,12 +82,17 @@ fn i_20_id_takes_anything() {
 
 #[test]
 fn i_24_passwords_in_utf_8_are_taken_quoted_and_as_literals() {
-    // Wrong ones: that they were read is told from the answer.
-    let text = "S1: * OK …\nC1: a LOGIN alice \"pässwörd\"\nS1: a NO [AUTHENTICATIONFAILED] …\n\
-                C1: b LOGIN alice {10+}\nC1: pässwörd\nS1: b NO [AUTHENTICATIONFAILED] …\n\
-                C1: c AUTHENTICATE PLAIN {{base64 \\0alice\\0pässwörd}}\n\
-                S1: c NO [AUTHENTICATIONFAILED] …\n";
-    check("account alice; C1 on imap", text);
+    for login in [
+        "LOGIN alice \"pässwörd\"",
+        "LOGIN alice {10+}\nC1: pässwörd",
+        "AUTHENTICATE PLAIN {{base64 \\0alice\\0pässwörd}}",
+    ] {
+        let text = format!(
+            "S1: * OK …\nC1: a {login}\nS1: a NO [AUTHENTICATIONFAILED] …\n\
+             -- account alice password pässwörd\nC1: b {login}\nS1: b OK [CAPABILITY …\n"
+        );
+        check("account alice; C1 on imap", &text);
+    }
 }
 
 #[test]
@@ -110,20 +115,43 @@ fn i_31_lists_as_clients_write_them() {
         lsub = inbox.replace("LIST", "LSUB"),
     );
     check(ALICE, &text);
+    let of = |verb: &str, names: &[&str]| -> String {
+        names.iter().map(|name| format!("S1~ * {verb} (…) \"/\" {name}\n")).collect()
+    };
+    let top = ["Archive", "Drafts", "INBOX", "Junk", "Sent", "Trash"];
+    let (here, all) = (of("LIST", &top), of("LIST", &[&top[..], &["Archive/a"]].concat()));
+    let subscribed = of("LSUB", &[&top[..], &["Archive/a"]].concat());
+    let text = format!(
+        "C1: x CREATE Archive/a\n{ok}C1: x LIST \"\" \"%\"\n{here}{ok}\
+         C1: x LIST \"\" \"%/%\"\nS1: * LIST (…) \"/\" Archive/a\n{ok}\
+         C1: x LIST \"\" \"*\"\n{all}{ok}C1: x LSUB \"\" \"*\"\n{subscribed}{ok}\
+         C1: x LSUB \"\" *\n{subscribed}{ok}"
+    );
+    check(ALICE, &text);
 }
 
 #[test]
 fn i_32_inbox_has_no_case_and_one_name() {
     let text = "C1: a STATUS iNbOx (MESSAGES)\nS1: * STATUS INBOX (MESSAGES 3)\nS1: a OK …\n\
                 C1: b LIST \"\" inbox\nS1: * LIST (…) \"/\" INBOX\nS1: b OK …\n\
-                C1: c CREATE Inbox\nS1: c NO [ALREADYEXISTS] …\n";
+                C1: c CREATE Inbox\nS1: c NO [ALREADYEXISTS] …\n\
+                C1: d RENAME Trash inbox\nS1: d NO [ALREADYEXISTS] …\n\
+                C1: e UNSELECT\nS1: e OK …\nC1: f RENAME inBOX Old\nS1: f OK …\n\
+                C1: g STATUS INBOX (MESSAGES)\nS1: * STATUS INBOX (MESSAGES 0)\nS1: g OK …\n\
+                C1: h STATUS Old (MESSAGES)\nS1: * STATUS Old (MESSAGES 3)\nS1: h OK …\n\
+                C1: i DELETE iNBOX\nS1: i NO [CANNOT] …\n";
     check(SELECTED, text);
 }
 
 #[test]
 fn i_34_xlist_names_the_inbox() {
-    let text = "C1: a XLIST \"\" INBOX\nS1: * XLIST (…\\Inbox…) \"/\" INBOX\nS1: a OK …\n";
-    check(ALICE, text);
+    let offer = capabilities_of(false, protocol::machine::Security::Tls);
+    assert!(offer.split(' ').any(|word| word == "XLIST"), "{offer}");
+    let names = ["Inbox", "Drafts", "Sent", "Junk", "Trash", "Archive"].map(|of| match of {
+        "Inbox" => "S1~ * XLIST (…\\Inbox…) \"/\" INBOX\n".to_owned(),
+        of => format!("S1~ * XLIST (…\\{of}…) \"/\" {of}\n"),
+    });
+    check(ALICE, &format!("C1: a XLIST \"\" \"*\"\n{}S1: a OK …\n", names.concat()));
 }
 
 #[test]
@@ -138,10 +166,19 @@ fn i_36_what_is_left_of_a_mailbox_with_others_below_is_no_trap() {
     let text = "C1: a CREATE a/b/c\nS1: a OK …\nC1: b DELETE a/b\nS1: b OK …\n\
                 C1: c XLIST \"\" a/%\n\
                 S1: * XLIST (\\NonExistent \\Noselect \\HasChildren) \"/\" a/b\nS1: c OK …\n\
-                C1: d APPEND a/b {5+}\nC1: a: b\nS1: d NO [TRYCREATE] …\n\
-                C1: e CREATE a/b\nS1: e OK …\n\
-                C1: f APPEND a/b {5+}\nC1: a: b\nS1: f OK …\n";
+                C1: d APPEND a/b {5+}\nC1: a: b\nS1: d OK [APPENDUID $v 1] …\n\
+                C1: e STATUS a/b (MESSAGES)\nS1: * STATUS a/b (MESSAGES 1)\nS1: e OK …\n\
+                C1: f LIST \"\" a/b RETURN (SUBSCRIBED)\n\
+                S1: * LIST (\\HasChildren \\Subscribed) \"/\" a/b\nS1: f OK …\n\
+                C1: g DELETE a/b\nS1: g OK …\n\
+                C1: h CREATE a/b\nS1: h OK …\nC1: i DELETE a/b\nS1: i OK …\n\
+                C1: j APPEND a/none {5+}\nC1: a: b\nS1: j NO [TRYCREATE] …\n";
     check(ALICE, text);
+    let text = "C1: a CREATE a/b/c\nS1: a OK …\nC1: b DELETE a/b\nS1: b OK …\n\
+                C1: c COPY 1 a/b\nS1: c OK [COPYUID $v 1 1] …\n\
+                C1: d DELETE a/b\nS1: d OK …\nC1: e MOVE 2 a/b\n\
+                S1: * OK [COPYUID $w 2 1] …\nS1: * 2 EXPUNGE\nS1: e OK …\n";
+    check(SELECTED, text);
 }
 
 #[test]
@@ -162,6 +199,13 @@ fn i_37_odd_names_come_back_as_they_went() {
         );
         check(ALICE, &text);
     }
+    // The same name in modified UTF-7, and in UTF-8 once that is wanted.
+    let text = "C1: a CREATE \"gr&APw-n &2D3eAA- % \\\"x\\\"/b-c\"\nS1: a OK …\n\
+                C1: b ENABLE UTF8=ACCEPT\nS1: * ENABLED UTF8=ACCEPT\nS1: b OK …\n\
+                C1: c LIST \"\" \"grün 😀*\"\n\
+                S1: * LIST (…) \"/\" \"grün 😀 % \\\"x\\\"\"\n\
+                S1: * LIST (…) \"/\" \"grün 😀 % \\\"x\\\"/b-c\"\nS1: c OK …\n";
+    check(ALICE, text);
 }
 
 #[test]
@@ -176,7 +220,12 @@ fn i_40_create_again_with_a_separator_and_with_parents() {
 fn i_51_numbers_are_never_used_again() {
     let text = "C1: a STORE 3 +FLAGS.SILENT (\\Deleted)\nS1: a OK …\nC1: b EXPUNGE\n\
                 S1: * 3 EXPUNGE\nS1: b OK …\n-- deliver alice\nC1: c NOOP\nS1: * 3 EXISTS\n\
-                S1: * 3 RECENT\nS1: c OK …\nC1: d FETCH 3 UID\nS1: * 3 FETCH (UID 4)\nS1: d OK …\n";
+                S1: * 3 RECENT\nS1: c OK …\nC1: d FETCH 3 UID\nS1: * 3 FETCH (UID 4)\nS1: d OK …\n\
+                C1: e UID MOVE 4 Trash\nS1: * OK [COPYUID $v 4 1] …\nS1: * 3 EXPUNGE\nS1: e OK …\n\
+                C1: f SELECT Trash\nS1~ * …\nS1~ * …\nS1~ * …\nS1~ * …\nS1~ * …\nS1~ * …\n\
+                S1~ * …\nS1~ * …\nS1~ * …\nS1~ * …\nS1~ * …\nS1: f OK …\n\
+                C1: g UID MOVE 1 INBOX\nS1: * OK [COPYUID $w 1 5] …\nS1: * 1 EXPUNGE\nS1: g OK …\n\
+                C1: h STATUS Trash (UIDNEXT)\nS1: * STATUS Trash (UIDNEXT 2)\nS1: h OK …\n";
     check(SELECTED, text);
 }
 
@@ -199,8 +248,36 @@ fn i_21_i_22_i_26_starttls_and_logins_are_announced_where_they_can_be() {
         Mechanism::parse("CRAM-MD5", Security::Tls, Offered::default()).is_none(),
         "users.md I-26"
     );
-    let text = "C1: a CAPABILITY\nS1: * CAPABILITY IMAP4rev1 IMAP4rev2 LITERAL+ …\nS1: a OK …\n";
-    check(ALICE, text);
+    // In the greeting, with a login, and when they are asked for; then without logins.
+    let all = "IMAP4rev1 IMAP4rev2 LITERAL+ SASL-IR ID ENABLE …";
+    let text = format!(
+        "S1: * OK [CAPABILITY …AUTH=…] …\nC1: a CAPABILITY\nS1: * CAPABILITY …AUTH=…\n\
+         S1: a OK …\nC1: b LOGIN alice secret\nS1: b OK [CAPABILITY {all}] …\n\
+         C1: c CAPABILITY\nS1: * CAPABILITY {all}\nS1: c OK …\n"
+    );
+    check("account alice; C1 on imap", &text);
+    let text = format!(
+        "S1: * OK …\nC1: a AUTHENTICATE PLAIN {{{{base64 \\0alice\\0secret}}}}\n\
+         S1: a OK [CAPABILITY {all}] …\n"
+    );
+    check("account alice; C1 on imap", &text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i_22_logins_are_announced_until_there_was_one() {
+    let house = House::build(Plan::default(), SimWorld::new(22)).await;
+    house.add_account("alice").await;
+    let mut client = Client::connect(&house, Service::Imap, [192, 0, 2, 1]).await;
+    let greeting = client.line().await;
+    assert!(greeting.contains("[CAPABILITY ") && greeting.contains(" AUTH=PLAIN "), "{greeting}");
+    let told = client.ask("a LOGIN alice@example.org secret").await;
+    assert!(told.starts_with("a OK [CAPABILITY "), "{told}");
+    client.send(b"b CAPABILITY\r\n").await;
+    let asked = client.line().await;
+    assert!(asked.starts_with("* CAPABILITY "), "{asked}");
+    for words in [told, asked] {
+        assert!(!words.contains(" AUTH=") && !words.contains("LOGINDISABLED"), "{words}");
+    }
 }
 
 fn capabilities_of(starttls: bool, security: protocol::machine::Security) -> String {
@@ -221,6 +298,12 @@ fn i_64_keywords_of_clients_are_kept() {
          C1: b FETCH 1 FLAGS\nS1: * 1 FETCH (FLAGS {flags})\nS1: b OK …\n"
     );
     check(SELECTED, &text);
+    // RFC 3501 §9: `[` is in an atom, `]` is not.
+    let text = "C1: a STORE 1 +FLAGS.SILENT (x[y)\nS1: * FLAGS (…x[y)\n\
+                S1: * OK [PERMANENTFLAGS (…x[y \\*)] …\nS1: a OK …\n\
+                C1: b STORE 1 +FLAGS (x]y)\nS1: b BAD …\n\
+                C1: c FETCH 1 FLAGS\nS1: * 1 FETCH (FLAGS (x[y \\Recent))\nS1: c OK …\n";
+    check(SELECTED, text);
 }
 
 #[test]

@@ -45,6 +45,27 @@ impl Context {
         }
     }
 
+    /// The mailbox that messages are put into. A name of one's own that is left above other ones
+    /// becomes a mailbox again: clients file mail there and lose it otherwise (users.md I-36).
+    pub(super) async fn target(&self, name: &Name) -> Result<Result<Visible, Answer>, StoreError> {
+        match self.mailbox(name, Rights::INSERT) {
+            Err(StoreError::NoSuchMailbox) => {}
+            found => return found.map(Ok),
+        }
+        let (store, own) = (&self.shared.store, self.actor()?.account);
+        let Some((_, place)) = self.place(name).ok().filter(|(owner, _)| *owner == own) else {
+            return Ok(Err(self.nowhere(name)));
+        };
+        if !store.mailboxes_within(own, &place)?.iter().any(|row| row.name.is_below(&place)) {
+            return Ok(Err(self.nowhere(name)));
+        }
+        match store.mailbox_create(own, place, None).await {
+            // Another session may have made it meanwhile.
+            Ok(_) | Err(StoreError::AlreadyExists(_)) => self.mailbox(name, Rights::INSERT).map(Ok),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whose mailbox a name is or could be, and what they call it; in Net-Unicode. RFC 9051 §6.3.4.
     pub(super) fn place(&self, name: &Name) -> Result<(AccountId, MailboxName), StoreError> {
         let name = name.as_ref().map_err(|_| StoreError::NotAllowed("that cannot be a name"))?;

@@ -104,10 +104,9 @@ impl Context {
             let taken = match piece {
                 Piece::Target { mailbox, replaces } => {
                     self.appending = None;
-                    match self.mailbox(&mailbox, Rights::INSERT) {
+                    match self.target(&mailbox).await? {
                         Ok(found) => self.begin(&found, mailbox, replaces),
-                        Err(StoreError::NoSuchMailbox) => Err(self.nowhere(&mailbox)),
-                        Err(error) => return Err(error),
+                        Err(answer) => Err(answer),
                     }
                 }
                 Piece::Message { flags, date, annotations } => {

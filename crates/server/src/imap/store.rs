@@ -232,10 +232,9 @@ impl Context {
             return Ok(no_expunge());
         }
         let from = view.mailbox;
-        let target = match self.mailbox(&mailbox, Rights::INSERT) {
+        let target = match self.target(&mailbox).await? {
             Ok(found) => found,
-            Err(StoreError::NoSuchMailbox) => return Ok(self.nowhere(&mailbox)),
-            Err(error) => return Err(error),
+            Err(answer) => return Ok(answer),
         };
         let uids: Vec<Uid> = found.iter().map(|(_, entry)| entry.uid).collect();
         let by = By { account: self.actor()?.account, rights: target.rights };
