@@ -136,6 +136,24 @@ impl Spool {
         file.file.write_at(&self.memory, at)?;
         self.crc = crc32c::crc32c_append(self.crc, &self.memory);
         self.memory.clear();
+        // The room of a message that might have stayed in memory is not needed for pieces.
+        if self.memory.capacity() > 2 * PIECE {
+            self.memory.shrink_to(PIECE);
+        }
+        Ok(())
+    }
+
+    /// Octets of memory that it takes.
+    pub fn in_memory(&self) -> usize {
+        self.memory.capacity()
+    }
+
+    /// It goes to its file and takes no memory until more is written: others come first.
+    pub fn set_aside(&mut self) -> Result<()> {
+        if !self.memory.is_empty() {
+            self.spill().map_err(spool_error)?;
+        }
+        self.memory = Vec::new();
         Ok(())
     }
 

@@ -16,6 +16,8 @@ use protocol::imap::session::Answer;
 
 /// Messages of one APPEND.
 const MESSAGES_MAX: usize = 500;
+/// Octets of memory that the messages of one APPEND take before they are set aside in files.
+const IN_MEMORY_MAX: usize = 8 << 20;
 /// What it takes to put another message in the place of one.
 const REPLACES: Rights = Rights::DELETED.with(Rights::EXPUNGE);
 
@@ -55,6 +57,16 @@ impl Appending {
             message.nul |= octets.contains(&0);
             self.failed = message.spool.write(octets).err();
         }
+    }
+
+    /// Another message begins; those before it do not fill the memory meanwhile.
+    fn add(&mut self, message: Message) -> Result<(), StoreError> {
+        let in_memory: usize = self.messages.iter().map(|one| one.spool.in_memory()).sum();
+        if let Some(last) = self.messages.last_mut().filter(|_| in_memory > IN_MEMORY_MAX) {
+            last.spool.set_aside()?;
+        }
+        self.messages.push(message);
+        Ok(())
     }
 
     /// How many messages, and how many octets of them are here.
@@ -118,7 +130,7 @@ impl Context {
                     let message = Message { spool, parser, nul: false, flags, date, annotations };
                     match &mut self.appending {
                         Some(appending) if appending.messages.len() < MESSAGES_MAX => {
-                            appending.messages.push(message);
+                            appending.add(message)?;
                             Ok(())
                         }
                         _ => no("[LIMIT] So many messages at once are too many"),
@@ -272,7 +284,7 @@ impl Context {
         }
         let replaces = replaces.map(|(mailbox, uid, _)| (mailbox, uid));
         let delivered = self.shared.store.append(deliveries, replaces).await?;
-        self.tell_composed(&name, out.buffer())?;
+        self.tell_composed(&name, out.buffer());
         let places: Vec<_> = delivered.iter().filter_map(|one| one.places.first()).collect();
         let uids: Vec<u32> = places.iter().map(|place| place.uid.get()).collect();
         if self.view.as_ref().is_some_and(|view| view.mailbox == mailbox) {
