@@ -95,33 +95,30 @@ impl Context {
 
     /// Tells rev2 what became of a name that was supplied in another form: CREATE, APPEND and
     /// DELETE. RFC 9051 §6.3.4, §6.3.5, §6.3.12.
-    pub(super) fn tell_composed(
-        &self,
-        supplied: &Name,
-        out: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        let Ok(supplied) = supplied else { return Ok(()) };
-        match supplied.composed().filter(|_| self.enabled.rev2) {
-            Some(now) => self.tell_name(&now, supplied.as_str(), out),
-            None => Ok(()),
+    pub(super) fn tell_composed(&self, supplied: &Name, out: &mut Vec<u8>) {
+        let Ok(supplied) = supplied else { return };
+        if let Some(now) = supplied.composed() {
+            self.tell_new_name(&now, supplied.as_str(), out);
         }
     }
 
     /// Tells rev2 what a mailbox is called now, if one of the names of RENAME was supplied in
     /// another form. RFC 9051 §6.3.6.
-    pub(super) fn tell_rename(
-        &self,
-        from: &Name,
-        to: &Name,
-        out: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        let (Ok(from), Ok(to)) = (from, to) else { return Ok(()) };
-        match (from.composed(), to.composed()) {
-            (None, None) => Ok(()),
-            (_, composed) if self.enabled.rev2 => {
-                self.tell_name(composed.as_ref().unwrap_or(to), from.as_str(), out)
-            }
-            _ => Ok(()),
+    pub(super) fn tell_rename(&self, from: &Name, to: &Name, out: &mut Vec<u8>) {
+        let (Ok(from), Ok(to)) = (from, to) else { return };
+        let composed = to.composed();
+        if composed.is_some() || from.composed().is_some() {
+            self.tell_new_name(composed.as_ref().unwrap_or(to), from.as_str(), out);
+        }
+    }
+
+    /// The command is carried out whatever becomes of this: no client must repeat it.
+    fn tell_new_name(&self, name: &MailboxName, supplied: &str, out: &mut Vec<u8>) {
+        if !self.enabled.rev2 {
+            return;
+        }
+        if let Err(error) = self.tell_name(name, supplied, out) {
+            tracing::warn!(%error, "a new name is not told");
         }
     }
 

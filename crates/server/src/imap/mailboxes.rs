@@ -30,14 +30,14 @@ impl Context {
                     return Ok(Answer::No(text.to_owned()));
                 }
                 let made = store.mailbox_create(owner, name, special_use).await?;
-                self.tell_composed(&mailbox, out.buffer())?;
+                self.tell_composed(&mailbox, out.buffer());
                 let id = mailbox_id(made.id);
                 Ok(Answer::Ok(format!("[MAILBOXID ({id})] CREATE completed")))
             }
             Command::Delete(name) => {
                 let found = self.mailbox(&name, Rights::DELETE)?;
                 store.mailbox_delete(found.row.account, found.row.name).await?;
-                self.tell_composed(&name, out.buffer())?;
+                self.tell_composed(&name, out.buffer());
                 Ok(ok("DELETE completed"))
             }
             Command::Rename(from, to) => {
@@ -56,7 +56,7 @@ impl Context {
                 let inbox = old.is_inbox();
                 store.mailbox_rename(owner, old, name).await?;
                 if !inbox {
-                    self.tell_rename(&from, &to, out.buffer())?;
+                    self.tell_rename(&from, &to, out.buffer());
                 }
                 Ok(ok("RENAME completed"))
             }

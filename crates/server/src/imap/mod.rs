@@ -395,7 +395,7 @@ impl Context {
         let own = notify::Own::of(&command);
         let done = self.carry_out(command, out).await;
         if !matches!(own, notify::Own::Nothing) && matches!(done, Ok(Answer::Ok(_))) {
-            self.own_change(own)?;
+            self.own_change(own);
         }
         self.sync(if by_number { Expunges::HeldBack } else { Expunges::Told }, out.buffer());
         self.follow_up(out).await;

@@ -322,8 +322,14 @@ impl Context {
         }
     }
 
-    /// The client's own command changed something.
-    pub(super) fn own_change(&mut self, own: Own) -> Result<(), StoreError> {
+    /// The client's own command changed something. It did whatever becomes of this.
+    pub(super) fn own_change(&mut self, own: Own) {
+        if let Err(error) = self.note_own(own) {
+            tracing::warn!(%error, "a client may hear of its own change");
+        }
+    }
+
+    fn note_own(&mut self, own: Own) -> Result<(), StoreError> {
         if let Own::Metadata(mailbox, entries) = &own {
             self.own_metadata(mailbox.as_ref(), entries)?;
         }
