@@ -208,7 +208,7 @@ pub(crate) async fn delivery(
     let now = shared.world.clock.unix_seconds();
     let mut accounts = Vec::new();
     let mut remote = Vec::new();
-    for destination in shared.directory.expand(to).await? {
+    for destination in shared.directory.expand(to).await?.destinations {
         match destination {
             Destination::Account(id) => accounts.push(id),
             Destination::Remote(address) => remote.push(NewRecipient {

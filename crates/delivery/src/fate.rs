@@ -2,7 +2,7 @@
 
 use crate::Shared;
 use crate::accept::{AcceptedRecipient, DeliveryError, Incoming};
-use directory::Destination;
+use directory::{Destination, Expansion};
 use mail::{AccountId, Address, Domain, ReversePath};
 use std::collections::HashSet;
 use store::{NewRecipient, Placement};
@@ -16,7 +16,7 @@ pub(crate) struct Fate {
     pub here: Vec<usize>,
     /// The domain of ours that sends it on, if one does.
     pub through: Option<Domain>,
-    /// Some of the others are ours, and their mailboxes are full.
+    /// Some of the others are ours: their mailboxes are full, or nobody has them.
     pub waits: bool,
 }
 
@@ -47,8 +47,8 @@ pub(crate) async fn decide(
     let mut known = HashSet::new();
     for (n, recipient) in recipients.iter().enumerate() {
         let mut here = false;
-        let destinations = match recipient.account {
-            Some(id) => vec![Destination::Account(id)],
+        let Expansion { destinations, lost } = match recipient.account {
+            Some(id) => Expansion { destinations: vec![Destination::Account(id)], lost: vec![] },
             None => shared.directory.expand(&recipient.address).await?,
         };
         if destinations.is_empty() {
@@ -72,20 +72,36 @@ pub(crate) async fn decide(
             }
             match destination {
                 Destination::Account(id) => fate.accounts.push(id),
-                Destination::Remote(address) => fate.remote.push(NewRecipient {
-                    domain: routing_domain(&address),
-                    named: named(recipient, &address),
-                    address,
-                    notify: recipient.notify,
-                    orcpt: recipient.orcpt.clone(),
-                }),
+                Destination::Remote(address) => fate.remote.push(queued(recipient, address)),
             }
+        }
+        for address in &lost {
+            tracing::warn!(alias = %recipient.address, %address, "an alias leads to nobody");
+        }
+        // The others get it. One of these fails in the queue, and its sender hears of the alias as
+        // of any failure, once. RFC 5321 §3.9.1, §6.1.
+        if let Some(address) = lost.into_iter().next()
+            && known.insert(Destination::Remote(address.clone()))
+        {
+            fate.waits = true;
+            fate.remote.push(queued(recipient, address));
         }
         if here {
             fate.here.push(n);
         }
     }
     Ok(fate)
+}
+
+/// A recipient for the queue, at the address that it led to.
+fn queued(recipient: &AcceptedRecipient, address: Address) -> NewRecipient {
+    NewRecipient {
+        domain: routing_domain(&address),
+        named: named(recipient, &address),
+        address,
+        notify: recipient.notify,
+        orcpt: recipient.orcpt.clone(),
+    }
 }
 
 /// What reports call the recipient, if that is not where it led to.

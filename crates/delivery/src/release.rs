@@ -1,5 +1,6 @@
 //! A message that was held until its time, or until there is room, for recipients here: it goes
-//! from the queue into their mailboxes, or on to where their addresses lead now. RFC 4865 §4.2.
+//! from the queue into their mailboxes, or on to where their addresses lead now. RFC 4865 §4.2. Who
+//! is not there any more has failed.
 //!
 //! Invariant: what is delivered here and the recipients who leave the queue are one commit.
 
@@ -82,18 +83,22 @@ async fn refusal(shared: &Shared, recipient: &RecipientRow) -> Option<Fate> {
         Ok(Resolution::Members(_) | Resolution::Returned(_)) => {
             match shared.directory.leads_somewhere(&recipient.address).await {
                 Ok(true) => None,
-                Ok(false) => Some(gone()),
+                Ok(false) => Some(gone(recipient)),
                 Err(error) => Some(deferred("4.3.0", error.to_string())),
             }
         }
-        Ok(Resolution::NoSuchUser | Resolution::NotLocal) => Some(gone()),
+        Ok(Resolution::NoSuchUser | Resolution::NotLocal) => Some(gone(recipient)),
         Err(error) => Some(deferred("4.3.0", error.to_string())),
     }
 }
 
-fn gone() -> Fate {
-    let reply = "nobody here has this address any more".to_owned();
-    Fate::Failed { status: "5.1.1".to_owned(), host: None, reply }
+fn gone(recipient: &RecipientRow) -> Fate {
+    let reply = match recipient.named {
+        None => "nobody here has this address any more",
+        // Which one is not its sender's business.
+        Some(_) => "an address that this one leads to does not exist any more",
+    };
+    Fate::Failed { status: "5.1.1".to_owned(), host: None, reply: reply.to_owned() }
 }
 
 /// The delivery, and which recipients get it into a mailbox here.

@@ -36,7 +36,7 @@ pub use app::AppError;
 pub use authenticate::{AuthError, Authenticated, Credentials};
 pub use exchange::{Channel, Exchange, Progress};
 pub use lease::Lease;
-pub use resolve::{Destination, Resolution};
+pub use resolve::{Destination, Expansion, Resolution};
 pub use secret::{LastUse, ProvenBy, Scope, Use};
 
 /// The directory cannot answer now; it may later.

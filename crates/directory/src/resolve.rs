@@ -34,6 +34,15 @@ pub enum Destination {
     Remote(Address),
 }
 
+/// Where all copies of a message to an address go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expansion {
+    /// Every place, once. Empty when the address is ours and leads nowhere.
+    pub destinations: Vec<Destination>,
+    /// Addresses here that it leads to, and that nobody has.
+    pub lost: Vec<Address>,
+}
+
 impl Directory {
     /// What `address` is to us: the address itself, then without its plus-tag, then the domain's
     /// catch-all.
@@ -110,19 +119,15 @@ impl Directory {
         }
     }
 
-    /// Every place a message to `address` goes, each once: aliases taken apart to the end. Empty
-    /// when the address is ours and leads nowhere, unavailable when there are too many.
-    pub async fn expand(&self, address: &Address) -> Result<Vec<Destination>, Unavailable> {
-        self.destinations(address, usize::MAX).await
+    /// Every place a message to `address` goes: aliases taken apart to the end. Unavailable when
+    /// there are too many.
+    pub async fn expand(&self, address: &Address) -> Result<Expansion, Unavailable> {
+        self.walk(address, usize::MAX).await
     }
 
     /// The same, but no further than to the first `enough` places.
-    async fn destinations(
-        &self,
-        address: &Address,
-        enough: usize,
-    ) -> Result<Vec<Destination>, Unavailable> {
-        let mut out = Vec::new();
+    async fn walk(&self, address: &Address, enough: usize) -> Result<Expansion, Unavailable> {
+        let mut out = Expansion::default();
         let (mut seen, mut found) = (HashSet::new(), HashSet::new());
         let mut level = vec![address.clone()];
         for _ in 0..=ALIAS_DEPTH_MAX {
@@ -142,16 +147,19 @@ impl Directory {
                         next.push(original);
                         continue;
                     }
-                    Resolution::NoSuchUser => continue,
+                    Resolution::NoSuchUser => {
+                        out.lost.push(address);
+                        continue;
+                    }
                 };
                 if found.insert(destination.clone()) {
-                    out.push(destination);
+                    out.destinations.push(destination);
                 }
-                if out.len() >= enough {
+                if out.destinations.len() >= enough {
                     return Ok(out);
                 }
             }
-            if out.len() > ALIAS_MEMBERS_MAX {
+            if out.destinations.len() + out.lost.len() > ALIAS_MEMBERS_MAX {
                 break;
             }
             if next.is_empty() {
@@ -171,7 +179,7 @@ impl Directory {
     /// There is a place that a message to `address` goes to: what is taken for an alias that leads
     /// to nobody any more would be lost. Unavailable when there are too many.
     pub async fn leads_somewhere(&self, address: &Address) -> Result<bool, Unavailable> {
-        Ok(!self.destinations(address, 1).await?.is_empty())
+        Ok(!self.walk(address, 1).await?.destinations.is_empty())
     }
 
     /// `account` may send as `address`: mail to that address would reach it.
@@ -180,7 +188,7 @@ impl Directory {
         account: AccountId,
         address: &Address,
     ) -> Result<bool, Unavailable> {
-        Ok(self.expand(address).await?.contains(&Destination::Account(account)))
+        Ok(self.expand(address).await?.destinations.contains(&Destination::Account(account)))
     }
 }
 

@@ -1,16 +1,17 @@
 //! What the administrator's commands do, once: the running server carries them out when there is
 //! one (over its control socket), otherwise the command itself does.
 
+mod alias;
+mod queue;
 mod status;
 
 use crate::access::{self, Live};
 use crate::{dkim, reports, spam, unique_ids};
-use delivery::journey::Step;
 use directory::{Directory, password};
-use mail::{Address, Domain, MessageId};
+use mail::{Address, Domain};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{AliasRow, NewAccount, QueueFilter, QueueRow, Store, StoreError};
+use store::{NewAccount, Store, StoreError};
 
 /// A command.
 #[derive(Debug, Serialize, Deserialize)]
@@ -240,7 +241,10 @@ pub async fn execute(
         | Request::QueueRetry { .. }
         | Request::QueueHold { .. }
         | Request::QueueRelease { .. }
-        | Request::QueueDrop { .. } => queue(store, request).await,
+        | Request::QueueDrop { .. } => queue::execute(store, request).await,
+        Request::AliasAdd { .. } | Request::AliasRemove { .. } | Request::AliasList => {
+            alias::execute(store, directory, request).await
+        }
         Request::Status => status::status(store, live),
         request => names(store, request).await,
     }
@@ -323,7 +327,8 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
         Request::AccountRemove { address: text } => {
             let address = address(&text)?;
             store.account_remove(address.clone()).await.map_err(trouble)?;
-            done(format!("account {address} and its mail are gone"))
+            let left = alias::leads_to_lost(store, directory, &address).await?;
+            done(format!("account {address} and its mail are gone{left}"))
         }
         Request::AccountDisable { address: text, disabled } => {
             let address = address(&text)?;
@@ -449,18 +454,6 @@ async fn names(store: &Store, request: Request) -> Outcome {
             store.domain_set_catch_all(domain.clone(), to).await.map_err(trouble)?;
             done(format!("unknown addresses in {domain} go to {shown}"))
         }
-        Request::AliasAdd { address: text, targets } => {
-            let targets = targets.iter().map(|t| address(t)).collect::<Result<Vec<_>, _>>()?;
-            let row = AliasRow { address: address(&text)?, targets };
-            let shown = row.address.to_string();
-            store.alias_add(row).await.map_err(trouble)?;
-            done(format!("alias {shown} is ready"))
-        }
-        Request::AliasRemove { address: text } => {
-            let address = address(&text)?;
-            store.alias_remove(address.clone()).await.map_err(trouble)?;
-            done(format!("alias {address} is gone"))
-        }
         Request::RouteAdd { domain: text, target } => {
             let domain = domain(&text)?;
             if delivery::route::split_target(&target, 25).is_none() {
@@ -494,15 +487,6 @@ fn lists(store: &Store, request: &Request) -> Outcome {
             };
             (rows.iter().map(one).collect(), rows.iter().map(line).collect())
         }
-        Request::AliasList => {
-            let rows = store.aliases().map_err(trouble)?;
-            let targets = |row: &AliasRow| -> Vec<String> {
-                row.targets.iter().map(Address::to_string).collect()
-            };
-            let one = |row: &AliasRow| json!({ "address": row.address.to_string(), "targets": targets(row) });
-            let line = |row: &AliasRow| format!("{} -> {}", row.address, targets(row).join(", "));
-            (rows.iter().map(one).collect(), rows.iter().map(line).collect())
-        }
         _ => {
             let rows = store.routes().map_err(trouble)?;
             let one = |(domain, to): &(Domain, String)| json!({ "domain": domain.as_str(), "target": to });
@@ -511,90 +495,4 @@ fn lists(store: &Store, request: &Request) -> Outcome {
         }
     };
     Ok(Response { value, text: lines.join("\n") })
-}
-
-async fn queue(store: &Store, request: Request) -> Outcome {
-    let id = |text: &str| {
-        let parsed = MessageId::parse(text);
-        parsed.ok_or_else(|| fail(exit::DATA, format!("'{text}' is no message id")))
-    };
-    let (id, found, what) = match request {
-        Request::QueueList { domain: name, limit } => {
-            let domain = name.as_deref().map(domain).transpose()?;
-            let filter = QueueFilter { domain, limit, ..QueueFilter::default() };
-            let rows = store.queue_list(&filter).map_err(trouble)?;
-            let text: Vec<String> = rows.iter().map(summary).collect();
-            let text =
-                if text.is_empty() { "The queue is empty.".to_owned() } else { text.join("\n") };
-            return Ok(Response { value: rows.iter().map(as_json).collect(), text });
-        }
-        Request::QueueShow { id: text } => return show(store, id(&text)?),
-        Request::QueueRetry { id: text } => {
-            (text.clone(), store.queue_retry(id(&text)?).await, "is tried now")
-        }
-        Request::QueueHold { id: text } => {
-            (text.clone(), store.queue_hold(id(&text)?).await, "is held")
-        }
-        Request::QueueRelease { id: text } => {
-            (text.clone(), store.queue_release(id(&text)?).await, "goes on")
-        }
-        Request::QueueDrop { id: text } => {
-            (text.clone(), store.queue_drop(id(&text)?).await, "is dropped")
-        }
-        _ => return Err(fail(exit::SOFTWARE, "not a queue command")),
-    };
-    match found.map_err(trouble)? {
-        true => done(format!("message {id} {what}")),
-        false => Err(fail(exit::NO_USER, format!("message {id} is not queued"))),
-    }
-}
-
-fn as_json(row: &QueueRow) -> Value {
-    let recipient = |r: &store::RecipientRow| {
-        json!({ "address": r.address.to_string(), "held": r.held, "attempts": r.attempts,
-                "next_attempt": r.next_attempt, "last_reply": r.last_reply, "last_host": r.last_host })
-    };
-    json!({ "id": row.message.to_string(), "sender": row.sender.to_string(), "size": row.size,
-            "arrived": row.arrived, "expires": row.expires,
-            "hold_until": row.terms.hold.map(|hold| hold.at),
-            "recipients": row.recipients.iter().map(recipient).collect::<Vec<_>>() })
-}
-
-fn summary(row: &QueueRow) -> String {
-    let mut text = format!(
-        "{}  {} octets  from <{}>  since {}",
-        row.message,
-        row.size,
-        row.sender,
-        mail::date::format_rfc5322(row.arrived)
-    );
-    if let Some(hold) = row.terms.hold {
-        let until = mail::date::format_rfc5322(hold.at);
-        text.push_str(&format!("\n    not before {until}, as its sender wants"));
-    }
-    for r in &row.recipients {
-        let state = if r.held { "held" } else { "waiting" };
-        text.push_str(&format!("\n    <{}>  {state}, {} attempts", r.address, r.attempts));
-        if let Some(reply) = &r.last_reply {
-            text.push_str(&format!("\n        {reply}"));
-        }
-    }
-    text
-}
-
-/// The queue entry, if it is still there, and the journey so far.
-fn show(store: &Store, id: MessageId) -> Outcome {
-    let row = store.queue_get(id).map_err(trouble)?;
-    let journey = store.journey(id).map_err(trouble)?;
-    if row.is_none() && journey.is_empty() {
-        return Err(fail(exit::NO_USER, format!("nothing is known of message {id}")));
-    }
-    let steps: Vec<Step> = journey.iter().filter_map(|entry| Step::decode(entry)).collect();
-    let value = json!({ "queued": row.as_ref().map(as_json), "journey": steps });
-    let mut text = row.as_ref().map_or("Not queued any more.".to_owned(), summary);
-    for step in &steps {
-        let shown = serde_json::to_string_pretty(step).unwrap_or_default();
-        text.push_str(&format!("\n{shown}"));
-    }
-    Ok(Response { value, text })
 }

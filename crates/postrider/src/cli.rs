@@ -409,7 +409,7 @@ pub enum Alias {
         /// The address
         address: String,
     },
-    /// List aliases
+    /// List aliases, and which of them lead to nobody
     #[command(after_help = "Example:\n  postrider alias list")]
     List,
 }

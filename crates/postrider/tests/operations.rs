@@ -377,6 +377,42 @@ fn the_status_tells_who_runs_and_how_it_is() {
 }
 
 #[test]
+fn what_is_told_is_for_people_and_what_leads_to_nobody_is_marked() {
+    let server = Server::new("told", "here.test", &[]);
+    server.run(&["account", "add", "bob@here.test", "--password-stdin"], "secret\n");
+    server.run(&["alias", "add", "team@here.test", "bob@here.test", "admin@here.test"], "");
+    assert!(!server.run(&["alias", "list"], "").contains("nobody"));
+    let gone = server.run(&["account", "remove", "bob@here.test"], "");
+    assert!(gone.contains("still led to by: team@here.test"), "{gone}");
+    let list = server.run(&["alias", "list"], "");
+    assert!(list.contains("admin@here.test  (nobody has bob@here.test)"), "{list}");
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&server.run(args, "")).unwrap()
+    };
+    let marked = json(&["alias", "list", "--json"]);
+    let team = marked.as_array().unwrap().iter().find(|row| row["address"] == "team@here.test");
+    assert_eq!(team.unwrap()["lost"][0], "bob@here.test", "{marked}");
+    // The other one has it, and who sent it hears of bob.
+    let admin = "admin@here.test";
+    let reply = submit(&server, admin, "team@here.test", "lunch").unwrap();
+    let report = || server.subjects(admin).iter().any(|subject| subject.contains("came back"));
+    assert!(wait(20, report), "{:?}", server.subjects(admin));
+    let id = reply.trim().rsplit(' ').next().unwrap();
+    let told = server.run(&["queue", "show", id], "");
+    for part in [
+        "Not queued any more.",
+        "logged in as admin@here.test",
+        "to <team@here.test>",
+        "<bob@here.test>  failed: an address that this one leads to does not exist any more",
+        "<admin@here.test> was told that it is failed",
+    ] {
+        assert!(told.contains(part), "{part}:\n{told}");
+    }
+    assert!(!told.contains(['{', '}']), "{told}");
+    assert!(json(&["queue", "show", id, "--json"])["journey"].is_array());
+}
+
+#[test]
 fn bans_outlive_the_server_whatever_ends_it() {
     let mut server = Server::new("bans", "here.test", &[]);
     server.run(&["ban", "add", "192.0.2.1", "--minutes", "600"], "");
