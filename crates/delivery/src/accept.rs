@@ -404,8 +404,7 @@ fn is_qualified(shared: &Shared, domain: &Domain) -> Result<bool, StoreError> {
     if !domain.is_single() {
         return Ok(true);
     }
-    let ours = |rows: Vec<store::DomainRow>| rows.iter().any(|row| row.domain == *domain);
-    Ok(shared.store.route(domain)?.is_some() || ours(shared.store.domains()?))
+    Ok(shared.store.route(domain)?.is_some() || shared.store.domain(domain)?.is_some())
 }
 
 /// Who logged in is whom the message says it is from. RFC 6409 §6.1, security.md SM-8.

@@ -159,7 +159,7 @@ pub(crate) async fn attempt(
         route.hosts.clear();
     }
     let login = shared.settings.smarthost_login.as_ref().filter(|_| route.smarthost);
-    let proven = shared.settings.tls_required.contains(domain);
+    let proven = shared.settings.tls_required.iter().any(|known| known.is_same(domain));
     let wants = Wants { require_tls: strict, proven, login };
     let mut verdict = match route.problem {
         Some(RouteProblem::Permanent(status, reply)) => {

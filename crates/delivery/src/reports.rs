@@ -41,7 +41,7 @@ fn is_for_reports(settings: &Settings, incoming: &Incoming) -> bool {
         let (here, there) = (recipient.address.local(), reports.address.local());
         let plain = here.split_once('+').map_or(here, |(plain, _)| plain);
         let same = |local: &str| local.eq_ignore_ascii_case(there);
-        recipient.address.domain() == reports.address.domain() && (same(here) || same(plain))
+        recipient.address.domain().is_same(reports.address.domain()) && (same(here) || same(plain))
     })
 }
 

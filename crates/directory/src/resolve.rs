@@ -76,7 +76,7 @@ impl Directory {
         let is_reserved =
             ["postmaster", "abuse"].iter().any(|name| address.local().eq_ignore_ascii_case(name));
         let default = self.inner.settings.default_domain.as_ref();
-        let default = default.filter(|default| is_reserved && *default != address.domain());
+        let default = default.filter(|default| is_reserved && !default.is_same(address.domain()));
         let to = default.and_then(|domain| Address::new(address.local(), domain.clone()).ok());
         let Some(to) = to else { return Ok(Resolution::NoSuchUser) };
         match Box::pin(self.resolve(&to)).await? {
@@ -91,7 +91,7 @@ impl Directory {
     fn postmaster_of_host(&self, address: &Address) -> Option<Address> {
         let settings = &self.inner.settings;
         let is = |name| address.local().eq_ignore_ascii_case(name);
-        let own = settings.hostname.as_ref() == Some(address.domain());
+        let own = settings.hostname.as_ref().is_some_and(|name| name.is_same(address.domain()));
         let domain = settings.default_domain.clone();
         let domain = domain.filter(|_| own && (is("postmaster") || is("mailer-daemon")))?;
         let to = Address::new("postmaster", domain).ok()?;

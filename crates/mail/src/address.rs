@@ -82,6 +82,11 @@ impl Domain {
         idna::domain_to_ascii(&self.0).ok()
     }
 
+    /// The same domain in whatever spelling. RFC 5890 §2.3.2.4.
+    pub fn is_same(&self, other: &Domain) -> bool {
+        self == other || self.spellings().contains(other) || other.spellings().contains(self)
+    }
+
     /// Its other spellings, if it has any: in A-labels, and in U-labels. RFC 5890 §2.3.2.4.
     pub fn spellings(&self) -> Vec<Domain> {
         if self.is_literal() || (self.0.is_ascii() && !self.0.contains("xn--")) {
@@ -327,5 +332,9 @@ mod tests {
     fn idn_domains_have_an_ascii_form() {
         let domain = Domain::parse("Exämple.org").unwrap();
         assert_eq!(domain.to_ascii().as_deref(), Some("xn--exmple-cua.org"));
+        let other = |name| Domain::parse(name).unwrap();
+        assert!(domain.is_same(&other("XN--exmple-cua.ORG")) && domain.is_same(&domain));
+        assert!(other("xn--exmple-cua.org.").is_same(&other("exa\u{308}mple.org")));
+        assert!(!domain.is_same(&other("example.org")));
     }
 }

@@ -369,7 +369,9 @@ fn proves(identifiers: &[Identifier], domain: &Domain) -> bool {
 
 /// The domain is that one, or below it.
 fn is_within(domain: &Domain, above: &Domain) -> bool {
-    let rest = domain.as_str().strip_suffix(above.as_str());
+    let ascii = |domain: &Domain| domain.to_ascii().unwrap_or_else(|| domain.to_string());
+    let (domain, above) = (ascii(domain), ascii(above));
+    let rest = domain.strip_suffix(&above);
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 

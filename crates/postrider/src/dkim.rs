@@ -108,8 +108,7 @@ pub async fn execute(store: &Store, request: Request) -> Outcome {
     };
     let domain = Domain::parse(text)
         .map_err(|error| Failure { text: format!("'{text}': {error}"), code: exit::DATA })?;
-    let ours = store.domains().map_err(software)?.iter().any(|row| row.domain == domain);
-    if !ours {
+    if store.domain(&domain).map_err(software)?.is_none() {
         let text = format!("{domain} is not ours\nAdd it: postrider domain add {domain}");
         return Err(Failure { text, code: exit::NO_USER });
     }

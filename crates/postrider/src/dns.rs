@@ -21,19 +21,24 @@ fn text(purpose: &'static str, name: &str, data: &str) -> Record {
     Record { purpose, name: name.to_owned(), kind: "TXT", data: data.to_owned() }
 }
 
+/// A name as DNS has it. RFC 5891 §5.
+fn ascii(name: &str) -> String {
+    Domain::parse(name).ok().and_then(|name| name.to_ascii()).unwrap_or_else(|| name.to_owned())
+}
+
 fn records(config: &Config, domain: &Domain, keys: &[(String, String)]) -> Vec<Record> {
-    let hostname = &config.hostname;
+    let hostname = ascii(&config.hostname);
     let mx = format!("10 {hostname}.");
     let (comes, leaves) = ("Mail comes here", "Others believe that what leaves here is yours");
     let told = "You hear who sends mail in your name, and how TLS goes (docs/reports.md)";
-    let name = domain.to_string();
+    let name = ascii(domain.as_str());
     let mut found = vec![
         Record { purpose: comes, name: name.clone(), kind: "MX", data: mx },
         text(leaves, &name, "v=spf1 mx -all"),
     ];
-    if *hostname != name && config.domain == name {
+    if hostname != name && ascii(&config.domain) == name {
         // RFC 7208 §10.1.3: reports have no sender, and this name is what is looked at.
-        found.push(text(leaves, hostname, "v=spf1 a -all"));
+        found.push(text(leaves, &hostname, "v=spf1 a -all"));
     }
     found.extend(keys.iter().map(|(name, data)| text(leaves, name, data)));
     let to = &config.reports.address;
@@ -45,9 +50,10 @@ fn records(config: &Config, domain: &Domain, keys: &[(String, String)]) -> Vec<R
     found.push(text(told, &format!("_dmarc.{name}"), &wish));
     let wish = format!("v=TLSRPTv1; rua=mailto:{to}");
     found.push(text(told, &format!("_smtp._tls.{name}"), &wish));
-    if let Some(theirs) = Address::parse(to).ok().filter(|to| to.domain() != domain) {
+    if let Some(theirs) = Address::parse(to).ok().filter(|to| !to.domain().is_same(domain)) {
         // RFC 9990 §4: who takes reports about others has to say so.
-        let allowed = format!("{name}._report._dmarc.{}", theirs.domain());
+        let theirs = ascii(theirs.domain().as_str());
+        let allowed = format!("{name}._report._dmarc.{theirs}");
         found.push(text(told, &allowed, "v=DMARC1"));
     }
     found
@@ -68,7 +74,7 @@ fn zone(config: &Config, records: &[Record]) -> String {
         }
         out.push('\n');
         if record.kind == "MX" {
-            let hostname = &config.hostname;
+            let hostname = ascii(&config.hostname);
             out.push_str(&format!(
                 "; {hostname}. A, and AAAA if it has one: the addresses of this machine, whose PTR \
                  is {hostname}.\n"

@@ -121,6 +121,39 @@ async fn s_59_what_leaves_is_signed_in_its_final_form() {
     assert!(!whole.contains(":Received"), "what relays add is not signed");
 }
 
+/// Keys and routes are found by A-labels and U-labels alike. RFC 5890 §2.3.2.4.
+#[tokio::test(start_paused = true)]
+async fn a_domain_signs_and_is_routed_in_whatever_spelling() {
+    let _still = sim::client::stand_still();
+    let (house, _) = house().await;
+    let (store, parse) = (&house.shared.store, |name| Domain::parse(name).unwrap());
+    house.add_domain("exämple.org").await;
+    let secret = new_ed25519().unwrap();
+    let key = SigningKeyRow { selector: "idn".to_owned(), next: true, secret: secret.clone() };
+    store.signing_keys_add(parse("xn--exmple-cua.org"), vec![key]).await.unwrap();
+    assert!(store.signing_keys_turn(parse("XN--EXMPLE-CUA.org")).await.unwrap());
+    let target = "192.0.2.9:25".to_owned();
+    store.route_add(parse("xn--grber-hra.example"), target.clone()).await.unwrap();
+    store.route_add(parse("gräber.example"), target.clone()).await.unwrap();
+    assert_eq!(store.route(&parse("Gräber.example")).unwrap(), Some(target));
+    assert_eq!(store.routes().unwrap().len(), 2, "one for example.net, one for both spellings");
+    let to = vec![sim::house::address("alice")];
+    let address = sim::house::address("jo@exämple.org");
+    store.alias_add(store::AliasRow { address, targets: to }).await.unwrap();
+    let key = SigningKey::new(&parse("exämple.org"), "idn", &secret).unwrap();
+    for from in ["jo@xn--exmple-cua.org", "jo@exämple.org"] {
+        let envelope = "MAIL FROM:<alice@example.org> SMTPUTF8\r\nRCPT TO:<bob@example.net>\r\n";
+        let sends = format!("{envelope}DATA\r\nFrom: {from}\r\n\r\nHi\r\n.\r\n");
+        submit(&house, sends.as_bytes(), &["250", "250", "354", "250"]).await;
+        let (whole, found) = queued(&house, std::slice::from_ref(&key));
+        assert_eq!(found, [DkimResult::Pass], "{whole}");
+        let row = store.queue_list(&Default::default()).unwrap().pop().unwrap();
+        store.queue_drop(row.queued.message).await.unwrap();
+    }
+    assert!(store.route_remove(parse("gräber.example")).await.unwrap());
+    assert_eq!(store.routes().unwrap().len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_signed_where_the_smarthost_signs() {
     let _still = sim::client::stand_still();

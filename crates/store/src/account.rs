@@ -45,13 +45,23 @@ pub(crate) fn lookup(txn: &dyn ReadTxn, address: &Address) -> Result<Lookup> {
 }
 
 /// The domain, if it is ours in one of its spellings.
-fn own_domain(txn: &dyn ReadTxn, domain: &Domain) -> Result<Option<DomainRow>> {
-    if let Some(row) = txn.domain(domain.as_str())? {
-        return Ok(Some(row));
+pub(crate) fn own_domain(txn: &dyn ReadTxn, domain: &Domain) -> Result<Option<DomainRow>> {
+    in_any_spelling(domain, |name| txn.domain(name.as_str()))
+}
+
+/// What there is by the name of a domain, in one of its spellings.
+pub(crate) fn in_any_spelling<T>(
+    domain: &Domain,
+    find: impl Fn(&Domain) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let given = find(domain)?;
+    if given.is_some() {
+        return Ok(given);
     }
     for other in domain.spellings() {
-        if let Some(row) = txn.domain(other.as_str())? {
-            return Ok(Some(row));
+        let found = find(&other)?;
+        if found.is_some() {
+            return Ok(found);
         }
     }
     Ok(None)

@@ -76,10 +76,17 @@ pub struct QueueFilter {
 impl QueueFilter {
     fn admits(&self, row: &QueueRow) -> bool {
         let any = |check: &dyn Fn(&RecipientRow) -> bool| row.recipients.iter().any(check);
-        self.domain.as_ref().is_none_or(|domain| any(&|r| r.domain == *domain))
+        self.domain.as_ref().is_none_or(|domain| any(&|r| r.domain.is_same(domain)))
             && self.recipient.as_ref().is_none_or(|address| any(&|r| r.address == *address))
             && self.sender.as_ref().is_none_or(|address| row.sender.address() == Some(address))
     }
+}
+
+/// The fixed route of a domain, and by which spelling it is kept.
+fn route(txn: &dyn ReadTxn, domain: &Domain) -> Result<Option<(Domain, String)>> {
+    account::in_any_spelling(domain, |name| {
+        Ok(txn.route(name.as_str())?.map(|target| (name.clone(), target)))
+    })
 }
 
 /// Domains, accounts, aliases and routes.
@@ -95,6 +102,10 @@ impl Store {
     /// Sets who gets mail for addresses that nobody has.
     pub async fn domain_set_catch_all(&self, domain: Domain, to: Option<Address>) -> Result<()> {
         self.write(move |w| account::set_catch_all(w, &domain, to)).await
+    }
+    /// A domain of ours, in whatever spelling.
+    pub fn domain(&self, domain: &Domain) -> Result<Option<DomainRow>> {
+        self.look(|txn| account::own_domain(txn, domain))
     }
     /// All domains.
     pub fn domains(&self) -> Result<Vec<DomainRow>> {
@@ -157,11 +168,19 @@ impl Store {
     }
     /// Sets the fixed route of a domain.
     pub async fn route_add(&self, domain: Domain, target: String) -> Result<()> {
-        self.write(move |w| w.unit.write()?.put_route(&domain, &target)).await
+        self.write(move |w| {
+            let known = route(w.unit.rows(), &domain)?.map_or(domain, |(known, _)| known);
+            w.unit.write()?.put_route(&known, &target)
+        })
+        .await
     }
     /// Takes a fixed route away; whether there was one.
     pub async fn route_remove(&self, domain: Domain) -> Result<bool> {
-        self.write(move |w| w.unit.write()?.remove_route(domain.as_str())).await
+        self.write(move |w| match route(w.unit.rows(), &domain)? {
+            Some((known, _)) => w.unit.write()?.remove_route(known.as_str()),
+            None => Ok(false),
+        })
+        .await
     }
     /// Lets those who watch an account look again, though nothing here has changed.
     pub fn look_again(&self, account: AccountId) {
@@ -173,7 +192,7 @@ impl Store {
     }
     /// The fixed route of a domain.
     pub fn route(&self, domain: &Domain) -> Result<Option<String>> {
-        self.look(|txn| txn.route(domain.as_str()))
+        Ok(self.look(|txn| route(txn, domain))?.map(|(_, target)| target))
     }
 }
 

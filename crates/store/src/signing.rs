@@ -1,5 +1,6 @@
 //! Keys by which our domains sign mail (RFC 6376), as octets that others make and read.
 
+use crate::account::own_domain;
 use crate::error::{Result, StoreError};
 use crate::open::Store;
 use crate::rows::Holder;
@@ -37,6 +38,12 @@ fn put(w: &mut Writing<'_>, domain: &Domain, key: &SigningKeyRow) -> Result<()> 
     w.unit.write()?.put_property(Holder::SigningKeys, &name(domain, &key.selector), &value)
 }
 
+/// The spelling that a domain of ours is kept in.
+fn own(w: &mut Writing<'_>, domain: &Domain) -> Result<Domain> {
+    let row = own_domain(w.unit.rows(), domain)?;
+    row.map(|row| row.domain).ok_or_else(|| StoreError::NotFound(format!("the domain {domain}")))
+}
+
 /// The domain goes, and its keys with it.
 pub(crate) fn forget(w: &mut Writing<'_>, domain: &Domain) -> Result<()> {
     for (name, _) in w.unit.rows().properties(Holder::SigningKeys)? {
@@ -50,16 +57,17 @@ pub(crate) fn forget(w: &mut Writing<'_>, domain: &Domain) -> Result<()> {
 impl Store {
     /// The keys of a domain, by name; none if it is not ours.
     pub fn signing_keys(&self, domain: &Domain) -> Result<Vec<SigningKeyRow>> {
-        let all = self.look(|txn| txn.properties(Holder::SigningKeys))?;
-        Ok(all.into_iter().filter_map(|row| read(row, domain)).collect())
+        self.look(|txn| {
+            let Some(own) = own_domain(txn, domain)? else { return Ok(Vec::new()) };
+            let all = txn.properties(Holder::SigningKeys)?;
+            Ok(all.into_iter().filter_map(|row| read(row, &own.domain)).collect())
+        })
     }
 
     /// Keeps keys of a domain of ours.
     pub async fn signing_keys_add(&self, domain: Domain, keys: Vec<SigningKeyRow>) -> Result<()> {
         self.write(move |w| {
-            if w.unit.rows().domain(domain.as_str())?.is_none() {
-                return Err(StoreError::NotFound(format!("the domain {domain}")));
-            }
+            let domain = own(w, &domain)?;
             keys.iter().try_for_each(|key| put(w, &domain, key))
         })
         .await
@@ -68,6 +76,7 @@ impl Store {
     /// The next keys sign from now on, and those that did go; whether there were any.
     pub async fn signing_keys_turn(&self, domain: Domain) -> Result<bool> {
         self.write(move |w| {
+            let domain = own(w, &domain)?;
             let all = w.unit.rows().properties(Holder::SigningKeys)?;
             let keys: Vec<_> = all.into_iter().filter_map(|row| read(row, &domain)).collect();
             if !keys.iter().any(|key| key.next) {

@@ -183,7 +183,7 @@ pub async fn evaluate(
         Ok(walk) => walk,
         Err(Unanswered(why)) => {
             // Who is proven to be the author passes whatever the record says.
-            let same = |id: &&Identifier| id.domain == *author && id.proof == Proof::Given;
+            let same = |id: &&Identifier| id.domain.is_same(author) && id.proof == Proof::Given;
             return match identifiers.iter().find(same) {
                 Some(id) => found(DmarcResult::Pass, Policy::None, proven(id)),
                 None => found(DmarcResult::TempError, Policy::Reject, why),
