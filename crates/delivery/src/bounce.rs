@@ -19,6 +19,8 @@ pub(crate) struct Finding<'a> {
     pub action: Action,
     pub status: String,
     pub host: Option<String>,
+    /// TLS that it was spoken to under; empty for none.
+    pub tls: Option<String>,
     pub reply: String,
     pub retry_until: Option<i64>,
     /// It is told unless NOTIFY=NEVER. RFC 2852 §4.1.4.
@@ -83,6 +85,7 @@ pub(crate) async fn delivered(
         action: Action::Delivered,
         status: "2.1.5".to_owned(),
         remote_mta: None,
+        remote_tls: None,
         diagnostic: None,
         given_up: false,
         last_attempt: Some(now),
@@ -174,6 +177,7 @@ fn reported(finding: &Finding<'_>, now: i64) -> ReportedRecipient {
         action: finding.action,
         status: finding.status.clone(),
         remote_mta: finding.host.clone(),
+        remote_tls: finding.tls.clone(),
         diagnostic: (!finding.reply.is_empty()).then(|| finding.reply.clone()),
         given_up: finding.given_up,
         last_attempt: Some(now),

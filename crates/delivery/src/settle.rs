@@ -27,8 +27,11 @@ pub(crate) async fn settle(
         let recipient = row.recipients.iter().find(|r| r.n == *n);
         verdicts.extend(recipient.map(|recipient| judge(shared, row, recipient, fate, now)));
     }
-    let findings: Vec<Finding<'_>> =
-        verdicts.iter_mut().filter_map(|verdict| verdict.finding.take()).collect();
+    let findings: Vec<Finding<'_>> = verdicts
+        .iter_mut()
+        .filter_map(|verdict| verdict.finding.take())
+        .map(|finding| Finding { tls: spoken_under(&tried, finding.host.as_deref()), ..finding })
+        .collect();
     let facts = Facts { shared, row, domain, start, tried: &tried };
     let Err(mut error) = facts.write_with(&verdicts, &findings, here).await else { return };
     // No room for a report, most likely, or nobody knows now where it has to go.
@@ -42,6 +45,12 @@ pub(crate) async fn settle(
         tokio::time::sleep(WRITE_AGAIN).await;
     }
     tracing::error!(id = %row.message, %error, "cannot write down what became of an attempt");
+}
+
+/// TLS that a server was spoken to under, empty for none; nothing for one that was not reached.
+fn spoken_under(tried: &Attempt, host: Option<&str>) -> Option<String> {
+    tried.host.as_ref().filter(|to| host.is_some_and(|host| to.starts_with(host)))?;
+    Some(tried.tls.as_ref().map(crate::journey::describe_tls).unwrap_or_default())
 }
 
 /// An attempt whose end is to be written down.
@@ -185,6 +194,7 @@ fn judge<'a>(
         action,
         status: status.to_owned(),
         host: host.clone(),
+        tls: None,
         reply: reply.to_owned(),
         retry_until,
         always: false,

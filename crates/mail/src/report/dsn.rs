@@ -5,6 +5,7 @@
 
 use crate::address::{Address, Domain};
 use crate::date::{format_rfc3339, format_rfc5322};
+use crate::header;
 use crate::mime::encode::base64_lines;
 use crate::mime::header_of;
 use crate::unitext;
@@ -51,6 +52,8 @@ pub struct ReportedRecipient {
     pub status: String,
     /// The server that said so.
     pub remote_mta: Option<String>,
+    /// TLS that it was spoken to under; empty for none.
+    pub remote_tls: Option<String>,
     /// What it said, or what we found.
     pub diagnostic: Option<String>,
     /// That was the last of many attempts.
@@ -186,6 +189,7 @@ impl Report<'_> {
 
     fn explanation(&self) -> String {
         let mut out = format!("This is the mail server {}.\r\n\r\n", self.reporting_mta);
+        self.name_original(&mut out);
         for recipient in self.recipients {
             let address = one_line(&recipient.address.to_string());
             let _ = match recipient.action {
@@ -203,7 +207,12 @@ impl Report<'_> {
                 _ => write!(out, "Your message reached the server of <{address}>.\r\n"),
             };
             if let Some(host) = &recipient.remote_mta {
-                let _ = write!(out, "The other server is {}.\r\n", one_line(host));
+                let cover = match recipient.remote_tls.as_deref() {
+                    None => String::new(),
+                    Some("") => ", spoken to without TLS".to_owned(),
+                    Some(tls) => format!(",\r\nspoken to under {}", one_line(tls)),
+                };
+                let _ = write!(out, "The other server is {}{cover}.\r\n", one_line(host));
             }
             if let Some(said) = &recipient.diagnostic {
                 let _ = write!(out, "The reason:\r\n");
@@ -214,6 +223,32 @@ impl Report<'_> {
             out.push_str("\r\n");
         }
         out
+    }
+
+    /// Which message this is about, as its sender knows it.
+    fn name_original(&self, out: &mut String) {
+        let (Original::Full(head) | Original::Header(head)) = self.original;
+        let mut named = false;
+        for (name, most) in [("Subject", 200), ("To", 200), ("Date", 80), ("Message-ID", 320)] {
+            let is = |field: &header::Field<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
+            let Some(field) = header::fields(head).find(is) else { continue };
+            let value = one_line(&header::decode_words(&header::unfold(field.value)));
+            let (value, rest) = match value.char_indices().nth(most) {
+                Some((end, _)) => (value.get(..end).unwrap_or_default(), " ..."),
+                None => (value.as_str(), ""),
+            };
+            if !named {
+                out.push_str("It is about this message of yours:\r\n");
+            }
+            named = true;
+            for (n, line) in wrapped(&format!("{name}: {value}{rest}")).iter().enumerate() {
+                let blanks = if n == 0 { "    " } else { "        " };
+                let _ = write!(out, "{blanks}{line}\r\n");
+            }
+        }
+        if named {
+            out.push_str("\r\n");
+        }
     }
 
     /// RFC 3464 §2: ASCII only.
@@ -331,6 +366,7 @@ mod tests {
             action: Action::Failed,
             status: "5.1.1".to_owned(),
             remote_mta: Some("mx.two.example".to_owned()),
+            remote_tls: Some("TLSv1.3 CIPHER".to_owned()),
             diagnostic: Some(diagnostic.to_owned()),
             given_up: false,
             last_attempt: Some(0),
@@ -377,6 +413,35 @@ mod tests {
         assert!(text.lines().all(|line| line.len() < 998));
         assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
         assert!(!text.contains("8bit"), "{text}");
+    }
+
+    /// People know which message is meant, whatever of it goes back.
+    #[test]
+    fn the_words_name_the_message() {
+        let failed = || recipient("bob@two.example", "rfc822;bob@two.example", "550 no");
+        let head = "Message-ID: <1@one.example>\r\nSUBJECT: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n at\r\n noon\r\n\
+            Subject: second\r\nDate: Thu, 1 Jan 2026 00:00:00 +0000\r\n";
+        let message = compose("alice@one.example", failed(), Original::Header(head.as_bytes()));
+        let text = String::from_utf8(message).unwrap();
+        assert!(
+            text.contains(
+                "\r\nIt is about this message of yours:\r\n    Subject: Grüße at noon\r\n    \
+             Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n    Message-ID: <1@one.example>\r\n\r\n\
+             Your message could not be delivered to <bob@two.example>.\r\nIt will not be tried \
+             again.\r\nThe other server is mx.two.example,\r\nspoken to under TLSv1.3 CIPHER.\r\n"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n"));
+        let evil =
+            format!("Subject: =?utf-8?q?a=0D=0A=0D=0A--=3D=5Freport?= {}\r\n", "x".repeat(5000));
+        let whole = format!("{evil}\r\nSubject: in the body\r\n");
+        let message = compose("alice@one.example", failed(), Original::Full(whole.as_bytes()));
+        let text = String::from_utf8(message).unwrap();
+        assert!(text.contains("    Subject: a --=_report\r\n        xxx"));
+        assert!(text.lines().take_while(|line| !line.contains("rfc822")).all(|l| l.len() < 998));
+        let none = compose("alice@one.example", failed(), Original::Header(b"From: a@b\r\n"));
+        assert!(!String::from_utf8(none).unwrap().contains("It is about"));
     }
 
     /// RFC 3461 §9.2: only replies of servers are SMTP diagnostics.
