@@ -3,10 +3,32 @@
 use crate::admin::{Failure, exit};
 use crate::config::Config;
 use crate::{certificate, privilege, say, serve};
+use mail::Domain;
 use mail::date::format_rfc3339;
 use serde_json::json;
 use std::path::Path;
 use sys::clock::{Clock as _, SystemClock};
+
+/// What is allowed, and will not do for a server that others speak to; each with the fix.
+fn warnings(config: &Config) -> Vec<String> {
+    let mut told = Vec::new();
+    let (hostname, domain) = (&config.hostname, &config.domain);
+    let single = Domain::parse(hostname).is_ok_and(|name| name.is_single());
+    let alone = config.listen.addresses.iter().all(|address| address.is_loopback());
+    if single && !alone {
+        // RFC 5321 §2.3.5.
+        told.push(format!(
+            "hostname: '{hostname}' is not complete, and other servers refuse mail from such a \
+             name\nWrite the name that DNS has, as hostname = \"{hostname}.{domain}\""
+        ));
+    }
+    told
+}
+
+/// Says so in the log.
+pub fn warn(config: &Config) {
+    warnings(config).iter().for_each(|told| tracing::warn!("{}", told.replace('\n', ". ")));
+}
 
 /// Reads what `serve` reads, as the user that it becomes.
 pub fn check(root: &Path, json: bool) -> Result<(), Failure> {
@@ -17,10 +39,12 @@ pub fn check(root: &Path, json: bool) -> Result<(), Failure> {
     let validity = tls.validity();
     let expires = validity.as_ref().map(|validity| validity.end);
     if json {
-        say(&json!({ "certificate_expires": expires }).to_string());
+        let told = json!({ "certificate_expires": expires, "warnings": warnings(&config) });
+        say(&told.to_string());
         return Ok(());
     }
     say("The configuration is in order.");
+    warnings(&config).iter().for_each(|told| say(told));
     let now = SystemClock::new().unix_seconds();
     let told = validity.and_then(|validity| certificate::trouble(&validity, now));
     let holds = |end| format!("The TLS certificate holds until {}.", format_rfc3339(end));
@@ -28,4 +52,19 @@ pub fn check(root: &Path, json: bool) -> Result<(), Failure> {
         say(&text);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_not_complete_is_told_unless_nobody_else_sees_it() {
+        let mut config = Config::new("mail", "example.org");
+        let told = warnings(&config);
+        assert!(told.iter().any(|text| text.contains("hostname = \"mail.example.org\"")));
+        config.listen.addresses = vec![[127, 0, 0, 1].into()];
+        assert!(warnings(&config).is_empty());
+        assert!(warnings(&Config::new("mail.example.org", "example.org")).is_empty());
+    }
 }

@@ -7,7 +7,7 @@ use crate::config::{self, Config, Limits};
 use crate::logins::{self, Outside};
 use crate::port_owner::port_owner;
 use crate::privilege;
-use crate::{certificate, control, housekeeping, judging, metrics};
+use crate::{certificate, check, control, housekeeping, judging, metrics};
 use delivery::reports::Reports;
 use delivery::{Delivery, Scheduler};
 use directory::Directory;
@@ -133,6 +133,7 @@ pub async fn serve(
     ready: impl FnOnce(&[(Service, SocketAddr)]),
 ) -> Result<(), Failure> {
     let hostname = hostname(&config)?;
+    check::warn(&config);
     let tls = Arc::new(session_tls(root, &config)?);
     let world = world(&config)?;
     let Held { bound, metrics, helper } = held;
