@@ -4,12 +4,13 @@
 //! entitles to a 250.
 
 use crate::bounce;
+use crate::claims::Claims;
 use crate::fate::{self, Filing, decide, filings, held, placements};
 use crate::hops::HopCounter;
 use crate::journey::{self, Step};
 use crate::limits::RETURNED_OCTETS_MAX;
 use crate::reports::{self, Kept};
-use crate::trace::{self, Claims, Mender, NewFields};
+use crate::trace::{self, Mender, NewFields};
 use crate::{Delivery, Shared, judging, signing};
 use directory::Authenticated;
 use mail::summary::{Parser, Summary};
@@ -110,6 +111,8 @@ pub enum DeliveryError {
     TooManyHops,
     /// Its header says that it is from somebody whom its sender may not send as: who, and as whom.
     NotTheirs(Box<(Address, Address)>),
+    /// It cannot be said whom a submitted message is from: why.
+    UnclearAuthor(String),
     /// The header of a submitted message is longer than what is looked at.
     HeaderTooLong,
     /// The header has a domain that nobody elsewhere knows.
@@ -129,6 +132,9 @@ impl fmt::Display for DeliveryError {
             }
             DeliveryError::NotTheirs(both) => {
                 write!(f, "{} may not send as <{}>, and the message is from there", both.0, both.1)
+            }
+            DeliveryError::UnclearAuthor(why) => {
+                write!(f, "it cannot be said whom the message is from: {why}")
             }
             DeliveryError::NotBinaryMime(why) => write!(f, "the message is not binary MIME: {why}"),
             DeliveryError::NotQualified(domain) => {
@@ -188,11 +194,12 @@ impl Delivery {
         let now = self.shared.world.clock.unix_seconds();
         let return_path = trace::return_path(&incoming);
         let received = trace::received(&incoming, &self.shared.settings.hostname, now);
-        let mender = incoming.authenticated.is_some().then(|| {
+        let mender = incoming.authenticated.as_ref().map(|who| {
             let hostname = &self.shared.settings.hostname;
             let message_id = format!("<{}@{hostname}>", incoming.message);
             let date = mail::date::format_rfc5322(now);
-            (Mender::default(), NewFields { date, message_id })
+            let from = incoming.sender.address().unwrap_or(&who.address).to_string();
+            (Mender::default(), NewFields { date, message_id, from })
         });
         let hops = HopCounter::new(&incoming, &self.shared.settings.hostname);
         let mut receiving = Receiving {
@@ -416,6 +423,9 @@ async fn check_claims(
     let Some(who) = who else { return Ok(()) };
     if claims.too_long {
         return Err(DeliveryError::HeaderTooLong);
+    }
+    if let Some(why) = claims.unclear {
+        return Err(DeliveryError::UnclearAuthor(why));
     }
     // RFC 6409 §4.2: who changes a header sees to the domains in it.
     for domain in claims.short {

@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod bounce;
+mod claims;
 mod convert;
 mod fate;
 mod hops;

@@ -1,11 +1,10 @@
 //! What we add to a message when it comes in, and what we look at in its header. RFC 5321 §4.4.
 
 use crate::accept::Incoming;
+use crate::claims::Claims;
 use crate::limits::SUBMITTED_HEADER_OCTETS_MAX;
 use mail::date::format_rfc5322;
-use mail::header::address_list::address_list;
-use mail::summary::EnvelopeAddress;
-use mail::{Address, Domain, header};
+use mail::{Domain, header};
 use std::net::IpAddr;
 
 /// The `Return-Path` line. It belongs to the copy in a mailbox only; relaying starts behind it.
@@ -61,57 +60,13 @@ fn in_ascii(helo: &str, smtputf8: bool) -> String {
 }
 
 /// Holds the header of a submitted message back until it is complete, then mends it: adds Date and
-/// Message-ID where they are missing, takes Bcc out (RFC 6409 §8), and Return-Path, which only the
-/// last server of all writes (RFC 5321 §4.4).
+/// Message-ID where they are missing, names an author where nobody is (RFC 6409 §8), takes Bcc out,
+/// and Return-Path, which only the last server of all writes (RFC 5321 §4.4).
 #[derive(Debug, Default)]
 pub struct Mender {
     held: Vec<u8>,
     done: bool,
     claims: Claims,
-}
-
-/// Whom a header says a message is from.
-#[derive(Debug, Default)]
-pub struct Claims {
-    /// The addresses of all its From, Sender, Resent-From and Resent-Sender fields.
-    pub addresses: Vec<Address>,
-    /// Domains of a single word in any of its addresses, ten at most.
-    pub short: Vec<Domain>,
-    /// The header is longer than what is looked at.
-    pub too_long: bool,
-}
-
-/// Fields that name who is responsible. RFC 5322 §3.6.2, §3.6.6.
-const FROM_FIELDS: [&[u8]; 4] = [b"From", b"Sender", b"Resent-From", b"Resent-Sender"];
-
-/// Other fields with addresses. RFC 5322 §3.6.2, §3.6.3, §3.6.6.
-const TO_FIELDS: [&[u8]; 7] =
-    [b"Reply-To", b"To", b"Cc", b"Bcc", b"Resent-To", b"Resent-Cc", b"Resent-Bcc"];
-
-impl Claims {
-    /// The claims of a header. What is no address is nobody's.
-    fn of(head: &[u8]) -> Claims {
-        let mut claims = Claims::default();
-        for field in header::fields(head) {
-            let is_in = |names: &[&[u8]]| names.iter().any(|n| field.name.eq_ignore_ascii_case(n));
-            let from = is_in(&FROM_FIELDS);
-            if !from && !is_in(&TO_FIELDS) {
-                continue;
-            }
-            for item in address_list(field.value) {
-                let EnvelopeAddress::Mailbox { local, host, .. } = item else { continue };
-                let text = std::str::from_utf8(&host).ok();
-                let Some(domain) = text.and_then(|host| Domain::parse(host).ok()) else { continue };
-                let short = domain.is_single() && claims.short.len() < 10;
-                if short && !claims.short.contains(&domain) {
-                    claims.short.push(domain.clone());
-                }
-                let local = std::str::from_utf8(&local).ok().filter(|_| from);
-                claims.addresses.extend(local.and_then(|l| Address::new(l, domain).ok()));
-            }
-        }
-        claims
-    }
 }
 
 impl Mender {
@@ -136,7 +91,7 @@ impl Mender {
         let (head, rest) = held.split_at(end.unwrap_or(0).min(held.len()));
         let too_long = end.is_none_or(|end| end > SUBMITTED_HEADER_OCTETS_MAX);
         self.claims = Claims { too_long, ..Claims::of(head) };
-        mend(head, rest, new)
+        mend(head, rest, new, self.claims.author)
     }
 
     /// The message is complete; what is still held back.
@@ -147,7 +102,7 @@ impl Mender {
         }
         self.done = true;
         self.claims = Claims::of(&held);
-        mend(&held, b"", new)
+        mend(&held, b"", new, self.claims.author)
     }
 
     /// Whom the message says it is from, once it is complete.
@@ -169,9 +124,12 @@ pub struct NewFields {
     pub date: String,
     /// The value for `Message-ID`.
     pub message_id: String,
+    /// The address for `From`.
+    pub from: String,
 }
 
-fn mend(head: &[u8], rest: &[u8], new: &NewFields) -> Vec<u8> {
+/// `author` tells whether From has an address.
+fn mend(head: &[u8], rest: &[u8], new: &NewFields, author: bool) -> Vec<u8> {
     let has = |name: &[u8]| header::fields(head).any(|f| f.name.eq_ignore_ascii_case(name));
     let mut out = Vec::with_capacity(head.len() + rest.len() + 128);
     if !has(b"Date") {
@@ -182,14 +140,35 @@ fn mend(head: &[u8], rest: &[u8], new: &NewFields) -> Vec<u8> {
     if !named {
         out.extend_from_slice(format!("Message-ID: {}\r\n", new.message_id).as_bytes());
     }
+    if !has(b"From") {
+        out.extend_from_slice(format!("From: <{}>\r\n", new.from).as_bytes());
+    }
     for field in header::fields(head) {
         let removed = REMOVED.iter().any(|name| field.name.eq_ignore_ascii_case(name));
-        if !(removed || is_message_id(&field) && !named) {
+        if !author && field.name.eq_ignore_ascii_case(b"From") {
+            let name = phrase(field.value);
+            out.extend_from_slice(format!("From: {name}<{}>\r\n", new.from).as_bytes());
+        } else if !(removed || is_message_id(&field) && !named) {
             out.extend_from_slice(field.raw);
         }
     }
     out.extend_from_slice(rest);
     out
+}
+
+/// What a From without an address has, as a display name with a blank behind it, if it can be one.
+/// RFC 5322 §3.2.3, §3.2.4.
+fn phrase(value: &[u8]) -> String {
+    let text = header::unfold(value);
+    let text = std::str::from_utf8(&text).unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || " !#$%&'*+-/=?^_`{|}~".contains(c);
+    if text.is_empty() || text.len() > 200 || !text.chars().all(|c| matches!(c, ' '..='~')) {
+        return String::new();
+    }
+    match text.chars().all(plain) {
+        true => format!("{text} "),
+        false => format!("\"{}\" ", text.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
 }
 
 fn is_message_id(field: &header::Field<'_>) -> bool {
@@ -207,9 +186,14 @@ fn has_id(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mail::Address;
 
     fn new() -> NewFields {
-        NewFields { date: "D".to_owned(), message_id: "<m>".to_owned() }
+        NewFields {
+            date: "D".to_owned(),
+            message_id: "<m>".to_owned(),
+            from: "a@x.test".to_owned(),
+        }
     }
 
     #[test]
@@ -238,22 +222,41 @@ mod tests {
 
     #[test]
     fn submitted_headers_are_mended_in_any_split() {
-        let cases: [(&str, &str); 5] = [
+        let cases: [(&str, &str); 9] = [
             (
-                "Message-ID:\r\nDate: a\r\nMESSAGE-ID: < >\r\n\r\nMessage-ID:\r\n",
-                "Message-ID: <m>\r\nDate: a\r\n\r\nMessage-ID:\r\n",
+                "From: a@x.test\r\nMessage-ID:\r\nDate: a\r\nMESSAGE-ID: < >\r\n\r\nMessage-ID:\r\n",
+                "Message-ID: <m>\r\nFrom: a@x.test\r\nDate: a\r\n\r\nMessage-ID:\r\n",
             ),
             (
-                "Return-Path: <x@y>\r\nSubject: x\r\nBcc: secret@x,\r\n\tmore@y\r\nresent-bcc: z@x\r\n\r\n\
+                "Return-Path: <x@y>\r\nFrom: a@x.test\r\nSubject: x\r\nBcc: secret@x,\r\n\tmore@y\r\nresent-bcc: z@x\r\n\r\n\
                  Bcc: body\r\n",
-                "Date: D\r\nMessage-ID: <m>\r\nSubject: x\r\n\r\nBcc: body\r\n",
+                "Date: D\r\nMessage-ID: <m>\r\nFrom: a@x.test\r\nSubject: x\r\n\r\nBcc: body\r\n",
             ),
             (
-                "Date: a\r\nmessage-id: <b>\r\n\r\nbody\r\n\r\nmore",
-                "Date: a\r\nmessage-id: <b>\r\n\r\nbody\r\n\r\nmore",
+                "Date: a\r\nmessage-id: <b>\r\nFROM : b@x\r\n\r\nbody\r\n\r\nmore",
+                "Date: a\r\nmessage-id: <b>\r\nFROM : b@x\r\n\r\nbody\r\n\r\nmore",
             ),
-            ("\r\nbody\r\n", "Date: D\r\nMessage-ID: <m>\r\n\r\nbody\r\n"),
-            ("Subject: only\r\n", "Date: D\r\nMessage-ID: <m>\r\nSubject: only\r\n"),
+            ("\r\nbody\r\n", "Date: D\r\nMessage-ID: <m>\r\nFrom: <a@x.test>\r\n\r\nbody\r\n"),
+            (
+                "Subject: only\r\n",
+                "Date: D\r\nMessage-ID: <m>\r\nFrom: <a@x.test>\r\nSubject: only\r\n",
+            ),
+            (
+                "Date: a\r\nMessage-ID: <b>\r\nFrom: root\r\n\r\n",
+                "Date: a\r\nMessage-ID: <b>\r\nFrom: root <a@x.test>\r\n\r\n",
+            ),
+            (
+                "Date: a\r\nMessage-ID: <b>\r\nFrom: The \"cron\" of\r\n db1.x <>\r\n\r\n",
+                "Date: a\r\nMessage-ID: <b>\r\nFrom: \"The \\\"cron\\\" of db1.x <>\" <a@x.test>\r\n\r\n",
+            ),
+            (
+                "Date: a\r\nMessage-ID: <b>\r\nFrom:\r\n\r\n",
+                "Date: a\r\nMessage-ID: <b>\r\nFrom: <a@x.test>\r\n\r\n",
+            ),
+            (
+                "Date: a\r\nMessage-ID: <b>\r\nFrom: jörg\r\n\r\n",
+                "Date: a\r\nMessage-ID: <b>\r\nFrom: <a@x.test>\r\n\r\n",
+            ),
         ];
         for (message, mended) in cases {
             for size in [1, 2, 3, 5, 1000] {

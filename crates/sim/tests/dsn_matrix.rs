@@ -69,7 +69,8 @@ fn remote(fate: Fate, mail: &str, rcpt: &str) -> String {
     let end = match fate {
         Fate::Refused => "R1: 550 5.1.1 nobody\nP1: RSET\nR1: 250 ok\n".to_owned(),
         _ => "R1: 250 ok\nP1: DATA\nR1: 354 go\nP1: Received: …\nP1: \t…\nP1: \t…\nP1: \t…\n\
-              P1: Date: …\nP1: Message-ID: …\nP1: Subject: x\nP1:\nP1: secret text\nP1: .\n\
+              P1: Date: …\nP1: Message-ID: …\nP1: From: <alice@example.org>\n\
+              P1: Subject: x\nP1:\nP1: secret text\nP1: .\n\
               R1: 250 ok\n"
             .to_owned(),
     };

@@ -15,11 +15,23 @@ pub fn address_list(value: &[u8]) -> Vec<EnvelopeAddress> {
 
 /// Gives the addresses in the value of a field, so many at most.
 pub fn each_address(value: &[u8], room: usize, out: impl FnMut(EnvelopeAddress)) {
+    read(value, room, out);
+}
+
+/// One address stands right behind the other, as in `<a@b> <c@d>`: the last one counts here, and
+/// the first one perhaps for somebody else.
+pub fn is_ambiguous(value: &[u8]) -> bool {
+    read(value, ADDRESSES_MAX, drop)
+}
+
+/// Gives the addresses; tells whether one was passed over for the one behind it.
+fn read(value: &[u8], room: usize, out: impl FnMut(EnvelopeAddress)) -> bool {
     let mut reader = Reader { rest: value, out, room, in_group: false };
+    let mut passed_over = false;
     let mut item = Item::default();
     while let Some((&byte, rest)) = reader.rest.split_first() {
         if reader.room == 0 {
-            return;
+            return passed_over;
         }
         reader.rest = rest;
         match byte {
@@ -36,7 +48,10 @@ pub fn each_address(value: &[u8], room: usize, out: impl FnMut(EnvelopeAddress))
                 reader.give(EnvelopeAddress::GroupStart(name));
                 reader.in_group = true;
             }
-            b'<' => item.angle = Some(reader.angle()),
+            b'<' => {
+                let before = item.angle.replace(reader.angle());
+                passed_over |= before.is_some_and(|(_, _, host)| !host.is_empty());
+            }
             // One too many.
             b'>' => {}
             b'(' => item.comment = Some(reader.comment()),
@@ -53,6 +68,7 @@ pub fn each_address(value: &[u8], room: usize, out: impl FnMut(EnvelopeAddress))
     if reader.in_group {
         reader.give(EnvelopeAddress::GroupEnd);
     }
+    passed_over
 }
 
 /// What has been read since the last comma.

@@ -196,6 +196,8 @@ replies! {
     LOOP = 554, "5.4.6", "The message goes in circles";
     /// The header of a submitted message cannot be looked at. RFC 3463 §3.7.
     HEADER_TOO_LONG = 554, "5.6.0", "The header of the message is longer than 256 KB";
+    /// From cannot be read, or not in one way only: nobody could check it. RFC 6409 §6.3.
+    UNCLEAR_AUTHOR = 554, "5.6.0", "It cannot be said whom the message is from";
     /// Too large. RFC 1870 §6.
     TOO_BIG = 552, "5.3.4", "The message is larger than this server takes";
     /// Not a sender of this account. RFC 6409 §6.1, §6.3; the code is the one other servers use.
@@ -209,7 +211,8 @@ replies! {
 }
 
 /// Those that are only ever said in other words.
-pub const REWORDED: [Reply; 10] = [
+pub const REWORDED: [Reply; 11] = [
+    UNCLEAR_AUTHOR,
     NOT_QUALIFIED_IN_HEADER,
     LISTED,
     FORGED,

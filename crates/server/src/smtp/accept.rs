@@ -179,6 +179,7 @@ fn refusal(error: &DeliveryError) -> Reply {
         DeliveryError::Full => reply::DISK_FULL,
         DeliveryError::TooManyHops => reply::LOOP,
         DeliveryError::NotTheirs(_) => reply::NOT_YOUR_ADDRESS.saying(error.to_string()),
+        DeliveryError::UnclearAuthor(_) => reply::UNCLEAR_AUTHOR.saying(error.to_string()),
         DeliveryError::NotBinaryMime(_) => reply::NOT_BINARY_MIME.saying(error.to_string()),
         DeliveryError::NotQualified(_) => reply::NOT_QUALIFIED_IN_HEADER.saying(error.to_string()),
         DeliveryError::HeaderTooLong => reply::HEADER_TOO_LONG,
