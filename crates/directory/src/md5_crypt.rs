@@ -1,5 +1,8 @@
 //! Hashes by MD5: crypt(3)'s `$1$`, which PostfixAdmin and old systems made, and Dovecot's digests.
 //! They are verified, never made; with the first login an account gets a better one.
+//!
+//! MD5 itself is RustCrypto's. Of `$1$` there is no library that is kept: RustCrypto has none,
+//! `pwhash` has rested for years, `md5crypt` and `crypt3_rs` are first releases of one person.
 
 use md5::{Digest as _, Md5};
 
