@@ -56,6 +56,23 @@ async fn au_2_s_21_guessing_is_slowed_then_banned_and_the_ban_is_lifted() {
     assert!(attempt(&mut client, "secret").await.starts_with("+OK"));
 }
 
+/// S-20: who looks whether somebody is there is nobody to be banned.
+#[tokio::test(start_paused = true)]
+async fn s_20_probes_are_never_banned() {
+    let _still = sim::client::stand_still();
+    let house = House::build(Plan::default(), SimWorld::new(5)).await;
+    let start = tokio::time::Instant::now();
+    for n in 0..200 {
+        for service in Service::ALL.into_iter().filter(|service| !service.implicit_tls()) {
+            let mut client = Client::connect(&house, service, STRANGER).await;
+            let greeting = if n % 2 == 0 { client.reply().await } else { String::new() };
+            assert!(n % 2 == 1 || !greeting.contains("BYE") && !greeting.starts_with("421"));
+        }
+    }
+    assert!(house.shared.guard.bans(house.shared.world.clock.monotonic()).is_empty());
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
 /// P-07: a fetcher that logs in hundreds of times a day is no attacker.
 #[tokio::test(start_paused = true)]
 async fn p_07_many_good_logins_are_neither_slowed_nor_banned() {
@@ -63,8 +80,10 @@ async fn p_07_many_good_logins_are_neither_slowed_nor_banned() {
     let house = House::build(Plan::default(), SimWorld::new(4)).await;
     house.add_account("alice").await;
     let start = tokio::time::Instant::now();
-    for _ in 0..300 {
-        let mut client = pop3(&house, FRIEND).await;
+    for n in 0..300u16 {
+        // Now from one address, now from many.
+        let from = [203, 0, 113, if n < 150 { 1 } else { n as u8 }];
+        let mut client = pop3(&house, from).await;
         assert!(attempt(&mut client, "secret").await.starts_with("+OK"));
         assert!(client.ask("QUIT").await.starts_with("+OK"));
     }

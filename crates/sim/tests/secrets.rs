@@ -44,21 +44,44 @@ const SESSIONS: [(Service, &str); 3] = [
     ),
 ];
 
-#[test]
-fn au_10_logs_hold_no_secrets() {
+/// What is logged from that level up while sessions are played.
+fn logged(level: tracing::Level, sessions: &[(Service, &str)]) -> String {
     let kept = Kept::default();
     let writer = kept.clone();
     let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
+        .with_max_level(level)
         .with_writer(move || writer.clone())
         .finish();
     tracing::subscriber::with_default(subscriber, || {
-        for (service, text) in SESSIONS {
+        for (service, text) in sessions {
             let script = Script::parse(&format!("rfc: 4954 §9\ngiven: account alice\n{text}"));
-            play(&script.unwrap(), service, Way::Whole, false).unwrap();
+            play(&script.unwrap(), *service, Way::Whole, false).unwrap();
         }
     });
-    let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+}
+
+/// Who connects, perhaps says QUIT, and goes, is nobody to write of but for who debugs.
+#[test]
+fn s_20_probes_are_not_logged() {
+    let probes = [
+        (Service::Smtp, "S1: 220 …\nC1: QUIT\nS1: 221 …\n-- closed C1\n"),
+        (Service::Smtp, "S1: 220 …\n-- cut C1\n-- clock +1s\n"),
+        (Service::Imap, "S1: * OK …\n-- cut C1\n-- clock +1s\n"),
+        (Service::Pop3, "S1: +OK …\nC1: QUIT\nS1: +OK…\n-- closed C1\n"),
+    ];
+    for (service, probe) in probes {
+        let log = logged(tracing::Level::INFO, &[(service, probe)]);
+        let log: Vec<&str> = log.lines().filter(|line| line.contains("192.0.2.1")).collect();
+        assert!(log.is_empty(), "{service:?}: {log:?}");
+    }
+    let refused = [SESSIONS[1]];
+    assert!(logged(tracing::Level::INFO, &refused).contains("192.0.2.1"), "others are written of");
+}
+
+#[test]
+fn au_10_logs_hold_no_secrets() {
+    let log = logged(tracing::Level::TRACE, &SESSIONS);
     assert!(log.contains("login refused") && log.contains("accepted"), "{log}");
     // The password, and what it is in base64 wherever it stands.
     for secret in [

@@ -46,6 +46,18 @@ fn s_02_a_bare_lf_is_repaired_for_those_who_logged_in_only() {
          C1> Subject: x\\n\\nline\\r\\n.\\r\\n\nS1: 550 5.6.11 …\nS1: 421 …\n-- closed C1\n"
     );
     check(Service::Smtp, "account alice", &stranger);
+    // What came by BDAT is mended, or refused, likewise.
+    let chunk = "RCPT TO:<alice@example.org>\nC1> BDAT 12 LAST\\r\\nA: b\\n\\nline\\r\\n\n";
+    let submitted = format!(
+        "C1: MAIL FROM:<alice@example.org>\nC1: {chunk}S1: 250 …\nS1: 250 …\nS1: 250 2.0.0 …\n"
+    );
+    check(Service::Submission, "account alice; C1 on submission as alice", &submitted);
+    let stranger = format!(
+        "S1: 220 …\n{}C1: MAIL FROM:<fred@example.net>\nC1: {chunk}S1: 250 …\nS1: 250 …\n\
+         S1: 550 5.6.11 …\nS1: 421 …\n-- closed C1\n",
+        ehlo(&["STARTTLS"])
+    );
+    check(Service::Smtp, "account alice", &stranger);
 }
 
 #[test]
@@ -108,6 +120,13 @@ fn s_11_bdat_without_mail_and_a_size_of_nothing() {
     let body = "C1: Subject: {{x*900}}\nC1:\nC1: {{y*900}}\n";
     let text = format!("{free}{}", message(body));
     check(Service::Smtp, "account alice; message_octets_max = 0", &text);
+    // What is announced counts at MAIL, what comes counts at its end.
+    let (ehlo, given) =
+        ("S1: 220 …\nC1: HELO x\nS1: 250 …\n", "account alice; message_octets_max = 100");
+    let announced = "C1: MAIL FROM:<a@b.c> SIZE=101\nS1: 552 5.3.4 …\n\
+        C1: MAIL FROM:<a@b.c> SIZE=100\nC1: RCPT TO:<alice@example.org>\nC1: DATA\nS1: 250 …\n\
+        S1: 250 …\nS1: 354 …\nC1: Subject: {{x*100}}\nC1: .\nS1: 552 5.3.4 …\n";
+    check(Service::Smtp, given, &format!("{ehlo}{announced}"));
 }
 
 #[test]
@@ -133,6 +152,22 @@ fn s_20_probes_are_answered() {
 fn s_32_port_25_takes_no_login_and_says_where() {
     let text = "C1: AUTH PLAIN {{base64 \\0alice\\0secret}}\nS1: 502 5.5.1 …465…587…\n";
     check(Service::Smtp, "account alice", &format!("{HELLO}{text}"));
+    // It is not offered there, under TLS neither, and on 587 not before it.
+    let tls = "C1: STARTTLS\nS1: 220 …\n-- tls C1\n";
+    let (clear, secure) = (ehlo(&["STARTTLS"]), ehlo(&["REQUIRETLS"]));
+    check(Service::Smtp, "account alice", &format!("S1: 220 …\n{clear}{tls}{secure}"));
+    let offered = ehlo(&["STARTTLS", "BURL", "FUTURERELEASE …"]);
+    let text = format!("S1: 220 …\n{offered}C1: AUTH PLAIN\nS1: 538 5.7.11 …\n");
+    check(Service::Submission, "account alice; plaintext_auth = false", &text);
+}
+
+/// EHLO with what is always there, and these; AUTH is not.
+fn ehlo(more: &[&str]) -> String {
+    let names = ["SIZE …", "PIPELINING", "8BITMIME", "BINARYMIME", "SMTPUTF8", "CHUNKING", "DSN"];
+    let names = names.iter().chain(&["ENHANCEDSTATUSCODES", "MT-PRIORITY", "DELIVERBY"]);
+    let names = names.chain(&["LIMITS …"]).chain(more);
+    let lines: String = names.map(|name| format!("S1~ 250-{name}\n")).collect();
+    format!("C1: EHLO x\nS1: 250-mail.example.org\n{lines}S1: 250 HELP\n")
 }
 
 #[test]
@@ -165,6 +200,12 @@ fn sm_4_s_06_nothing_said_before_tls_counts_after_it() {
     for (service, start, go, no) in [
         (
             Service::Smtp,
+            "S1: 220 …\nC1: STARTTLS\n",
+            "S1: 220 …\n",
+            "S1: 503 5.5.1 …\nS1: 421 4.7.0 …\n",
+        ),
+        (
+            Service::Lmtp,
             "S1: 220 …\nC1: STARTTLS\n",
             "S1: 220 …\n",
             "S1: 503 5.5.1 …\nS1: 421 4.7.0 …\n",
@@ -216,43 +257,96 @@ fn sm_6_other_protocols_are_sent_away_at_once() {
     check(Service::Smtp, "account alice", junk);
 }
 
+/// Recipients that are nobody's here.
+const NOT_OURS: [&str; 70] = [
+    "<bob@example.net>",
+    "<@example.org:bob@example.net>",
+    "<@a,@example.org:bob@example.net>",
+    "<bob%example.net@example.org>",
+    "<\"bob@example.net\"@example.org>",
+    "<example.net!bob@example.org>",
+    "<bob@[127.0.0.1]>",
+    "<bob@[192.0.2.1]>",
+    "<bob@[IPv6:::1]>",
+    "<bob@example.org.>",
+    "<bob@example.net.>",
+    "<\"\"@example.org>",
+    "<bob@EXAMPLE.NET>",
+    "<alice@example.org@example.net>",
+    "<alice@sub.example.org>",
+    "<alice@example.org%example.net>",
+    "<alice@notexample.org>",
+    "bob@example.net",
+    "<alice@exаmple.org>",
+    "<bob@example.net> ORCPT=rfc822;alice@example.org",
+    "<alice@>",
+    "<@example.org>",
+    "<\"alice\\\"@example.net>",
+    "<alice@.example.org>",
+    "<alice@[203.0.113.1]>",
+    "<alice@localhost>",
+    "<alice@mail.example.org>",
+    "<bob%example.net@[127.0.0.1]>",
+    "<bob%example.net@localhost>",
+    "<bob%example.net>",
+    "<bob%example.net%example.org@example.org>",
+    "<\"bob%example.net\"@example.org>",
+    "<\"bob\"@example.net>",
+    "<\"bob@example.net\">",
+    "<\"<bob@example.net>\"@example.org>",
+    "<<bob@example.net>@example.org>",
+    "<example.org!example.net!bob>",
+    "<@example.net:alice@example.org@example.net>",
+    "<@localhost:bob@example.net>",
+    "<@[127.0.0.1]:bob@example.net>",
+    "<:bob@example.net>",
+    "<bob@example.net,alice@example.org>",
+    "<bob@example.net alice@example.org>",
+    "<bob@example.net>,<alice@example.org>",
+    "<bob@example.net><alice@example.org>",
+    "<bob @example.net>",
+    "<bob@example.net\t>",
+    "<+bob@example.org>",
+    "<+alice@example.org>",
+    "<|/bin/sh@example.org>",
+    "</dev/null@example.org>",
+    "<alice@example.org.example.net>",
+    "<alice@example.org..>",
+    "<alice@-example.org>",
+    "<alice@[example.org]>",
+    "<alice@[IPv6:::ffff:127.0.0.1]>",
+    "<alice@[127.0.0.1>",
+    "<alice@xn--exmple-org.net>",
+    "<alice@example。net>",
+    "<alice@example.net#example.org>",
+    "<alice@example.net?example.org>",
+    "<alice@example.net:25>",
+    "<alice@127.0.0.1>",
+    "<alice@2130706433>",
+    "<SRS0=HHH=TT=example.net=bob@example.org>",
+    "<prvs=0123abc=bob@example.org>",
+    "<bob=example.net@example.org>",
+    "<(comment)bob@example.net>",
+    "<bob@(example.org)example.net>",
+    "\"bob\" <bob@example.net>",
+];
+
 /// No form of address lets a stranger relay.
 #[test]
 fn sm_7_strangers_relay_nowhere() {
-    let refused = [
-        "<bob@example.net>",
-        "<@example.org:bob@example.net>",
-        "<@a,@example.org:bob@example.net>",
-        "<bob%example.net@example.org>",
-        "<\"bob@example.net\"@example.org>",
-        "<example.net!bob@example.org>",
-        "<bob@[127.0.0.1]>",
-        "<bob@[192.0.2.1]>",
-        "<bob@[IPv6:::1]>",
-        "<bob@example.org.>",
-        "<bob@example.net.>",
-        "<\"\"@example.org>",
-        "<bob@EXAMPLE.NET>",
-        "<alice@example.org@example.net>",
-        "<alice@sub.example.org>",
-        "<alice@example.org%example.net>",
-        "<alice@notexample.org>",
-        "bob@example.net",
-        "<alice@exаmple.org>",
-        "<bob@example.net> ORCPT=rfc822;alice@example.org",
-        "<alice@>",
-        "<@example.org>",
-        "<\"alice\\\"@example.net>",
-        "<alice@.example.org>",
-        "<alice@[203.0.113.1]>",
-        "<alice@localhost>",
-        "<alice@mail.example.org>",
-    ];
-    for path in refused {
+    // From next door it is no other, nor after a login that failed: users.md S-19.
+    for (from, path) in ["192.0.2.1", "127.0.0.1"].iter().flat_map(|f| NOT_OURS.map(|p| (*f, p))) {
         let text = format!("{HELLO}C1: MAIL FROM:<a@b.c> SMTPUTF8\nC1: RCPT TO:{path}\n");
         let text = format!("{text}S1: 250 …\nS1: 5…\n");
-        check(Service::Smtp, "account alice", &text);
+        check(Service::Smtp, &format!("account alice; C1 on smtp from {from}"), &text);
     }
+    let failed = format!(
+        "{HELLO}C1: AUTH PLAIN {{{{base64 \\0alice\\0wrong}}}}\nS1: 535 …\n\
+         C1: MAIL FROM:<alice@example.org>\nS1: 530 5.7.0 …\nC1: RCPT TO:<bob@example.net>\nS1: 5…\n"
+    );
+    check(Service::Submission, "account alice", &failed);
+    let off = failed.replace("wrong", "secret");
+    check(Service::Submission, "account alice; disabled alice", &off);
     for path in ["<alice@example.org>", "<ALICE@example.org>", "<\"alice\"@example.org>"] {
         let text =
             format!("{HELLO}C1: MAIL FROM:<a@b.c>\nC1: RCPT TO:{path}\nS1: 250 …\nS1: 250 …\n");
@@ -291,6 +385,18 @@ fn p_05_sizes_are_octets_of_retr() {
          S1: From: …\nS1: To: …\nS1: Subject: …\nS1: Date: …\nS1: Message-ID: …\nS1:\nS1: .\n"
     );
     check(Service::Pop3, "account alice; INBOX of alice has 1 message; C1 on pop3 as alice", &text);
+    // Dots that begin lines are doubled, and not counted twice; TOP counts lines of the body.
+    let body = "C1: A: b\nC1:\nC1: ..\nC1: ...x\nC1: ..\n";
+    let lines = "S2: A: b\nS2:\nS2: ..\n";
+    let text = format!(
+        "{HELLO}{}S2: +OK …\nC2: USER alice\nC2: PASS secret\nC2: LIST 1\nC2: RETR 1\n\
+         S2: +OK…\nS2: +OK…\nS2: +OK 1 $size\nS2: +OK $size octets\nS2: Return-Path: …\n\
+         S2: Received: …\nS2: \t…\nS2: \t…\nS2: \t…\n{lines}S2: ...x\nS2: ..\nS2: .\n\
+         C2: TOP 1 1\nS2: +OK…\nS2: Return-Path: …\nS2: Received: …\nS2: \t…\nS2: \t…\nS2: \t…\n\
+         {lines}S2: .\n",
+        message(body)
+    );
+    check(Service::Smtp, "account alice; C2 on pop3", &text);
 }
 
 #[test]
@@ -316,8 +422,17 @@ fn s_17_odd_headers_are_no_reason_to_panic() {
         "C1: no field at all\n",
         "C1: : \nC1: From\nC1:  \nC1:\n",
     ] {
-        check(Service::Smtp, "account alice", &format!("{HELLO}{}", message(body)));
+        // They can be read, too.
+        let read = "C2: b NOOP\nS2: * 1 EXISTS\nS2: * 1 RECENT\nS2: b OK …\n\
+            C2: c FETCH 1 BODYSTRUCTURE\nS2: * 1 FETCH (…\nS2: c OK …\n\
+            C2: d SORT (FROM DATE) UTF-8 ALL\nS2: * SORT 1\nS2: d OK …\n";
+        let text = format!("{HELLO}{}{read}", message(body));
+        let given = "account alice; C2 on imap as alice in INBOX";
+        check(Service::Smtp, given, &text);
     }
+    let nul = "C1: MAIL FROM:<a@b.c>\nC1: RCPT TO:<alice@example.org>\nC1: DATA\nS1: 250 …\nS1: 250 …\n\
+        S1: 354 …\nC1> From: a\\0@b.c\\r\\n\\r\\n.\\r\\n\nS1: 550 5.6.11 …\nS1: 421 …\n-- closed C1\n";
+    check(Service::Smtp, "account alice", &format!("{HELLO}{nul}"));
 }
 
 #[test]
@@ -348,6 +463,9 @@ fn s_22_trace_lines_go_in_front_and_nothing_else_is_touched() {
 
 #[test]
 fn s_30_login_asks_with_the_words_that_clients_know() {
+    let more = ["AUTH …PLAIN LOGIN", "REQUIRETLS", "BURL", "FUTURERELEASE …"];
+    let offered = format!("S1: 220 …\n{}", ehlo(&more));
+    check(Service::Submissions, "account alice", &offered);
     let (user, password) = ("{{base64 alice}}", "{{base64 secret}}");
     let ends = format!("C1: {password}\nS1: 235 …\n");
     for begins in [
@@ -373,7 +491,8 @@ fn s_35_what_is_missing_is_added_and_the_client_is_not_named() {
         S1: 250 2.0.0 Accepted, id $id\nS2: +OK …\nC2: USER alice\nC2: PASS secret\nC2: RETR 1\n\
         S2: +OK…\nS2: +OK…\nS2: +OK…\nS2: Return-Path: …\n\
         S2: Received: from client.example (logged in)\nS2: \tby …\nS2: \tfor …\nS2: \t…\n\
-        S2: Date: …\nS2: Message-ID: <$id@mail.example.org>\nS2: Subject: x\nS2:\nS2: .\n";
+        S2: Date: …\nS2: Message-ID: <$id@mail.example.org>\nS2: From: <alice@example.org>\n\
+        S2: Subject: x\nS2:\nS2: .\n";
     check(Service::Submission, "account alice; C1 on submission as alice; C2 on pop3", text);
 }
 
@@ -419,13 +538,18 @@ fn p_04_p_06_two_sessions_each_keep_their_own_numbers() {
         format!("S{n}: +OK …\nC{n}: USER alice\nC{n}: PASS secret\nS{n}: +OK…\nS{n}: +OK {has} …\n")
     };
     let text = format!(
-        "{}-- deliver alice\n{}C1: STAT\nS1: +OK 1 …\nC1: RETR 2\nS1: -ERR …\nC2: STAT\nS2: +OK 2 …\n\
+        "{}-- deliver alice\n{}C1: STAT\nS1: +OK 1 …\nC1: RETR 2\nS1: -ERR …\nC1: TOP 1 0\nS1: +OK…\n\
+         S1: From: …\nS1: To: …\nS1: Subject: …\nS1: Date: …\nS1: Message-ID: …\nS1:\nS1: .\n\
+         C1: RETR 1\nS1: +OK…\nS1: From: …\nS1: To: …\nS1: Subject: …\nS1: Date: …\n\
+         S1: Message-ID: …\nS1:\nS1: This is message 1.\nS1: .\n\
+         S3: * OK …\nC3: a LOGIN alice secret\nS3: a OK …\nC3: b STATUS INBOX (UNSEEN)\n\
+         S3: * STATUS INBOX (UNSEEN 2)\nS3: b OK …\nC2: STAT\nS2: +OK 2 …\n\
          C2: DELE 1\nC2: QUIT\nS2: +OK…\nS2: +OK…\n-- closed C2\nC1: LIST 1\nS1: +OK 1 …\n\
          C1: STAT\nS1: +OK 1 …\n",
         login(1, 1),
         login(2, 2)
     );
-    check(Service::Pop3, "account alice; INBOX of alice has 1 message", &text);
+    check(Service::Pop3, "account alice; INBOX of alice has 1 message; C3 on imap", &text);
 }
 
 /// An unknown name, an address, a final dot, the recipient's domain: the one certificate for all.
