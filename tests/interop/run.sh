@@ -147,6 +147,34 @@ check "50 MB by IMAP in 8 MB of memory, COMPRESS never stalls" python3 "$here/la
 . "$here/readers.sh"
 . "$here/mime.sh"
 . "$here/beside.sh"
+
+# Debian's Postfix: its configuration in $1, all else behind the prefix $2, SMTP at $3; the rest of main.cf is read.
+postfix_at() {
+  mkdir -p "$1" "$2spool" "$2data" "$2mail/all"; chmod 755 "$work"; chown postfix "$2data"; chown -R nobody "$2mail"
+  local more; more=$(cat)
+  cat >"$1/main.cf" <<CF
+compatibility_level = 3.6
+queue_directory = $2spool
+data_directory = $2data
+mail_owner = postfix
+maillog_file = $2.log
+maillog_file_prefixes = $work
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+local_recipient_maps =
+alias_maps =
+alias_database =
+virtual_mailbox_base = $2mail
+virtual_mailbox_maps = static:all/
+virtual_uid_maps = static:$(id -u nobody)
+virtual_gid_maps = static:$(id -g nobody)
+virtual_minimum_uid = 1
+$more
+CF
+  sed -e 's/^\(\S\+\s\+\S\+\s\+\S\+\s\+\S\+\s\+\)y\(\s\)/\1n\2/' -e "s/^smtp      inet.*/$3 inet n - n - - smtpd/" /etc/postfix/master.cf >"$1/master.cf"
+  grep -q '^postlog ' "$1/master.cf" || echo 'postlog unix-dgram n - n - 1 postlogd' >>"$1/master.cf"
+}
+
 . "$here/logins.sh"
 . "$here/ldap.sh"
 . "$here/sql.sh"
@@ -156,31 +184,15 @@ check "50 MB by IMAP in 8 MB of memory, COMPRESS never stalls" python3 "$here/la
 
 # Debian's Postfix as a peer in both directions, with STARTTLS.
 if [ "$(id -u)" -eq 0 ]; then
-  mkdir -p "$work/postfix" "$work/pfspool" "$work/pfdata"; chmod 755 "$work"; chown postfix "$work/pfdata"
+  mkdir -p "$work/postfix"
   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout "$work/postfix/key.pem" -out "$work/postfix/cert.pem" 2>/dev/null
-  cat >"$work/postfix/main.cf" <<CF
-compatibility_level = 3.6
-queue_directory = $work/pfspool
-data_directory = $work/pfdata
-mail_owner = postfix
-maillog_file = $work/pf.log
-maillog_file_prefixes = $work
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+  postfix_at "$work/postfix" "$work/pf" "127.0.0.1:$((B+26))" <<CF
 myhostname = postfix.peer.test
 mydestination = peer.test, nodsn.test, far.test
-local_recipient_maps =
-alias_maps =
-alias_database =
 mailbox_transport =
 local_transport = virtual
 virtual_mailbox_domains =
 virtual_alias_maps = inline:{ {back@peer.test=bob@here.test}, {lost@peer.test=nobody@here.test} }
-virtual_mailbox_base = $work/pfmail
-virtual_mailbox_maps = static:all/
-virtual_uid_maps = static:$(id -u nobody)
-virtual_gid_maps = static:$(id -g nobody)
-virtual_minimum_uid = 1
 transport_maps = inline:{ {here.test=smtp:[127.0.0.1]:$smtp}, {lm.test=lmtp:unix:$work/lmtp} }
 mynetworks = 127.0.0.0/8
 smtp_tls_security_level = encrypt
@@ -188,10 +200,7 @@ smtpd_tls_security_level = encrypt
 smtpd_tls_cert_file = $work/postfix/cert.pem
 smtpd_tls_key_file = $work/postfix/key.pem
 CF
-  sed -e 's/^\(\S\+\s\+\S\+\s\+\S\+\s\+\S\+\s\+\)y\(\s\)/\1n\2/' -e "s/^smtp      inet.*/127.0.0.1:$((B+26)) inet n - n - - smtpd/" /etc/postfix/master.cf >"$work/postfix/master.cf"
-  grep -q '^postlog ' "$work/postfix/master.cf" || echo 'postlog unix-dgram n - n - 1 postlogd' >>"$work/postfix/master.cf"
   printf '127.0.0.1:%s inet n - n - - smtpd\n  -o smtpd_discard_ehlo_keywords=dsn\n' $((B+30)) >>"$work/postfix/master.cf"
-  mkdir -p "$work/pfmail/all"; chown -R nobody "$work/pfmail"
   postfix -c "$work/postfix" start >"$work/out" 2>&1
   p route add peer.test 127.0.0.1:$((B+26)) >/dev/null
   check "Postfix sends to us under STARTTLS" bash -c "sleep 1; printf 'Subject: by postfix\n\nhi\n' | sendmail -C $work/postfix -f pf@peer.test bob@here.test"

@@ -2,8 +2,7 @@
 # (STARTTLS) and 465. They are real ports, since at 465 TLS begins at once, so an address of its own.
 if [ "$(id -u)" -eq 0 ] && command -v postfix >/dev/null && command -v doveadm >/dev/null; then
   hub=127.$((B/256)).$((B%256)).9 at=$work/hub
-  mkdir -p "$at/postfix" "$at/spool" "$at/data" "$at/run" "$at/mail"
-  chmod 755 "$work" "$at"; chown postfix "$at/data"; chown nobody "$at/mail"
+  mkdir -p "$at/run"; chmod 755 "$at"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout "$at/ca.key" -out "$at/ca.pem" 2>/dev/null
   openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=hub -keyout "$at/key.pem" 2>/dev/null |
     openssl x509 -req -days 2 -CA "$at/ca.pem" -CAkey "$at/ca.key" -CAcreateserial -extfile <(echo "subjectAltName=IP:$hub") -out "$at/cert.pem" 2>/dev/null
@@ -28,26 +27,10 @@ service auth {
   }
 }
 CONF
-  cat >"$at/postfix/main.cf" <<CF
-compatibility_level = 3.6
-queue_directory = $at/spool
-data_directory = $at/data
-mail_owner = postfix
-maillog_file = $at/pf.log
-maillog_file_prefixes = $work
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+  postfix_at "$at/postfix" "$at/pf" "$hub:587" <<CF
 myhostname = hub.test
 mydestination =
-local_recipient_maps =
-alias_maps =
-alias_database =
 virtual_mailbox_domains = world.test
-virtual_mailbox_base = $at/mail
-virtual_mailbox_maps = static:all/
-virtual_uid_maps = static:$(id -u nobody)
-virtual_gid_maps = static:$(id -g nobody)
-virtual_minimum_uid = 1
 mynetworks =
 smtpd_tls_security_level = encrypt
 smtpd_tls_auth_only = yes
@@ -58,8 +41,6 @@ smtpd_sasl_path = $at/auth
 smtpd_sasl_auth_enable = yes
 smtpd_recipient_restrictions = permit_sasl_authenticated, reject
 CF
-  sed -e 's/^\(\S\+\s\+\S\+\s\+\S\+\s\+\S\+\s\+\)y\(\s\)/\1n\2/' -e "s/^smtp      inet.*/$hub:587 inet n - n - - smtpd/" /etc/postfix/master.cf >"$at/postfix/master.cf"
-  grep -q '^postlog ' "$at/postfix/master.cf" || echo 'postlog unix-dgram n - n - 1 postlogd' >>"$at/postfix/master.cf"
   printf '%s:465 inet n - n - - smtpd\n  -o smtpd_tls_wrappermode=yes\n' "$hub" >>"$at/postfix/master.cf"
   dovecot -F -c "$at/dovecot.conf" >"$at/dovecot.out" 2>&1 &
   hub_auth=$!
@@ -69,7 +50,7 @@ CF
   S=$((B+1500))
   h() { "$postrider" --root "$at/r" "$@"; }
   hub_submits() { printf 'From: alice@here.test\r\nSubject: %s\r\n\r\nhi\r\n' "$1" >"$at/m.eml"; curl -sS --ssl-reqd --cacert "$at/r/tls/cert.pem" --user alice@here.test:secret --mail-from alice@here.test --mail-rcpt dave@world.test -T "$at/m.eml" smtps://localhost:$((S+465)); }
-  hub_has() { grep -rqs "^Subject: $1" "$at/mail"; }
+  hub_has() { grep -rqs "^Subject: $1" "$at/pfmail"; }
   waiting() { h queue list >"$work/out"; grep -q 'waiting, [1-9].* attempts' "$work/out"; }
   # $1 port, $2 password, as the server begins anew with them.
   hub_serve() {
@@ -99,7 +80,7 @@ CF
     hub_serve $port open-sesame
     check "it goes once the password is right, and nothing came back" bash -c "$(declare -f waits hub_has); at=$at; waits 100 hub_has 'wrong $port' && ! curl -sS --cacert $at/r/tls/cert.pem --user alice@here.test:secret imaps://localhost:$((S+993))/INBOX?ALL | grep -q 'SEARCH 1'"
   done
-  check "the smarthost knew who it was, under TLS" bash -c "[ \$(grep -c 'sasl_method=PLAIN, sasl_username=us' $at/pf.log) -ge 4 ] && grep -rq 'with ESMTPSA' $at/mail"
+  check "the smarthost knew who it was, under TLS" bash -c "[ \$(grep -c 'sasl_method=PLAIN, sasl_username=us' $at/pf.log) -ge 4 ] && grep -rq 'with ESMTPSA' $at/pfmail"
   kill "$hub_server"; wait "$hub_server"; cat "$at/serve.log" >>"$work/serve.log"
   postfix -c "$at/postfix" stop >/dev/null 2>&1
   kill "$hub_auth"; wait "$hub_auth" 2>/dev/null
