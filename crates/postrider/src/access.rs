@@ -1,9 +1,8 @@
 //! `ban`, `account release` and `account app-password`: who may get in, and how often.
 
-use crate::admin::{Failure, Request, Response, exit};
+use crate::admin::{Failure, Outcome, Request, Response, address, done, exit, fail, known_account};
 use directory::secret::AppPassword;
 use directory::{AppError, Directory, Scope};
-use mail::Address;
 use policy::guard::Guard;
 use serde_json::json;
 use std::net::IpAddr;
@@ -24,20 +23,6 @@ pub struct Live {
     pub tls: Arc<TlsServer>,
 }
 
-type Outcome = Result<Response, Failure>;
-
-fn fail(code: u8, text: impl Into<String>) -> Failure {
-    Failure { text: text.into(), code }
-}
-
-fn done(text: String) -> Outcome {
-    Ok(Response { value: json!({ "done": text }), text })
-}
-
-fn address(text: &str) -> Result<Address, Failure> {
-    Address::parse(text).map_err(|error| fail(exit::DATA, format!("'{text}': {error}")))
-}
-
 fn ip(text: &str) -> Result<IpAddr, Failure> {
     let bare = text.trim_end_matches("/64");
     bare.parse().map_err(|_| fail(exit::DATA, format!("'{text}' is no IP address")))
@@ -46,7 +31,8 @@ fn ip(text: &str) -> Result<IpAddr, Failure> {
 /// Bans and counts, of the running server.
 pub fn counts(live: Option<&Live>, store: &Store, request: Request) -> Outcome {
     let Some(Live { guard, clock, .. }) = live else {
-        let text = "the server does not run; start it to see and change bans";
+        let text =
+            "the server does not run, and only a running one counts and bans\nStart it first";
         return Err(fail(exit::UNAVAILABLE, text));
     };
     let now = clock.monotonic();
@@ -68,13 +54,9 @@ pub fn counts(live: Option<&Live>, store: &Store, request: Request) -> Outcome {
             }
         }
         Request::AccountRelease { address: text } => {
-            let found = store.lookup(&address(&text)?);
-            let found = found.map_err(|error| fail(exit::SOFTWARE, error.to_string()))?;
-            let account = found.account;
-            let account =
-                account.ok_or_else(|| fail(exit::NO_USER, format!("no account {text}")))?;
-            guard.release(account.id);
-            done(format!("{text} may send again"))
+            let (address, id) = known_account(store, &text)?;
+            guard.release(id);
+            done(format!("{address} may send again"))
         }
         _ => {
             let bans = guard.bans(now);

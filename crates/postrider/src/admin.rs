@@ -197,6 +197,23 @@ pub mod exit {
     pub const TEMPORARY: u8 = 75;
     /// The configuration is wrong.
     pub const CONFIG: u8 = 78;
+    /// What `--help` says of them.
+    pub const TOLD: &str = "\
+Exit codes:
+  0   done
+  64  the command line is wrong
+  65  what was given is wrong; fsck and backup: something is damaged
+  66  a file, a store or a backup that is to be read is not there
+  67  there is no such account, domain, alias, message or report
+  69  the server does not run
+  70  a fault of Postrider's own
+  73  it is there already, or cannot be made
+  74  reading or writing failed
+  75  not now: the store is in use, or the disk is full
+  78  the configuration is wrong
+
+With --json what is printed is JSON, and an error is {\"error\": TEXT, \"code\": EXIT CODE} on
+standard error. Commands go to the running server if there is one, otherwise to the store itself.";
 }
 
 /// What comes of a command.
@@ -250,15 +267,18 @@ pub async fn execute(
     }
 }
 
-fn done(text: String) -> Outcome {
+/// What was done, for people and machines.
+pub fn done(text: String) -> Outcome {
     Ok(Response { value: json!({ "done": text }), text })
 }
 
-fn fail(code: u8, text: impl Into<String>) -> Failure {
+/// A failure.
+pub fn fail(code: u8, text: impl Into<String>) -> Failure {
     Failure { text: text.into(), code }
 }
 
-fn address(text: &str) -> Result<Address, Failure> {
+/// An address that was given.
+pub fn address(text: &str) -> Result<Address, Failure> {
     Address::parse(text).map_err(|error| fail(exit::DATA, format!("'{text}': {error}")))
 }
 
@@ -398,7 +418,10 @@ async fn quota(store: &Store, text: &str, limits: [Option<String>; 4]) -> Outcom
             None => continue,
             Some("none") => None,
             Some(number) => Some(number.parse().map_err(|_| {
-                fail(exit::DATA, format!("'{number}': neither a number nor 'none'"))
+                fail(
+                    exit::DATA,
+                    format!("'{number}' is neither a number, as 5000000000, nor 'none'"),
+                )
             })?),
         };
         store.set_quota(account, resource, limit).await.map_err(trouble)?;

@@ -5,15 +5,14 @@
 
 use crate::admin::{Failure, exit};
 use crate::config::{Config, FILE};
+use crate::progress::{megabytes, progress};
 use crate::{control, privilege, say, serve};
 use std::fs::{self, File};
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use store::StoreError;
 use store::backup::{Copied, backup};
 use store::restore::{Restored, restore};
-use sys::clock::{Clock as _, SystemClock};
 use sys::disk::{Disk as _, RealDisk};
 
 /// Copies everything of a root folder to the folder `to`.
@@ -106,22 +105,6 @@ fn copy_folder(from: &Path, to: &Path, without: &[PathBuf]) -> io::Result<()> {
         }
     }
     RealDisk.sync_folder(to)
-}
-
-/// Tells a person at a terminal, once a second, how far it is.
-fn progress() -> impl FnMut(u64, u64) {
-    let (clock, watched) = (SystemClock::new(), io::stderr().is_terminal());
-    let mut told = Duration::ZERO;
-    move |done, all| {
-        if watched && clock.monotonic().saturating_sub(told) > Duration::from_secs(1) {
-            told = clock.monotonic();
-            eprintln!("{} of {}", megabytes(done), megabytes(all));
-        }
-    }
-}
-
-fn megabytes(octets: u64) -> String {
-    format!("{} MB", octets.div_ceil(1_000_000))
 }
 
 fn amount(copied: &Copied) -> String {

@@ -8,6 +8,7 @@ use mail::date::format_rfc3339;
 use serde_json::json;
 use std::path::Path;
 use sys::clock::{Clock as _, SystemClock};
+use sys::tls::TlsServer;
 
 /// What is allowed, and will not do for a server that others speak to; each with the fix.
 fn warnings(config: &Config) -> Vec<String> {
@@ -25,6 +26,21 @@ fn warnings(config: &Config) -> Vec<String> {
     told
 }
 
+/// A certificate that does for the first look, with the fix.
+fn unsigned(config: &Config, root: &Path, tls: &TlsServer) -> Option<String> {
+    let (cert, key) = (root.join(&config.tls.certificate), root.join(&config.tls.key));
+    let alone = config.listen.addresses.iter().all(|address| address.is_loopback());
+    (tls.is_self_signed() && !alone).then(|| {
+        format!(
+            "tls: nobody has signed the certificate, and mail programs warn of it\nPut one for \
+             {} into {} and its key into {}, as certbot makes them: docs/running.md, TLS",
+            config.hostname,
+            cert.display(),
+            key.display()
+        )
+    })
+}
+
 /// Says so in the log.
 pub fn warn(config: &Config) {
     warnings(config).iter().for_each(|told| tracing::warn!("{}", told.replace('\n', ". ")));
@@ -38,13 +54,15 @@ pub fn check(root: &Path, json: bool) -> Result<(), Failure> {
     let tls = serve::check(root, &config)?;
     let validity = tls.validity();
     let expires = validity.as_ref().map(|validity| validity.end);
+    let mut warnings = warnings(&config);
+    warnings.extend(unsigned(&config, root, &tls));
     if json {
-        let told = json!({ "certificate_expires": expires, "warnings": warnings(&config) });
+        let told = json!({ "certificate_expires": expires, "warnings": warnings });
         say(&told.to_string());
         return Ok(());
     }
     say("The configuration is in order.");
-    warnings(&config).iter().for_each(|told| say(told));
+    warnings.iter().for_each(|told| say(told));
     let now = SystemClock::new().unix_seconds();
     let told = validity.and_then(|validity| certificate::trouble(&validity, now));
     let holds = |end| format!("The TLS certificate holds until {}.", format_rfc3339(end));

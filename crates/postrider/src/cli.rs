@@ -13,7 +13,7 @@ pub const ROOT: &str = "/etc/postrider";
 
 /// A complete mail server: SMTP in and out, IMAP, POP3, queue and store in one program.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, max_term_width = 100, after_help = exit::TOLD)]
 pub struct Cli {
     /// The folder with postrider.toml
     #[arg(long, global = true, default_value = ROOT, value_name = "DIR")]
@@ -136,7 +136,7 @@ pub enum Command {
 pub struct Setup {
     /// The first account
     pub address: String,
-    /// Ask nothing
+    /// For scripts: ask nothing, as it never does
     #[arg(long)]
     pub yes: bool,
     /// Our host name; default: mail.DOMAIN
@@ -167,8 +167,8 @@ pub enum Ban {
     Add {
         /// An IP address; of IPv6 its whole /64 counts
         address: String,
-        /// For so long
-        #[arg(long, default_value_t = 60)]
+        /// For so many minutes
+        #[arg(long, default_value_t = 60, value_name = "N")]
         minutes: u64,
     },
     /// Lift a ban
@@ -230,7 +230,13 @@ pub enum Account {
         elsewhere: bool,
     },
     /// Make accounts from a file of lines 'address,password or hash'
-    #[command(after_help = "Example:\n  postrider account import accounts.csv")]
+    #[command(
+        after_help = "Hashes are those of Dovecot ({SSHA512}, {CRYPT}, {SCRAM-SHA-256}, ...), of \
+        /etc/shadow\n($6$..., $y$...) and Argon2; a hash of another kind is refused. Empty lines \
+        and those that\nbegin with # are passed over. All accounts are made, or none. Passwords \
+        are hashed, which\ntakes a while for thousands of them.\n\nExample:\n  \
+        postrider account import accounts.csv"
+    )]
     Import {
         /// The file
         file: PathBuf,
@@ -341,7 +347,7 @@ pub enum Account {
         #[arg(long, value_name = "true|false")]
         manager: Option<bool>,
     },
-    /// Remove an account and all its mail
+    /// Remove an account and all its mail, at once and for good
     #[command(after_help = "Example:\n  postrider account remove bob@example.org")]
     Remove {
         /// The account
@@ -417,12 +423,13 @@ pub enum Alias {
 /// `route`
 #[derive(Subcommand)]
 pub enum Route {
-    /// Send all mail for a domain to one server
-    #[command(after_help = "Example:\n  postrider route add example.com 192.0.2.1:25")]
+    /// Send all mail for a domain to one server, whatever its MX is
+    #[command(after_help = "Examples:\n  postrider route add example.com 192.0.2.1:25\n  \
+        postrider route add example.net mx.example.com")]
     Add {
         /// The domain
         domain: String,
-        /// HOST:PORT
+        /// HOST:PORT, or HOST for port 25
         target: String,
     },
     /// Go by the domain's MX again

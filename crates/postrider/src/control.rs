@@ -1,7 +1,7 @@
 //! The control socket: how a command reaches the running server.
 
 use crate::access::Live;
-use crate::admin::{self, Failure, Request, Response, exit};
+use crate::admin::{self, Failure, Request, Response, exit, fail};
 use crate::cli;
 use crate::config::Config;
 use crate::privilege;
@@ -17,10 +17,6 @@ use tokio::sync::watch;
 
 /// Octets of a request over the control socket.
 const REQUEST_OCTETS_MAX: u64 = 64 << 20;
-
-fn fail(code: u8, text: impl Into<String>) -> Failure {
-    Failure { text: text.into(), code }
-}
 
 /// A command as it is typed: only a folder that is not the usual one has to be named.
 pub fn typed(root: &Path, command: &str) -> String {

@@ -2,6 +2,7 @@
 
 use crate::admin::{Failure, exit};
 use crate::config::Config;
+use crate::progress::progress;
 use crate::{say, serve};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +29,8 @@ pub fn run(root: &Path, folder: Option<&Path>, repair: bool, json: bool) -> Resu
         }
     };
     let now = SystemClock::new().unix_seconds();
-    let report = fsck(&folder, repair, Arc::new(RealDisk), now).map_err(|error| match error {
+    let report = fsck(&folder, repair, Arc::new(RealDisk), now, &mut progress());
+    let report = report.map_err(|error| match error {
         StoreError::Locked(who) => Failure {
             text: format!("the data folder is in use by {who}; stop the server first"),
             code: exit::TEMPORARY,

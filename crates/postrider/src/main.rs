@@ -20,6 +20,7 @@ mod logins;
 mod metrics;
 mod port_owner;
 mod privilege;
+mod progress;
 mod reports;
 mod serve;
 mod setup;
@@ -45,17 +46,31 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(told) => {
+            if told.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+                let text = told.to_string().trim_start_matches("error: ").to_owned();
+                return complain(true, &Failure { text, code: exit::USAGE });
+            }
             let _ = told.print();
             return ExitCode::from(if told.use_stderr() { exit::USAGE } else { 0 });
         }
     };
+    let json = cli.json;
     match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { text, code }) => {
-            eprintln!("postrider: {text}");
-            ExitCode::from(code)
-        }
+        Err(failure) => complain(json, &failure),
     }
+}
+
+/// Says on standard error why a command failed, for people or for scripts.
+fn complain(json: bool, failure: &Failure) -> ExitCode {
+    let Failure { text, code } = failure;
+    let text = text.trim_end();
+    let mut stderr = std::io::stderr();
+    let _ = match json {
+        true => writeln!(stderr, "{}", serde_json::json!({ "error": text, "code": code })),
+        false => writeln!(stderr, "postrider: {text}"),
+    };
+    ExitCode::from(*code)
 }
 
 fn start(cli: Cli) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 //!
 //! Passwords and message text pass through memory, so a core file would leak them.
 
-use crate::admin::{Failure, exit};
+use crate::admin::{Failure, exit, fail};
 use crate::config::Config;
 use landlock::{
     ABI, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
@@ -18,10 +18,6 @@ use std::path::Path;
 
 /// The account that is used when the configuration names none.
 const USUAL_USER: &str = "postrider";
-
-fn fail(code: u8, text: impl Into<String>) -> Failure {
-    Failure { text: text.into(), code }
-}
 
 /// What holds for every command, from its first moment: new files are for us alone, no core file
 /// is written, and as many files may be open as the system lets us.

@@ -1,7 +1,7 @@
 //! The running server: opens everything, says when it is ready, ends cleanly.
 
 use crate::access::Live;
-use crate::admin::{Failure, exit};
+use crate::admin::{Failure, exit, fail};
 use crate::bans::Bans;
 use crate::config::{self, Config, Limits};
 use crate::logins::{self, Outside};
@@ -42,10 +42,6 @@ use tokio::sync::watch;
 /// How long sessions may take to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
-fn fail(code: u8, text: impl Into<String>) -> Failure {
-    Failure { text: text.into(), code }
-}
-
 /// Store and directory of a root folder; with an outside for those who log in.
 pub fn open(
     root: &Path,
@@ -85,12 +81,10 @@ pub fn has_store(root: &Path, config: &Config) -> Result<(), Failure> {
     if Store::is_in(&folder) {
         return Ok(());
     }
+    let begin = control::typed(root, &format!("domain add {}", config.domain));
     let text = format!(
-        "there is no store in {}\nIs its disk mounted? To begin with an empty one: \
-         postrider --root {} domain add {}",
+        "there is no store in {}\nIs its disk mounted? To begin with an empty one: {begin}",
         folder.display(),
-        root.display(),
-        config.domain
     );
     Err(fail(exit::NO_INPUT, text))
 }

@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use store::{AliasRow, NewAccount};
+use sys::clock::{Clock as _, SystemClock};
 use sys::hands::{self, SystemHands};
 
 /// Where reports about mail from the domain come in.
@@ -92,7 +93,8 @@ fn certificate(root: &Path, config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     let names = [config.hostname.clone(), config.domain.clone()];
-    let (cert_pem, key_pem) = sys::tls::self_signed(&names)
+    let now = SystemClock::new().unix_seconds();
+    let (cert_pem, key_pem) = sys::tls::self_signed(&names, now)
         .map_err(|error| Failure { text: error.to_string(), code: exit::SOFTWARE })?;
     write(&key, key_pem.as_bytes())?;
     write(&cert, cert_pem.as_bytes())

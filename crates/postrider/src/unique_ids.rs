@@ -4,7 +4,7 @@
 //! Messages are found by their Message-ID. Read are what Dovecot prints (`doveadm fetch`) and what
 //! it leaves in a Maildir (`dovecot-uidlist`).
 
-use crate::admin::{Failure, Outcome, Response, exit};
+use crate::admin::{Failure, Outcome, Response, exit, fail};
 use mail::{Address, MailboxName, Uid, stored};
 use serde_json::json;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -16,10 +16,6 @@ use store::{Store, StoreError};
 const HEADER_OCTETS_MAX: u64 = 256 * 1024;
 /// Messages that are looked at at once.
 const SUMMARIES: usize = 500;
-
-fn fail(code: u8, text: impl Into<String>) -> Failure {
-    Failure { text: text.into(), code }
-}
 
 /// Lines of unique id, tab and Message-ID, from a file of such lines or from a Maildir.
 pub fn gather(from: &Path, format: &str) -> Result<String, Failure> {

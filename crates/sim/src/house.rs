@@ -179,7 +179,9 @@ fn scratch() -> PathBuf {
 /// A certificate for all houses of this process.
 fn certificate() -> &'static (String, String) {
     static MADE: OnceLock<(String, String)> = OnceLock::new();
-    MADE.get_or_init(|| sys::tls::self_signed(&["mail.example.org".to_owned()]).unwrap())
+    MADE.get_or_init(|| {
+        sys::tls::self_signed(&["mail.example.org".to_owned()], 1_800_000_000).unwrap()
+    })
 }
 
 /// An address of the house, `alice` or `alice@example.net`.

@@ -40,7 +40,7 @@ fn segments(folder: &Path) -> BTreeSet<PathBuf> {
 async fn seen(copied: &Path) -> String {
     let aside = folder("seen");
     backup(copied, &aside, &mut |_, _| {}).unwrap();
-    let report = fsck(&aside, false, Arc::new(RealDisk), 1_800_000_000).unwrap();
+    let report = fsck(&aside, false, Arc::new(RealDisk), 1_800_000_000, &mut |_, _| {}).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     let store = open(&aside);
     assert_eq!(store.recovered(), store::Recovered::default(), "nothing of a later moment");
@@ -150,7 +150,7 @@ async fn a_restored_store_gives_no_number_out_again_and_sends_nothing_by_itself(
     assert!(done.held > 2 && done.held == queue.len() as u64);
     let again = restore(&copied, &restored, &mut |_, _| {});
     assert!(matches!(again, Err(StoreError::AlreadyExists(_))), "{again:?}");
-    let report = fsck(&restored, false, Arc::new(RealDisk), 1_800_000_000).unwrap();
+    let report = fsck(&restored, false, Arc::new(RealDisk), 1_800_000_000, &mut |_, _| {}).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     let store = open(&restored);
     let now = store.mailboxes(account().0).unwrap();

@@ -25,7 +25,12 @@ fn open(folder: &Path) -> Store {
 }
 
 fn check(folder: &Path, repair: bool) -> Report {
-    fsck(folder, repair, Arc::new(RealDisk), 1_800_000_000).unwrap()
+    let mut read = 0;
+    let mut progress = |done, all| {
+        assert!(read <= done && done < all, "{read}, then {done} of {all}");
+        read = done;
+    };
+    fsck(folder, repair, Arc::new(RealDisk), 1_800_000_000, &mut progress).unwrap()
 }
 
 /// A store that was used for a while.

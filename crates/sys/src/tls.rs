@@ -222,6 +222,16 @@ impl TlsServer {
         };
         loaded.keys.iter().filter_map(validity).min_by_key(|validity| validity.end)
     }
+
+    /// Whether a certificate names itself as its issuer: no client believes it unasked.
+    pub fn is_self_signed(&self) -> bool {
+        let loaded = self.current.loaded.read().unwrap_or_else(PoisonError::into_inner);
+        let own = |key: &Arc<CertifiedKey>| {
+            let (_, parsed) = X509Certificate::from_der(key.cert.first()?).ok()?;
+            Some(parsed.issuer().as_raw() == parsed.subject().as_raw())
+        };
+        loaded.keys.iter().any(|key| own(key) == Some(true))
+    }
 }
 
 impl TlsPort {
@@ -369,12 +379,21 @@ impl TlsClient {
     }
 }
 
-/// A self-signed certificate for `names`, so that a server comes up before it has a real one:
-/// certificate and private key in PEM. Its subject is the first name, since that is what mail
-/// programs show to somebody who is to trust it.
-pub fn self_signed(names: &[String]) -> io::Result<(String, String)> {
+/// How long a certificate holds that nobody but us has signed.
+const SELF_SIGNED_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
+/// It holds this long before it was made, for clocks that are behind.
+const CLOCKS_BEHIND: Duration = Duration::from_secs(86_400);
+
+/// A self-signed certificate for `names` that holds for ten years from `now` (seconds since 1970),
+/// so that a server comes up before it has a real one: certificate and private key in PEM. Its
+/// subject is the first name, since that is what mail programs show to somebody who is to trust it.
+pub fn self_signed(names: &[String], now: i64) -> io::Result<(String, String)> {
     let mut certificate =
         rcgen::CertificateParams::new(names.to_vec()).map_err(io::Error::other)?;
+    let now = Duration::from_secs(u64::try_from(now).map_err(io::Error::other)?);
+    let made = rcgen::date_time_ymd(1970, 1, 1) + now;
+    certificate.not_before = made - CLOCKS_BEHIND;
+    certificate.not_after = made + SELF_SIGNED_LIFE;
     // RFC 5280 A.1: ub-common-name.
     if let Some(name) = names.first().filter(|name| name.len() <= 64) {
         certificate.distinguished_name = rcgen::DistinguishedName::new();

@@ -11,6 +11,7 @@ mod annotations;
 mod mailboxes;
 mod scan;
 
+use crate::backup::Progress;
 use crate::caches::Caches;
 use crate::error::Result;
 use crate::limits::MEMORY_LIMIT;
@@ -60,8 +61,15 @@ struct Check<'a> {
     now: i64,
 }
 
-/// Checks the store in a data folder that no process has open. With `repair`, mends it.
-pub fn fsck(folder: &Path, repair: bool, disk: Arc<dyn Disk>, now: i64) -> Result<Report> {
+/// Checks the store in a data folder that no process has open. With `repair`, mends it. `progress`
+/// hears how much of the segments has been read, which takes nearly all of the time.
+pub fn fsck(
+    folder: &Path,
+    repair: bool,
+    disk: Arc<dyn Disk>,
+    now: i64,
+    progress: Progress<'_>,
+) -> Result<Report> {
     let _lock = lock(folder)?;
     let mut report = Report::default();
     let path = folder.join("meta.db");
@@ -87,7 +95,7 @@ pub fn fsck(folder: &Path, repair: bool, disk: Arc<dyn Disk>, now: i64) -> Resul
     let caches = Caches::of(MEMORY_LIMIT);
     let mut unit = Unit::new(Box::new(Sqlite::open(&path, caches.engine)?), caches);
     unit.begin(Durability::Synced)?;
-    let scan = scan::scan(&segments)?;
+    let scan = scan::scan(&segments, progress)?;
     let mut check = Check {
         unit: &mut unit,
         segments: &segments,

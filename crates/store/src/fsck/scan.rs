@@ -1,5 +1,6 @@
 //! Every record of every segment that can be read, whatever lies between them.
 
+use crate::backup::Progress;
 use crate::error::{Result, StoreError};
 use crate::record::{Header, MAGIC};
 use crate::rows::ContentRow;
@@ -37,14 +38,21 @@ fn failed(error: io::Error) -> StoreError {
 }
 
 /// Reads all segments from beginning to end.
-pub(super) fn scan(segments: &Segments) -> Result<Scan> {
+pub(super) fn scan(segments: &Segments, progress: Progress<'_>) -> Result<Scan> {
     let mut found = Scan { end: (1, 0), ..Scan::default() };
+    let mut files = Vec::new();
     for number in segments.numbers().map_err(failed)? {
+        let len = segments.file(number).and_then(|file| file.len()).map_err(failed)?;
+        files.push((number, len));
+    }
+    let all = files.iter().map(|(_, len)| len).sum();
+    let mut before = 0;
+    for (number, len) in files {
         let file = segments.file(number).map_err(failed)?;
-        let len = file.len().map_err(failed)?;
         let mut at = 0;
         found.end = (number, 0);
         while at < len {
+            progress(before + at, all);
             if let Some(record) = find(&*file, at, len).map_err(failed)? {
                 let row = ContentRow {
                     id: record.header.content,
@@ -73,6 +81,7 @@ pub(super) fn scan(segments: &Segments) -> Result<Scan> {
             }
             at = next;
         }
+        before += len;
     }
     Ok(found)
 }
