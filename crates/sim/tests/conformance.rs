@@ -177,7 +177,7 @@ async fn check(store: &Store, mailbox: MailboxId, expected: &BTreeMap<u32, FlagB
     let found: BTreeMap<u32, FlagBits> =
         selected.listing.iter().map(|entry| (entry.uid.get(), entry.flags)).collect();
     assert_eq!(&found, expected);
-    let row = selected.row;
+    let row = store.mailbox_row(mailbox).unwrap().unwrap();
     let count = |bit: FlagBits| expected.values().filter(|flags| flags.contains(bit)).count();
     assert_eq!(row.exists as usize, expected.len());
     assert_eq!(row.unseen as usize, expected.len() - count(FlagBits::SEEN));

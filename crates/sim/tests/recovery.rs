@@ -208,7 +208,7 @@ async fn uids_and_modseqs_only_grow_and_watchers_hear_of_everything() {
         assert!(now.modseq > modseq);
         modseq = now.modseq;
     }
-    let row = store.select(mailbox).await.unwrap().row;
+    let row = store.mailbox_row(mailbox).unwrap().unwrap();
     assert_eq!((row.exists, watch.current().len()), (20, 20));
     assert_eq!(row.octets, watch.current().iter().map(|e| u64::from(e.size)).sum::<u64>());
     drop(watch);

@@ -15,8 +15,8 @@ use crate::unit::{content_page, contents, each_summary, entries, page_number};
 use crate::view::Watch;
 use crate::watch::AccountWatch;
 use mail::{
-    AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, ModSeq,
-    SpecialUse, Uid,
+    AccountId, Address, ContentId, Domain, Entry, Listing, MailboxId, MailboxName, MessageId,
+    ModSeq, SpecialUse, Uid,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -34,8 +34,6 @@ pub struct Selected {
     pub listing: Arc<Listing>,
     /// Tells of changes, and holds the mailbox in memory.
     pub watch: Watch,
-    /// Its row when it was selected.
-    pub row: MailboxRow,
 }
 
 /// Where messages are and what is kept beside their bytes, in the order asked for.
@@ -285,22 +283,26 @@ impl Store {
     /// Loads a mailbox, if it is not loaded, and watches it.
     pub async fn select(&self, id: MailboxId) -> Result<Selected> {
         let view = self.inner.views.view(id);
+        let mut watch = view.load(self.row_and_entries(id)).await?;
+        if watch.deleted() {
+            return Err(StoreError::NoSuchMailbox);
+        }
+        Ok(Selected { listing: watch.current(), watch })
+    }
+    /// A mailbox and all its messages, from one view of the rows.
+    async fn row_and_entries(&self, id: MailboxId) -> Result<(MailboxRow, Vec<Entry>)> {
         let row = move |txn: &dyn ReadTxn| txn.mailbox(id)?.ok_or(StoreError::NoSuchMailbox);
         let all = move |txn: &dyn ReadTxn| entries(txn, id, Uid::FIRST, Uid::MAX);
         // What is small is read on this thread.
-        let (now, small) = self.look(|txn| {
+        let small = self.look(|txn| {
             let row = row(txn)?;
-            let small = row.exists <= LOOKED_AT_MESSAGES && !view.is_loaded();
-            Ok((row, small.then(|| all(txn)).transpose()?))
+            let small = row.exists <= LOOKED_AT_MESSAGES;
+            small.then(|| Ok((row, all(txn)?))).transpose()
         })?;
-        let load = async {
-            match small {
-                Some(entries) => Ok((now.clone(), entries)),
-                None => self.read(move |txn| Ok((row(txn)?, all(txn)?))).await,
-            }
-        };
-        let mut watch = view.load(load).await?;
-        Ok(Selected { listing: watch.current(), watch, row: now })
+        match small {
+            Some(read) => Ok(read),
+            None => self.read(move |txn| Ok((row(txn)?, all(txn)?))).await,
+        }
     }
     /// Takes the messages below `uidnext` that no session was told of: those from the returned UID
     /// on are `\Recent` for this session. RFC 3501 §2.3.2.

@@ -26,6 +26,7 @@ mod known;
 mod lessons;
 pub mod limits;
 mod mailbox;
+mod marks;
 mod open;
 mod packed;
 mod queue;

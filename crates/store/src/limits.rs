@@ -42,8 +42,9 @@ pub const COMPARED_AT_ONCE_OCTETS: u64 = 256 << 10;
 pub const NEIGHBOURS_OCTETS_MAX: u64 = 128 << 10;
 /// Octets between two of them that are read too.
 pub const NEIGHBOURS_GAP_MAX: u64 = 4 << 10;
-/// Messages that are remembered to be as they were stored; about 1 MB.
-pub const WHOLE_REMEMBERED: usize = 64 << 10;
+/// Pages of the messages that are remembered to be as they were stored; about 1 MB. They hold eight
+/// million messages that came one after another, and 8,192 wherever they are.
+pub const MARK_PAGES_MAX: usize = 8 << 10;
 /// Readers kept for the next read; more are made while many read at once.
 pub const READERS_KEPT: usize = 4;
 /// Octets of all caches, unless another limit is set.

@@ -7,14 +7,13 @@
 
 use crate::api::moved;
 use crate::error::{Result, StoreError};
-use crate::limits::{
-    COMPARED_AT_ONCE_OCTETS, NEIGHBOURS_GAP_MAX, NEIGHBOURS_OCTETS_MAX, WHOLE_REMEMBERED,
-};
+use crate::limits::{COMPARED_AT_ONCE_OCTETS, NEIGHBOURS_GAP_MAX, NEIGHBOURS_OCTETS_MAX};
+use crate::marks::Marks;
 use crate::open::Store;
 use crate::rows::ContentRow;
 use crate::unit::contents;
 use mail::ContentId;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -22,7 +21,7 @@ use std::sync::{MutexGuard, PoisonError};
 #[derive(Default)]
 pub(crate) struct Compared {
     /// Those whose checksum was right.
-    whole: HashSet<ContentId>,
+    whole: Marks,
     /// Those whose checksum was wrong, or that could not be read.
     damaged: BTreeSet<ContentId>,
 }
@@ -52,7 +51,7 @@ impl Store {
         let left = range.start.min(row.len)..range.end.min(row.len);
         let (damaged, whole) = {
             let compared = self.compared();
-            (compared.damaged.contains(&row.id), compared.whole.contains(&row.id))
+            (compared.damaged.contains(&row.id), compared.whole.contains(row.id))
         };
         let on_the_way = left.end == row.len && left.start <= COMPARED_AT_ONCE_OCTETS;
         let mut sum = None;
@@ -81,7 +80,7 @@ impl Store {
     /// message is compared before only if it is not larger than 256 KB.
     pub fn glance(&self, row: &ContentRow, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
         let part = range.start > 0 || range.end < row.len;
-        if part && row.len <= COMPARED_AT_ONCE_OCTETS && !self.compared().whole.contains(&row.id) {
+        if part && row.len <= COMPARED_AT_ONCE_OCTETS && !self.compared().whole.contains(row.id) {
             self.check(row)?;
         }
         self.octets(row, range, out)
@@ -89,7 +88,7 @@ impl Store {
 
     /// Compares a whole message with its checksum, unless that was done before.
     pub async fn compare(&self, row: &ContentRow) -> Result<()> {
-        let known = self.compared().whole.contains(&row.id);
+        let known = self.compared().whole.contains(row.id);
         if known { Ok(()) } else { self.check_aside(row).await }
     }
 
@@ -124,16 +123,13 @@ impl Store {
     fn note_whole(&self, id: ContentId) {
         let mut compared = self.compared();
         compared.damaged.remove(&id);
-        if compared.whole.len() >= WHOLE_REMEMBERED {
-            compared.whole.clear();
-        }
         compared.whole.insert(id);
     }
 
     /// Counts and names a message that cannot be read as it was stored.
     pub(crate) fn note_damaged(&self, row: &ContentRow, error: &StoreError) {
         let mut compared = self.compared();
-        compared.whole.remove(&row.id);
+        compared.whole.remove(row.id);
         if compared.damaged.insert(row.id) {
             let segment = row.segment;
             tracing::error!(content = %row.id, segment, %error, "a message is damaged");

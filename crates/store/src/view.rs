@@ -99,10 +99,6 @@ impl View {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn is_loaded(&self) -> bool {
-        self.loaded.initialized()
-    }
-
     /// Loads the mailbox once; `read` gives its row and messages from one view of the rows.
     pub async fn load(
         self: &Arc<Self>,

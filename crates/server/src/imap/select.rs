@@ -62,14 +62,14 @@ impl Context {
     /// Opens a mailbox that may be read, as it is now.
     pub(super) async fn open(&self, found: &Visible, examine: bool) -> Result<View, StoreError> {
         let selected = self.shared.store.select(found.row.id).await?;
-        self.shared.store.mailbox_opened(selected.row.account, &selected.listing);
+        self.shared.store.mailbox_opened(found.row.account, &selected.listing);
         let mut view = View {
-            mailbox: selected.row.id,
+            mailbox: found.row.id,
             name: found.name.clone(),
             read_only: examine || !found.rights.intersects(CHANGES),
             examined: examine,
             annotate: false,
-            owned: selected.row.account == self.actor()?.account,
+            owned: found.row.account == self.actor()?.account,
             rights: found.rights,
             told_rights: found.rights,
             watch: selected.watch,

@@ -20,7 +20,7 @@ use sizes::Sizes;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 use std::sync::Arc;
-use store::{ContentRow, Reading, Selected, StoreError, Which};
+use store::{ContentRow, Reading, StoreError, Which};
 use sys::tls::TlsFacts;
 
 /// Octets of a message that are read at once.
@@ -158,8 +158,7 @@ impl Context {
 
     async fn open_on(&mut self, seat: Seat, who: Authenticated) -> Answer {
         match self.maildrop(who).await {
-            Ok((selected, unique)) => {
-                let (mailbox, listing) = (selected.row.id, selected.listing);
+            Ok((mailbox, listing, unique)) => {
                 let (count, octets) = totals(listing.iter().map(|entry| u64::from(entry.size)));
                 self.drop = Some(Maildrop {
                     mailbox,
@@ -183,12 +182,12 @@ impl Context {
     async fn maildrop(
         &self,
         who: Authenticated,
-    ) -> Result<(Selected, HashMap<Uid, String>), StoreError> {
+    ) -> Result<(MailboxId, Arc<Listing>, HashMap<Uid, String>), StoreError> {
         let store = &self.shared.store;
         let row = store.mailbox(who.account, &MailboxName::inbox())?;
-        let selected = store.select(row.ok_or(StoreError::NoSuchMailbox)?.id).await?;
-        let unique = store.unique_ids(&selected.row)?;
-        Ok((selected, unique))
+        let row = row.ok_or(StoreError::NoSuchMailbox)?;
+        let listing = store.select(row.id).await?.listing;
+        Ok((row.id, listing, store.unique_ids(&row)?))
     }
 
     /// Finds out the octets of all messages.

@@ -111,9 +111,11 @@ impl Search {
     fn want(&self, account: AccountId, urgent: bool) {
         let mut state = self.state();
         if state.wanted.len() < ACCOUNTS_WANTED_MAX {
-            state.wanted.insert(account);
+            let news = state.wanted.insert(account) || (urgent && !state.urgent);
             state.urgent |= urgent;
-            self.bell.notify_one();
+            if news {
+                self.bell.notify_one();
+            }
         }
     }
 
