@@ -25,6 +25,17 @@ const ALICE: &str = "account alice; C1 on imap as alice";
 const SELECTED: &str = "account alice; INBOX of alice has 3 messages; C1 on imap as alice in INBOX";
 
 #[test]
+fn i_02_many_commands_in_one_segment_are_answered_in_order() {
+    let (mut sent, mut told) = ("C1> ".to_owned(), String::new());
+    for n in 0..100 {
+        let (sign, found) = if n % 2 == 0 { ("+", " 2") } else { ("-", "") };
+        sent += &format!("a{n} STORE 2 {sign}FLAGS.SILENT (\\\\Seen)\\r\\nb{n} SEARCH SEEN\\r\\n");
+        told += &format!("S1: a{n} OK …\nS1: * SEARCH{found}\nS1: b{n} OK …\n");
+    }
+    check(SELECTED, &format!("{sent}\n{told}"));
+}
+
+#[test]
 fn i_06_logout_says_bye_then_ok_then_closes() {
     check(ALICE, "C1: a LOGOUT\nS1: * BYE G…\nS1: a OK L…\n-- closed C1\n");
 }
@@ -177,7 +188,11 @@ fn i_36_what_is_left_of_a_mailbox_with_others_below_is_no_trap() {
     let text = "C1: a CREATE a/b/c\nS1: a OK …\nC1: b DELETE a/b\nS1: b OK …\n\
                 C1: c COPY 1 a/b\nS1: c OK [COPYUID $v 1 1] …\n\
                 C1: d DELETE a/b\nS1: d OK …\nC1: e MOVE 2 a/b\n\
-                S1: * OK [COPYUID $w 2 1] …\nS1: * 2 EXPUNGE\nS1: e OK …\n";
+                S1: * OK [COPYUID $w 2 1] …\nS1: * 2 EXPUNGE\nS1: e OK …\n\
+                C1: f DELETE a/b\nS1: f OK …\nC1: g UID REPLACE 3 a/b {5+}\nC1: a: b\n\
+                S1: * OK [APPENDUID $x 1] …\nS1: * 2 EXPUNGE\nS1: g OK …\n\
+                C1: h STATUS a/b (MESSAGES)\nS1: * STATUS a/b (MESSAGES 1)\nS1: h OK …\n\
+                C1: i REPLACE 1 a/none {5+}\nC1: a: b\nS1: i NO [TRYCREATE] …\n";
     check(SELECTED, text);
 }
 

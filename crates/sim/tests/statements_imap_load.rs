@@ -77,6 +77,31 @@ async fn i_76_no_line_that_we_add_is_long() {
     assert!(text.contains(&sender) && text.contains(&domain));
 }
 
+/// However many parts a message has or however deep they are, what is told of it is no longer than
+/// the message, and the session goes on.
+#[tokio::test(start_paused = true)]
+async fn i_77_a_hundred_thousand_parts_are_answered() {
+    let _still = sim::client::stand_still();
+    let house = house(&["alice"]).await;
+    let mut client = selected(&house, "alice").await;
+    let wide = "--b\r\n\r\nx\r\n".repeat(100_000);
+    append(&mut client, &format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{wide}")).await;
+    append(&mut client, &"Content-Type: message/rfc822\r\n\r\n".repeat(100_000)).await;
+    let same = "--b\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n".repeat(100_000);
+    append(&mut client, &format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{same}")).await;
+    for number in 1..=3 {
+        client.send(format!("f FETCH {number} (RFC822.SIZE BODYSTRUCTURE)\r\n").as_bytes()).await;
+        let told = until(&mut client, "f OK").await.concat();
+        let size = told.split("RFC822.SIZE ").nth(1).unwrap().split(' ').next().unwrap();
+        assert!(told.len() < size.parse().unwrap(), "{} of {size}", told.len());
+        let parts = told.matches("\"7BIT\"").count();
+        assert!((50..=mail::limits::MIME_PARTS_MAX).contains(&parts), "{number}: {parts}");
+        client.send(format!("g FETCH {number} BODY.PEEK[100000]\r\n").as_bytes()).await;
+        let told = until(&mut client, "g OK").await;
+        assert!(told.contains(&format!("* {number} FETCH (BODY[100000] NIL)")), "{told:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn i_82_a_long_search_says_that_it_goes_on() {
     let house = house(&["alice"]).await;

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use protocol::machine::Security;
+use protocol::sasl::{self, Offered};
 use protocol::smtp::reply;
 use server::listen::Service;
 use sim::play::{Way, play};
@@ -91,8 +93,60 @@ fn pop3_bytewise() {
 }
 
 #[test]
-fn imap_whole() {
-    play_all("imap", Service::Imap, Way::Whole);
+fn imap_whole_and_every_capability_is_in_the_index() {
+    let said = play_all("imap", Service::Imap, Way::Whole);
+    if std::env::var_os("ONLY").is_some() {
+        return;
+    }
+    let index = index();
+    let lists = said.iter().filter_map(|line| {
+        let (_, list) = line.split_once("* CAPABILITY ").or(line.split_once("[CAPABILITY "))?;
+        list.split(']').next()
+    });
+    // A limit is part of the word.
+    let name = |word: &str| match word.split_once('=') {
+        Some((name, limit)) if limit.parse::<u64>().is_ok() && name.ends_with("LIMIT") => {
+            name.to_owned()
+        }
+        _ => word.to_owned(),
+    };
+    let offered = Offered { scram: true, bearer: true };
+    let mechanisms = sasl::names(Security::CertifiedBoundTls, offered);
+    let mut announced: BTreeSet<String> = mechanisms.map(|name| format!("AUTH={name}")).collect();
+    announced.extend(lists.flat_map(|list| list.split(' ')).map(name));
+    assert_eq!(announced, index, "docs/rfc/imap.tsv has others");
+}
+
+/// The capabilities of `docs/rfc/imap.tsv`. Each has a grammar and a handler, and what shows it
+/// cites its RFCs.
+fn index() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &str| {
+        std::fs::read_to_string(root.join(path)).unwrap_or_else(|why| panic!("{path}: {why}"))
+    };
+    let mut names = BTreeSet::new();
+    for row in read("docs/rfc/imap.tsv").lines().skip(1) {
+        let cells: Vec<&str> = row.split('\t').collect();
+        let [name, rfcs, grammar, handler, tests] = cells[..] else { panic!("{row}") };
+        read(&format!("crates/protocol/src/{grammar}"));
+        read(&format!("crates/server/src/{handler}"));
+        let tests: String = tests.split(' ').map(read).collect();
+        for rfc in rfcs.split(' ').filter(|rfc| *rfc != "-") {
+            assert!(cites(&tests, rfc), "{name}: {rfc} is not cited");
+        }
+        assert!(names.insert(name.to_owned()), "{name} twice");
+    }
+    names
+}
+
+/// `rfc: 5466 §3.1; 5258 §4` of a transcript, `RFC 4422` elsewhere.
+fn cites(text: &str, rfc: &str) -> bool {
+    let number =
+        |part: &str| part.trim_start().split([' ', ',', '.', ':', ')']).next() == Some(rfc);
+    text.lines().any(|line| match line.strip_prefix("rfc:") {
+        Some(rest) => rest.split(';').any(number),
+        None => line.split("RFC ").skip(1).any(number),
+    })
 }
 
 #[test]

@@ -50,16 +50,28 @@ impl Context {
     /// So many messages are more than one command may work on as a whole.
     pub(super) fn too_many(&self, count: usize) -> Option<Answer> {
         let limit = self.message_limit();
-        (count > limit as usize).then(|| refused(limit))
+        (count > limit as usize).then(|| refused(limit, None))
+    }
+
+    /// Messages that one command may store.
+    fn save_limit(&self) -> u32 {
+        match self.shared.settings.imap.save_limit {
+            0 => self.message_limit(),
+            limit => limit.min(self.message_limit()),
+        }
     }
 
     /// So many messages are more than one command may store.
     pub(super) fn too_many_to_save(&self, count: usize) -> Option<Answer> {
-        let saved = self.shared.settings.imap.save_limit;
-        match saved {
-            limit if limit > 0 && count > limit as usize => Some(refused(limit)),
-            _ => self.too_many(count),
-        }
+        let limit = self.save_limit();
+        (count > limit as usize).then(|| refused(limit, None))
+    }
+
+    /// The same for messages that are to be copied: told is where those begin that could be.
+    pub(super) fn too_many_to_copy(&self, messages: &[(u32, Entry)]) -> Option<Answer> {
+        let limit = self.save_limit();
+        let over = messages.len().checked_sub(limit as usize).filter(|over| *over > 0)?;
+        Some(refused(limit, messages.get(over).map(|(_, entry)| entry.uid)))
     }
 
     /// Says that only messages from a UID on were worked on: in the tagged OK, or before it where
@@ -86,8 +98,9 @@ impl Context {
     }
 }
 
-fn refused(limit: u32) -> Answer {
-    Answer::No(format!("[MESSAGELIMIT {limit}] So many messages at once are too many"))
+fn refused(limit: u32, lowest: Option<Uid>) -> Answer {
+    let lowest = lowest.map(|uid| format!(" {uid}")).unwrap_or_default();
+    Answer::No(format!("[MESSAGELIMIT {limit}{lowest}] So many messages at once are too many"))
 }
 
 /// The part of a key that says which messages are searched at all: numbers and UIDs that all of

@@ -224,7 +224,7 @@ impl Context {
         let mut lowest = None;
         if moves {
             lowest = self.limit_messages(&mut found);
-        } else if let Some(refusal) = self.too_many_to_save(found.len()) {
+        } else if let Some(refusal) = self.too_many_to_copy(&found) {
             // RFC 9738: COPY is whole or not at all.
             return Ok(refusal);
         }

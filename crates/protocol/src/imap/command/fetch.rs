@@ -263,7 +263,7 @@ fn binary_section(from: &mut Cursor<'_>, verb: &str, peek: bool) -> Read<Section
     Ok(Section { label, peek, path, text: SectionText::All, partial })
 }
 
-/// `1.2.3`, perhaps with a dot behind it, perhaps nothing.
+/// `1.2.3`, perhaps with a dot and more behind it, perhaps nothing.
 fn part_numbers(from: &mut Cursor<'_>) -> Read<Vec<u32>> {
     let mut path = Vec::new();
     while from.peek().is_some_and(|b| b.is_ascii_digit()) {
@@ -272,7 +272,8 @@ fn part_numbers(from: &mut Cursor<'_>) -> Read<Vec<u32>> {
         if path.len() > PATH_MAX || number == 0 {
             return Err(Bad("a part number"));
         }
-        if !from.eat(b'.') {
+        // RFC 3501 §9 `section-part`: no dot is its last.
+        if from.rest().starts_with(b".]") || !from.eat(b'.') {
             break;
         }
     }
@@ -363,6 +364,13 @@ pub fn section(spec: &str) -> Option<Section> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_dot_is_the_last_of_a_part() {
+        assert!(section("1.").is_none() && section("1.MIME").is_some() && section("1.2").is_some());
+        let read = |text: &[u8]| items(&mut Cursor::new(text));
+        assert!(read(b"BINARY[1.]").is_err() && read(b"BINARY[1.2]").is_ok());
+    }
 
     #[test]
     fn names_of_fields_are_known_in_any_case() {

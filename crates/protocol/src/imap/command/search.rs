@@ -82,8 +82,25 @@ impl Key {
         }
     }
 
+    /// No more of it than one command may have: filters may have brought too many keys.
+    pub fn fits_command(&self) -> bool {
+        let (mut all, mut bodies, mut saved, mut open) = (0, 0, 0, vec![self]);
+        while let Some(key) = open.pop() {
+            all += 1;
+            match key {
+                Key::Body(_) | Key::Text(_) | Key::Annotation(..) => bodies += 1,
+                Key::Sequence(SequenceSet::Saved) | Key::Uid(SequenceSet::Saved) => saved += 1,
+                Key::And(keys) => open.extend(keys),
+                Key::Or(a, b) => open.extend([&**a, &**b]),
+                Key::Not(key) => open.push(key),
+                _ => {}
+            }
+        }
+        all <= KEYS_MAX && bodies <= BODY_KEYS_MAX && saved <= SAVED_KEYS_MAX
+    }
+
     /// A filter is among it.
-    fn has_filter(&self) -> bool {
+    pub fn has_filter(&self) -> bool {
         match self {
             Key::Filter(_) => true,
             Key::And(keys) => keys.iter().any(Key::has_filter),

@@ -4,6 +4,7 @@
 mod annotated;
 mod arranged;
 mod candidate;
+mod filtered;
 pub(super) mod live;
 mod order;
 mod progress;
@@ -12,15 +13,14 @@ mod several;
 mod test;
 
 use super::limited::searched;
-use super::property::FILTERS;
 use super::view::View;
 use super::{Context, Done, ok};
 use crate::drive::Output;
-use ::store::{Holder, StoreError};
+use ::store::StoreError;
 use live::Live;
 use mail::{AccountId, Entry, Uid};
 use progress::Progress;
-use protocol::imap::command::search::{self, Criterion, Key, Sort, Thread};
+use protocol::imap::command::search::{Criterion, Key, Sort, Thread};
 use protocol::imap::command::{Returns, Search};
 use protocol::imap::grammar::{Charset, Number, SequenceSet};
 use protocol::imap::response;
@@ -31,8 +31,6 @@ use test::{Test, uids_of};
 
 pub use arranged::Arrangements;
 
-/// Filters of one search, those within filters counted too: they multiply otherwise.
-const FILTERS_MAX: usize = 8;
 /// Fewer messages than these are read as quickly as an index is asked.
 const INDEX_MESSAGES_MIN: usize = 256;
 /// Messages whose summaries are found in one look.
@@ -208,8 +206,7 @@ impl Context {
             let text = "[BADCHARSET (UTF-8)] Filters are in UTF-8";
             return Err(Stopped::Answer(Answer::Bad(text.to_owned())));
         }
-        let mut left = FILTERS_MAX;
-        self.with_filters(search.key.clone(), &mut left)
+        self.with_filters(search)
     }
 
     /// The messages of a mailbox that meet the key.
@@ -292,39 +289,6 @@ impl Context {
         let some = messages.get(..messages.len().min(TURN_MESSAGES)).unwrap_or_default().to_vec();
         let test = test.clone();
         self.shared.store.aside(move |store| test.look_at(store, &some)).await
-    }
-
-    /// Puts the criteria of filters in the place of their names. RFC 5466 §3.1.
-    fn with_filters(&self, key: Key, left: &mut usize) -> Result<Key, Stopped> {
-        Ok(match key {
-            Key::Filter(name) => {
-                let undefined = || {
-                    let text = format!("[UNDEFINED-FILTER {name}] There is no such filter");
-                    Stopped::Answer(Answer::No(text))
-                };
-                *left = left.checked_sub(1).ok_or_else(undefined)?;
-                let found = self.filter(&name)?;
-                self.with_filters(found.ok_or_else(undefined)?, left)?
-            }
-            Key::And(keys) => {
-                let keys = keys.into_iter().map(|key| self.with_filters(key, left));
-                Key::And(keys.collect::<Result<_, _>>()?)
-            }
-            Key::Or(a, b) => Key::Or(
-                Box::new(self.with_filters(*a, left)?),
-                Box::new(self.with_filters(*b, left)?),
-            ),
-            Key::Not(key) => Key::Not(Box::new(self.with_filters(*key, left)?)),
-            key => key,
-        })
-    }
-
-    fn filter(&self, name: &str) -> Result<Option<Key>, StoreError> {
-        let who = self.actor()?.account;
-        let kept = self.shared.store.annotations(Holder::Account(who), who)?;
-        let entry = format!("{FILTERS}{name}");
-        let value = kept.into_iter().find(|(name, _)| *name == entry);
-        Ok(value.and_then(|(_, value)| search::filter(&value)))
     }
 }
 
