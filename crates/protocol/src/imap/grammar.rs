@@ -194,7 +194,8 @@ impl<'a> Cursor<'a> {
         self.expect(b'"', "a string")?;
         let mut text = Vec::new();
         loop {
-            let run = self.take_while(|b| b != b'"' && b != b'\\' && b != b'\r' && b != b'\n');
+            // RFC 3501 §9: a CHAR is not NUL.
+            let run = self.take_while(|b| !b"\"\\\r\n\0".contains(&b));
             text.extend_from_slice(run);
             if self.eat(b'"') {
                 // RFC 9755 §3, RFC 9051 §9: octets above 127 are UTF-8.
@@ -204,7 +205,7 @@ impl<'a> Cursor<'a> {
             if !self.eat(b'\\') {
                 return Err(Bad("a closing quote"));
             }
-            let escaped = self.peek().ok_or(Bad("a closing quote"))?;
+            let escaped = self.peek().filter(|b| *b != 0).ok_or(Bad("a closing quote"))?;
             self.eat(escaped);
             text.push(escaped);
         }

@@ -58,15 +58,15 @@ impl Session {
         };
         self.consume(next);
         let refusal = if self.state == State::NotAuthenticated {
-            Some("Log in first")
+            Some(("BAD", "Log in first"))
         } else if size > self.offer.message_octets() {
-            Some("[TOOBIG] The message is larger than this server takes")
+            Some(("NO", "[TOOBIG] The message is larger than this server takes"))
         } else {
             None
         };
-        if let Some(text) = refusal {
+        if let Some((verdict, text)) = refusal {
             self.phase = Phase::Command;
-            self.tagged("NO", text);
+            self.tagged(verdict, text);
             if !waits {
                 self.phase = Phase::Skip { left: size };
             }
