@@ -17,6 +17,9 @@ use aws_lc_rs::{constant_time, hmac};
 use mail::{Address, Domain};
 
 const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+/// The mark of a sender that was rewritten, and of one that was already.
+const FIRST: &str = "SRS0";
+const AGAIN: &str = "SRS1";
 /// Digits of a tag: 50 bits.
 const TAG_DIGITS: usize = 10;
 /// The day is told modulo so many, as two digits.
@@ -36,8 +39,8 @@ impl Rewritten<'_> {
         let rest = local.get(4..)?.strip_prefix(['=', '+', '-'])?;
         let (tag, rest) = rest.split_once('=')?;
         match local.get(..4)? {
-            kind if kind.eq_ignore_ascii_case("SRS0") => Some(Rewritten::First(tag, rest)),
-            kind if kind.eq_ignore_ascii_case("SRS1") => Some(Rewritten::Again(tag, rest)),
+            kind if kind.eq_ignore_ascii_case(FIRST) => Some(Rewritten::First(tag, rest)),
+            kind if kind.eq_ignore_ascii_case(AGAIN) => Some(Rewritten::Again(tag, rest)),
             _ => None,
         }
     }
@@ -51,10 +54,11 @@ fn digits(octets: &[u8], count: usize) -> String {
     (0..count).filter_map(|at| DIGITS.get(value(at))).map(|digit| char::from(*digit)).collect()
 }
 
-/// What vouches for a text at one of our domains, whatever the case.
-fn tag(key: &[u8], text: &str, here: &Domain) -> String {
+/// What vouches for a text behind that mark at one of our domains, whatever the case. `SRS1` takes
+/// over text of others, which must never do as that of an `SRS0` of ours.
+fn tag(key: &[u8], mark: &str, text: &str, here: &Domain) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-    let tag = hmac::sign(&key, format!("{}@{here}", text.to_lowercase()).as_bytes());
+    let tag = hmac::sign(&key, format!("{mark}={}@{here}", text.to_lowercase()).as_bytes());
     digits(tag.as_ref(), TAG_DIGITS)
 }
 
@@ -66,13 +70,16 @@ fn day(now: i64) -> String {
 
 /// Days since that day; none if it is no day.
 fn days_since(text: &str, now: i64) -> Option<i64> {
+    if text.len() != 2 {
+        return None;
+    }
     let mut day = 0;
     for octet in text.bytes() {
         let digit = DIGITS.iter().position(|d| *d == octet.to_ascii_uppercase())?;
         day = day * 32 + digit as i64;
     }
     let today = now.div_euclid(86_400).rem_euclid(DAYS);
-    (text.len() == 2).then(|| (today - day).rem_euclid(DAYS))
+    Some((today - day).rem_euclid(DAYS))
 }
 
 /// The new sender; none when it would be too long to be an address.
@@ -80,12 +87,12 @@ fn rewritten(key: &[u8], sender: &Address, here: &Domain, now: i64) -> Option<Ad
     let (mark, text) = match Rewritten::read(sender.local()) {
         // The first one's tag is its own to check.
         Some(Rewritten::First(..)) => {
-            ("SRS1", format!("{}={}", sender.domain(), sender.local().get(4..)?))
+            (AGAIN, format!("{}={}", sender.domain(), sender.local().get(4..)?))
         }
-        Some(Rewritten::Again(_, rest)) => ("SRS1", rest.to_owned()),
-        None => ("SRS0", format!("{}={}={}", day(now), sender.domain(), sender.local())),
+        Some(Rewritten::Again(_, rest)) => (AGAIN, rest.to_owned()),
+        None => (FIRST, format!("{}={}={}", day(now), sender.domain(), sender.local())),
     };
-    let local = format!("{mark}={}={text}", tag(key, &text, here));
+    let local = format!("{mark}={}={text}", tag(key, mark, &text, here));
     let address = Address::new(&local, here.clone()).ok()?;
     (local.len() + 1 + here.as_str().len() <= FORWARDED_OCTETS_MAX).then_some(address)
 }
@@ -93,10 +100,13 @@ fn rewritten(key: &[u8], sender: &Address, here: &Domain, now: i64) -> Option<Ad
 /// Whom a rewritten sender was made for, if one of the keys vouches for it and it is not too old.
 fn original(keys: &[Vec<u8>], address: &Address, now: i64) -> Option<Address> {
     let read = Rewritten::read(address.local())?;
-    let (Rewritten::First(given, text) | Rewritten::Again(given, text)) = read;
+    let (mark, given, text) = match read {
+        Rewritten::First(given, text) => (FIRST, given, text),
+        Rewritten::Again(given, text) => (AGAIN, given, text),
+    };
     let given = given.to_ascii_uppercase();
     let vouches = |key: &Vec<u8>| {
-        let wanted = tag(key, text, address.domain());
+        let wanted = tag(key, mark, text, address.domain());
         constant_time::verify_slices_are_equal(wanted.as_bytes(), given.as_bytes()).is_ok()
     };
     if !keys.iter().any(vouches) {
@@ -111,7 +121,7 @@ fn original(keys: &[Vec<u8>], address: &Address, now: i64) -> Option<Address> {
         }
         Rewritten::Again(..) => {
             let (forwarder, rest) = text.split_once('=')?;
-            Address::new(&format!("SRS0{rest}"), Domain::parse(forwarder).ok()?).ok()
+            Address::new(&format!("{FIRST}{rest}"), Domain::parse(forwarder).ok()?).ok()
         }
     }
 }
@@ -224,6 +234,22 @@ mod tests {
         assert_eq!(days(-1), None);
         assert_eq!(days(DAYS - 1), None);
         assert_eq!(original(&[vec![8; 32]], &good, NOW), None);
+    }
+
+    /// A stranger chooses the text that a tag of `SRS1` vouches for.
+    #[test]
+    fn a_tag_of_one_kind_is_none_of_the_other() {
+        let today = day(NOW);
+        for theirs in [
+            format!("SRS1=x={today}=victim.example=ann@evil.example"),
+            "SRS1=x=abcdefghijklmnopqrstuvwxyz=victim.example=ann@evil.example".to_owned(),
+            "SRS0=x=y@abcdefghijklmnopqrstuvwxyz".to_owned(),
+        ] {
+            let ours = forward(&address(&theirs), "one.example");
+            assert!(back(&ours).is_some(), "{ours}");
+            let turned = ours.to_string().replacen("SRS1", "SRS0", 1);
+            assert_eq!(back(&address(&turned)), None, "{turned}");
+        }
     }
 
     #[test]

@@ -163,7 +163,10 @@ impl Issuer {
         let unix = clock.unix_seconds();
         token::check(&claims, settings, unix, false)?;
         let holder = token::holder(&claims, settings)?;
-        let left = claims.get("exp").and_then(Value::as_i64).map_or(i64::MAX, |exp| exp - unix);
+        let left = claims
+            .get("exp")
+            .and_then(Value::as_i64)
+            .map_or(i64::MAX, |exp| exp.saturating_sub(unix));
         let most = crate::limits::INTROSPECTION_KEPT;
         let until = now + most.min(Duration::from_secs(left.max(0).unsigned_abs()));
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
