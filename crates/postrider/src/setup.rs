@@ -16,6 +16,8 @@ use sys::hands::{self, SystemHands};
 
 /// Where reports about mail from the domain come in.
 const REPORTS: &str = "dmarc-reports";
+/// How long a certificate holds that nobody but us has signed: ten years.
+const CERTIFICATE_SECONDS: u64 = 10 * 365 * 86_400;
 
 fn fail(path: &Path, error: &std::io::Error) -> Failure {
     let mut text = format!("{}: {error}", path.display());
@@ -93,8 +95,10 @@ fn certificate(root: &Path, config: &Config) -> Result<(), Failure> {
         return Ok(());
     }
     let names = [config.hostname.clone(), config.domain.clone()];
-    let now = SystemClock::new().unix_seconds();
-    let (cert_pem, key_pem) = sys::tls::self_signed(&names, now)
+    let now = SystemClock::new().unix_seconds().unsigned_abs();
+    // The clocks of clients may be behind.
+    let valid = now.saturating_sub(86_400)..now + CERTIFICATE_SECONDS;
+    let (cert_pem, key_pem) = sys::tls::self_signed(&names, valid)
         .map_err(|error| Failure { text: error.to_string(), code: exit::SOFTWARE })?;
     write(&key, key_pem.as_bytes())?;
     write(&cert, cert_pem.as_bytes())

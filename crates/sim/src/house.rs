@@ -179,10 +179,9 @@ fn scratch() -> PathBuf {
 /// A certificate for all houses of this process.
 fn certificate() -> &'static (String, String) {
     static MADE: OnceLock<(String, String)> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let now = crate::world::NEW_YEAR / 1000;
-        sys::tls::self_signed(&["mail.example.org".to_owned()], now).unwrap()
-    })
+    // Those who prove it look at the real clock.
+    let valid = 0..4_000_000_000;
+    MADE.get_or_init(|| sys::tls::self_signed(&["mail.example.org".to_owned()], valid).unwrap())
 }
 
 /// An address of the house, `alice` or `alice@example.net`.

@@ -379,21 +379,15 @@ impl TlsClient {
     }
 }
 
-/// How long a certificate holds that nobody but us has signed.
-const SELF_SIGNED_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
-/// It holds this long before it was made, for clocks that are behind.
-const CLOCKS_BEHIND: Duration = Duration::from_secs(86_400);
-
-/// A self-signed certificate for `names` that holds for ten years from `now` (seconds since 1970),
-/// so that a server comes up before it has a real one: certificate and private key in PEM. Its
-/// subject is the first name, since that is what mail programs show to somebody who is to trust it.
-pub fn self_signed(names: &[String], now: i64) -> io::Result<(String, String)> {
+/// A self-signed certificate for `names` that is valid from and until seconds since 1970, so that a
+/// server comes up before it has a real one: certificate and private key in PEM. Its subject is the
+/// first name, since that is what mail programs show to somebody who is to trust it.
+pub fn self_signed(names: &[String], valid: Range<u64>) -> io::Result<(String, String)> {
     let mut certificate =
         rcgen::CertificateParams::new(names.to_vec()).map_err(io::Error::other)?;
-    let now = Duration::from_secs(u64::try_from(now).map_err(io::Error::other)?);
-    let made = rcgen::date_time_ymd(1970, 1, 1) + now;
-    certificate.not_before = made - CLOCKS_BEHIND;
-    certificate.not_after = made + SELF_SIGNED_LIFE;
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    certificate.not_before = epoch + Duration::from_secs(valid.start);
+    certificate.not_after = epoch + Duration::from_secs(valid.end);
     // RFC 5280 A.1: ub-common-name.
     if let Some(name) = names.first().filter(|name| name.len() <= 64) {
         certificate.distinguished_name = rcgen::DistinguishedName::new();
