@@ -53,7 +53,7 @@ impl Claims {
     }
 
     fn read_from(&mut self, name: &str, value: &[u8]) {
-        if address_list::is_ambiguous(value) {
+        if !address_list::passed_over(value).is_empty() {
             self.unclear = Some(format!("{name} has one address behind the other"));
         }
         let items = address_list(value);

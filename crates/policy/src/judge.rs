@@ -11,6 +11,7 @@ use crate::limits::{AUTHORS_MAX, JUDGED_HEADER_OCTETS_MAX};
 use crate::network::Network;
 use crate::spf::{self, Outcome, Request, SpfResult};
 use mail::header::{self, address_list};
+use mail::limits::ADDRESSES_MAX;
 use mail::summary::EnvelopeAddress;
 use mail::{Address, Domain};
 use std::collections::HashMap;
@@ -99,7 +100,7 @@ pub async fn spf(resolver: &dyn Resolver, envelope: &Envelope) -> SpfFound {
 /// Whom the header says it is from. RFC 9989 §5.3.1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authors {
-    /// The domains of all addresses in all From fields, each once.
+    /// The domains of all that somebody may take for an author, each once.
     pub domains: Vec<Domain>,
     /// Why it cannot be said.
     pub unclear: Option<&'static str>,
@@ -111,13 +112,17 @@ impl Authors {
         let mut authors = Authors::default();
         let from = |field: &header::Field<'_>| field.name.eq_ignore_ascii_case(b"From");
         for field in header::fields(head).filter(from) {
-            for item in address_list(field.value) {
-                let EnvelopeAddress::Mailbox { host, .. } = item else { continue };
-                let domain = std::str::from_utf8(&host).ok().and_then(|h| Domain::parse(h).ok());
-                match domain.filter(|domain| domain.to_ascii().is_some()) {
-                    Some(domain) if authors.domains.contains(&domain) => {}
-                    Some(domain) => authors.domains.push(domain),
-                    None => authors.unclear = Some("From has an address without a domain"),
+            for host in address_list::passed_over(field.value) {
+                authors.add(&host);
+                authors.unclear = Some("From has one address behind the other");
+            }
+            let items = address_list(field.value);
+            if items.len() >= ADDRESSES_MAX {
+                authors.unclear = Some("From has too many addresses");
+            }
+            for item in items {
+                if let EnvelopeAddress::Mailbox { host, .. } = item {
+                    authors.add(&host);
                 }
             }
         }
@@ -129,6 +134,15 @@ impl Authors {
             authors.unclear = Some("From has addresses of too many domains");
         }
         authors
+    }
+
+    fn add(&mut self, host: &[u8]) {
+        let domain = std::str::from_utf8(host).ok().and_then(|host| Domain::parse(host).ok());
+        match domain.filter(|domain| domain.to_ascii().is_some()) {
+            Some(domain) if self.domains.contains(&domain) => {}
+            Some(domain) => self.domains.push(domain),
+            None => self.unclear = Some("From has an address without a domain"),
+        }
     }
 }
 
@@ -387,6 +401,10 @@ async fn evaluate(
         let unasked = || Err(Unanswered("DNS was not asked".to_owned()));
         let walked = walks.next().unwrap_or_else(unasked);
         findings.push(dmarc::evaluate(resolver, author, walked, identifiers).await);
+    }
+    if authors.unclear.is_some() {
+        // That one of them wrote it is not proven by being one of them.
+        findings.retain(|found| found.result != DmarcResult::Pass);
     }
     findings
 }

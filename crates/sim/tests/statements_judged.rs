@@ -140,6 +140,73 @@ async fn s_16_dmarc_waits_for_dns_and_spares_forwarders_that_are_known() {
     assert!(messages(&house, "Junk").await.is_empty());
 }
 
+/// Signatures that nobody can check, and those of others, are no harm: one of the author's will do.
+#[tokio::test(start_paused = true)]
+async fn s_18_one_aligned_signature_is_enough() {
+    let _still = sim::client::stand_still();
+    let house = house(&[]).await;
+    house.world.dns.add_text("_dmarc.example.net", b"v=DMARC1; p=reject");
+    let proven = signed(&house, "example.net", &text("f@example.net"));
+    let by_list = signed(&house, "lists.example", &proven);
+    let fields: String = ["rsa-sha1", "dilithium-sha3", "ed25519-sha256"]
+        .iter()
+        .map(|algorithm| {
+            format!(
+                "DKIM-Signature: v=1; a={algorithm}; d=example.net; s=s9;\r\n\
+                 \th=From; bh=AA==; b=AA==\r\n"
+            )
+        })
+        .collect();
+    for message in [proven.clone(), format!("{fields}{proven}"), format!("{fields}{by_list}")] {
+        let reply = give(&house, "f@example.com", &message).await;
+        assert!(reply.starts_with("250 "), "{reply}");
+        let stored = messages(&house, "INBOX").await.pop().unwrap();
+        assert!(stored.contains("dmarc=pass"), "{stored}");
+    }
+    let theirs = signed(&house, "lists.example", &format!("{fields}{}", text("f@example.net")));
+    let reply = give(&house, "f@example.com", &theirs).await;
+    assert!(reply.starts_with("550 5.7.1 "), "{reply}");
+}
+
+/// No author is chosen from several: what each of their domains wants is done, and where readers
+/// see different ones none passes. RFC 9989 §5.3.1.
+#[tokio::test(start_paused = true)]
+async fn a_message_does_not_pass_by_one_of_its_authors() {
+    let _still = sim::client::stand_still();
+    let house = house(&[]).await;
+    let dns = &house.world.dns;
+    dns.add_text("_dmarc.bank.example", b"v=DMARC1; p=reject");
+    for domain in ["example.net", "example.com"] {
+        dns.add_text(domain, b"v=spf1 ip4:192.0.2.10 -all");
+        dns.add_text(&format!("_dmarc.{domain}"), b"v=DMARC1; p=reject");
+    }
+    let (bank, proven) = ("<ceo@bank.example>", "<f@example.net>");
+    for author in [
+        format!("{bank} {proven}"),
+        format!("{proven} {bank}"),
+        format!("\"x\" {bank}\r\n\t(y) {proven}"),
+        format!("{bank}, {proven}"),
+        format!("{proven}\r\nFrom: {bank}"),
+        format!("{bank}\r\nFrom: {proven}"),
+    ] {
+        let reply = give(&house, "f@example.net", &text(&author)).await;
+        assert!(reply.starts_with("550 5.7.1 bank.example wants "), "{author}: {reply}");
+    }
+    // Whom nothing else speaks against is told of, and looked at.
+    let many = "<f@example.net>,".repeat(10_000) + bank;
+    for author in ["<f@nowhere.example> <f@example.net>", "<f@example.net> <g@example.net>", &many]
+    {
+        let reply = give(&house, "f@example.net", &text(author)).await;
+        assert!(reply.starts_with("250 "), "{reply}");
+        let stored = messages(&house, "Junk").await.pop().unwrap();
+        assert!(stored.contains("dmarc=permerror") && !stored.contains("dmarc=pass"), "{stored}");
+    }
+    assert_eq!(messages(&house, "Junk").await.len(), 3);
+    let reply = give(&house, "f@example.net", &text(proven)).await;
+    assert!(reply.starts_with("250 "), "{reply}");
+    assert_eq!(messages(&house, "INBOX").await.len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn s_22_what_is_stored_still_verifies() {
     let house = house(&[]).await;

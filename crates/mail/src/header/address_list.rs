@@ -18,16 +18,16 @@ pub fn each_address(value: &[u8], room: usize, out: impl FnMut(EnvelopeAddress))
     read(value, room, out);
 }
 
-/// One address stands right behind the other, as in `<a@b> <c@d>`: the last one counts here, and
-/// the first one perhaps for somebody else.
-pub fn is_ambiguous(value: &[u8]) -> bool {
+/// The hosts of addresses with another one right behind them, as `b` in `<a@b> <c@d>`: the last one
+/// counts here, and the first one perhaps for somebody else.
+pub fn passed_over(value: &[u8]) -> Vec<Vec<u8>> {
     read(value, ADDRESSES_MAX, drop)
 }
 
-/// Gives the addresses; tells whether one was passed over for the one behind it.
-fn read(value: &[u8], room: usize, out: impl FnMut(EnvelopeAddress)) -> bool {
+/// Gives the addresses; the hosts of those that were passed over for the one behind them.
+fn read(value: &[u8], room: usize, out: impl FnMut(EnvelopeAddress)) -> Vec<Vec<u8>> {
     let mut reader = Reader { rest: value, out, room, in_group: false };
-    let mut passed_over = false;
+    let mut passed_over = Vec::new();
     let mut item = Item::default();
     while let Some((&byte, rest)) = reader.rest.split_first() {
         if reader.room == 0 {
@@ -50,7 +50,8 @@ fn read(value: &[u8], room: usize, out: impl FnMut(EnvelopeAddress)) -> bool {
             }
             b'<' => {
                 let before = item.angle.replace(reader.angle());
-                passed_over |= before.is_some_and(|(_, _, host)| !host.is_empty());
+                let host = before.map(|(_, _, host)| host).filter(|host| !host.is_empty());
+                passed_over.extend(host.filter(|_| passed_over.len() < ADDRESSES_MAX));
             }
             // One too many.
             b'>' => {}
@@ -295,5 +296,6 @@ mod tests {
         assert_eq!(show("<@a.test, @b.test:c@d>"), "-|@a.test,@b.test|c|d");
         assert_eq!(show("<@a:@b:c@d>"), "-|@b|c|d");
         assert_eq!(show("<@a:>"), "");
+        assert_eq!(passed_over(b"<a@b> <c@d>, <<e@f>>, \"<\" <g@h> i@j"), [b"b"]);
     }
 }
