@@ -313,7 +313,8 @@ impl Receiving {
             *judged = std::mem::take(&mut self.judgement.reasons);
             *junk = filings.iter().find_map(|filing| filing.junk.clone());
         }
-        let sender = fate::sender(&shared, &self.incoming, &fate).await?;
+        let by = self.incoming.authenticated.as_ref().map(|who| who.account);
+        let sender = fate::sender(&shared, &self.incoming.sender, by, &fate).await?;
         let queue = (queued > 0).then(|| self.queue_entry(now, sender, fate.remote, fate.waits));
         let delivery = store::Delivery {
             message: self.incoming.message,

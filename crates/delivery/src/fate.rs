@@ -1,7 +1,7 @@
 //! Where the copies of a message go: into mailboxes here, or to other servers.
 
 use crate::Shared;
-use crate::accept::{AcceptedRecipient, DeliveryError, Incoming};
+use crate::accept::{AcceptedRecipient, DeliveryError};
 use directory::{Destination, Expansion};
 use mail::{AccountId, Address, Domain, ReversePath};
 use std::collections::HashSet;
@@ -128,11 +128,12 @@ fn with_room(
 /// here sends it on, and then it is from here.
 pub(crate) async fn sender(
     shared: &Shared,
-    incoming: &Incoming,
+    sender: &ReversePath,
+    submitted_by: Option<AccountId>,
     fate: &Fate,
 ) -> Result<ReversePath, DeliveryError> {
-    match (&incoming.sender, &fate.through) {
-        (ReversePath::Address(sender), Some(here)) if incoming.authenticated.is_none() => {
+    match (sender, &fate.through) {
+        (ReversePath::Address(sender), Some(here)) if submitted_by.is_none() => {
             let sender = shared.directory.forwarded_sender(sender, here).await?;
             Ok(ReversePath::Address(sender))
         }

@@ -127,8 +127,9 @@ async fn delivery(
             tracing::debug!(id = %row.message, reason, "judged when there was room");
         }
     }
+    let sender = fate::sender(shared, &row.sender, row.submitted_by, &fate).await?;
     let queue = (!fate.remote.is_empty()).then(|| NewQueued {
-        sender: row.sender.clone(),
+        sender,
         recipients: fate.remote,
         ret: row.ret,
         envid: row.envid.clone(),
