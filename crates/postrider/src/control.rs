@@ -8,9 +8,9 @@ use crate::privilege;
 use crate::serve::open;
 use directory::Directory;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use store::Store;
 use sys::hands::{self, SystemHands};
+use sys::net::NotAccepted;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -47,6 +47,7 @@ pub fn listen(
     use std::os::unix::fs::PermissionsExt;
     let _ = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
     Ok(tokio::spawn(async move {
+        let mut failing = NotAccepted::default();
         loop {
             let got = tokio::select! {
                 _ = shutdown.wait_for(|down| *down) => break,
@@ -57,9 +58,10 @@ pub fn listen(
                     tokio::spawn(command(stream, store.clone(), directory.clone(), live.clone()));
                 }
                 Err(error) => {
-                    // Too many open files, most likely: wait, do not spin.
-                    tracing::warn!(%error, "cannot accept on the control socket");
-                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    if let Some(times) = failing.again() {
+                        tracing::warn!(times, %error, "cannot accept on the control socket");
+                    }
+                    tokio::time::sleep(NotAccepted::WAIT).await;
                 }
             }
         }

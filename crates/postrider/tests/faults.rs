@@ -2,12 +2,16 @@
 //! system that fills up. Nothing acknowledged may be lost, whatever happens.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "measures how often the real server tries")]
 
 mod world;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use world::{BINARY, Server, Talk, submit, wait};
 
 const USER: &str = "admin@here.test";
@@ -23,7 +27,8 @@ impl Faults {
     fn inject(server: &Server, calls: &str, error: &str) -> Option<Faults> {
         let pid = server.child.as_ref().unwrap().id();
         let strace = Command::new("strace")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")])
+            .args(["-f", "-qq", "-e", &format!("trace={calls}"), "-o"])
+            .arg(server.root.join("strace"))
             .args(["-e", &format!("inject={calls}:error={error}"), "-p", &pid.to_string()])
             .stderr(Stdio::null())
             .spawn();
@@ -222,11 +227,31 @@ fn too_many_open_files_delay_clients_but_turn_nobody_away() {
     let server = Server::new("emfile", "here.test", &[]);
     let Some(faults) = Faults::inject(&server, "accept4", "EMFILE") else { return };
     let mut waiting: Vec<Talk> = (0..3).map(|_| server.talk(25).unwrap()).collect();
-    assert!(wait(10, || log(&server).contains("cannot accept")), "{}", log(&server));
+    let mut command = UnixStream::connect(server.root.join("control.sock")).unwrap();
+    command.write_all(b"{\"do\":\"status\"}\n").unwrap();
+    let told = || {
+        let log = log(&server);
+        ["cannot accept service=\"smtp\" times=1", "cannot accept on the control socket times=1"]
+            .iter()
+            .all(|line| log.contains(line))
+    };
+    assert!(wait(10, told), "{}", log(&server));
+    // Neither spins, each tries five times a second; nor is that told each time.
+    let tries = || {
+        let calls = fs::read_to_string(server.root.join("strace")).unwrap_or_default();
+        calls.matches("accept4(").count()
+    };
+    let (start, before) = (Instant::now(), tries());
+    assert!(wait(20, || tries() >= before + 20));
+    assert!(start.elapsed() > Duration::from_millis(1500), "{:?}", start.elapsed());
+    assert_eq!(log(&server).matches("cannot accept").count(), 2, "{}", log(&server));
     faults.end();
     for talk in &mut waiting {
         assert!(talk.reply().unwrap().starts_with("220 "));
     }
+    let mut answer = String::new();
+    command.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("Ok"), "{answer}");
     let Some(faults) = Faults::inject(&server, "openat", "EMFILE") else { return };
     // Large enough to need a file on its way in.
     let large = format!("large\r\nX-Large: 1\r\n\r\n{}", "line\r\n".repeat(400_000));

@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use sys::net::{BoxStream, Listener};
+use sys::net::{BoxStream, Listener, NotAccepted};
 use sys::tls::{Speaks, TlsFacts, TlsServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
@@ -153,6 +153,7 @@ struct Accepting {
 impl Accepting {
     async fn run(mut self, listener: Box<dyn Listener>, drain: Duration) {
         let mut sessions = JoinSet::new();
+        let mut failing = NotAccepted::default();
         loop {
             tokio::select! {
                 biased;
@@ -163,9 +164,11 @@ impl Accepting {
                 got = listener.accept() => match got {
                     Ok((stream, peer, _)) => self.session(&mut sessions, stream, peer),
                     Err(error) => {
-                        // Too many open files, most likely: wait, do not spin.
-                        tracing::warn!(service = self.service.name(), %error, "cannot accept");
-                        tokio::time::sleep(Duration::from_millis(200)).await;
+                        if let Some(times) = failing.again() {
+                            let service = self.service.name();
+                            tracing::warn!(service, times, %error, "cannot accept");
+                        }
+                        tokio::time::sleep(NotAccepted::WAIT).await;
                     }
                 },
             }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::time::Instant;
 
 /// A connection, in clear or under TLS.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -22,6 +23,34 @@ pub trait Listener: Send + Sync {
     fn accept(&self) -> BoxFuture<'_, io::Result<(BoxStream, SocketAddr, SocketAddr)>>;
     /// The address it listens on.
     fn local_addr(&self) -> io::Result<SocketAddr>;
+}
+
+/// Accepting fails again and again, mostly for want of file descriptors: whoever accepts waits
+/// then, and tells of it at once, and once a minute from then on.
+#[derive(Debug, Default)]
+pub struct NotAccepted {
+    told: Option<Instant>,
+    times: u64,
+}
+
+impl NotAccepted {
+    /// How long to wait until the next try: whoever does not wait spins.
+    pub const WAIT: Duration = Duration::from_millis(200);
+    const SILENCE: Duration = Duration::from_secs(60);
+
+    /// It has failed once more: how often since it was told last, when it is time to tell.
+    pub fn again(&mut self) -> Option<u64> {
+        self.at(Instant::now())
+    }
+
+    fn at(&mut self, now: Instant) -> Option<u64> {
+        self.times += 1;
+        if self.told.is_some_and(|told| now - told < NotAccepted::SILENCE) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.times))
+    }
 }
 
 /// The network.
@@ -146,4 +175,17 @@ fn prepare(stream: &TcpStream) {
         .with_time(Duration::from_secs(300))
         .with_interval(Duration::from_secs(60));
     let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&probes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_at_once_and_then_once_a_minute() {
+        let (mut failing, start) = (NotAccepted::default(), Instant::now());
+        let told: Vec<u64> =
+            (0..1000).filter_map(|n| failing.at(start + NotAccepted::WAIT * n)).collect();
+        assert_eq!(told, [1, 300, 300, 300]);
+    }
 }

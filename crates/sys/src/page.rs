@@ -5,7 +5,7 @@
 //! up nobody else.
 
 use crate::BoxFuture;
-use crate::net::Listener;
+use crate::net::{Listener, NotAccepted};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -41,6 +41,7 @@ pub struct Page {
 /// Serves a page until `shutdown`.
 pub async fn serve(listener: Box<dyn Listener>, page: Page, mut shutdown: watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut failing = NotAccepted::default();
     loop {
         let Ok(seat) = room.clone().acquire_owned().await else { return };
         let got = tokio::select! {
@@ -50,8 +51,10 @@ pub async fn serve(listener: Box<dyn Listener>, page: Page, mut shutdown: watch:
         let stream = match got {
             Ok((stream, ..)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept");
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                if let Some(times) = failing.again() {
+                    tracing::warn!(times, %error, "cannot accept");
+                }
+                tokio::time::sleep(NotAccepted::WAIT).await;
                 continue;
             }
         };
