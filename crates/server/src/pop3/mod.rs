@@ -87,7 +87,7 @@ impl Handler<Session> for Context {
             Question::Command(command, mode, language) => {
                 match command {
                     Command::Stat | Command::List(None) => self.measure_all(mode).await,
-                    Command::List(Some(n)) | Command::Retr(n) => self.measure(n, mode),
+                    Command::List(Some(n)) | Command::Retr(n) => self.measure(n, mode).await,
                     _ => {}
                 }
                 match command {
@@ -197,18 +197,15 @@ impl Context {
         };
         let listing = maildrop.listing.clone();
         for entry in listing.iter().filter(|entry| !maildrop.deleted.contains(&entry.uid)) {
-            if maildrop.sizes.find_out(&self.shared.store, entry, mode) {
-                // Others have their turn in between.
-                tokio::task::yield_now().await;
-            }
+            maildrop.sizes.find_out(&self.shared.store, entry, mode).await;
         }
     }
 
-    fn measure(&mut self, n: u32, mode: Mode) {
+    async fn measure(&mut self, n: u32, mode: Mode) {
         if let Some(maildrop) = &mut self.drop
             && let Some(entry) = maildrop.entry(n)
         {
-            maildrop.sizes.find_out(&self.shared.store, &entry, mode);
+            maildrop.sizes.find_out(&self.shared.store, &entry, mode).await;
         }
     }
 

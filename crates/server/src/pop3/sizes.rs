@@ -1,13 +1,15 @@
 //! Octets of messages as RETR sends them. RFC 1939 §11, RFC 6856 §2.1.
 //!
 //! Most messages are sent as they are stored. The store knows which of them are not: those with a
-//! header that is not ASCII, and those whose lines do not all end with CRLF. Only they are read.
+//! header that is not ASCII, and those whose lines do not all end with CRLF. Only they are read,
+//! and others have their turn after each piece.
 
 use super::PIECE;
 use mail::{Entry, FlagBits, Uid};
 use protocol::pop3::Mode;
 use std::collections::HashMap;
 use store::{ContentRow, Store, StoreError};
+use tokio::task::yield_now;
 
 /// Octets that are read of a header before all that may be.
 const HEADER_LOOK: u64 = 16 * 1024;
@@ -33,19 +35,23 @@ impl Sizes {
         self.known.get(&entry.uid).copied().unwrap_or(u64::from(entry.size))
     }
 
-    /// Finds out what [`Sizes::of`] tells of a message. Whether it had to be read.
-    pub fn find_out(&mut self, store: &Store, entry: &Entry, mode: Mode) -> bool {
+    /// Finds out what [`Sizes::of`] tells of a message.
+    pub async fn find_out(&mut self, store: &Store, entry: &Entry, mode: Mode) {
         let known = self.known.contains_key(&entry.uid);
         if known || !Sizes::differs(entry, mode) || self.read >= READ_MAX {
-            return false;
+            return;
         }
         // What cannot be read is not sent either: any size will do.
-        let size = self.measured(store, entry, mode).unwrap_or(u64::from(entry.size));
+        let size = self.measured(store, entry, mode).await.unwrap_or(u64::from(entry.size));
         self.known.insert(entry.uid, size);
-        true
     }
 
-    fn measured(&mut self, store: &Store, entry: &Entry, mode: Mode) -> Result<u64, StoreError> {
+    async fn measured(
+        &mut self,
+        store: &Store,
+        entry: &Entry,
+        mode: Mode,
+    ) -> Result<u64, StoreError> {
         let row = store.kept(&[entry.content], true, false)?.rows.pop().flatten();
         let Some(row) = row else { return Ok(u64::from(entry.size)) };
         let mut piece = Vec::new();
@@ -53,6 +59,7 @@ impl Sizes {
         let mut lines = Lines::default();
         if mode == Mode::Ascii && entry.flags.contains(FlagBits::HEADER_8BIT) {
             let octets = self.header(store, &row, &mut piece)?;
+            yield_now().await;
             let header = piece.get(..octets).unwrap_or_default();
             let made = mail::header::surrogate(header);
             if !entry.flags.contains(FlagBits::NOT_LINES) {
@@ -68,6 +75,7 @@ impl Sizes {
             lines.feed(&piece);
             self.read += end - behind;
             behind = end;
+            yield_now().await;
         }
         Ok(lines.octets())
     }
