@@ -43,6 +43,11 @@ impl Input {
         self.bytes.get(self.used..).unwrap_or_default()
     }
 
+    /// What comes next, a line's first octet, is that one.
+    pub fn begins_with(&self, octet: u8) -> bool {
+        !self.dropping && self.rest().first() == Some(&octet)
+    }
+
     /// Nothing is left.
     pub fn is_empty(&self) -> bool {
         self.rest().is_empty()

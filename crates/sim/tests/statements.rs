@@ -4,12 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use server::listen::Service;
-use sim::house::{House, Plan};
 use sim::play::{Way, play};
 use sim::script::Script;
-use sim::world::SimWorld;
-use std::net::SocketAddr;
-use sys::tls::{TlsClient, Trust};
 
 /// Plays a conversation both ways.
 fn check(service: Service, given: &str, text: &str) {
@@ -186,75 +182,6 @@ fn s_34_a_refused_sender_is_named_at_mail() {
     let given = "account alice; account bob; alias team to alice bob; domain example.com; \
                  catch-all example.com to alice; C1 on submission as alice";
     check(Service::Submission, given, text);
-}
-
-#[test]
-fn s_37_both_ways_of_tls_are_there() {
-    let text = "S1: 220 …\nC1: STARTTLS\nS1: 220 …\n-- tls C1\nC1: NOOP\nS1: 250 …\n\
-                S2: 220 …\nC2: NOOP\nS2: 250 …\n";
-    check(Service::Submission, "C1 on submission; C2 on submissions", text);
-}
-
-#[test]
-fn sm_4_s_06_nothing_said_before_tls_counts_after_it() {
-    for (service, start, go, no) in [
-        (
-            Service::Smtp,
-            "S1: 220 …\nC1: STARTTLS\n",
-            "S1: 220 …\n",
-            "S1: 503 5.5.1 …\nS1: 421 4.7.0 …\n",
-        ),
-        (
-            Service::Lmtp,
-            "S1: 220 …\nC1: STARTTLS\n",
-            "S1: 220 …\n",
-            "S1: 503 5.5.1 …\nS1: 421 4.7.0 …\n",
-        ),
-        (Service::Pop3, "S1: +OK …\nC1: STLS\n", "S1: +OK…\n", "S1: -ERR …\n"),
-        (
-            Service::Imap,
-            "S1: * OK …\nC1: a STARTTLS\n",
-            "S1: a OK …\n",
-            "S1: a BAD …\nS1: * BYE …\n",
-        ),
-    ] {
-        let injected = format!("rfc: 3207 §5\n{start}C1: NOOP\n{no}-- closed C1\n");
-        let script = Script::parse(&injected).unwrap_or_else(|why| panic!("{why}"));
-        let played = play(&script, service, Way::Whole, false);
-        assert!(played.is_ok(), "{service:?}: {played:?}");
-        check(service, "account alice", &format!("{start}{go}-- tls C1\n"));
-    }
-    let text = "S1: 220 …\nC1: HELO x\nC1: MAIL FROM:<a@b.c>\nS1: 250 …\nS1: 250 …\n\
-                C1: STARTTLS\nS1: 220 …\n-- tls C1\nC1: RCPT TO:<alice@example.org>\n\
-                S1: 503 …\nC1: MAIL FROM:<a@b.c>\nS1: 503 5.5.1 Say EHLO first\n";
-    check(Service::Smtp, "account alice", text);
-}
-
-/// As a client we hang up when something follows the reply to STARTTLS, and try again later.
-#[test]
-fn sm_4_a_server_that_injects_before_tls_gets_no_message_over_it() {
-    let text = "-- dns example.net 192.0.2.10\n-- remote R1 192.0.2.10:25\n\
-        C1: MAIL FROM:<alice@example.org>\nC1: RCPT TO:<bob@example.net>\nC1: DATA\n\
-        S1: 250 …\nS1: 250 …\nS1: 354 …\nC1: Subject: x\nC1:\nC1: .\nS1: 250 …\n\
-        R1: 220 x\nP1: EHLO mail.example.org\nR1: 250-x\nR1: 250 STARTTLS\nP1: STARTTLS\n\
-        R1> 220 go\\r\\n250 injected\\r\\n\n-- closed R1\n";
-    let script = Script::parse(&format!(
-        "rfc: 3207 §5\ngiven: account alice; C1 on submission as alice\n{text}"
-    ));
-    let script = script.unwrap_or_else(|why| panic!("{why}"));
-    let played = play(&script, Service::Submission, Way::Whole, false);
-    assert!(played.is_ok(), "{played:?}");
-}
-
-#[test]
-fn sm_6_other_protocols_are_sent_away_at_once() {
-    for line in ["GET / HTTP/1.1", "POST / HTTP/1.1", "CONNECT x:25 HTTP/1.1", "OPTIONS * HTTP/1.1"]
-    {
-        let text = format!("S1: 220 …\nC1: {line}\nS1: 421 4.5.1 …\n-- closed C1\n");
-        check(Service::Smtp, "account alice", &text);
-    }
-    let junk = "S1: 220 …\nC1: A\nC1: B\nC1: C\nS1: 500 …\nS1: 500 …\nS1: 500 …\nS1: 421 …\n";
-    check(Service::Smtp, "account alice", junk);
 }
 
 /// Recipients that are nobody's here.
@@ -550,41 +477,4 @@ fn p_04_p_06_two_sessions_each_keep_their_own_numbers() {
         login(2, 2)
     );
     check(Service::Pop3, "account alice; INBOX of alice has 1 message; C3 on imap", &text);
-}
-
-/// An unknown name, an address, a final dot, the recipient's domain: the one certificate for all.
-#[tokio::test(start_paused = true)]
-async fn s_08_any_server_name_gets_the_certificate() {
-    let _still = sim::client::stand_still();
-    let house = House::build(Plan::default(), SimWorld::new(8)).await;
-    for name in ["mail.example.org", "mail.example.org.", "other.example", "192.0.2.1", "::1"] {
-        for service in [Service::Submissions, Service::Imaps, Service::Pop3s] {
-            let from = SocketAddr::from(([192, 0, 2, 1], 40_000));
-            let stream = Box::new(house.connect(service, from));
-            let client = TlsClient::new(&Trust::Anybody).unwrap();
-            let shaken = client.connect(name, stream).await;
-            assert!(shaken.is_ok(), "{name}: {:?}", shaken.err());
-        }
-    }
-}
-
-#[test]
-fn sm_5_no_password_is_asked_for_or_taken_in_clear() {
-    let (hello, plain) = ("S1: 220 …\nC1: HELO x\nS1: 250 …\n", "{{base64 \\0alice\\0secret}}");
-    let cases = [
-        (Service::Submission, format!("{hello}C1: AUTH PLAIN {plain}\nS1: 538 5.7.11 …\n")),
-        (Service::Submission, format!("{hello}C1: AUTH LOGIN\nS1: 538 5.7.11 …\n")),
-        (
-            Service::Pop3,
-            "S1: +OK …\nC1: USER alice\nS1: -ERR Passwords only under TLS: …\n".to_owned(),
-        ),
-        (Service::Pop3, format!("S1: +OK …\nC1: AUTH PLAIN {plain}\nS1: -ERR [AUTH] …\n")),
-        (
-            Service::Imap,
-            "S1: * OK [… LOGINDISABLED…\nC1: a LOGIN alice secret\nS1: a NO …\n".to_owned(),
-        ),
-    ];
-    for (service, text) in cases {
-        check(service, "account alice; plaintext_auth = false", &text);
-    }
 }

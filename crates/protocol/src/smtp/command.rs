@@ -40,7 +40,7 @@ pub enum Command {
     Auth(String, Option<String>),
     /// XCLIENT: attributes in upper case and their values, decoded.
     Xclient(Vec<(String, String)>),
-    /// What no mail client says: GET, POST, CONNECT, a TLS handshake.
+    /// What no mail client says: GET, POST, CONNECT.
     NotSmtp,
 }
 
@@ -83,10 +83,7 @@ pub struct Rcpt {
 impl Command {
     /// Reads a command line without its CRLF; the error is the reply to it.
     pub fn parse(line: &[u8]) -> Result<Command, Reply> {
-        let Ok(text) = std::str::from_utf8(line) else {
-            let binary = line.first().is_some_and(|b| *b == 0x16);
-            return if binary { Ok(Command::NotSmtp) } else { Err(reply::SYNTAX) };
-        };
+        let Ok(text) = std::str::from_utf8(line) else { return Err(reply::SYNTAX) };
         if text.contains('\0') {
             return Err(reply::SYNTAX);
         }
@@ -112,7 +109,6 @@ impl Command {
             "AUTH" => auth(rest),
             "XCLIENT" => xclient(rest),
             "GET" | "POST" | "PUT" | "CONNECT" | "OPTIONS" | "HEAD" => Ok(Command::NotSmtp),
-            _ if text.starts_with('\u{16}') => Ok(Command::NotSmtp),
             _ => Err(reply::UNKNOWN_COMMAND),
         }
     }

@@ -17,6 +17,9 @@ use crate::smtp::limits::*;
 use crate::smtp::reply::{self, Reply};
 use std::time::Duration;
 
+/// What a TLS client begins with: the type of a record.
+const TLS_HANDSHAKE: u8 = 22;
+
 /// What a port offers.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -261,6 +264,12 @@ impl Session {
     }
 
     fn command(&mut self) -> Option<Step<Question>> {
+        if self.input.begins_with(TLS_HANDSHAKE) {
+            // Whatever its octets look like, none of them is a line.
+            self.urgent = true;
+            self.close_with(&reply::NOT_SMTP);
+            return None;
+        }
         let line = self.input.line(COMMAND_OCTETS_MAX);
         self.urgent = line != Line::Partial;
         match line {
