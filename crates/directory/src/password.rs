@@ -107,6 +107,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn au_1_the_decoy_costs_what_a_password_costs() {
+        for (memory_kib, passes) in [(8, 1), (64, 3), (19 * 1024, 2)] {
+            let cost = Cost { memory_kib, passes };
+            let parameters = |hash: String| hash.split('$').take(4).map(str::to_owned).collect();
+            let (real, decoy): (Vec<_>, Vec<_>) =
+                (parameters(hash("x", &[7; 16], cost).unwrap()), parameters(decoy(cost)));
+            assert_eq!(real, decoy);
+            assert_eq!(real[3], format!("m={memory_kib},t={passes},p=1"));
+        }
+    }
+
+    #[test]
     fn hashes_verify_and_only_the_right_password() {
         let cost = Cost { memory_kib: 64, passes: 1 };
         let made = hash("correct horse", b"0123456789abcdef", cost).unwrap();

@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_slow_down_then_ban_and_are_forgiven() {
+    fn au_2_failures_slow_down_then_ban_and_are_forgiven() {
         let guard = Guard::new(Settings::default());
         let peer = ip("192.0.2.1");
         for n in 1..=19 {
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn near_and_known_good_addresses_are_never_banned() {
+    fn au_2_near_and_known_good_addresses_are_never_banned() {
         for near in ["127.0.0.1", "10.1.2.3", "192.168.0.1", "::1", "fe80::1", "fd00::1"] {
             let guard = Guard::new(Settings::default());
             assert!((0..100).all(|n| guard.login_failed(ip(near), at(n)).is_none()), "{near}");
@@ -535,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn au_2_memory_is_bounded() {
         let guard = Guard::new(Settings::default());
         for n in 0..(PEERS_MAX as u32 + 10) {
             guard.login_failed(IpAddr::from((0x0b00_0000 + n).to_be_bytes()), at(1));

@@ -215,53 +215,6 @@ fn accounts_are_imported_with_passwords_and_hashes() {
     assert!(!server.run(&["account", "list"], "").contains("cid@"), "all or nothing");
 }
 
-/// P-01: clients of POP3 know messages by the ids that Dovecot gave them, and go on to.
-#[test]
-fn p_01_unique_ids_come_from_dovecot() {
-    let mut server = Server::new("uidl", "here.test", &[]);
-    let maildir = server.root.join("Maildir");
-    fs::create_dir_all(maildir.join("cur")).unwrap();
-    let mut list = "3 V1275660208 N25022 G00\n".to_owned();
-    let mut put = |n: u32, extra: &str, folder: &str| {
-        let reply = submit(&server, "admin@here.test", "admin@here.test", &n.to_string()).unwrap();
-        let id = reply.rsplit(' ').next().unwrap();
-        let text = format!("Subject: {n}\nMessage-ID: <{id}@mail.here.test>\n\nbody\n");
-        fs::write(maildir.join(folder).join(format!("{n}.host,S=1:2,S")), text).unwrap();
-        list.push_str(&format!("{n}{extra} :{n}.host,S=1\n"));
-    };
-    put(25_006, "", "cur");
-    put(25_017, " Pkept-of-old W9", "cur");
-    fs::write(maildir.join("dovecot-uidlist"), list).unwrap();
-    submit(&server, "admin@here.test", "admin@here.test", "new").unwrap();
-    let from = maildir.to_str().unwrap();
-    let told = server.run(&["account", "unique-ids", "admin@here.test", from], "");
-    assert!(told.starts_with("2 messages"), "{told}");
-    for _ in 0..2 {
-        let mut pop = server.talk(110).unwrap();
-        pop.line().unwrap();
-        for line in ["USER admin@here.test", "PASS secret"] {
-            assert!(pop.ask(line).unwrap().starts_with("+OK"));
-        }
-        pop.ask("UIDL").unwrap();
-        assert_eq!(pop.line().unwrap(), "1 000061ae4c0907b0");
-        assert_eq!(pop.line().unwrap(), "2 kept-of-old");
-        assert_eq!(pop.line().unwrap().len(), "3 ".len() + 16, "ours");
-        drop(pop);
-        server.kill();
-        server.start();
-    }
-    let file = server.root.join("ids");
-    fs::write(&file, "pop3.uidl\thdr.message-id\nnew-1\t<nobody@x>\nbad id\t<nobody@x>\n").unwrap();
-    let output = Command::new(BINARY)
-        .arg("--root")
-        .arg(&server.root)
-        .args(["account", "unique-ids", "admin@here.test"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(65), "EX_DATAERR");
-}
-
 #[test]
 fn the_log_tells_a_message_by_its_id() {
     let mut server = Server::new("story", "here.test", &["relay.retry_seconds=[1]".into()]);
@@ -484,55 +437,6 @@ fn reports_about_our_mail_and_what_junk_taught_are_told() {
     let name = list["reports"][0]["name"].as_str().unwrap();
     let text = server.run(&["reports", "show", name], "");
     assert!(text.contains("192.0.2.1  3 messages from here.test: DKIM fail, SPF fail"), "{text}");
-}
-
-#[test]
-fn a_backup_is_restored_in_place_of_the_server() {
-    let route = ["relay.retry_seconds=[3600]".to_owned()];
-    let mut server = Server::new("backup", "here.test", &route);
-    server.run(&["route", "add", "far.test", "127.0.0.1:1"], "");
-    let admin = "admin@here.test";
-    submit(&server, admin, admin, "one").unwrap();
-    submit(&server, admin, "bob@far.test", "outgoing").unwrap();
-    let copy = server.root.with_extension("copy");
-    let copied = copy.to_str().unwrap().to_owned();
-    let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
-    // A look waits for what the server is about to note of the last message.
-    assert_eq!(server.subjects(admin), ["one"]);
-    let first = json(server.run(&["backup", &copied, "--json"], ""));
-    assert_eq!((&first["messages"], &first["damaged"]), (&2.into(), &serde_json::json!([])));
-    submit(&server, admin, admin, "two").unwrap();
-    server.kill();
-    // As the dead server left it: what was answered is in the segments only, perhaps.
-    let second = json(server.run(&["backup", &copied, "--json"], ""));
-    assert_eq!(second["messages"], 3);
-    let sound = server.run(&["fsck", "--folder", &format!("{copied}/store")], "");
-    assert!(sound.contains("All is well"), "{sound}");
-
-    let failing = |args: &[&str]| {
-        let output = Command::new(BINARY).args(args).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    let old = server.root.clone();
-    let (code, why) = failing(&["restore", &copied, "--root", old.to_str().unwrap()]);
-    assert!(code == Some(73) && why.contains("exists already"), "{why}");
-    let fresh = server.root.with_extension("restored");
-    let root = fresh.to_str().unwrap().to_owned();
-    let (code, why) = failing(&["restore", old.to_str().unwrap(), "--root", &root]);
-    assert!(code == Some(66) && why.contains("there is no backup"), "{why}");
-    assert!(!fresh.exists());
-    server.root = fresh;
-    let told = server.run(&["restore", &copied, "--json"], "");
-    assert_eq!((&json(told.clone())["held"], &json(told)["messages"]), (&1.into(), &3.into()));
-    server.start();
-    assert_eq!(server.subjects(admin), ["one", "two"]);
-    let queue = json(server.run(&["queue", "list", "--json"], ""));
-    assert_eq!(queue[0]["recipients"][0]["held"], true, "{queue}");
-    submit(&server, admin, admin, "three").unwrap();
-    assert_eq!(server.subjects(admin), ["one", "two", "three"]);
-    for folder in [old, copy] {
-        fs::remove_dir_all(folder).unwrap();
-    }
 }
 
 #[test]

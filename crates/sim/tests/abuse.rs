@@ -9,7 +9,11 @@ use server::listen::Service;
 use sim::client::Client;
 use sim::house::{House, Plan};
 use sim::world::SimWorld;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use sys::hands::{Hands, Leave, SystemHands, Worker};
 
 const STRANGER: [u8; 4] = [198, 51, 100, 7];
 const FRIEND: [u8; 4] = [198, 51, 100, 8];
@@ -54,6 +58,65 @@ async fn au_2_s_21_guessing_is_slowed_then_banned_and_the_ban_is_lifted() {
     assert!(guard.lift(STRANGER.into(), now));
     let mut client = pop3(&house, STRANGER).await;
     assert!(attempt(&mut client, "secret").await.starts_with("+OK"));
+}
+
+/// Threads, unless all of them are busy for ever.
+#[derive(Default)]
+struct Busy {
+    is: AtomicBool,
+    waits: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Hands for Busy {
+    fn hire(&self, name: &str, worker: Box<dyn Worker>) -> io::Result<Leave> {
+        SystemHands.hire(name, worker)
+    }
+    fn lend(&self, work: Box<dyn FnOnce() + Send>) {
+        match self.is.load(Ordering::SeqCst) {
+            true => self.waits.lock().unwrap().push(work),
+            false => SystemHands.lend(work),
+        }
+    }
+}
+
+/// However many log in at once: few passwords are hashed at a time, some more wait, the others are
+/// told to come again, and mail goes on.
+#[tokio::test(start_paused = true)]
+async fn au_2_a_flood_of_logins_is_turned_away_and_mail_goes_on() {
+    let _still = sim::client::stand_still();
+    let hands = Arc::new(Busy::default());
+    let house = SimWorld { hands: hands.clone(), ..SimWorld::new(6) };
+    let house = House::build(Plan::default(), house).await;
+    house.add_account("alice").await;
+    hands.is.store(true, Ordering::SeqCst);
+    let plain = STANDARD.encode("\0alice@example.org\0secret");
+    let mut waiting = Vec::new();
+    for _ in 0..directory::limits::HASH_QUEUE_MAX {
+        let mut client = pop3(&house, FRIEND).await;
+        client.send(format!("AUTH PLAIN {plain}\r\n").as_bytes()).await;
+        waiting.push(client);
+    }
+    house.quiesce().await;
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert!(hands.waits.lock().unwrap().len() <= cores, "so many at a time");
+    for _ in 0..20 {
+        let mut client = pop3(&house, STRANGER).await;
+        assert!(attempt(&mut client, "secret").await.starts_with("-ERR [SYS/TEMP] "));
+    }
+    let mut client = Client::connect(&house, Service::Smtp, STRANGER).await;
+    client.reply().await;
+    for line in ["EHLO x", "MAIL FROM:<fred@example.net>", "RCPT TO:<alice@example.org>"] {
+        assert!(client.ask(line).await.starts_with("250"), "{line}");
+    }
+    client.ask("DATA").await;
+    assert!(client.ask("Subject: x\r\n\r\n.").await.starts_with("250"));
+    hands.is.store(false, Ordering::SeqCst);
+    let held = std::mem::take(&mut *hands.waits.lock().unwrap());
+    held.into_iter().for_each(|work| work());
+    for client in &mut waiting {
+        let reply = client.line().await;
+        assert!(reply.starts_with("+OK 1 "), "{reply}");
+    }
 }
 
 /// S-20: who looks whether somebody is there is nobody to be banned.

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use directory::external::program::{Program, ProgramPlan};
 use directory::external::sql::{Database, Sql, SqlPlan};
 use directory::external::{External, Source};
@@ -87,6 +89,65 @@ async fn people_in_sqlite_log_in_and_get_mail() {
     assert!(smtp.ask("RCPT TO:<eve@example.org>").await.starts_with("550"));
     std::fs::remove_file(&people.0).unwrap();
     assert!(login(&house, "annpw").await.1.starts_with("-ERR [SYS/TEMP]"), "down, not wrong");
+}
+
+/// When the directory is down nobody hears that somebody is not there, or that a password is wrong:
+/// it is later that they may know; and what is known here goes on.
+#[tokio::test(start_paused = true)]
+async fn s_13_a_directory_that_is_down_is_no_unknown_user() {
+    let _still = sim::client::stand_still();
+    let people = People::new("down");
+    people.put("ann@example.org", "annpw");
+    let house = house(&people.0, Duration::ZERO).await;
+    house.add_account("alice").await;
+    let told = async |service, hello: &str, lines: &[&str]| {
+        let mut client = Client::connect(&house, service, [198, 51, 100, 8]).await;
+        client.reply().await;
+        client.ask(hello).await;
+        let mut last = String::new();
+        for line in lines {
+            last = client.ask(line).await;
+        }
+        last
+    };
+    let plain = STANDARD.encode("\0ann@example.org\0annpw");
+    let (smtp, pop3, imap) =
+        (format!("AUTH PLAIN {plain}"), "NOOP", format!("b AUTHENTICATE PLAIN {plain}"));
+    let rcpt = |to: &'static str| ["MAIL FROM:<f@example.net>", to];
+    for (down, eve, password, in_imap, in_pop3) in [
+        (false, "550 5.1.1 ", "235 ", "b OK ", "+OK"),
+        (true, "451 4.3.", "454 4.7.0 ", "b NO [UNAVAILABLE] ", "-ERR [SYS/TEMP] "),
+    ] {
+        if down {
+            std::fs::remove_file(&people.0).unwrap();
+            // What it answered holds for a minute.
+            house.advance(Duration::from_secs(61)).await;
+        }
+        for service in [Service::Smtp, Service::Lmtp] {
+            let hello = if service == Service::Lmtp { "LHLO x" } else { "EHLO x" };
+            for (to, expected) in [
+                // Who has been found before is known.
+                ("RCPT TO:<ann@example.org>", "250 "),
+                ("RCPT TO:<eve@example.org>", eve),
+                ("RCPT TO:<alice@example.org>", "250 "),
+            ] {
+                let said = told(service, hello, &rcpt(to)).await;
+                assert!(said.starts_with(expected), "{service:?} {to}: {said}");
+            }
+        }
+        let said = told(Service::Submission, "EHLO x", &[&smtp]).await;
+        assert!(said.starts_with(password), "{said}");
+        for line in [&imap, "b LOGIN ann@example.org annpw"] {
+            let said = told(Service::Imap, "a NOOP", &[line]).await;
+            assert!(said.starts_with(in_imap), "{said}");
+        }
+        for lines in [&[smtp.as_str()][..], &["USER ann@example.org", "PASS annpw"]] {
+            let said = told(Service::Pop3, pop3, lines).await;
+            assert!(said.starts_with(in_pop3), "{said}");
+        }
+        let said = told(Service::Pop3, pop3, &["USER alice", "PASS secret"]).await;
+        assert!(said.starts_with("+OK"), "{said}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -215,12 +215,13 @@ fn s_62_a_report_tells_how_the_other_server_was_spoken_to() {
         S2:     Message-ID: …\nS2:\n\
         S2: Your message could not be delivered to <bob@example.net>.\n\
         S2: It will not be tried again.\n";
+    let end = "S2: The reason:\nS2:     550 5.1.1 no bob here\nS2: )\nS2: b OK …\n";
     let given = "account alice; C1 on submission as alice; C2 on imap as alice in INBOX";
     for (how, told) in [
         ("", "S2: The other server is example.net, spoken to without TLS.\n"),
         (tls, "S2: The other server is example.net,\nS2: spoken to under TLSv1.3 …\n"),
     ] {
-        let text = format!("{start}{how}{refused}{told}");
+        let text = format!("{start}{how}{refused}{told}{end}");
         check(Service::Submission, given, &text);
     }
 }

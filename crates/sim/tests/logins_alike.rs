@@ -1,0 +1,153 @@
+//! Who guesses does not learn which names there are: not by what is said, nor by the work that it
+//! takes (security.md AU-1).
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use directory::Scope;
+use directory::external::sql::{Database, Sql, SqlPlan};
+use directory::external::{External, Source};
+use server::listen::Service;
+use sim::client::Client;
+use sim::house::{House, Plan, address};
+use sim::world::SimWorld;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use sys::hands::{Hands, Leave, SystemHands, Worker};
+use sys::sqlite::SqliteClient;
+
+/// Threads, and how often one was lent: passwords are hashed there and nowhere else.
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+impl Hands for Counting {
+    fn hire(&self, name: &str, worker: Box<dyn Worker>) -> io::Result<Leave> {
+        SystemHands.hire(name, worker)
+    }
+    fn lend(&self, work: Box<dyn FnOnce() + Send>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        SystemHands.lend(work);
+    }
+}
+
+/// Every way to say a name and a password.
+const WAYS: [(Service, &str); 6] = [
+    (Service::Submission, "AUTH PLAIN"),
+    (Service::Submission, "AUTH LOGIN"),
+    (Service::Pop3, "AUTH PLAIN"),
+    (Service::Pop3, "USER"),
+    (Service::Imap, "a AUTHENTICATE PLAIN"),
+    (Service::Imap, "a LOGIN"),
+];
+
+async fn login(house: &House, way: (Service, &str), user: &str, password: &str) -> String {
+    let mut client = Client::connect(house, way.0, [192, 0, 2, 1]).await;
+    client.reply().await;
+    if way.0 == Service::Submission {
+        client.ask("EHLO client.example").await;
+    }
+    match way.1 {
+        "USER" => {
+            assert!(client.ask(&format!("USER {user}")).await.starts_with("+OK"));
+            client.ask(&format!("PASS {password}")).await
+        }
+        "a LOGIN" => client.ask(&format!("a LOGIN {user} {password}")).await,
+        "AUTH LOGIN" => {
+            client.ask(&format!("AUTH LOGIN {}", STANDARD.encode(user))).await;
+            client.ask(&STANDARD.encode(password)).await
+        }
+        plain => {
+            let message = STANDARD.encode(format!("\0{user}\0{password}"));
+            client.ask(&format!("{plain} {message}")).await
+        }
+    }
+}
+
+async fn house(hands: &Arc<Counting>, directory: directory::Settings) -> House {
+    let world = SimWorld { hands: hands.clone(), ..SimWorld::new(7) };
+    let mut plan = Plan { directory, ..Plan::default() };
+    plan.rates.ban_after = 0;
+    let house = House::build(plan, world).await;
+    for name in ["alice", "off", "phone"] {
+        house.add_account(name).await;
+    }
+    house.change_account("off", &["off"]).await.unwrap();
+    house.shared.directory.app_password_add(&address("phone"), "x", Scope::Both).await.unwrap();
+    house
+}
+
+/// What each way says to each name, and how many hashes that takes.
+async fn tried(house: &House, hands: &Counting, names: &[(&str, &str)]) {
+    for way in WAYS {
+        tried_by(house, hands, way, names).await;
+    }
+}
+
+async fn tried_by(house: &House, hands: &Counting, way: (Service, &str), names: &[(&str, &str)]) {
+    let mut first = None;
+    for (user, password) in names {
+        house.quiesce().await;
+        let before = hands.0.load(Ordering::SeqCst);
+        let reply = login(house, way, user, password).await;
+        let work = hands.0.load(Ordering::SeqCst) - before;
+        let told = first.get_or_insert_with(|| reply.clone());
+        assert_eq!((&reply, work), (&*told, 1), "{way:?} {user}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn au_1_a_refused_login_says_and_costs_the_same_whoever_is_named() {
+    let hands = Arc::new(Counting::default());
+    let house = house(&hands, directory::Settings::default()).await;
+    let names = [
+        ("alice", "wrong"),
+        ("nobody", "wrong"),
+        ("alice@example.org", "wrong"),
+        ("nobody@example.org", "wrong"),
+        ("nobody@elsewhere.example", "wrong"),
+        ("off", "wrong"),
+        ("phone", "wrong"),
+        ("alice+tag", "wrong"),
+        ("postmaster", "wrong"),
+    ];
+    tried(&house, &hands, &names).await;
+    // Nor does who is switched off hear that the password is right.
+    tried_by(&house, &hands, WAYS[3], &[("alice", "wrong"), ("off", "secret")]).await;
+    let before = hands.0.load(Ordering::SeqCst);
+    assert!(login(&house, WAYS[3], "alice", "secret").await.starts_with("+OK"));
+    assert_eq!(hands.0.load(Ordering::SeqCst) - before, 1, "whoever comes in costs it too");
+    // RFC 5321 §3.5.3, §7.3: VRFY and EXPN tell nothing.
+    let mut client = Client::connect(&house, Service::Smtp, [192, 0, 2, 1]).await;
+    client.reply().await;
+    client.ask("HELO client.example").await;
+    let told = client.ask("VRFY alice@example.org").await;
+    assert_eq!(client.ask("VRFY nobody@example.org").await, told);
+    assert_eq!(client.ask("EXPN alice@example.org").await, told);
+}
+
+/// Likewise when other people are in a database of somebody else.
+#[tokio::test(start_paused = true)]
+async fn au_1_who_is_in_no_other_directory_costs_as_much() {
+    let path = std::env::temp_dir().join(format!("postrider-alike-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let people = rusqlite::Connection::open(&path).unwrap();
+    people.execute("CREATE TABLE people(address TEXT, hash TEXT)", []).unwrap();
+    let cost = directory::password::Cost { memory_kib: 8, passes: 1 };
+    let hash = directory::password::hash("annpw", &[7; 16], cost).unwrap();
+    people.execute("INSERT INTO people VALUES ('ann@example.org', ?1)", [&hash]).unwrap();
+    let plan = SqlPlan {
+        login_query: "SELECT address, hash FROM people WHERE address = $1".to_owned(),
+        address_query: "SELECT address FROM people WHERE address = $2 || '@' || $3".to_owned(),
+    };
+    let hands = Arc::new(Counting::default());
+    let source = Source::Sql(Sql::new(Database::Sqlite(SqliteClient::new(&path)), plan).unwrap());
+    let clock = SimWorld::new(7).as_seen().clock;
+    let external = Some(External::new(source, clock, Duration::ZERO));
+    let house = house(&hands, directory::Settings { external, ..Default::default() }).await;
+    let names = ["ann@example.org", "nobody@example.org", "alice@example.org"];
+    tried(&house, &hands, &names.map(|name| (name, "wrong"))).await;
+    std::fs::remove_file(&path).unwrap();
+}
