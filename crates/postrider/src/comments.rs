@@ -66,7 +66,7 @@ pub const COMMENTS: &[(&str, &str)] = &[
     ("uid_only =", "Microsoft's cloud sync misuses UIDONLY; nothing else misses it."),
     (
         "message_limit =",
-        "Messages of one command (MESSAGELIMIT), and of one that stores (SAVELIMIT); 0: any.",
+        "Messages of one command (MESSAGELIMIT, 1000 or more), of one that stores (SAVELIMIT); 0: any.",
     ),
     ("sign =", "Sign by DKIM what leaves; false where the smarthost signs."),
     ("expire_seconds =", "When a message is given up, and when its sender hears of a delay."),

@@ -205,7 +205,8 @@ impl Default for Limits {
 pub struct Imap {
     /// UIDONLY (RFC 9586): off, since some clients use it that cannot cope with it.
     pub uid_only: bool,
-    /// Messages that one command works on (MESSAGELIMIT, RFC 9738); 0 is no limit.
+    /// Messages that one command works on (MESSAGELIMIT); 0 is no limit. RFC 9738 §3: no less than
+    /// 1000 should be announced.
     pub message_limit: u32,
     /// Messages that one COPY or APPEND stores (SAVELIMIT, RFC 9738); 0 is no limit.
     pub save_limit: u32,
