@@ -4,8 +4,8 @@
 //! Responsibility moves only here. Invariants: [`Accepted`] exists only after the commit, and a 250
 //! needs one; a recipient leaves the queue only with the remote 250, a report, or by an operator.
 
-pub mod accept;
-pub mod bounce;
+mod accept;
+mod bounce;
 mod claims;
 mod convert;
 mod fate;
@@ -13,17 +13,17 @@ mod hops;
 pub mod journey;
 mod judging;
 pub mod learning;
-pub mod limits;
+mod limits;
 mod notice;
 mod release;
 pub mod remote;
 pub mod reports;
 pub mod route;
-pub mod schedule;
+mod schedule;
 mod settle;
 mod signing;
 mod slots;
-pub mod trace;
+mod trace;
 
 use directory::Directory;
 use mail::Domain;

@@ -3,21 +3,21 @@
 //! Invariant: secrets are seen and compared in this crate only. An unknown user costs the same work
 //! as a wrong password, and a directory that is down is *unavailable*, never *no such user*.
 
-pub mod app;
-pub mod authenticate;
+mod app;
+mod authenticate;
 mod correspondents;
-pub mod exchange;
+mod exchange;
 pub mod external;
 mod forwarding;
 pub mod imported;
 pub mod issuer;
-pub mod lease;
+mod lease;
 pub mod limits;
 mod md5_crypt;
 pub mod password;
-pub mod proven;
-pub mod resolve;
-pub mod scram;
+mod proven;
+mod resolve;
+mod scram;
 pub mod secret;
 pub mod ticket;
 

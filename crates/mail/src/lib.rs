@@ -4,21 +4,21 @@
 //! Pure values: this crate does no I/O, knows no clock and no protocol word. Bytes go in, values
 //! come out; every parser is total (it never panics and never fails to end) and has limits.
 
-pub mod address;
+mod address;
 pub mod annotation;
 pub mod casemap;
 pub mod date;
-pub mod flags;
+mod flags;
 pub mod header;
 mod html;
-pub mod id;
+mod id;
 pub mod limits;
 pub mod listing;
 pub mod mailbox_name;
 pub mod mime;
 pub mod octets;
 pub mod report;
-pub mod rights;
+mod rights;
 pub mod search;
 pub mod stored;
 pub mod subject;

@@ -2,7 +2,7 @@
 //!
 //! Rates and spam; and who is speaking: SPF, DKIM, DMARC, lists of addresses in DNS.
 
-pub mod authres;
+mod authres;
 pub mod counted;
 pub mod dkim;
 pub mod dmarc;
@@ -13,4 +13,4 @@ pub mod limits;
 pub mod network;
 pub mod spam;
 pub mod spf;
-pub mod tags;
+mod tags;

@@ -263,7 +263,7 @@ pub async fn execute(
             alias::execute(store, directory, request).await
         }
         Request::Status => status::status(store, live),
-        request => names(store, request).await,
+        request => names(store, directory, request).await,
     }
 }
 
@@ -282,9 +282,10 @@ pub fn address(text: &str) -> Result<Address, Failure> {
     Address::parse(text).map_err(|error| fail(exit::DATA, format!("'{text}': {error}")))
 }
 
-fn domain(text: &str) -> Result<Domain, Failure> {
+/// A domain that was given.
+pub fn domain(text: &str) -> Result<Domain, Failure> {
     let parsed = Domain::parse(text);
-    parsed.map_err(|error| fail(exit::DATA, format!("'{text}': {error}")))
+    parsed.map_err(|_| fail(exit::DATA, format!("'{text}' is not a domain name, as example.org")))
 }
 
 fn trouble(error: StoreError) -> Failure {
@@ -446,7 +447,8 @@ async fn import(store: &Store, directory: &Directory, csv: &str) -> Outcome {
         let (name, text) =
             line.split_once(',').ok_or_else(|| wrong("not 'address,password or hash'"))?;
         let address = Address::parse(name.trim()).map_err(|error| wrong(&error.to_string()))?;
-        let secret = secret(directory, imported(text.trim()).map_err(wrong)?.to_owned()).await?;
+        let text = imported(text.trim()).map_err(wrong)?.to_owned();
+        let secret = secret(directory, text).await.map_err(|failure| wrong(&failure.text))?;
         new.push(NewAccount { address, secret });
     }
     let count = new.len();
@@ -454,7 +456,7 @@ async fn import(store: &Store, directory: &Directory, csv: &str) -> Outcome {
     done(format!("{count} accounts are ready"))
 }
 
-async fn names(store: &Store, request: Request) -> Outcome {
+async fn names(store: &Store, directory: &Directory, request: Request) -> Outcome {
     match request {
         Request::DomainAdd { domain: text } => {
             let domain = domain(&text)?;
@@ -473,9 +475,15 @@ async fn names(store: &Store, request: Request) -> Outcome {
         Request::DomainCatchAll { domain: text, to } => {
             let domain = domain(&text)?;
             let to = to.as_deref().map(address).transpose()?;
-            let shown = to.as_ref().map_or("nobody".to_owned(), Address::to_string);
-            store.domain_set_catch_all(domain.clone(), to).await.map_err(trouble)?;
-            done(format!("unknown addresses in {domain} go to {shown}"))
+            store.domain_set_catch_all(domain.clone(), to.clone()).await.map_err(trouble)?;
+            let Some(to) = to else {
+                return done(format!("unknown addresses in {domain} go to nobody"));
+            };
+            let lost = match directory.leads_somewhere(&to).await {
+                Ok(false) => "  (nobody has that)",
+                Ok(true) | Err(_) => "",
+            };
+            done(format!("unknown addresses in {domain} go to {to}{lost}"))
         }
         Request::RouteAdd { domain: text, target } => {
             let domain = domain(&text)?;

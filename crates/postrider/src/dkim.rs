@@ -1,6 +1,6 @@
 //! `domain dkim`: the keys by which our domains sign, and the DNS records that belong to them.
 
-use crate::admin::{Failure, Outcome, Request, Response, exit};
+use crate::admin::{Failure, Outcome, Request, Response, domain, exit};
 use clap::Subcommand;
 use mail::Domain;
 use policy::dkim::{SigningKey, new_ed25519, new_rsa};
@@ -106,8 +106,7 @@ pub async fn execute(store: &Store, request: Request) -> Outcome {
         Request::DkimRotate { domain, finish, ed25519 } => (domain, Some((*finish, *ed25519))),
         _ => return Err(software("not a command about DKIM")),
     };
-    let domain = Domain::parse(text)
-        .map_err(|error| Failure { text: format!("'{text}': {error}"), code: exit::DATA })?;
+    let domain = domain(text)?;
     if store.domain(&domain).map_err(software)?.is_none() {
         let text = format!("{domain} is not ours\nAdd it: postrider domain add {domain}");
         return Err(Failure { text, code: exit::NO_USER });

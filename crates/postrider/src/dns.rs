@@ -1,7 +1,7 @@
 //! `domain dns`: the records in DNS that a domain should have. RFC 5321 §5.1, RFC 7208 §10.1,
 //! RFC 6376 §3.6.2, RFC 9989 §4.7, RFC 8460 §3.
 
-use crate::admin::{Failure, Request, Response, exit};
+use crate::admin::{self, Failure, Request, Response, exit};
 use crate::config::Config;
 use crate::{control, dkim};
 use mail::{Address, Domain};
@@ -90,8 +90,7 @@ fn zone(config: &Config, records: &[Record]) -> String {
 /// The records of a domain of ours, as text and for machines.
 pub async fn told(root: &Path, domain: &str) -> Result<Response, Failure> {
     let config = Config::load(root).map_err(|text| Failure { text, code: exit::CONFIG })?;
-    let parsed = Domain::parse(domain)
-        .map_err(|error| Failure { text: format!("'{domain}': {error}"), code: exit::DATA })?;
+    let parsed = admin::domain(domain)?;
     let shown = control::administer(root, Request::DkimShow { domain: domain.to_owned() }).await?;
     let keys: Vec<(String, String)> = shown
         .value

@@ -76,3 +76,22 @@ fn the_first_certificate_holds_for_ten_years_and_check_says_that_it_is_the_first
     assert!(text.contains("in order") && !text.contains("nobody has signed"), "{text}");
     let _ = std::fs::remove_dir_all(&root);
 }
+
+#[test]
+fn what_an_administrator_mistypes_is_named() {
+    let root = folder("mistyped");
+    let made = postrider(&root, &["setup", "admin@here.test", "--set", "auth.hash_memory_kib=64"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let list = root.join("accounts.csv");
+    std::fs::write(&list, "ann@here.test,secret\nbob@here.test,\n").unwrap();
+    let text = stderr(&postrider(&root, &["account", "import", list.to_str().unwrap()]));
+    assert!(text.contains("line 2: a password"), "{text}");
+    let text = stderr(&postrider(&root, &["queue", "list", "--domain", "a b"]));
+    assert!(text.contains("'a b' is not a domain name"), "{text}");
+    for (to, lost) in [("nobody@here.test", true), ("admin@here.test", false)] {
+        let told = postrider(&root, &["domain", "catch-all", "here.test", to]);
+        let text = String::from_utf8(told.stdout).unwrap();
+        assert_eq!(text.contains("nobody has that"), lost, "{text}");
+    }
+    let _ = std::fs::remove_dir_all(&root);
+}

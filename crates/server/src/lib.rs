@@ -1,15 +1,15 @@
 //! Client-facing sessions: listeners, TLS, and the handlers of SMTP, IMAP and POP3.
 
 pub mod counts;
-pub mod deflate;
+mod deflate;
 pub mod drive;
 pub mod imap;
 pub mod limits;
 pub mod listen;
 mod login;
 pub mod pop3;
-pub mod smtp;
-pub mod urls;
+mod smtp;
+mod urls;
 
 use delivery::Delivery;
 use directory::Directory;
