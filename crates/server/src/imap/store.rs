@@ -1,20 +1,14 @@
-//! STORE, COPY, MOVE, EXPUNGE. RFC 3501 §6.4.3, §6.4.6, §6.4.7, RFC 4315, RFC 6851, RFC 7162
-//! §3.1.3.
+//! STORE. RFC 3501 §6.4.6, RFC 7162 §3.1.3.
 
 use super::view::{View, tell_modseq};
 use super::{Context, Done, ok};
 use crate::drive::Output;
-use ::store::{By, Change, ChangeFlags, Copied, FlagOutcome, StoreError, Which};
+use ::store::{Change, ChangeFlags, FlagOutcome, StoreError};
 use mail::{Entry, Flag, FlagBits, Listing, MailboxId, ModSeq, Rights, Uid};
-use protocol::imap::command::{self, Name, Store};
-use protocol::imap::grammar::SequenceSet;
+use protocol::imap::command::{self, Store};
 use protocol::imap::response;
 use protocol::imap::session::Answer;
 use std::sync::Arc;
-
-fn no_expunge() -> Answer {
-    Answer::No("[NOPERM] You may not take messages out of this mailbox".to_owned())
-}
 
 /// The flags of a STORE that the session may change; `None` when it may change none of them.
 /// RFC 4314 §4: what it may not change is passed over.
@@ -43,7 +37,7 @@ fn is_beside(view: &View, now: &Listing, uid: Uid, since: ModSeq, flags: &[&Flag
     known.is_some_and(|known| flags.iter().all(|flag| same(known, flag)))
 }
 
-fn bad_number() -> Answer {
+pub(super) fn bad_number() -> Answer {
     Answer::Bad("There is no message of that number".to_owned())
 }
 
@@ -207,110 +201,4 @@ impl Context {
         outcome.modseq = more.modseq.or(outcome.modseq);
         Ok(())
     }
-
-    pub(super) async fn copy(
-        &mut self,
-        by_uid: bool,
-        set: &SequenceSet,
-        mailbox: Name,
-        moves: bool,
-        out: &mut Output<'_>,
-    ) -> Done {
-        let Some(view) = &self.view else { return Ok(bad_number()) };
-        if moves && view.read_only {
-            return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
-        }
-        let Some(mut found) = view.resolve(set, by_uid) else { return Ok(bad_number()) };
-        let mut lowest = None;
-        if moves {
-            lowest = self.limit_messages(&mut found);
-        } else if let Some(refusal) = self.too_many_to_copy(&found) {
-            // RFC 9738: COPY is whole or not at all.
-            return Ok(refusal);
-        }
-        if moves && !view.rights.contains(Rights::DELETED.with(Rights::EXPUNGE)) {
-            return Ok(no_expunge());
-        }
-        let from = view.mailbox;
-        let target = match self.target(&mailbox).await? {
-            Ok(found) => found,
-            Err(answer) => return Ok(answer),
-        };
-        let uids: Vec<Uid> = found.iter().map(|(_, entry)| entry.uid).collect();
-        let by = By { account: self.actor()?.account, rights: target.rights };
-        let verb = if moves { "MOVE" } else { "COPY" };
-        if uids.is_empty() {
-            return Ok(Answer::Ok(format!("{verb} completed")));
-        }
-        let copied = match moves {
-            true => self.shared.store.move_(from, uids, target.row.id, by).await?,
-            false => self.shared.store.copy(from, uids, target.row.id, by).await?,
-        };
-        if target.row.id == from {
-            self.own_new = copied.pairs.iter().map(|(_, uid)| *uid).collect();
-        }
-        // RFC 4315 §3: who may not select the mailbox hears nothing of what is in it.
-        let reads = target.rights.contains(Rights::READ);
-        let code = if reads { copy_uid(&copied) } else { String::new() };
-        if moves && !copied.pairs.is_empty() {
-            // RFC 6851 §4.3: before the EXPUNGEs.
-            if reads {
-                let line = format!("* OK {code}{}\r\n", self.language.text("Moved"));
-                out.buffer().extend_from_slice(line.as_bytes());
-            }
-            let gone: Vec<Uid> = copied.pairs.iter().map(|(uid, _)| *uid).collect();
-            self.sync_expunged(&gone, out.buffer());
-            let answer = Answer::Ok(format!("{}MOVE completed", self.highest(true)));
-            return Ok(self.tell_limit(answer, lowest, out));
-        }
-        Ok(Answer::Ok(format!("{code}{verb} completed")))
-    }
-
-    pub(super) async fn expunge(&mut self, set: Option<SequenceSet>, out: &mut Output<'_>) -> Done {
-        let Some(view) = &mut self.view else { return Ok(bad_number()) };
-        if view.read_only {
-            return Ok(Answer::No("[READ-ONLY] The mailbox is open for reading only".to_owned()));
-        }
-        if !view.rights.contains(Rights::EXPUNGE) {
-            return Ok(no_expunge());
-        }
-        let (mailbox, mut lowest) = (view.mailbox, None);
-        let which = match set {
-            None => view.marked(),
-            Some(set) => {
-                let mut found = view.resolve(&set, true).unwrap_or_default();
-                if self.shared.settings.imap.message_limit > 0 {
-                    found.retain(|(_, entry)| entry.flags.contains(FlagBits::DELETED));
-                    lowest = self.limit_messages(&mut found);
-                }
-                Which::DeletedAmong(found.iter().map(|(_, entry)| entry.uid).collect())
-            }
-        };
-        let gone = self.shared.store.expunge(mailbox, which).await?;
-        self.sync_expunged(&gone, out.buffer());
-        let answer = Answer::Ok(format!("{}EXPUNGE completed", self.highest(!gone.is_empty())));
-        Ok(self.tell_limit(answer, lowest, out))
-    }
-}
-
-impl Context {
-    /// HIGHESTMODSEQ for the tagged OK when messages went and QRESYNC is enabled. RFC 7162 §3.2.7.
-    pub(super) fn highest(&self, some: bool) -> String {
-        match &self.view {
-            Some(view) if some && self.enabled.qresync => {
-                format!("[HIGHESTMODSEQ {}] ", view.told.modseq)
-            }
-            _ => String::new(),
-        }
-    }
-}
-
-/// COPYUID. RFC 4315 §3.
-fn copy_uid(copied: &Copied) -> String {
-    if copied.pairs.is_empty() {
-        return String::new();
-    }
-    let from: Vec<u32> = copied.pairs.iter().map(|(uid, _)| uid.get()).collect();
-    let to: Vec<u32> = copied.pairs.iter().map(|(_, uid)| uid.get()).collect();
-    format!("[COPYUID {} {} {}] ", copied.uidvalidity, response::set(&from), response::set(&to))
 }
