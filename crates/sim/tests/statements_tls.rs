@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use server::listen::Service;
+use sim::client::Client;
 use sim::house::{House, Plan};
 use sim::play::{Way, play};
 use sim::script::Script;
@@ -27,6 +28,28 @@ fn s_37_both_ways_of_tls_are_there() {
     let text = "S1: 220 …\nC1: STARTTLS\nS1: 220 …\n-- tls C1\nC1: NOOP\nS1: 250 …\n\
                 S2: 220 …\nC2: NOOP\nS2: 250 …\n";
     check(Service::Submission, "C1 on submission; C2 on submissions", text);
+}
+
+/// A handshake that fails is counted for its port, with STARTTLS and without (users.md S-07; what
+/// the log says of it: crates/sys/tests/tls.rs).
+#[tokio::test(start_paused = true)]
+async fn s_07_a_handshake_that_fails_is_counted() {
+    let _still = sim::client::stand_still();
+    let house = House::build(Plan::default(), SimWorld::new(7)).await;
+    for service in [Service::Submissions, Service::Imaps, Service::Pop3s, Service::Smtp] {
+        let failed = || house.shared.counts.of(service).tls_failed.get();
+        assert_eq!(failed(), 0);
+        let mut client = Client::dial(&house, service, [192, 0, 2, 1]);
+        if service == Service::Smtp {
+            client.reply().await;
+            assert!(client.ask("EHLO x").await.starts_with("250 "));
+            assert!(client.ask("STARTTLS").await.starts_with("220 "));
+        }
+        client.send(b"GET / HTTP/1.1\r\n\r\n").await;
+        while !client.line().await.is_empty() {}
+        house.quiesce().await;
+        assert_eq!(failed(), 1, "{service:?}");
+    }
 }
 
 /// An unknown name, an address, a final dot, the recipient's domain: the one certificate for all.
