@@ -11,12 +11,12 @@ use crate::queue;
 use crate::quota;
 use crate::rows::*;
 use crate::txn::{Due, ReadTxn};
-use crate::unit::{content_page, contents, each_summary, entries, page_number};
+use crate::unit::{content_page, contents, each_entry, each_summary, page_number};
 use crate::view::Watch;
 use crate::watch::AccountWatch;
 use mail::{
-    AccountId, Address, ContentId, Domain, Entry, Listing, MailboxId, MailboxName, MessageId,
-    ModSeq, SpecialUse, Uid,
+    AccountId, Address, ContentId, Domain, Listing, MailboxId, MailboxName, MessageId, ModSeq,
+    SpecialUse, Uid, listing,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -240,7 +240,11 @@ impl Store {
         if row.uidnext.is_some_and(|next| from >= next) {
             return Ok(0);
         }
-        self.look(|txn| Ok(entries(txn, row.id, from, Uid::MAX)?.len() as u32))
+        self.look(|txn| {
+            let mut recent = 0;
+            each_entry(txn, row.id, from, |_| recent += 1)?;
+            Ok(recent)
+        })
     }
     /// Makes a mailbox and those above it, and subscribes to them.
     pub async fn mailbox_create(
@@ -283,25 +287,24 @@ impl Store {
     /// Loads a mailbox, if it is not loaded, and watches it.
     pub async fn select(&self, id: MailboxId) -> Result<Selected> {
         let view = self.inner.views.view(id);
-        let mut watch = view.load(self.row_and_entries(id)).await?;
+        let mut watch = view.load(self.load(id)).await?;
         if watch.deleted() {
             return Err(StoreError::NoSuchMailbox);
         }
         Ok(Selected { listing: watch.current(), watch })
     }
-    /// A mailbox and all its messages, from one view of the rows.
-    async fn row_and_entries(&self, id: MailboxId) -> Result<(MailboxRow, Vec<Entry>)> {
+    /// A mailbox and what is in it, from one view of the rows.
+    async fn load(&self, id: MailboxId) -> Result<(MailboxRow, Listing)> {
         let row = move |txn: &dyn ReadTxn| txn.mailbox(id)?.ok_or(StoreError::NoSuchMailbox);
-        let all = move |txn: &dyn ReadTxn| entries(txn, id, Uid::FIRST, Uid::MAX);
         // What is small is read on this thread.
         let small = self.look(|txn| {
             let row = row(txn)?;
             let small = row.exists <= LOOKED_AT_MESSAGES;
-            small.then(|| Ok((row, all(txn)?))).transpose()
+            small.then(|| listing(txn, row)).transpose()
         })?;
         match small {
-            Some(read) => Ok(read),
-            None => self.read(move |txn| Ok((row(txn)?, all(txn)?))).await,
+            Some(loaded) => Ok(loaded),
+            None => self.read(move |txn| listing(txn, row(txn)?)).await,
         }
     }
     /// Takes the messages below `uidnext` that no session was told of: those from the returned UID
@@ -553,4 +556,13 @@ impl Store {
     pub fn journey(&self, message: MessageId) -> Result<Vec<Vec<u8>>> {
         self.look(|txn| txn.journey(message))
     }
+}
+
+/// A mailbox and what is in it.
+fn listing(txn: &dyn ReadTxn, row: MailboxRow) -> Result<(MailboxRow, Listing)> {
+    let mut builder = listing::Builder::default();
+    each_entry(txn, row.id, Uid::FIRST, |entry| builder.push(entry))?;
+    let keywords = row.keywords.clone();
+    let listing = builder.finish(keywords, row.modseq, row.uidvalidity, row.uidnext);
+    Ok((row, listing))
 }

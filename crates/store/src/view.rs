@@ -10,7 +10,7 @@ use crate::gate::Gate;
 use crate::rows::MailboxRow;
 use crate::watch::AccountWatches;
 use crate::write::{Changes, MailboxChange};
-use mail::{Entry, Listing, MailboxId};
+use mail::{Listing, MailboxId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -99,16 +99,14 @@ impl View {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Loads the mailbox once; `read` gives its row and messages from one view of the rows.
+    /// Loads the mailbox once; `read` gives its row and what is in it from one view of the rows.
     pub async fn load(
         self: &Arc<Self>,
-        read: impl Future<Output = Result<(MailboxRow, Vec<Entry>)>>,
+        read: impl Future<Output = Result<(MailboxRow, Listing)>>,
     ) -> Result<Watch> {
         let fill = async {
-            let (row, entries) = read.await?;
+            let (row, mut listing) = read.await?;
             self.recent_from.fetch_max(row.recent_from, Ordering::Relaxed);
-            let MailboxRow { keywords, modseq, uidvalidity, uidnext, .. } = row;
-            let mut listing = Listing::new(&entries, keywords, modseq, uidvalidity, uidnext);
             let mut state = self.state();
             for change in std::mem::take(&mut state.early) {
                 if change.modseq > listing.modseq {

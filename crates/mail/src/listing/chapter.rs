@@ -72,6 +72,45 @@ pub(super) struct Chapter {
     modseq: ModSeq,
 }
 
+/// Full chapters, but for the last, of entries that come one after the other: none is held twice.
+#[derive(Debug, Default)]
+pub(super) struct Chapters {
+    full: Vec<Arc<Chapter>>,
+    pages: Vec<Page>,
+    page: Vec<Entry>,
+}
+
+impl Chapters {
+    pub fn push(&mut self, entry: Entry) {
+        self.page.push(entry);
+        if self.page.len() >= PAGE {
+            self.end_page();
+            if self.pages.len() >= PAGES {
+                self.end_chapter();
+            }
+        }
+    }
+
+    pub fn finish(mut self) -> Vec<Arc<Chapter>> {
+        self.end_page();
+        self.end_chapter();
+        self.full
+    }
+
+    fn end_page(&mut self) {
+        if !self.page.is_empty() {
+            self.pages.push(Page::from(Arc::from(self.page.as_slice())));
+            self.page.clear();
+        }
+    }
+
+    fn end_chapter(&mut self) {
+        if !self.pages.is_empty() {
+            self.full.push(Arc::new(Chapter::new(std::mem::take(&mut self.pages))));
+        }
+    }
+}
+
 /// Where each of several neighbours starts, and where the last one ends.
 pub(super) fn starts(lengths: impl ExactSizeIterator<Item = u32>) -> (Vec<u32>, u32) {
     let mut starts = Vec::with_capacity(lengths.len());
@@ -88,13 +127,6 @@ impl Chapter {
         let (starts, len) = starts(pages.iter().map(|page| page.len() as u32));
         let modseq = pages.iter().map(|page| page.modseq).max().unwrap_or(ModSeq(0));
         Chapter { pages, starts, len, modseq }
-    }
-
-    /// Full chapters of entries, but for the last.
-    pub fn all_of(entries: &[Entry]) -> Vec<Arc<Chapter>> {
-        let page = |entries: &[Entry]| Page::from(Arc::from(entries));
-        let pages = |entries: &[Entry]| entries.chunks(PAGE).map(page).collect();
-        entries.chunks(PAGE * PAGES).map(|part| Arc::new(Chapter::new(pages(part)))).collect()
     }
 
     /// How many entries.

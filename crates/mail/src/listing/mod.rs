@@ -14,7 +14,7 @@ mod test;
 
 use crate::flags::{FlagBits, KeywordTable};
 use crate::id::{ContentId, ModSeq, Uid, UidValidity};
-use chapter::{Chapter, starts};
+use chapter::{Chapter, Chapters, starts};
 pub use difference::Difference;
 use std::sync::Arc;
 
@@ -66,6 +66,35 @@ pub struct Listing {
     pub uidnext: Option<Uid>,
 }
 
+/// Makes a listing of entries that come one after the other. It holds no entry twice.
+#[derive(Debug, Default)]
+pub struct Builder {
+    chapters: Chapters,
+}
+
+impl Builder {
+    /// Adds an entry, with a greater UID than those before.
+    pub fn push(&mut self, entry: Entry) {
+        self.chapters.push(entry);
+    }
+
+    /// The listing of the entries that came.
+    pub fn finish(
+        self,
+        keywords: Arc<KeywordTable>,
+        modseq: ModSeq,
+        uidvalidity: UidValidity,
+        uidnext: Option<Uid>,
+    ) -> Listing {
+        let (chapters, starts) = (self.chapters.finish(), Vec::new());
+        let mut listing =
+            Listing { chapters, starts, len: 0, keywords, modseq, uidvalidity, uidnext };
+        listing.recount();
+        debug_assert!(listing.iter().is_sorted_by(|a, b| a.uid < b.uid));
+        listing
+    }
+}
+
 impl Listing {
     /// A listing from entries sorted by UID.
     pub fn new(
@@ -75,12 +104,9 @@ impl Listing {
         uidvalidity: UidValidity,
         uidnext: Option<Uid>,
     ) -> Listing {
-        debug_assert!(entries.is_sorted_by(|a, b| a.uid < b.uid));
-        let (chapters, starts) = (Chapter::all_of(entries), Vec::new());
-        let mut listing =
-            Listing { chapters, starts, len: 0, keywords, modseq, uidvalidity, uidnext };
-        listing.recount();
-        listing
+        let mut builder = Builder::default();
+        entries.iter().for_each(|entry| builder.push(*entry));
+        builder.finish(keywords, modseq, uidvalidity, uidnext)
     }
 
     /// A mailbox without messages or history.
@@ -206,7 +232,9 @@ impl Listing {
             }
             added = rest;
         }
-        self.chapters.extend(Chapter::all_of(added));
+        let mut chapters = Chapters::default();
+        added.iter().for_each(|entry| chapters.push(*entry));
+        self.chapters.extend(chapters.finish());
     }
 
     fn recount(&mut self) {

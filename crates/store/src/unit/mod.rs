@@ -19,7 +19,7 @@ use std::sync::Arc;
 use table::Table;
 
 pub(crate) use contents::{content_page, contents, each_summary, page_number};
-pub(crate) use pages::entries;
+pub(crate) use pages::each_entry;
 
 /// The rows of one commit.
 pub(crate) struct Unit {

@@ -14,23 +14,21 @@ use mail::{Entry, MailboxId, Uid};
 /// Messages of a full page.
 const PAGE: usize = 128;
 
-/// The messages of a mailbox with UIDs from `from` to `to`, in order, as they are committed.
-pub(crate) fn entries(
+/// Shows the messages of a mailbox with UIDs from `from` on, in order, as they are committed.
+pub(crate) fn each_entry(
     txn: &dyn ReadTxn,
     mailbox: MailboxId,
     from: Uid,
-    to: Uid,
-) -> Result<Vec<Entry>> {
-    let mut found = Vec::new();
+    mut each: impl FnMut(Entry),
+) -> Result<()> {
     let first = txn.page_at(mailbox, from)?.unwrap_or(from);
-    txn.pages(mailbox, first, to, &mut |_, page| {
+    txn.pages(mailbox, first, Uid::MAX, &mut |_, page| {
         decode_entries(page, |entry| {
-            if entry.uid >= from && entry.uid <= to {
-                found.push(entry);
+            if entry.uid >= from {
+                each(entry);
             }
         })
-    })?;
-    Ok(found)
+    })
 }
 
 /// Writes the pages that changed.
