@@ -196,8 +196,10 @@ impl Context {
             return;
         };
         let listing = maildrop.listing.clone();
-        for entry in listing.iter().filter(|entry| !maildrop.deleted.contains(&entry.uid)) {
-            maildrop.sizes.find_out(&self.shared.store, entry, mode).await;
+        for entry in listing.iter().filter(|entry| Sizes::may_differ(entry, mode)) {
+            if !maildrop.deleted.contains(&entry.uid) {
+                maildrop.sizes.find_out(&self.shared.store, entry, mode).await;
+            }
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// Is another size than that of the store to be expected?
-    fn differs(entry: &Entry, mode: Mode) -> bool {
+    pub fn may_differ(entry: &Entry, mode: Mode) -> bool {
         let header = mode == Mode::Ascii && entry.flags.contains(FlagBits::HEADER_8BIT);
         header || entry.flags.contains(FlagBits::NOT_LINES)
     }
@@ -38,7 +38,7 @@ impl Sizes {
     /// Finds out what [`Sizes::of`] tells of a message.
     pub async fn find_out(&mut self, store: &Store, entry: &Entry, mode: Mode) {
         let known = self.known.contains_key(&entry.uid);
-        if known || !Sizes::differs(entry, mode) || self.read >= READ_MAX {
+        if known || !Sizes::may_differ(entry, mode) || self.read >= READ_MAX {
             return;
         }
         // What cannot be read is not sent either: any size will do.
