@@ -133,6 +133,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("A tag is expected", "Am Anfang fehlt die Marke des Befehls"),
     ("Command line too long", "Die Befehlszeile ist zu lang"),
     ("Line too long", "Die Zeile ist zu lang"),
+    ("With its filters, the search is too large", "Mit ihren Filtern ist die Suche zu umfangreich"),
     ("Literal too large", "Das Literal ist zu groß"),
     ("Only DONE ends IDLE", "Nur DONE beendet IDLE"),
     ("Send the message", "Senden Sie die Nachricht"),
