@@ -2,6 +2,13 @@
 //!
 //! Invariant: only CRLF ends a line; a bare CR or LF is told, never taken for an end.
 
+/// These octets begin with a TLS record that shakes hands: its client takes the port for one where
+/// TLS comes first. No line of any protocol begins so.
+pub fn is_tls_handshake(octets: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    octets.first() == Some(&HANDSHAKE)
+}
+
 /// What the buffer holds next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
@@ -43,9 +50,9 @@ impl Input {
         self.bytes.get(self.used..).unwrap_or_default()
     }
 
-    /// What comes next, a line's first octet, is that one.
-    pub fn begins_with(&self, octet: u8) -> bool {
-        !self.dropping && self.rest().first() == Some(&octet)
+    /// What comes instead of a line is a TLS handshake.
+    pub fn is_tls_handshake(&self) -> bool {
+        !self.dropping && is_tls_handshake(self.rest())
     }
 
     /// Nothing is left.

@@ -220,6 +220,24 @@ fn sm_6_other_protocols_are_sent_away_at_once() {
     check(Service::Smtp, "account alice", junk);
 }
 
+/// So does who begins a handshake where POP3 and IMAP are spoken in clear.
+#[test]
+fn sm_6_a_tls_handshake_in_clear_is_the_end_of_pop3_and_imap() {
+    let hello = "\\x16\\x03\\x01\\x02\\0\\x01\\0\\x01\\xfc\\x03\\x03";
+    let with_line = format!("{hello}\\r\\na NOOP\\r\\n");
+    for (service, first, before, end) in [
+        (Service::Pop3, "+OK …", "C1: LANG en\nS1: +OK …\n", "-ERR This is a mail server, …"),
+        (Service::Imap, "* OK …", "C1: a NOOP\nS1: a OK …\n", "* BYE This is a mail server, …"),
+    ] {
+        for octets in [hello, &with_line, "\\x16\\n", "\\x16"] {
+            for before in ["", before] {
+                let said = format!("S1: {first}\n{before}C1> {octets}\nS1: {end}\n");
+                check(service, "account alice", &format!("{said}-- closed C1\n"));
+            }
+        }
+    }
+}
+
 /// A report tells whether its message was spoken of under TLS, and by which; users.md S-62.
 #[test]
 fn s_62_a_report_tells_how_the_other_server_was_spoken_to() {

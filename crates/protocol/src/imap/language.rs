@@ -136,6 +136,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("With its filters, the search is too large", "Mit ihren Filtern ist die Suche zu umfangreich"),
     ("Literal too large", "Das Literal ist zu groß"),
     ("Only DONE ends IDLE", "Nur DONE beendet IDLE"),
+    ("This is a mail server, speak IMAP", "Das ist ein Mailserver, er spricht IMAP"),
     ("Send the message", "Senden Sie die Nachricht"),
     ("Go ahead", "Weiter"),
     ("Idling", "Neues wird gemeldet"),

@@ -141,6 +141,7 @@ const GERMAN: &[(&str, &str)] = &[
     ("The message cannot be read now", "Die Nachricht kann jetzt nicht gelesen werden"),
     ("TLS is not to be had here", "TLS gibt es hier nicht"),
     ("TOP wants two numbers", "TOP verlangt zwei Zahlen"),
+    ("This is a mail server, speak POP#", "Das ist ein Mailserver, er spricht POP#"),
     ("Too many commands without a login", "Zu viele Befehle ohne Anmeldung"),
     ("UTF-# it is", "UTF-# gilt"),
     ("Unknown mechanism; AUTH alone lists them", "Unbekanntes Verfahren; AUTH zählt sie auf"),

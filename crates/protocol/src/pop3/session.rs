@@ -345,6 +345,11 @@ impl Session {
     }
 
     fn command(&mut self) -> Option<Step<Question>> {
+        if self.input.is_tls_handshake() {
+            self.err("This is a mail server, speak POP3");
+            self.phase = Phase::Closing;
+            return None;
+        }
         let line = match self.read_line(COMMAND_OCTETS_MAX) {
             Ok(line) => line,
             Err(step) => return step,

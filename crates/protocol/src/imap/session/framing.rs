@@ -2,6 +2,7 @@
 
 use super::{Phase, Question, Session, State};
 use crate::imap::{COMMAND_BEFORE_LOGIN_MAX, COMMAND_MAX};
+use crate::line::is_tls_handshake;
 use crate::machine::Step;
 
 /// Octets of an unwanted literal that are passed over; a client that sends more at us loses its
@@ -49,6 +50,10 @@ impl Session {
 
     /// Looks for one whole command, literals included.
     pub(super) fn command(&mut self) -> Option<Step<Question>> {
+        if is_tls_handshake(&self.input) {
+            self.bye("This is a mail server, speak IMAP");
+            return None;
+        }
         loop {
             let Some((end, next)) = self.line_end(self.most()) else {
                 if self.input.len() > self.most() {

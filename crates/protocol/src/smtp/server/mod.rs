@@ -17,9 +17,6 @@ use crate::smtp::limits::*;
 use crate::smtp::reply::{self, Reply};
 use std::time::Duration;
 
-/// What a TLS client begins with: the type of a record.
-const TLS_HANDSHAKE: u8 = 22;
-
 /// What a port offers.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -264,7 +261,7 @@ impl Session {
     }
 
     fn command(&mut self) -> Option<Step<Question>> {
-        if self.input.begins_with(TLS_HANDSHAKE) {
+        if self.input.is_tls_handshake() {
             // Whatever its octets look like, none of them is a line.
             self.urgent = true;
             self.close_with(&reply::NOT_SMTP);
