@@ -119,6 +119,7 @@ pub fn smtp_session(data: &[u8]) {
         lmtp: kind & 8 == 8,
         future_release: Some(smtp::FutureRelease { seconds: 3600, until: 1_800_000_000 }),
         xclient: kind & 32 == 32,
+        strict: false,
     };
     same_in_any_split(octets, |split| {
         let session = smtp::Session::new(offer.clone(), Security::Clear);

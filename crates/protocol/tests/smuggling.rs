@@ -75,6 +75,7 @@ fn session() -> Session {
         lmtp: false,
         future_release: None,
         xclient: false,
+        strict: false,
     };
     Session::new(offer, Security::Clear)
 }

@@ -50,6 +50,7 @@ async fn a_panic_ends_one_session_and_is_told() {
         lmtp: false,
         future_release: None,
         xclient: false,
+        strict: false,
     };
     let machine = smtp::server::Session::new(offer, Security::Clear);
     let said = said_after(machine, b"NOOP\r\nVRFY x\r\nNOOP\r\n").await;

@@ -170,6 +170,45 @@ async fn held(client: &mut Client, said: &[&str]) -> u64 {
     }
 }
 
+/// Who says more before EHLO is answered does not hear the answer, whatever comes first and under
+/// TLS as well; who is trusted, or waits for it once, is left alone.
+#[tokio::test(start_paused = true)]
+async fn sm_10_commands_before_the_reply_to_ehlo_end_the_session() {
+    let _still = sim::client::stand_still();
+    let mut plan = Plan::default();
+    plan.set("judge", "true").unwrap();
+    let judging = House::build(plan, SimWorld::new(13)).await;
+    let trusting = house(13).await;
+    let mail = "MAIL FROM:<a@example.net>\r\n";
+    for first in ["EHLO x", "HELO x", "NOOP", "QUIT", "STARTTLS", "MAIL FROM:<a@example.net>"] {
+        for behind in [mail, "QUIT\r\n", "N"] {
+            let mut client = greeted(&judging, Service::Smtp, STRANGER).await;
+            client.send(format!("{first}\r\n{behind}").as_bytes()).await;
+            let said = (client.line().await, client.line().await, client.line().await);
+            assert!(said.0.starts_with("554 5.5.0 "), "{first} {behind}: {said:?}");
+            assert!(said.1.starts_with("421 4.7.0 ") && said.2.is_empty(), "{said:?}");
+        }
+    }
+    let mut client = greeted(&judging, Service::Smtp, STRANGER).await;
+    assert!(client.ask("EHLO x").await.starts_with("250"));
+    assert!(client.ask("STARTTLS").await.starts_with("220"));
+    let mut client = client.start_tls().await;
+    client.send(format!("EHLO x\r\n{mail}").as_bytes()).await;
+    assert!(client.line().await.starts_with("554 5.5.0 "));
+    let mut client = smtp(&judging, STRANGER).await;
+    client.send(format!("{mail}RCPT TO:<bob@example.net>\r\nQUIT\r\n").as_bytes()).await;
+    for code in ["250", "550", "221"] {
+        assert!(client.line().await.starts_with(code));
+    }
+    for (house, service) in [(&trusting, Service::Smtp), (&judging, Service::Submission)] {
+        let mut client = greeted(house, service, STRANGER).await;
+        client.send(b"HELO x\r\nNOOP\r\nQUIT\r\n").await;
+        for code in ["250", "250", "221"] {
+            assert!(client.line().await.starts_with(code));
+        }
+    }
+}
+
 /// A flood of commands that lead nowhere ends; one of recipients too.
 #[tokio::test(start_paused = true)]
 async fn sm_10_floods_end() {

@@ -278,12 +278,9 @@ async fn observing_refuses_nothing() {
 async fn recipient(house: &House, to: &str) -> String {
     let mut client = Client::connect(house, Service::Smtp, PEER).await;
     client.line().await;
-    client
-        .send(format!("HELO x\r\nMAIL FROM:<f@example.com>\r\nRCPT TO:<{to}>\r\n").as_bytes())
-        .await;
-    client.line().await;
-    client.line().await;
-    client.line().await
+    client.ask("HELO x").await;
+    client.ask("MAIL FROM:<f@example.com>").await;
+    client.ask(&format!("RCPT TO:<{to}>")).await
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 //! there is something to ask.
 
 use super::Context;
+use crate::Settings;
+use crate::listen::{Accepted, Service};
 use delivery::Judgement;
 use mail::{Address, ReversePath};
 use policy::counted::Counted;
@@ -10,6 +12,7 @@ use policy::judge::{self, Action, Answers, Envelope, Inspector, SpfFound};
 use policy::limits::{DNS_WAIT, QUERIES_MAX};
 use protocol::smtp::reply::{self, Reply};
 use protocol::smtp::server::Answer;
+use std::net::IpAddr;
 use std::sync::Arc;
 use sys::resolver::Resolver;
 use tokio::task::JoinHandle;
@@ -33,14 +36,17 @@ impl Drop for Judging {
     }
 }
 
+/// Whoever comes to that port from there is a stranger: mail systems that speak LMTP, and networks
+/// that are trusted, are none.
+pub(super) fn is_stranger(settings: &Settings, service: Service, ip: IpAddr) -> bool {
+    service == Service::Smtp && !settings.judge.trusted.iter().any(|network| network.contains(ip))
+}
+
 impl Context {
-    /// The client is a stranger: who logged in, mail systems that speak LMTP, and networks that
-    /// are trusted are not judged.
+    /// The client is a stranger, who is judged; nobody who logged in is.
     fn is_stranger(&self) -> bool {
-        let ip = self.accepted.peer.ip();
-        let smtp = self.accepted.service == crate::listen::Service::Smtp;
-        let mut trusted = self.shared.settings.judge.trusted.iter();
-        smtp && self.authenticated.is_none() && !trusted.any(|network| network.contains(ip))
+        let Accepted { service, peer, .. } = &self.accepted;
+        self.authenticated.is_none() && is_stranger(&self.shared.settings, *service, peer.ip())
     }
 
     /// Begins to ask lists about a stranger. What the message raises besides is counted together.

@@ -48,19 +48,22 @@ pub struct Context {
 /// Machine and handler of a new session.
 pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
     let settings = &shared.settings;
+    let ip = accepted.peer.ip();
+    let xclient = settings.xclients.iter().any(|proxy| proxy.contains(ip));
     let offer = Offer {
         hostname: settings.hostname.to_string(),
         size_max: settings.message_octets_max,
         recipients_max: settings.recipients_max,
         starttls: !accepted.service.implicit_tls(),
         tls_required: accepted.service == Service::Smtp
-            && settings.tls_required.iter().any(|network| network.contains(accepted.peer.ip())),
+            && settings.tls_required.iter().any(|network| network.contains(ip)),
         login: !accepted.service.takes_mail(),
         plaintext_auth: settings.plaintext_auth,
         sasl: offered(&shared),
         lmtp: accepted.service == Service::Lmtp,
         future_release: future_release(&shared, accepted.service),
-        xclient: settings.xclients.iter().any(|proxy| proxy.contains(accepted.peer.ip())),
+        xclient,
+        strict: !xclient && judge::is_stranger(settings, accepted.service, ip),
     };
     let machine = Session::new(offer, security(accepted.tls.as_ref()));
     let resolver = shared.world.resolver.clone();

@@ -23,6 +23,11 @@ impl Session {
         self.reset(Reply { code: 250, enhanced: "", text: text.into() })
     }
 
+    /// More has come than the command that is not answered yet, and PIPELINING was never offered.
+    pub(super) fn talks_ahead(&self) -> bool {
+        self.offer.strict && self.hello.is_none() && !self.input.is_empty()
+    }
+
     fn extensions(&self) -> Vec<String> {
         let mut lines = vec![self.offer.hostname.clone()];
         let fixed =

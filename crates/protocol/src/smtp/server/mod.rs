@@ -42,6 +42,9 @@ pub struct Offer {
     pub future_release: Option<FutureRelease>,
     /// The client may say who its own client is.
     pub xclient: bool,
+    /// The client has to wait for the reply to its EHLO: commands that come with it, as from
+    /// programs that look at no reply, end the session. RFC 2920 §3.1.
+    pub strict: bool,
 }
 
 /// How long messages are held at most. RFC 4865 §3.
@@ -296,6 +299,8 @@ impl Session {
             return None;
         }
         match command {
+            Command::NotSmtp => self.close_with(&reply::NOT_SMTP),
+            _ if self.talks_ahead() => self.refuse_and_close(&reply::TALKS_AHEAD),
             Command::Ehlo(_) | Command::Helo(_) if self.offer.lmtp => self.say(&reply::SPEAK_LMTP),
             Command::Lhlo(_) if !self.offer.lmtp => self.say(&reply::SPEAK_SMTP),
             Command::Ehlo(name) | Command::Lhlo(name) => return self.greet(name, true),
@@ -313,7 +318,6 @@ impl Session {
             Command::StartTls => self.starttls(),
             Command::Auth(mechanism, initial) => return self.auth(&mechanism, initial),
             Command::Xclient(told) => return self.xclient(told),
-            Command::NotSmtp => self.close_with(&reply::NOT_SMTP),
         }
         None
     }

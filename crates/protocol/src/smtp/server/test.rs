@@ -15,6 +15,7 @@ fn session(login: bool) -> Session {
         lmtp: false,
         future_release: None,
         xclient: false,
+        strict: false,
     };
     Session::new(offer, Security::Clear)
 }
