@@ -89,7 +89,7 @@ impl Directory {
         }
         let whole = secret.clone();
         let secret = secret.map_or_else(|| self.inner.decoy.clone(), |secret| secret.password);
-        let is_imported = imported::is_hash(&secret) && !secret.starts_with("$argon2id$");
+        let is_imported = imported::is_hash(&secret) && !is_own(&secret);
         let key = account.as_ref().map(|row| row.address.key()).unwrap_or_default();
         if !self.proves(&key, password, secret).await? {
             return Err(AuthError::Invalid);
@@ -169,8 +169,14 @@ impl Directory {
         let (text, stored) = (secret.to_owned(), hash.clone());
         let hands = &*self.inner.hands;
         let verified = sys::hands::blocking(hands, move || verify(&text, &stored)).await;
-        drop(permit);
         let right = verified.map_err(AuthError::Unavailable)?;
+        if !right && !is_own(&hash) {
+            // Hashes of others may cost next to nothing: that would tell there is such a user.
+            let (text, decoy) = (secret.to_owned(), self.inner.decoy.clone());
+            let tried = sys::hands::blocking(hands, move || verify(&text, &decoy)).await;
+            tried.map_err(AuthError::Unavailable)?;
+        }
+        drop(permit);
         if right && !key.is_empty() {
             self.inner.proven.learn([key, secret, &hash]);
         }
@@ -178,10 +184,15 @@ impl Directory {
     }
 }
 
+/// The hash is of the kind that we make.
+fn is_own(hash: &str) -> bool {
+    hash.starts_with("$argon2id$")
+}
+
 /// Our own hashes, and those of other servers. The password counts as it is prepared (RFC 4616 §2),
 /// and as it is: so it was hashed before, and elsewhere.
 fn verify(text: &str, stored: &str) -> bool {
-    let is = |text: &str| match stored.starts_with("$argon2id$") {
+    let is = |text: &str| match is_own(stored) {
         true => password::verify(text, stored),
         false => imported::is_hash(stored) && imported::verify(text, stored),
     };

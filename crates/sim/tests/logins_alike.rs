@@ -86,6 +86,21 @@ async fn tried(house: &House, hands: &Counting, names: &[(&str, &str)]) {
     }
 }
 
+/// A hash of another server, which costs nothing.
+const CHEAP: &str = "{PLAIN-MD5}5ebe2294ecd0e0f08eab7690d2a6ee69";
+
+/// Whoever has such a hash hears the same as nobody, for which the costly work is done besides.
+async fn tried_cheap(house: &House, hands: &Counting, user: &str) {
+    for way in WAYS {
+        house.quiesce().await;
+        let nobody = login(house, way, "nobody@example.org", "wrong").await;
+        let before = hands.0.load(Ordering::SeqCst);
+        assert_eq!(login(house, way, user, "wrong").await, nobody, "{way:?}");
+        let work = hands.0.load(Ordering::SeqCst) - before;
+        assert_eq!(work, 2, "{way:?}: the cheap hash, and one of ours");
+    }
+}
+
 async fn tried_by(house: &House, hands: &Counting, way: (Service, &str), names: &[(&str, &str)]) {
     let mut first = None;
     for (user, password) in names {
@@ -114,6 +129,12 @@ async fn au_1_a_refused_login_says_and_costs_the_same_whoever_is_named() {
         ("postmaster", "wrong"),
     ];
     tried(&house, &hands, &names).await;
+    house.add_account("moved").await;
+    house.shared.directory.set_password(&address("moved"), CHEAP).await.unwrap();
+    tried_cheap(&house, &hands, "moved").await;
+    assert!(login(&house, WAYS[3], "moved", "secret").await.starts_with("+OK"));
+    // From the first login on there is a hash of our own.
+    tried_by(&house, &hands, WAYS[3], &[("moved", "wrong"), ("nobody", "wrong")]).await;
     // Nor does who is switched off hear that the password is right.
     tried_by(&house, &hands, WAYS[3], &[("alice", "wrong"), ("off", "secret")]).await;
     let before = hands.0.load(Ordering::SeqCst);
@@ -138,6 +159,7 @@ async fn au_1_who_is_in_no_other_directory_costs_as_much() {
     let cost = directory::password::Cost { memory_kib: 8, passes: 1 };
     let hash = directory::password::hash("annpw", &[7; 16], cost).unwrap();
     people.execute("INSERT INTO people VALUES ('ann@example.org', ?1)", [&hash]).unwrap();
+    people.execute("INSERT INTO people VALUES ('old@example.org', ?1)", [CHEAP]).unwrap();
     let plan = SqlPlan {
         login_query: "SELECT address, hash FROM people WHERE address = $1".to_owned(),
         address_query: "SELECT address FROM people WHERE address = $2 || '@' || $3".to_owned(),
@@ -149,5 +171,6 @@ async fn au_1_who_is_in_no_other_directory_costs_as_much() {
     let house = house(&hands, directory::Settings { external, ..Default::default() }).await;
     let names = ["ann@example.org", "nobody@example.org", "alice@example.org"];
     tried(&house, &hands, &names.map(|name| (name, "wrong"))).await;
+    tried_cheap(&house, &hands, "old@example.org").await;
     std::fs::remove_file(&path).unwrap();
 }
