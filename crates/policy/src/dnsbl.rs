@@ -28,12 +28,12 @@ pub struct Lists {
 }
 
 /// All times are since the clock's start.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     /// Its test entries were right then.
     checked: Option<Duration>,
-    /// It is not asked before then.
-    disabled: Option<Duration>,
+    /// It is not asked before then, and why.
+    disabled: Option<(Duration, String)>,
 }
 
 /// What was found.
@@ -64,6 +64,16 @@ impl Lists {
         self.lists.is_empty()
     }
 
+    /// Those that are not asked now, and why.
+    pub fn disabled(&self, now: Duration) -> Vec<(String, String)> {
+        let states = self.states();
+        let why = |zone: &String| match &states.get(zone)?.disabled {
+            Some((until, why)) if now < *until => Some((zone.clone(), why.clone())),
+            _ => None,
+        };
+        self.lists.iter().filter_map(|(zone, _)| why(zone)).collect()
+    }
+
     fn states(&self) -> MutexGuard<'_, HashMap<String, State>> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,8 +82,8 @@ impl Lists {
     pub async fn ask(&self, resolver: &dyn Resolver, ip: IpAddr, now: Duration) -> Listed {
         let mut listed = Listed::default();
         for (zone, purpose) in &self.lists {
-            let state = self.states().get(zone).copied().unwrap_or_default();
-            if state.disabled.is_some_and(|until| now < until) {
+            let state = self.states().get(zone).cloned().unwrap_or_default();
+            if state.disabled.is_some_and(|(until, _)| now < until) {
                 continue;
             }
             let fresh = state.checked.is_some_and(|at| now < at + LIST_CHECK_AGAIN);
@@ -98,10 +108,10 @@ impl Lists {
                     listed.junk.get_or_insert(format!("{ip} is listed by {zone}"));
                 }
                 (Err(Useless { why, pause }), _) => {
-                    let state = State { checked: None, disabled: Some(now + pause) };
-                    self.states().insert(zone.clone(), state);
                     let minutes = pause.as_secs() / 60;
                     listed.alerts.push(format!("{zone} is not asked for {minutes} minutes: {why}"));
+                    let state = State { checked: None, disabled: Some((now + pause, why)) };
+                    self.states().insert(zone.clone(), state);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use crate::admin::{Failure, Outcome, Request, Response, address, done, exit, fail, known_account};
 use directory::secret::AppPassword;
 use directory::{AppError, Directory, Scope};
+use policy::dnsbl::Lists;
 use policy::guard::Guard;
 use serde_json::json;
 use std::net::IpAddr;
@@ -21,6 +22,8 @@ pub struct Live {
     pub clock: Arc<dyn Clock>,
     /// The certificates in use.
     pub tls: Arc<TlsServer>,
+    /// Block lists.
+    pub lists: Arc<Lists>,
 }
 
 fn ip(text: &str) -> Result<IpAddr, Failure> {

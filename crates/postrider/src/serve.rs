@@ -150,7 +150,8 @@ pub async fn serve(
     let folder = root.join(&config.store.folder);
     let bans = Bans::restore(guard.clone(), world.clock.clone(), &folder);
     let bans = tokio::spawn(bans.keep(shutdown.clone()));
-    let live = Live { guard: guard.clone(), clock: world.clock.clone(), tls: tls.clone() };
+    let (clock, lists) = (world.clock.clone(), settings.judge.lists.clone());
+    let live = Live { guard: guard.clone(), clock, tls: tls.clone(), lists };
     let control =
         control::listen(root, store.clone(), directory.clone(), live.clone(), shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), world.clock.clone(), shutdown.clone()));

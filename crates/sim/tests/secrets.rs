@@ -46,6 +46,10 @@ const SESSIONS: [(Service, &str); 3] = [
 
 /// What is logged from that level up while sessions are played.
 fn logged(level: tracing::Level, sessions: &[(Service, &str)]) -> String {
+    logged_with(level, "account alice", sessions)
+}
+
+fn logged_with(level: tracing::Level, given: &str, sessions: &[(Service, &str)]) -> String {
     let kept = Kept::default();
     let writer = kept.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -54,11 +58,26 @@ fn logged(level: tracing::Level, sessions: &[(Service, &str)]) -> String {
         .finish();
     tracing::subscriber::with_default(subscriber, || {
         for (service, text) in sessions {
-            let script = Script::parse(&format!("rfc: 4954 §9\ngiven: account alice\n{text}"));
+            let script = Script::parse(&format!("rfc: 4954 §9\ngiven: {given}\n{text}"));
             play(&script.unwrap(), *service, Way::Whole, false).unwrap();
         }
     });
     String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+}
+
+/// A block list that answers nonsense is told of when that is found out, and not by each client.
+#[test]
+fn s_14_a_list_that_is_disabled_is_logged() {
+    let client = "S1: 220 …\nC1: HELO x\nS1: 250 …\nC1: MAIL FROM:<a@example.net>\nS1: 250 …\n\
+        C1: RCPT TO:<alice@example.org>\nS1: 250 …\n";
+    let both = format!("{client}{}", client.replace("C1", "C2").replace("S1", "S2"));
+    let given = "account alice; judge = true; block_list = bl.example";
+    for (list, alerts) in [("203.0.113.7", 1), ("127.0.0.2", 0)] {
+        let dns = format!("-- dns 2.0.0.127.bl.example {list}\n{both}");
+        let log = logged_with(tracing::Level::WARN, given, &[(Service::Smtp, &dns)]);
+        assert_eq!(log.matches("a block list is disabled").count(), alerts, "{log}");
+        assert_eq!(log.matches("bl.example is not asked for").count(), alerts, "{log}");
+    }
 }
 
 /// Who connects, perhaps says QUIT, and goes, is nobody to write of but for who debugs.

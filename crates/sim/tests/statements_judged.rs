@@ -283,6 +283,12 @@ async fn recipient(house: &House, to: &str) -> String {
     client.ask(&format!("RCPT TO:<{to}>")).await
 }
 
+/// Block lists that are not asked now, and why.
+fn disabled(house: &House) -> Vec<(String, String)> {
+    let shared = &house.shared;
+    shared.settings.judge.lists.disabled(shared.world.clock.monotonic())
+}
+
 #[tokio::test(start_paused = true)]
 async fn s_14_a_list_that_makes_no_sense_says_nothing() {
     let _still = sim::client::stand_still();
@@ -315,6 +321,11 @@ async fn s_14_a_list_that_makes_no_sense_says_nothing() {
         }
         let reply = recipient(&house, "postmaster@example.org").await;
         assert!(reply.starts_with("550 5.1.1 "), "{reply}");
+        // `postrider status` tells which list is of no use, unless it is a fine one.
+        let fine = counts || answers == [Some("127.0.0.2"), None, None];
+        let told = disabled(&house);
+        assert_eq!(told.is_empty(), fine, "{answers:?}: {told:?}");
+        assert!(told.iter().all(|(zone, why)| zone == "bl.test" && !why.is_empty()));
     }
     // SERVFAIL, and then it works again: not at once, but after a while.
     let house = house(&[("block_list", "bl.test")]).await;
@@ -326,8 +337,10 @@ async fn s_14_a_list_that_makes_no_sense_says_nothing() {
     let before = dns.asked();
     assert!(recipient(&house, "alice@example.org").await.starts_with("250 "));
     assert_eq!(dns.asked(), before, "it is left alone");
+    assert_eq!(disabled(&house).len(), 1);
     house.advance(std::time::Duration::from_secs(301)).await;
     assert!(recipient(&house, "alice@example.org").await.starts_with("550 5.7.1 "));
+    assert_eq!(disabled(&house), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,8 @@ use crate::certificate;
 use serde_json::json;
 use store::{Health, Store};
 
-/// How the store is, which messages are damaged, and until when the certificate holds.
+/// How the store is, which messages are damaged, until when the certificate holds, and which block
+/// lists are of no use.
 pub(super) fn status(store: &Store, live: Option<&Live>) -> Outcome {
     let (word, why) = match store.health() {
         Health::Fine => ("fine", None),
@@ -33,9 +34,15 @@ pub(super) fn status(store: &Store, live: Option<&Live>) -> Outcome {
         let told = certificate::trouble(validity, live.clock.unix_seconds());
         text += &told.map_or(String::new(), |told| format!("; {told}"));
     }
+    let lists = live.map(|live| live.lists.disabled(live.clock.monotonic())).unwrap_or_default();
+    for (zone, why) in &lists {
+        text += &format!("; the block list {zone} is not asked: {why}");
+    }
+    let zones: Vec<&String> = lists.iter().map(|(zone, _)| zone).collect();
     let value = json!({
         "running": true, "pid": pid, "version": version, "store": word, "damaged": damaged,
         "certificate_expires": expires.map(|(_, validity)| validity.end),
+        "block_lists_disabled": zones,
     });
     Ok(Response { value, text })
 }
