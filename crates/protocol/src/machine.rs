@@ -84,6 +84,8 @@ pub trait Machine: Send {
     fn has_unread_input(&self) -> bool;
     /// How long the peer may take to complete what it is doing now.
     fn patience(&self) -> Duration;
+    /// Nothing has come of it yet, no login and no mail: the shell may be less patient with it.
+    fn is_beginning(&self) -> bool;
     /// Grows each time the peer completes something; the patience starts anew then, and only then.
     fn progress(&self) -> u64;
     /// The patience ran out: say so and close.

@@ -144,22 +144,19 @@ pub enum Ending {
     Failed,
 }
 
-/// Runs one session to its end.
-pub async fn drive<M, H>(
+/// Runs one session to its end. While it is `hurried` and only begins, it has less time.
+pub async fn drive<M: Machine, H: Handler<M>>(
     mut stream: BoxStream,
     machine: &mut M,
     handler: &mut H,
     tls: Option<&TlsPort>,
     mut shutdown: watch::Receiver<bool>,
-) -> Ending
-where
-    M: Machine,
-    H: Handler<M>,
-{
+    hurried: &(dyn Fn() -> bool + Sync),
+) -> Ending {
     let mut progress = machine.progress();
     // Both stay where they wait, through all that comes: entering and leaving lists of thousands
     // takes longer than telling a client of a message.
-    let mut deadline = std::pin::pin!(tokio::time::sleep(machine.patience()));
+    let mut deadline = std::pin::pin!(tokio::time::sleep(patience(machine, hurried)));
     let mut down = std::pin::pin!(crate::listen::is_down(&mut shutdown));
     let (mut alive, mut told, mut failed, mut deflate) = (true, false, false, None);
     loop {
@@ -191,7 +188,7 @@ where
                 }
                 if machine.progress() != progress {
                     progress = machine.progress();
-                    deadline.as_mut().reset(Instant::now() + machine.patience());
+                    deadline.as_mut().reset(Instant::now() + patience(machine, hurried));
                 }
                 tokio::select! {
                     biased;
@@ -214,6 +211,12 @@ where
             machine.fail();
         }
     }
+}
+
+/// How long the peer has for what it is doing now.
+fn patience<M: Machine>(machine: &M, hurried: &(dyn Fn() -> bool + Sync)) -> Duration {
+    let part = if machine.is_beginning() && hurried() { limits::HURRIED } else { 1 };
+    machine.patience() / part
 }
 
 /// Lets the handler answer; `false` when it panicked.

@@ -14,6 +14,11 @@ pub const STEPS: u8 = 16;
 pub const WRITE_WAIT: Duration = Duration::from_secs(60);
 /// How long closing politely (TLS close_notify) may take.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// Of so many places for connections that this part is taken, the rest is scarce: numerator and
+/// denominator. Strangers of whom nothing has come yet are hurried then (security.md SM-10).
+pub const SCARCE: (usize, usize) = (4, 5);
+/// What is left of their time: one such part of it.
+pub const HURRIED: u32 = 10;
 /// Mailboxes that a session with NOTIFY may see, and names it has subscribed to: it keeps 200
 /// octets for each, and the names.
 pub const NOTIFY_MAILBOXES_MAX: usize = 2_000;

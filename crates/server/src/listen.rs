@@ -237,11 +237,15 @@ impl Accepting {
         turn_away(stream, self.service).await;
     }
 
-    async fn seated(self, _seat: Seat, stream: BoxStream, peer: SocketAddr) {
+    async fn seated(self, seat: Seat, stream: BoxStream, peer: SocketAddr) {
         let (service, shared) = (self.service, self.shared.clone());
         let counts = shared.counts.of(service);
         let _taken = Taken::new(counts);
-        match serve(self.shared, stream, service, peer, &self.tls, self.shutdown).await {
+        let most = shared.settings.connections_max;
+        let mut trusted = shared.settings.judge.trusted.iter();
+        let stranger = !trusted.any(|network| network.contains(peer.ip()));
+        let hurried = || stranger && seat.is_scarce(most);
+        match serve(self.shared, stream, service, peer, &self.tls, self.shutdown, &hurried).await {
             Ok(Ending::Failed) => {
                 counts.panicked.add();
                 tracing::error!(service = service.name(), %peer, "a session failed: a panic");
@@ -303,6 +307,7 @@ async fn serve(
     peer: SocketAddr,
     tls: &TlsServer,
     shutdown: watch::Receiver<bool>,
+    hurried: &(dyn Fn() -> bool + Sync),
 ) -> io::Result<Ending> {
     let tls = tls.port(service.speaks());
     let mut facts = None;
@@ -314,15 +319,15 @@ async fn serve(
     Ok(match service {
         Service::Smtp | Service::Submission | Service::Submissions | Service::Lmtp => {
             let (mut machine, mut handler) = smtp::session(shared, accepted);
-            Box::pin(drive(stream, &mut machine, &mut handler, Some(tls), shutdown)).await
+            Box::pin(drive(stream, &mut machine, &mut handler, Some(tls), shutdown, hurried)).await
         }
         Service::Pop3 | Service::Pop3s => {
             let (mut machine, mut handler) = pop3::session(shared, accepted);
-            Box::pin(drive(stream, &mut machine, &mut handler, Some(tls), shutdown)).await
+            Box::pin(drive(stream, &mut machine, &mut handler, Some(tls), shutdown, hurried)).await
         }
         Service::Imap | Service::Imaps => {
             let (mut machine, mut handler) = imap::session(shared, accepted);
-            Box::pin(drive(stream, &mut machine, &mut handler, Some(tls), shutdown)).await
+            Box::pin(drive(stream, &mut machine, &mut handler, Some(tls), shutdown, hurried)).await
         }
     })
 }
@@ -347,6 +352,13 @@ impl Seat {
         counts.by_source.insert(source, from_here + 1);
         drop(counts);
         Some(Seat { census: census.clone(), source })
+    }
+
+    /// So many of `all` are taken that nobody should keep one without use.
+    fn is_scarce(&self, all: usize) -> bool {
+        let taken = self.census.lock().unwrap_or_else(PoisonError::into_inner).all;
+        let (part, whole) = limits::SCARCE;
+        taken.saturating_mul(whole) > all.saturating_mul(part)
     }
 }
 

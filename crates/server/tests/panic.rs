@@ -29,7 +29,8 @@ async fn said_after(mut machine: impl Machine, octets: &[u8]) -> String {
     let (mut client, server) = tokio::io::duplex(1 << 16);
     let (_down, shutdown) = watch::channel(false);
     client.write_all(octets).await.unwrap();
-    let ending = drive(Box::new(server), &mut machine, &mut Broken, None, shutdown).await;
+    let ending =
+        drive(Box::new(server), &mut machine, &mut Broken, None, shutdown, &|| false).await;
     assert_eq!(ending, Ending::Failed);
     let mut said = String::new();
     client.read_to_string(&mut said).await.unwrap();

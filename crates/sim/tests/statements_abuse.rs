@@ -170,6 +170,45 @@ async fn held(client: &mut Client, said: &[&str]) -> u64 {
     }
 }
 
+/// When four of five places are taken, strangers of whom nothing has come have a tenth of the time.
+#[tokio::test(start_paused = true)]
+async fn sm_10_strangers_are_hurried_when_places_are_scarce() {
+    let cases = [
+        (7, true, Service::Smtp, &[][..], 300),
+        (8, false, Service::Smtp, &[], 300),
+        (8, true, Service::Smtp, &[], 30),
+        (8, true, Service::Smtp, &["HELO x"], 30),
+        (8, true, Service::Smtp, &["HELO x", "MAIL FROM:<a@example.net>"], 300),
+        (8, true, Service::Submission, &["HELO x", "AUTH PLAIN"], 30),
+        (8, true, Service::Pop3, &[], 6),
+        (8, true, Service::Pop3, &["USER alice"], 6),
+        (8, true, Service::Pop3, &["USER alice", "PASS secret"], 600),
+        (8, true, Service::Imap, &["a NOOP"], 6),
+        (8, true, Service::Imap, &["a LOGIN alice secret"], 1860),
+    ];
+    for (taken, strangers, service, lines, seconds) in cases {
+        let mut plan = Plan::default();
+        if strangers {
+            plan.set("judge", "true").unwrap();
+        }
+        plan.sessions.connections_max = 10;
+        let house = House::build(plan, SimWorld::new(14)).await;
+        house.add_account("alice").await;
+        let mut others = Vec::new();
+        for n in 0..taken {
+            others.push(greeted(&house, Service::Smtp, [192, 0, 2, n]).await);
+        }
+        let mut client = greeted(&house, service, STRANGER).await;
+        for line in lines {
+            client.ask(line).await;
+        }
+        let start = Instant::now();
+        while !client.line().await.is_empty() {}
+        let held = start.elapsed().as_secs();
+        assert_eq!(held, seconds, "{taken} {strangers} {service:?} {lines:?}");
+    }
+}
+
 /// Who says more before EHLO is answered does not hear the answer, whatever comes first and under
 /// TLS as well; who is trusted, or waits for it once, is left alone.
 #[tokio::test(start_paused = true)]

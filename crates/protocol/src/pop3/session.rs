@@ -458,6 +458,10 @@ impl Machine for Session {
         if self.open { COMMAND_WAIT } else { LOGIN_WAIT }
     }
 
+    fn is_beginning(&self) -> bool {
+        !self.open
+    }
+
     fn progress(&self) -> u64 {
         self.progress
     }

@@ -451,6 +451,10 @@ impl Machine for Session {
         if self.state == State::NotAuthenticated { LOGIN_WAIT } else { AFTER_LOGIN_WAIT }
     }
 
+    fn is_beginning(&self) -> bool {
+        self.state == State::NotAuthenticated
+    }
+
     fn progress(&self) -> u64 {
         self.progress
     }

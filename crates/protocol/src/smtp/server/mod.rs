@@ -558,6 +558,10 @@ impl Machine for Session {
         COMMAND_WAIT
     }
 
+    fn is_beginning(&self) -> bool {
+        !self.of_use && self.envelope.is_none()
+    }
+
     fn progress(&self) -> u64 {
         self.progress
     }
