@@ -4,10 +4,10 @@
 use mail::Domain;
 use policy::dkim::{Key, Signature, Signer, Verifier};
 use policy::judge::Inspector;
-use policy::{dmarc, spf};
+use policy::{dmarc, mta_sts, spf};
 use std::collections::HashMap;
 
-/// Records of SPF and DMARC, keys of DKIM: each is read, or refused with one line that says why.
+/// Records of SPF, DMARC and MTA-STS, its policies, keys of DKIM: each is read, or refused with one line that says why.
 pub fn record(octets: &[u8]) {
     if let Err(why) = spf::check_record(octets) {
         assert!(!why.contains(char::is_control), "{why:?}");
@@ -15,6 +15,12 @@ pub fn record(octets: &[u8]) {
     let _ = Key::parse(octets);
     if let Some(record) = dmarc::Record::parse(octets) {
         assert!(octets.trim_ascii_start().starts_with(b"v"), "{record:?}");
+    }
+    if let Some(id) = mta_sts::record_id(&[octets.to_vec()]) {
+        assert!((1..=32).contains(&id.len()) && id.is_ascii(), "{id:?}");
+    }
+    if let Ok(policy) = mta_sts::Policy::parse(octets) {
+        assert_eq!(mta_sts::Policy::parse(policy.to_string().as_bytes()), Ok(policy));
     }
 }
 

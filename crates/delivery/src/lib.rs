@@ -23,6 +23,7 @@ mod schedule;
 mod settle;
 mod signing;
 mod slots;
+mod sts;
 mod trace;
 
 use directory::Directory;
@@ -34,6 +35,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use store::Store;
 use sys::World;
+use sys::http::HttpClient;
 use sys::tls::TlsClient;
 
 pub use accept::{Accepted, AcceptedRecipient, DeliveryError, Incoming, Judgement, Receiving};
@@ -59,8 +61,10 @@ pub struct Settings {
     /// The address that connections to other servers come from.
     pub source: Option<std::net::IpAddr>,
     /// Proves a server's certificate, for REQUIRETLS and a login at the smarthost; without it such
-    /// mail does not leave.
+    /// mail does not leave, and there is no MTA-STS.
     pub verifying: Option<TlsClient>,
+    /// What other domains say of their servers by MTA-STS holds. RFC 8461.
+    pub mta_sts: bool,
     /// Waits between attempts; the last one repeats.
     pub retry_after: Vec<Duration>,
     /// How long a message is tried.
@@ -90,6 +94,7 @@ impl Settings {
             own_addresses: Vec::new(),
             source: None,
             verifying: None,
+            mta_sts: true,
             retry_after: [1, 5, 15, 30, 60, 120, 240].into_iter().map(minutes).collect(),
             expire_after: minutes(5 * 24 * 60),
             delay_notice_after: minutes(4 * 60),
@@ -137,6 +142,7 @@ pub(crate) struct Shared {
     pub tls: TlsClient,
     pub keys: signing::ReadyKeys,
     pub slots: slots::Slots,
+    pub policies: sts::Policies,
     pub attempted: Attempted,
 }
 
@@ -149,6 +155,8 @@ impl Delivery {
         world: World,
         tls: TlsClient,
     ) -> Delivery {
+        let verifying = settings.verifying.clone().filter(|_| settings.mta_sts);
+        let policies = sts::Policies::new(verifying.map(|tls| HttpClient::new(&world, tls)));
         Delivery {
             shared: Arc::new(Shared {
                 settings,
@@ -158,6 +166,7 @@ impl Delivery {
                 tls,
                 keys: signing::ReadyKeys::default(),
                 slots: slots::Slots::default(),
+                policies,
                 attempted: Attempted::default(),
             }),
         }

@@ -80,3 +80,11 @@ pub const SPAM_LINE_WORD_MAX: usize = 60;
 pub const REPORT_MAIL_OCTETS_MAX: u64 = 12 << 20;
 /// Octets of such a report as it is kept; of more the details are cut.
 pub const REPORT_KEPT_OCTETS_MAX: usize = 64 << 10;
+/// DNS is asked for the MTA-STS record of a domain no more often than this, nor its web server for
+/// the policy. RFC 8461 §3.3 SHOULD: five minutes or longer after a failure.
+pub const STS_ASK_AGAIN: Duration = Duration::from_secs(300);
+/// Seconds after which a policy is fetched again, though its id is the same: RFC 8461 §3.3 suggests
+/// a day.
+pub const STS_FETCH_AGAIN: i64 = 86_400;
+/// Domains whose MTA-STS policies are in memory, or that are known to have none.
+pub const STS_DOMAINS_MAX: usize = 2000;

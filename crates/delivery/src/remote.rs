@@ -6,6 +6,7 @@
 
 mod login;
 mod transaction;
+mod trust;
 
 use crate::Shared;
 use crate::journey::{Dialogue, describe_tls};
@@ -24,6 +25,7 @@ use sys::net::BoxStream;
 use sys::tls::TlsFacts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
+use trust::Wants;
 
 /// What became of a recipient.
 #[derive(Clone, Debug)]
@@ -47,6 +49,11 @@ impl Fate {
             Fate::Deferred { status, .. } if status == UNREACHABLE => 1,
             _ => 2,
         }
+    }
+
+    /// It waits for a server that is safe. RFC 3463 §3.8.
+    fn is_unsafe(&self) -> bool {
+        matches!(self, Fate::Deferred { status, .. } if status.starts_with("4.7."))
     }
 }
 
@@ -81,17 +88,6 @@ enum Broken {
     /// It is not as safe as the message or a password wants, or takes no login: enhanced status
     /// code, whose class says whether for ever, and reason. RFC 8689 §4.2.1.
     Unsafe(String, String),
-}
-
-/// What a connection must have before a message goes over it.
-#[derive(Clone, Copy)]
-struct Wants<'a> {
-    /// What REQUIRETLS asks for. RFC 8689 §4.2.1.
-    require_tls: bool,
-    /// TLS with the server's certificate proven, as an operator wants it. RFC 3207 §6.
-    proven: bool,
-    /// A login, under TLS with the server's certificate proven.
-    login: Option<&'a Login>,
 }
 
 /// Whether a connection is under TLS.
@@ -145,22 +141,20 @@ pub(crate) async fn attempt(
     kept: &mut Option<Connection>,
 ) -> Attempt {
     let mut tried = Attempt::default();
-    // RFC 8689 §4.2.1; a report goes on its way all the same (§5).
-    let strict = row.terms.require_tls && row.sender.address().is_some();
-    if by_kept(shared, row, recipients, strict, kept, &mut tried).await {
+    let mut wants = Wants::of(shared, domain, row).await;
+    if by_kept(shared, row, recipients, &wants, kept, &mut tried).await {
         return tried;
     }
     let mut route = route::route(shared, domain).await;
     tried.dns = route.dns;
-    if strict && !route.fixed && route.problem.is_none() {
-        // RFC 8689 §2: DNS alone does not prove that these are the domain's servers.
+    tried.dns.extend(wants.told(domain));
+    wants.fixed = route.fixed;
+    wants.login = shared.settings.smarthost_login.as_ref().filter(|_| route.smarthost);
+    if wants.nobody_vouches() && route.problem.is_none() {
         let why = format!("REQUIRETLS: neither DNSSEC nor MTA-STS vouches for the MX of {domain}");
         route.problem = Some(RouteProblem::Permanent("5.7.30", why));
         route.hosts.clear();
     }
-    let login = shared.settings.smarthost_login.as_ref().filter(|_| route.smarthost);
-    let proven = shared.settings.tls_required.iter().any(|known| known.is_same(domain));
-    let wants = Wants { require_tls: strict, proven, login };
     let mut verdict = match route.problem {
         Some(RouteProblem::Permanent(status, reply)) => {
             let status = status.to_owned();
@@ -175,7 +169,7 @@ pub(crate) async fn attempt(
     let mut hosts = route.hosts.into_iter().peekable();
     while let Some(host) = hosts.next() {
         let dialogue = &mut tried.dialogue;
-        let broken = match connect(shared, &host, wants, turn_by, dialogue).await {
+        let broken = match connect(shared, &host, &wants, turn_by, dialogue).await {
             Ok(connection) => {
                 tried.fates.retain(|(n, _)| !left.iter().any(|r| r.n == *n));
                 converse(shared, row, &left, connection, kept, &mut tried).await;
@@ -199,10 +193,11 @@ pub(crate) async fn attempt(
         }
     }
     if sessions == 0 {
-        // What is too unsafe for this message may do for others.
-        tried.unreachable = !strict;
         let fate =
             verdict.unwrap_or_else(|| deferred(UNREACHABLE, None, "no server could be reached"));
+        // What is too unsafe for this message may do for others.
+        let is_unsafe = wants.enforces() && fate.is_unsafe();
+        tried.unreachable = !wants.require_tls && !is_unsafe;
         tried.fates = recipients.iter().map(|r| (r.n, fate.clone())).collect();
     }
     tried
@@ -213,7 +208,7 @@ async fn by_kept(
     shared: &Shared,
     row: &QueueRow,
     recipients: &[&RecipientRow],
-    strict: bool,
+    wants: &Wants<'_>,
     kept: &mut Option<Connection>,
     tried: &mut Attempt,
 ) -> bool {
@@ -221,7 +216,7 @@ async fn by_kept(
     connection.dialogue = Dialogue::default();
     let room = connection.messages_most() - connection.sent;
     let fits = recipients.len().div_ceil(connection.recipients_most()) <= room;
-    if !fits || (strict && !connection.is_safe()) {
+    if !fits || wants.nobody_vouches() || !wants.are_met_by(&connection) {
         connection.quit().await;
         return false;
     }
@@ -348,10 +343,11 @@ async fn converse(
 async fn connect(
     shared: &Shared,
     host: &Host,
-    wants: Wants<'_>,
+    wants: &Wants<'_>,
     turn_by: Instant,
     dialogue: &mut Dialogue,
 ) -> Result<Connection, Broken> {
+    wants.allows(&host.name)?;
     let open = async |cover| match shared.slots.take(host.address.ip(), turn_by).await {
         Some(slot) => open(shared, host, wants, cover, slot).await,
         None => {
@@ -359,8 +355,18 @@ async fn connect(
             Err((Broken::Connection(why.to_owned()), false))
         }
     };
-    if wants.require_tls || wants.proven || wants.login.is_some() {
+    if wants.is_strict() {
         return open(Cover::Proven).await.map_err(|(broken, _)| broken);
+    }
+    if wants.policy.is_some() {
+        // RFC 8461 §5: a policy that is only tested keeps nothing back.
+        match open(Cover::Proven).await {
+            Err((Broken::Unsafe(_, why) | Broken::Connection(why), true)) => {
+                tracing::warn!(host = host.name, why, "MTA-STS: a policy that is only tested");
+                dialogue.note('C', format!("(MTA-STS is only tested: {why})").as_bytes());
+            }
+            done => return done.map_err(|(broken, _)| broken),
+        }
     }
     match open(Cover::IfOffered).await {
         Ok(connection) => Ok(connection),
@@ -378,13 +384,13 @@ async fn connect(
 async fn open(
     shared: &Shared,
     host: &Host,
-    wants: Wants<'_>,
+    wants: &Wants<'_>,
     cover: Cover,
     slot: Slot,
 ) -> Result<Connection, (Broken, bool)> {
     let proven = cover == Cover::Proven;
     let plain = |broken: Broken| (broken, false);
-    let no_tls = |why: &str| plain(wants.without_tls(&host.name, why));
+    let no_tls = |why: &str| (wants.without_tls(&host.name, why), true);
     let source = shared.settings.source;
     let stream = shared.world.net.connect(host.address, source, CONNECT_WAIT).await;
     let stream = stream.map_err(|error| plain(Broken::Connection(error.to_string())))?;
@@ -405,7 +411,7 @@ async fn open(
         if cover == Cover::No || !connection.can.starttls {
             return connection.unless(proven, || no_tls("no STARTTLS")).await;
         }
-        let ready = connection.say("STARTTLS\r\n").await.map_err(|broken| (broken, !proven))?;
+        let ready = connection.say("STARTTLS\r\n").await.map_err(|broken| (broken, true))?;
         if !ready.is_positive() {
             return connection.unless(proven, || no_tls(&ready.text())).await;
         }
@@ -457,7 +463,7 @@ impl Connection {
     }
 
     /// Under TLS it has what is wanted, or gets it.
-    async fn satisfy(&mut self, wants: Wants<'_>) -> Result<(), Broken> {
+    async fn satisfy(&mut self, wants: &Wants<'_>) -> Result<(), Broken> {
         if wants.require_tls && !self.can.require_tls {
             let why = format!("{} does not announce REQUIRETLS", self.host.name);
             return Err(Broken::Unsafe("5.7.30".to_owned(), why));
@@ -466,11 +472,6 @@ impl Connection {
             Some(login) => self.log_in(login).await,
             None => Ok(()),
         }
-    }
-
-    /// As safe as REQUIRETLS wants.
-    fn is_safe(&self) -> bool {
-        self.can.require_tls && self.tls.as_ref().is_some_and(|tls| tls.verified)
     }
 
     /// The server is ready, and knows us. RFC 5321 §3.1, §3.2.

@@ -1,6 +1,7 @@
 //! Judgement: facts in, verdicts with reasons out. It never acts.
 //!
-//! Rates and spam; and who is speaking: SPF, DKIM, DMARC, lists of addresses in DNS.
+//! Rates and spam; who is speaking: SPF, DKIM, DMARC, lists of addresses in DNS; and whom we may
+//! speak to: MTA-STS.
 
 mod authres;
 pub mod counted;
@@ -10,6 +11,7 @@ pub mod dnsbl;
 pub mod guard;
 pub mod judge;
 pub mod limits;
+pub mod mta_sts;
 pub mod network;
 pub mod spam;
 pub mod spf;

@@ -71,3 +71,9 @@ pub const LIST_DISABLED: Duration = Duration::from_secs(3600);
 pub const LIST_DISABLED_SHORTLY: Duration = Duration::from_secs(300);
 /// The test entries of a list are looked at so often.
 pub const LIST_CHECK_AGAIN: Duration = Duration::from_secs(3600);
+/// Octets of an MTA-STS policy. RFC 8461 §3.3.
+pub const STS_OCTETS_MAX: usize = 64 * 1024;
+/// As many mx of such a policy, or more, are too many: large ones have ten.
+pub const STS_PATTERNS_MAX: usize = 100;
+/// Seconds that such a policy may be in force. RFC 8461 §3.2.
+pub const STS_AGE_MAX: u32 = 31_557_600;

@@ -270,9 +270,11 @@ pub struct Relay {
     pub port: u16,
     /// Sign by DKIM what leaves; `false` where the smarthost signs.
     pub sign: bool,
-    /// PEM file of the authorities that certificates are proven by, for REQUIRETLS and for a login
-    /// at the smarthost.
+    /// PEM file of the authorities that certificates are proven by: for REQUIRETLS, for MTA-STS and
+    /// for a login at the smarthost.
     pub authorities: PathBuf,
+    /// Do as domains say of their servers by MTA-STS. RFC 8461.
+    pub mta_sts: bool,
     /// Seconds between attempts; the last one repeats.
     pub retry_seconds: Vec<u64>,
     /// Seconds until a message is given up.
@@ -290,6 +292,7 @@ impl Default for Relay {
             port: 25,
             sign: true,
             authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+            mta_sts: true,
             retry_seconds: vec![60, 300, 900, 1800, 3600, 7200, 14_400],
             expire_seconds: 5 * 86_400,
             delay_notice_seconds: 4 * 3600,

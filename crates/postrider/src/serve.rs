@@ -290,7 +290,7 @@ fn delivery_settings(
         if smarthost_login.is_some() || !config.tls.required_to.is_empty() {
             return Err(fail(exit::CONFIG, format!("relay.authorities: {file}: {error}")));
         }
-        tracing::warn!(%file, %error, "relay.authorities: mail with REQUIRETLS cannot leave");
+        tracing::warn!(%file, %error, "relay.authorities: mail with REQUIRETLS cannot leave, and there is no MTA-STS");
     }
     let smtp = addresses.iter().filter(|(service, _)| *service == Service::Smtp);
     let reports = reports(&config.reports)?;
@@ -300,6 +300,7 @@ fn delivery_settings(
         tls_required: config.tls.required_to.iter().filter_map(|d| Domain::parse(d).ok()).collect(),
         relay_port: relay.port,
         verifying: verifying.ok(),
+        mta_sts: relay.mta_sts,
         own_addresses: smtp.map(|(_, address)| *address).collect(),
         retry_after: relay.retry_seconds.iter().map(|s| Duration::from_secs(*s)).collect(),
         sign: relay.sign,

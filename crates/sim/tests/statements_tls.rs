@@ -164,8 +164,7 @@ fn sm_5_no_password_is_asked_for_or_taken_in_clear() {
 }
 
 /// What must not go in clear waits where STARTTLS was stripped or the certificate is nobody's, and
-/// its sender hears why. (Neither DANE nor MTA-STS is looked at: REQUIRETLS alone says so, and with
-/// it mail whose MX nobody vouches for does not leave.)
+/// its sender hears why. (MTA-STS: mta_sts.rs. DANE is not looked at.)
 #[test]
 fn sm_5_who_strips_tls_gets_no_mail_that_needs_it() {
     let needs = "account alice; smarthost = relay.example.com:587; tls_required_to = example.net; \

@@ -25,6 +25,7 @@ mod junk;
 mod known;
 mod lessons;
 pub mod limits;
+mod mail_policies;
 mod mailbox;
 mod marks;
 mod open;

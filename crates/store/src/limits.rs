@@ -71,3 +71,5 @@ pub const CHUNK_MESSAGES: usize = 10_000;
 pub const FEEDBACK_MAX: usize = 1_000;
 /// Days that they are kept.
 pub const FEEDBACK_DAYS: i64 = 400;
+/// Policies of other domains on their mail servers that are kept, some 200 octets each.
+pub const MAIL_POLICIES_MAX: usize = 5_000;

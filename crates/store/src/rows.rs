@@ -139,6 +139,8 @@ pub enum Holder {
     Notes(MailboxId),
     /// Keys that vouch for the senders of mail that aliases send on.
     ForwardingKeys,
+    /// What other domains say of their mail servers. RFC 8461.
+    MailPolicies,
 }
 
 impl Holder {
@@ -159,6 +161,7 @@ impl Holder {
             Holder::SigningKeys => (12, 0),
             Holder::Notes(id) => (13, id.0),
             Holder::ForwardingKeys => (14, 0),
+            Holder::MailPolicies => (15, 0),
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct HttpClient {
 pub struct HttpAnswer {
     /// The status code. RFC 9110 §15.
     pub status: u16,
+    /// The media type in lower case, without parameters; empty if there is none. RFC 9110 §8.3.
+    pub media_type: String,
     /// The content.
     pub content: Vec<u8>,
 }
@@ -46,8 +48,20 @@ pub struct HttpAnswer {
 /// What is asked.
 struct Asked<'a> {
     method: Method,
+    accept: &'static str,
+    octets_max: usize,
     authorization: Option<&'a str>,
     form: Vec<u8>,
+}
+
+impl Asked<'_> {
+    const JSON: Asked<'static> = Asked {
+        method: Method::GET,
+        accept: "application/json",
+        octets_max: ANSWER_OCTETS_MAX,
+        authorization: None,
+        form: Vec::new(),
+    };
 }
 
 impl HttpClient {
@@ -58,15 +72,20 @@ impl HttpClient {
 
     /// GET. The URL is `https`, or `http` of this very machine.
     pub async fn get(&self, url: &str) -> io::Result<HttpAnswer> {
-        let asked = Asked { method: Method::GET, authorization: None, form: Vec::new() };
-        self.exchange(url, asked).await
+        self.exchange(url, Asked::JSON).await
+    }
+
+    /// GET of a text that has so many octets at most.
+    pub async fn get_text(&self, url: &str, octets_max: usize) -> io::Result<HttpAnswer> {
+        self.exchange(url, Asked { accept: "text/plain", octets_max, ..Asked::JSON }).await
     }
 
     /// POST of a form (`application/x-www-form-urlencoded`, encoded already), with the value of an
     /// Authorization field.
     pub async fn post(&self, url: &str, form: &str, authorization: &str) -> io::Result<HttpAnswer> {
         let (method, form) = (Method::POST, form.as_bytes().to_vec());
-        self.exchange(url, Asked { method, authorization: Some(authorization), form }).await
+        let authorization = Some(authorization);
+        self.exchange(url, Asked { method, authorization, form, ..Asked::JSON }).await
     }
 
     async fn exchange(&self, url: &str, asked: Asked<'_>) -> io::Result<HttpAnswer> {
@@ -85,7 +104,7 @@ impl HttpClient {
             .uri(target)
             .header(HOST, place.authority())
             .header(USER_AGENT, "Postrider")
-            .header(ACCEPT, "application/json");
+            .header(ACCEPT, asked.accept);
         if let Some(value) = asked.authorization {
             let form = "application/x-www-form-urlencoded";
             request = request.header(AUTHORIZATION, value).header(CONTENT_TYPE, form);
@@ -94,18 +113,22 @@ impl HttpClient {
         let talk = async {
             let answer = sender.send_request(request).await.map_err(failed)?;
             let status = answer.status().as_u16();
-            let content = Limited::new(answer.into_body(), ANSWER_OCTETS_MAX).collect().await;
+            let named = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let media_type = named.and_then(|value| value.split(';').next()).unwrap_or_default();
+            let media_type = media_type.trim().to_ascii_lowercase();
+            let content = Limited::new(answer.into_body(), asked.octets_max).collect().await;
             let content = content.map_err(|error| io::Error::other(error.to_string()))?;
-            Ok(HttpAnswer { status, content: content.to_bytes().to_vec() })
+            Ok(HttpAnswer { status, media_type, content: content.to_bytes().to_vec() })
         };
         // The connection does the work; the answer may be whole before it ends.
         let (mut talk, mut connection) = (std::pin::pin!(talk), std::pin::pin!(connection));
         tokio::select! {
             biased;
             answer = &mut talk => answer,
-            ended = &mut connection => match ended {
-                Ok(()) => talk.await,
-                Err(error) => Err(failed(error)),
+            // A server that hangs up without a word of TLS has said all that it announced, or not.
+            ended = &mut connection => match (talk.await, ended) {
+                (Err(_), Err(error)) => Err(failed(error)),
+                (answer, _) => answer,
             },
         }
     }

@@ -1,5 +1,4 @@
-//! Logging in at a smarthost, which is under TLS and proven by then (RFC 4954 §4), and what is said
-//! when it is not.
+//! Logging in at a smarthost, which is under TLS and proven by then. RFC 4954 §4.
 
 use super::*;
 use protocol::sasl;
@@ -34,18 +33,5 @@ impl Connection {
         let status = if reply.is_permanent() { "4.7.8".to_owned() } else { reply.status() };
         let why = format!("{host}, login of {user} by {mechanism}: {}", reply.text());
         Err(Broken::Unsafe(status, why))
-    }
-}
-
-impl Wants<'_> {
-    /// Why there is nothing to be said to a server without TLS, or without a proven certificate.
-    pub(super) fn without_tls(&self, host: &str, why: &str) -> Broken {
-        if self.require_tls {
-            let text = format!("REQUIRETLS, and {host}: {why}");
-            return Broken::Unsafe("5.7.10".to_owned(), text);
-        }
-        let what = if self.login.is_some() { "the password" } else { "mail for there" };
-        let text = format!("{what} must not go to {host}, which is not safe: {why}");
-        Broken::Unsafe("4.7.10".to_owned(), text)
     }
 }
