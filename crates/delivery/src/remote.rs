@@ -141,7 +141,8 @@ pub(crate) async fn attempt(
     kept: &mut Option<Connection>,
 ) -> Attempt {
     let mut tried = Attempt::default();
-    let mut wants = Wants::of(shared, domain, row).await;
+    let fixed = kept.as_ref().map(|connection| connection.host.fixed);
+    let mut wants = Wants::of(shared, domain, row, fixed).await;
     if by_kept(shared, row, recipients, &wants, kept, &mut tried).await {
         return tried;
     }

@@ -13,6 +13,8 @@ pub struct Host {
     pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// An operator named it; DNS did not.
+    pub fixed: bool,
 }
 
 /// The servers of a domain, in the order to try, or why there are none.
@@ -123,7 +125,7 @@ async fn by_exchangers(
         }
         for ip in addresses {
             let address = SocketAddr::new(ip, shared.settings.relay_port);
-            route.hosts.push(Host { name: mx.exchange.clone(), address });
+            route.hosts.push(Host { name: mx.exchange.clone(), address, fixed: false });
         }
     }
     route.hosts.truncate(HOSTS_MAX);
@@ -178,12 +180,12 @@ async fn fixed_route(shared: &Shared, mut route: Route, target: &str) -> Route {
         return with_problem(route, Temporary("4.3.5", why));
     };
     if let Ok(ip) = name.parse::<IpAddr>() {
-        route.hosts.push(Host { name, address: SocketAddr::new(ip, port) });
+        route.hosts.push(Host { name, address: SocketAddr::new(ip, port), fixed: true });
         return route;
     }
     let mut problem = None;
     let found = lookup(shared, &mut route, &name, &mut problem).await;
-    let host = |ip| Host { name: name.clone(), address: SocketAddr::new(ip, port) };
+    let host = |ip| Host { name: name.clone(), address: SocketAddr::new(ip, port), fixed: true };
     route.hosts = found.into_iter().map(host).take(HOSTS_MAX).collect();
     if route.hosts.is_empty() {
         // A route that an operator set is mended by them, so the mail waits.
@@ -215,7 +217,7 @@ fn literal_route(shared: &Shared, mut route: Route, domain: &Domain) -> Route {
     match domain.literal_ip() {
         Some(ip) if !is_own(shared, ip) => {
             let address = SocketAddr::new(ip, shared.settings.relay_port);
-            route.hosts.push(Host { name: ip.to_string(), address });
+            route.hosts.push(Host { name: ip.to_string(), address, fixed: false });
             route
         }
         _ => with_problem(route, Permanent("5.1.2", format!("{domain} cannot be reached"))),

@@ -23,14 +23,19 @@ pub(super) struct Wants<'a> {
 }
 
 impl<'a> Wants<'a> {
-    /// What a message for a domain wants.
-    pub async fn of(shared: &'a Shared, domain: &Domain, row: &QueueRow) -> Wants<'a> {
+    /// What a message for a domain wants; whether the route to it is fixed may be known.
+    pub async fn of(
+        shared: &'a Shared,
+        domain: &Domain,
+        row: &QueueRow,
+        fixed: Option<bool>,
+    ) -> Wants<'a> {
         // RFC 8689 §4.2.1; a report goes on its way all the same (§5).
         let require_tls = row.terms.require_tls && row.sender.address().is_some();
         let settings = &shared.settings;
         let proven = settings.tls_required.iter().any(|known| known.is_same(domain));
-        let fixed =
-            settings.smarthost.is_some() || shared.store.route(domain).is_ok_and(|r| r.is_some());
+        let routed = || shared.store.route(domain).is_ok_and(|route| route.is_some());
+        let fixed = fixed.unwrap_or_else(|| settings.smarthost.is_some() || routed());
         let mut policy = match fixed {
             true => None,
             false => shared.policies.of(shared, domain).await,
