@@ -34,6 +34,18 @@ pub struct Played {
     pub text: String,
 }
 
+/// Plays the lines of a conversation both ways; panics where a reply is another one.
+pub fn check(service: Service, given: &str, text: &str) {
+    let rfc = if service == Service::Imap { "3501 §6" } else { "5321 §4" };
+    let text = format!("rfc: {rfc}\ngiven: {given}\n{text}");
+    let script = Script::parse(&text).unwrap_or_else(|why| panic!("{why}"));
+    for way in [Way::Whole, Way::Bytewise] {
+        if let Err(why) = play(&script, service, way, false) {
+            panic!("{way:?}: {why}\n{text}");
+        }
+    }
+}
+
 /// Plays `script`. With `update`, differences are not errors but go into [`Played::text`].
 pub fn play(script: &Script, service: Service, way: Way, update: bool) -> Result<Played, String> {
     if way == Way::Bytewise && script.whole_only {

@@ -4,19 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use server::listen::Service;
-use sim::play::{Way, play};
-use sim::script::Script;
-
-/// Plays a conversation both ways.
-fn check(service: Service, given: &str, text: &str) {
-    let text = format!("rfc: 5321 §4\ngiven: {given}\n{text}");
-    let script = Script::parse(&text).unwrap_or_else(|why| panic!("{why}"));
-    for way in [Way::Whole, Way::Bytewise] {
-        if let Err(why) = play(&script, service, way, false) {
-            panic!("{way:?}: {why}\n{text}");
-        }
-    }
-}
+use sim::play::check;
 
 const HELLO: &str = "S1: 220 …\nC1: HELO x\nS1: 250 …\n";
 

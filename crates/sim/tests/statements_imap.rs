@@ -6,19 +6,10 @@
 use server::listen::Service;
 use sim::client::Client;
 use sim::house::{House, Plan};
-use sim::play::{Way, play};
-use sim::script::Script;
 use sim::world::SimWorld;
 
-/// Plays a conversation both ways.
 fn check(given: &str, text: &str) {
-    let text = format!("rfc: 3501 §6\ngiven: {given}\n{text}");
-    let script = Script::parse(&text).unwrap_or_else(|why| panic!("{why}"));
-    for way in [Way::Whole, Way::Bytewise] {
-        if let Err(why) = play(&script, Service::Imap, way, false) {
-            panic!("{way:?}: {why}\n{text}");
-        }
-    }
+    sim::play::check(Service::Imap, given, text);
 }
 
 const ALICE: &str = "account alice; C1 on imap as alice";

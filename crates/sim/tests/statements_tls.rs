@@ -6,22 +6,11 @@
 use server::listen::Service;
 use sim::client::Client;
 use sim::house::{House, Plan};
-use sim::play::{Way, play};
+use sim::play::{Way, check, play};
 use sim::script::Script;
 use sim::world::SimWorld;
 use std::net::SocketAddr;
 use sys::tls::{TlsClient, Trust};
-
-/// Plays a conversation both ways.
-fn check(service: Service, given: &str, text: &str) {
-    let text = format!("rfc: 5321 §4\ngiven: {given}\n{text}");
-    let script = Script::parse(&text).unwrap_or_else(|why| panic!("{why}"));
-    for way in [Way::Whole, Way::Bytewise] {
-        if let Err(why) = play(&script, service, way, false) {
-            panic!("{way:?}: {why}\n{text}");
-        }
-    }
-}
 
 #[test]
 fn s_37_both_ways_of_tls_are_there() {
