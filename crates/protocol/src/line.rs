@@ -9,6 +9,22 @@ pub fn is_tls_handshake(octets: &[u8]) -> bool {
     octets.first() == Some(&HANDSHAKE)
 }
 
+/// The line begins an HTTP request, so its client is a browser or another program's puppet:
+/// `GET / HTTP/1.1`. Its methods are those of RFC 9110 §9.3 and RFC 5789, with the preface of
+/// RFC 9113 §3.4; its target is a path, `*`, or has a colon (RFC 9112 §3.2). A command of IMAP
+/// behind a tag `GET` has none of these, so it is no request.
+pub fn is_http_request(line: &[u8]) -> bool {
+    let mut words = line.split(|&octet| octet == b' ');
+    let method = words.next().unwrap_or_default();
+    let target = words.next().unwrap_or_default();
+    HTTP_METHODS.iter().any(|known| method.eq_ignore_ascii_case(known))
+        && (target == b"*" || target.starts_with(b"/") || target.contains(&b':'))
+}
+
+const HTTP_METHODS: [&[u8]; 10] = [
+    b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH", b"PRI",
+];
+
 /// What the buffer holds next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
@@ -130,6 +146,33 @@ mod tests {
             }
         }
         lines
+    }
+
+    #[test]
+    fn an_http_request_is_told_from_commands() {
+        for line in [
+            "GET / HTTP/1.1",
+            "get /",
+            "POST /submit?x=1 HTTP/1.0",
+            "CONNECT 192.0.2.1:25 HTTP/1.1",
+            "GET http://mail.example.org/ HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "PRI * HTTP/2.0",
+            "DELETE /\u{fc}",
+        ] {
+            assert!(is_http_request(line.as_bytes()), "{line}");
+        }
+        for line in [
+            "",
+            "GET",
+            "GET ",
+            "GET NOOP",
+            "POST UID FETCH 1:* FLAGS",
+            "a GET / HTTP/1.1",
+            "GETS /",
+        ] {
+            assert!(!is_http_request(line.as_bytes()), "{line}");
+        }
     }
 
     #[test]

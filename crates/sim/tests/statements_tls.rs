@@ -181,9 +181,9 @@ fn sm_5_who_strips_tls_gets_no_mail_that_needs_it() {
 fn sm_6_other_protocols_are_sent_away_at_once() {
     let behind = "C1: Host: x\nC1:\nC1: HELO x\nC1: LHLO x\nC1: MAIL FROM:<a@b.c>\n";
     for service in [Service::Smtp, Service::Submission, Service::Lmtp] {
-        for verb in ["GET", "get", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS"] {
+        for request in HTTP_REQUESTS {
             for behind in ["", behind] {
-                let line = format!("C1: {verb} / HTTP/1.1\n{behind}");
+                let line = format!("C1: {request}\n{behind}");
                 let text = format!("S1: 220 …\n{line}S1: 421 4.5.1 …\n-- closed C1\n");
                 check(service, "account alice", &text);
             }
@@ -192,6 +192,21 @@ fn sm_6_other_protocols_are_sent_away_at_once() {
         let hello = "\\x16\\x03\\x01\\x02\\0\\x01\\0\\x01\\xfc\\x03\\x03";
         for octets in [
             hello.to_owned(),
+/// What begins an HTTP request of each method, and of each kind of target (RFC 9112 §3.2).
+const HTTP_REQUESTS: [&str; 11] = [
+    "GET / HTTP/1.1",
+    "get / HTTP/1.0",
+    "POST /?a=b HTTP/1.1",
+    "PUT /x HTTP/1.1",
+    "HEAD http://mail.example.org/ HTTP/1.1",
+    "DELETE / HTTP/1.1",
+    "TRACE / HTTP/1.1",
+    "PATCH / HTTP/1.1",
+    "CONNECT 192.0.2.1:25 HTTP/1.1",
+    "OPTIONS * HTTP/1.1",
+    "PRI * HTTP/2.0",
+];
+
             format!("{hello}\\r\\nNOOP\\r\\n"),
             format!("{hello}\\n"),
             "\\x16\\x03\\x01".into(),
@@ -225,6 +240,27 @@ fn sm_6_a_tls_handshake_in_clear_is_the_end_of_pop3_and_imap() {
         }
     }
 }
+/// POP3 and IMAP hang up on a browser too, before they look at the lines behind its first, which
+/// a page may have chosen; a tag that is called GET is a tag.
+#[test]
+fn sm_6_an_http_request_is_the_end_of_pop3_and_imap() {
+    let pop3 = "C1: USER alice\nC1: PASS secret\n";
+    let imap = "C1: a LOGIN alice secret\n";
+    for (service, first, before, behind, end) in [
+        (Service::Pop3, "+OK …", "C1: LANG en\nS1: +OK …\n", pop3, "-ERR This is a mail …"),
+        (Service::Imap, "* OK …", "C1: a NOOP\nS1: a OK …\n", imap, "* BYE This is a mail …"),
+    ] {
+        for request in HTTP_REQUESTS {
+            for (before, behind) in [("", ""), ("", behind), (before, behind)] {
+                let said = format!("S1: {first}\n{before}C1: {request}\n{behind}S1: {end}\n");
+                check(service, "account alice", &format!("{said}-- closed C1\n"));
+            }
+        }
+    }
+    let text = "S1: * OK …\nC1: GET NOOP\nS1: GET OK …\nC1: POST UID\nS1: POST BAD …\n";
+    check(Service::Imap, "account alice", text);
+}
+
 
 /// A report tells whether its message was spoken of under TLS, and by which; users.md S-62.
 #[test]

@@ -5,7 +5,7 @@
 
 use super::command::Command;
 use super::language::Language;
-use crate::line::{Input, Line};
+use crate::line::{Input, Line, is_http_request};
 use crate::machine::{Machine, Security, Step};
 use crate::sasl::{self, Client, Login, Mechanism, NoResponse, RESPONSE_OCTETS_MAX};
 use std::time::Duration;
@@ -346,14 +346,15 @@ impl Session {
 
     fn command(&mut self) -> Option<Step<Question>> {
         if self.input.is_tls_handshake() {
-            self.err("This is a mail server, speak POP3");
-            self.phase = Phase::Closing;
-            return None;
+            return self.not_pop3();
         }
         let line = match self.read_line(COMMAND_OCTETS_MAX) {
             Ok(line) => line,
             Err(step) => return step,
         };
+        if is_http_request(&line) {
+            return self.not_pop3();
+        }
         self.before_login += usize::from(!self.open);
         match Command::parse(&line) {
             Ok(_) if self.before_login > COMMANDS_BEFORE_LOGIN_MAX && !self.open => {
@@ -368,6 +369,12 @@ impl Session {
                 None
             }
         }
+    }
+
+    fn not_pop3(&mut self) -> Option<Step<Question>> {
+        self.err("This is a mail server, speak POP3");
+        self.phase = Phase::Closing;
+        None
     }
 
     fn response(&mut self) -> Option<Step<Question>> {

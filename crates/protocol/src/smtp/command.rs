@@ -3,6 +3,7 @@
 use super::params::{self, Body, By, Hold, Notify, Ret, words, xtext_decode};
 use super::path;
 use super::reply::{self, Reply};
+use crate::line::is_http_request;
 use mail::{Address, ReversePath};
 
 /// A command.
@@ -40,7 +41,7 @@ pub enum Command {
     Auth(String, Option<String>),
     /// XCLIENT: attributes in upper case and their values, decoded.
     Xclient(Vec<(String, String)>),
-    /// What no mail client says: GET, POST, CONNECT.
+    /// An HTTP request.
     NotSmtp,
 }
 
@@ -83,6 +84,9 @@ pub struct Rcpt {
 impl Command {
     /// Reads a command line without its CRLF; the error is the reply to it.
     pub fn parse(line: &[u8]) -> Result<Command, Reply> {
+        if is_http_request(line) {
+            return Ok(Command::NotSmtp);
+        }
         let Ok(text) = std::str::from_utf8(line) else { return Err(reply::SYNTAX) };
         if text.contains('\0') {
             return Err(reply::SYNTAX);
@@ -108,7 +112,6 @@ impl Command {
             "STARTTLS" => alone(rest, Command::StartTls),
             "AUTH" => auth(rest),
             "XCLIENT" => xclient(rest),
-            "GET" | "POST" | "PUT" | "CONNECT" | "OPTIONS" | "HEAD" => Ok(Command::NotSmtp),
             _ => Err(reply::UNKNOWN_COMMAND),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Phase, Question, Session, State};
 use crate::imap::{COMMAND_BEFORE_LOGIN_MAX, COMMAND_MAX};
-use crate::line::is_tls_handshake;
+use crate::line::{is_http_request, is_tls_handshake};
 use crate::machine::Step;
 
 /// Octets of an unwanted literal that are passed over; a client that sends more at us loses its
@@ -51,8 +51,7 @@ impl Session {
     /// Looks for one whole command, literals included.
     pub(super) fn command(&mut self) -> Option<Step<Question>> {
         if is_tls_handshake(&self.input) {
-            self.bye("This is a mail server, speak IMAP");
-            return None;
+            return self.not_imap();
         }
         loop {
             let Some((end, next)) = self.line_end(self.most()) else {
@@ -65,6 +64,9 @@ impl Session {
                 return Some(Step::Read);
             };
             let line = self.input.get(self.scanned..end).unwrap_or_default();
+            if self.scanned == 0 && is_http_request(line) {
+                return self.not_imap();
+            }
             let Some((open, size, waits)) = literal(line) else {
                 self.take_tag();
                 if let Some((after, reader)) = self.appends(end) {
@@ -86,6 +88,11 @@ impl Session {
                 return step;
             }
         }
+    }
+
+    fn not_imap(&mut self) -> Option<Step<Question>> {
+        self.bye("This is a mail server, speak IMAP");
+        None
     }
 
     /// A literal that belongs to the command: asks for it, waits for it, or passes on behind it.
