@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use sys::net::BoxStream;
+use sys::net::{BoxStream, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Compressed octets read at once.
@@ -47,6 +47,8 @@ impl End {
         self.0.store(true, Ordering::Relaxed);
     }
 }
+
+impl Stream for Deflate {}
 
 impl Deflate {
     /// Compresses what goes over `inner`: raw deflate, as RFC 4978 §3 wants.

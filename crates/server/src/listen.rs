@@ -108,6 +108,8 @@ pub struct Accepted {
     pub peer: SocketAddr,
     /// TLS, if it is up already.
     pub tls: Option<TlsFacts>,
+    /// It spoke first: octets came before anything was said to it.
+    pub spoke_first: bool,
 }
 
 /// Who is connected.
@@ -315,7 +317,7 @@ async fn serve(
         let (secured, settled) = Box::pin(tls.accept(stream)).await?;
         (stream, facts) = (secured, Some(settled));
     }
-    let accepted = Accepted { service, peer, tls: facts };
+    let accepted = Accepted { service, peer, tls: facts, spoke_first: stream.has_input() };
     Ok(match service {
         Service::Smtp | Service::Submission | Service::Submissions | Service::Lmtp => {
             let (mut machine, mut handler) = smtp::session(shared, accepted);

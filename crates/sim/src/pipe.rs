@@ -161,6 +161,12 @@ impl AsyncRead for End {
     }
 }
 
+impl sys::net::Stream for End {
+    fn has_input(&self) -> bool {
+        !self.shared.lanes()[self.side].octets.is_empty()
+    }
+}
+
 impl AsyncWrite for End {
     fn poll_write(
         self: Pin<&mut Self>,

@@ -3,7 +3,7 @@
 use crate::hands::{SimHands, hold_time};
 use crate::house::{House, PASSWORD, Plan, address};
 use crate::pipe::{End, Eye};
-use crate::script::{Captures, Line, Script, expand, expand_raw, matches};
+use crate::script::{Captures, Line, Script, expand, expand_raw, matches, span};
 use crate::world::{SimListener, SimWorld};
 use mail::Domain;
 use server::listen::Service;
@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 use sys::net::BoxStream;
 use sys::tls::{Speaks, TlsClient, Trust};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
@@ -301,6 +300,17 @@ impl Player {
         self.talks.get_mut(who).ok_or_else(|| format!("no connection {who}"))
     }
 
+    /// Connects, and sends octets before the server has seen that.
+    async fn open(&mut self, who: &str, early: &str) -> Result<(), String> {
+        if !early.is_empty() {
+            let mut talk = Talk::new(self.connect(who)?, false);
+            let octets = expand_raw(early, &self.captures);
+            talk.write(&octets, Way::Whole, &self.hands).await?;
+            self.talks.insert(who.to_owned(), talk);
+        }
+        self.talk(who).await.map(drop)
+    }
+
     fn connect(&self, who: &str) -> Result<End, String> {
         let number: u16 = who.get(1..).and_then(|n| n.parse().ok()).ok_or("no such connection")?;
         if who.starts_with('R') {
@@ -506,7 +516,7 @@ impl Player {
                 self.house.shut_down();
                 self.house.quiesce().await;
             }
-            ["open", who] => self.talk(who).await.map(drop)?,
+            ["open", who, early @ ..] => self.open(who, &early.join(" ")).await?,
             ["cut", who] => drop(self.talks.remove(*who)),
             ["closed", who] => {
                 let hands = self.hands.clone();
@@ -578,20 +588,4 @@ fn speaker(who: &str) -> String {
 
 fn next_spoken(script: &Script, from: usize) -> Option<&Line> {
     script.lines.iter().skip(from).map(|(_, line)| line).find(|line| **line != Line::Silent)
-}
-
-/// `+5m`, `+30s`, `+4h`, `+5d`.
-fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' is no time: +30s, +5m, +4h, +5d");
-    let body = text.strip_prefix('+').ok_or_else(wrong)?;
-    let (number, unit) = body.split_at(body.len().saturating_sub(1));
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    Ok(Duration::from_secs(number * seconds))
 }

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A line of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,6 +221,22 @@ fn name_at_start(pattern: &str) -> Option<(&str, &str)> {
     let end = rest.find(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit() && c != '_');
     let (name, rest) = rest.split_at(end.unwrap_or(rest.len()));
     name.starts_with(|c: char| c.is_ascii_lowercase()).then_some((name, rest))
+}
+
+/// `+5m`, `+30s`, `+4h`, `+5d`.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is no time: +30s, +5m, +4h, +5d");
+    let body = text.strip_prefix('+').ok_or_else(wrong)?;
+    let (number, unit) = body.split_at(body.len().saturating_sub(1));
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    Ok(Duration::from_secs(number * seconds))
 }
 
 #[cfg(test)]

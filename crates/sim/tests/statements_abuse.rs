@@ -209,6 +209,32 @@ async fn sm_10_strangers_are_hurried_when_places_are_scarce() {
     }
 }
 
+/// Who speaks before it is greeted is not greeted, whatever it says; nobody else is looked at so.
+#[tokio::test(start_paused = true)]
+async fn sm_10_octets_before_the_greeting_end_the_session() {
+    let _still = sim::client::stand_still();
+    let mut plan = Plan::default();
+    plan.set("judge", "true").unwrap();
+    let judging = House::build(plan, SimWorld::new(13)).await;
+    let trusting = house(13).await;
+    for text in
+        ["EHLO x\r\n", "EHLO x\r\nMAIL FROM:<>\r\n", "E", "\r\n", "\n", "GET / HTTP/1.1\r\n"]
+    {
+        let mut client = Client::dial(&judging, Service::Smtp, STRANGER);
+        client.send(text.as_bytes()).await;
+        let said = (client.line().await, client.line().await, client.line().await);
+        assert!(said.0.starts_with("554 5.5.0 "), "{text}: {said:?}");
+        assert!(said.1.starts_with("421 4.7.0 ") && said.2.is_empty(), "{said:?}");
+    }
+    for (house, service) in [(&trusting, Service::Smtp), (&judging, Service::Submission)] {
+        let mut client = Client::dial(house, service, STRANGER);
+        client.send(b"HELO x\r\nQUIT\r\n").await;
+        for code in ["220", "250", "221"] {
+            assert!(client.line().await.starts_with(code));
+        }
+    }
+}
+
 /// Who says more before EHLO is answered does not hear the answer, whatever comes first and under
 /// TLS as well; who is trusted, or waits for it once, is left alone.
 #[tokio::test(start_paused = true)]

@@ -11,8 +11,26 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::Instant;
 
 /// A connection, in clear or under TLS.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// Octets have come that nobody has read yet. Does not wait; where it cannot be told, no.
+    fn has_input(&self) -> bool {
+        false
+    }
+}
+
+impl Stream for TcpStream {
+    /// Asks the kernel: the runtime knows of what came only once it has waited for it.
+    fn has_input(&self) -> bool {
+        let mut octet = [std::mem::MaybeUninit::uninit()];
+        socket2::SockRef::from(self).peek(&mut octet).is_ok_and(|octets| octets > 0)
+    }
+}
+impl Stream for tokio::net::UnixStream {}
+impl Stream for tokio_rustls::client::TlsStream<BoxStream> {}
+impl Stream for tokio_rustls::server::TlsStream<BoxStream> {}
+impl Stream for tokio_postgres::Socket {}
+/// A pipe within the process.
+impl Stream for tokio::io::DuplexStream {}
 
 /// A boxed connection.
 pub type BoxStream = Box<dyn Stream>;
@@ -180,6 +198,23 @@ fn prepare(stream: &TcpStream) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn what_came_before_anybody_waited_is_known() {
+        let listener = adopt(bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
+        let to = listener.local_addr().unwrap();
+        for (said, has) in [(b"x".as_slice(), true), (b"", false)] {
+            let mut client = TcpNet.connect(to, None, Duration::from_secs(9)).await.unwrap();
+            client.write_all(said).await.unwrap();
+            let (mut stream, ..) = listener.accept().await.unwrap();
+            assert_eq!(stream.has_input(), has);
+            drop(client);
+            let mut octets = Vec::new();
+            stream.read_to_end(&mut octets).await.unwrap();
+            assert_eq!((octets.as_slice(), stream.has_input()), (said, false), "none is taken");
+        }
+    }
 
     #[test]
     fn it_is_told_at_once_and_then_once_a_minute() {

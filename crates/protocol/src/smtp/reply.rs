@@ -171,8 +171,9 @@ replies! {
     NO_TLS = 502, "5.5.1", "TLS is not to be had here";
     /// Commands in clear behind STARTTLS: security.md SM-4. RFC 3207 §4.2.
     CLEAR_BEFORE_TLS = 503, "5.5.1", "Nothing may follow STARTTLS before the handshake";
-    /// Commands before the reply to EHLO: security.md SM-10. RFC 2920 §3.1.
-    TALKS_AHEAD = 554, "5.5.0", "Wait for the reply to EHLO before you go on";
+    /// Octets before the greeting or before the reply to EHLO: security.md SM-10. RFC 5321 §3.1,
+    /// RFC 2920 §3.1.
+    TALKS_AHEAD = 554, "5.5.0", "Wait for the greeting, and for the reply to EHLO";
     /// A parameter we do not know. RFC 5321 §4.1.1.11.
     UNKNOWN_PARAMETER = 555, "5.5.4", "Unknown parameter";
 

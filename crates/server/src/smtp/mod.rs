@@ -65,7 +65,10 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         xclient,
         strict: !xclient && judge::is_stranger(settings, accepted.service, ip),
     };
-    let machine = Session::new(offer, security(accepted.tls.as_ref()));
+    let mut machine = Session::new(offer, security(accepted.tls.as_ref()));
+    if accepted.spoke_first {
+        machine.spoken_to_too_early();
+    }
     let resolver = shared.world.resolver.clone();
     let context = Context {
         shared,

@@ -1,6 +1,6 @@
 //! How a session begins: greeting, EHLO with what there is, and XCLIENT, which begins it anew.
 
-use super::{FutureRelease, Hello, Pending, Question, Session};
+use super::{FutureRelease, Hello, Pending, Phase, Question, Session};
 use crate::machine::Step;
 use crate::sasl;
 use crate::smtp::params::Hold;
@@ -13,6 +13,14 @@ impl Session {
         let spoken = if self.offer.lmtp { "LMTP" } else { "ESMTP" };
         let text = format!("220 {} {spoken} Postrider\r\n", self.offer.hostname);
         self.output.extend_from_slice(text.as_bytes());
+    }
+
+    /// Octets have come although the greeting has not left: who has to wait gets none.
+    pub fn spoken_to_too_early(&mut self) {
+        if self.offer.strict {
+            self.output.clear();
+            self.phase = Phase::TooEarly;
+        }
     }
 
     /// EHLO, HELO. RFC 5321 §4.1.1.1: also ends a transaction.

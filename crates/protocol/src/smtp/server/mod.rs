@@ -42,8 +42,8 @@ pub struct Offer {
     pub future_release: Option<FutureRelease>,
     /// The client may say who its own client is.
     pub xclient: bool,
-    /// The client has to wait for the reply to its EHLO: commands that come with it, as from
-    /// programs that look at no reply, end the session. RFC 2920 §3.1.
+    /// The client has to wait for the greeting and for the reply to its EHLO: what comes sooner, as
+    /// from programs that look at no reply, ends the session. RFC 5321 §3.1, RFC 2920 §3.1.
     pub strict: bool,
 }
 
@@ -113,6 +113,8 @@ pub enum Answer {
 /// What the machine is doing.
 #[derive(Debug)]
 enum Phase {
+    /// The client did not wait for the greeting. It gets none, once what it said is taken in.
+    TooEarly,
     Command,
     /// A challenge is out.
     Sasl,
@@ -443,6 +445,11 @@ impl Machine for Session {
                 Phase::Closing => return Step::Close,
                 Phase::Tls => return Step::StartTls,
                 Phase::Asking(_) => return Step::Read,
+                Phase::TooEarly if self.input.is_empty() => Some(Step::Read),
+                Phase::TooEarly => {
+                    self.refuse_and_close(&reply::TALKS_AHEAD);
+                    None
+                }
                 Phase::Command if self.going_down => {
                     self.close_with(&reply::SHUTTING_DOWN);
                     None
