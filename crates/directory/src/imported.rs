@@ -4,6 +4,9 @@
 //! `{SCHEME}hash`, `{SCHEME.HEX}` and `{SCHEME.B64}` as Dovecot writes them, or crypt(3)'s
 //! `$id$…` alone. A password in clear is no hash and is hashed at import instead.
 
+use crate::limits::{
+    IMPORTED_ARGON2_MIB_MAX, IMPORTED_BCRYPT_MAX, IMPORTED_ROUNDS_MAX, IMPORTED_YESCRYPT_MIB_MAX,
+};
 use crate::md5_crypt;
 use crate::password;
 use crate::scram::Verifier;
@@ -16,7 +19,7 @@ use sha_crypt::ShaCrypt;
 use std::num::NonZeroU32;
 use yescrypt::Yescrypt;
 
-/// Rounds of PBKDF2 and SHA-crypt beyond which a hash is refused at import.
+/// Rounds of PBKDF2 and SHA-crypt beyond which a text is no hash.
 const ROUNDS_MAX: u32 = 10_000_000;
 
 /// Octets of an MD5 digest.
@@ -85,6 +88,36 @@ pub fn verify(text: &str, hash: &str) -> bool {
             pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA1, rounds, &salt, octets, &key).is_ok()
         }
     }
+}
+
+/// Its check takes so long that a wrong password is answered late.
+pub fn is_too_dear(text: &str) -> bool {
+    let rounds = match read(text) {
+        Some(Imported::Scram(_, rounds, _) | Imported::Pbkdf2 { rounds, .. }) => rounds.get(),
+        Some(Imported::ShaCrypt(hash)) => {
+            let rounds = hash.split('$').nth(2).and_then(|field| field.strip_prefix("rounds="));
+            rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(0)
+        }
+        Some(Imported::Bcrypt(hash)) => {
+            let cost = hash.split('$').nth(2).and_then(|cost| cost.parse().ok());
+            return cost.is_none_or(|cost: u32| cost > IMPORTED_BCRYPT_MAX);
+        }
+        Some(Imported::Yescrypt(hash)) => {
+            let costs = hash.split('$').nth(2).and_then(|costs| costs.parse().ok());
+            let octets = |costs: yescrypt::Params| {
+                let blocks = costs.n().saturating_mul(u64::from(costs.r()));
+                blocks.saturating_mul(u64::from(costs.p())).saturating_mul(128)
+            };
+            return costs.is_none_or(|costs| octets(costs) >> 20 > IMPORTED_YESCRYPT_MIB_MAX);
+        }
+        Some(Imported::Argon2(hash)) => {
+            return password::memory_kib(&hash) >> 10 > IMPORTED_ARGON2_MIB_MAX;
+        }
+        Some(Imported::Md5Crypt { .. } | Imported::Md5 { .. } | Imported::Digest { .. }) | None => {
+            0
+        }
+    };
+    rounds > IMPORTED_ROUNDS_MAX
 }
 
 fn read(text: &str) -> Option<Imported> {
@@ -239,6 +272,36 @@ mod tests {
                 assert!(!verify("secret", &hash[..len]), "{len} of {hash}");
             }
         }
+    }
+
+    #[test]
+    fn au_1_what_takes_too_long_to_check_is_known() {
+        let sha = |rounds: u32| HASHES[10].replace("$6$", &format!("$6$rounds={rounds}$"));
+        let bcrypt = |cost: u32| HASHES[9].replace("$05$", &format!("${cost:02}$"));
+        let pbkdf2 = |rounds: u32| HASHES[18].replace("$1000$", &format!("${rounds}$"));
+        let scram = |rounds: u32| HASHES[5].replace("4096,", &format!("{rounds},"));
+        let yescrypt = |cost: &str| HASHES[7].replace("$j9T$", &format!("${cost}$"));
+        let argon2 = |kib: u32, passes: u32| {
+            format!(
+                "{{ARGON2ID}}$argon2id$v=19$m={kib},t={passes},p=1$c29tZXNhbHQ${}",
+                "A".repeat(43)
+            )
+        };
+        let (fine, dear) = (
+            [sha(2_000_000), bcrypt(14), pbkdf2(2_000_000), scram(2_000_000), yescrypt("jDT")],
+            [sha(2_000_001), bcrypt(15), pbkdf2(2_000_001), scram(2_000_001), yescrypt("jET")],
+        );
+        let (fine, dear) = (
+            fine.into_iter().chain([argon2(1 << 19, 2)]),
+            dear.into_iter().chain([argon2(1 << 19, 3), argon2(1 << 21, 1)]),
+        );
+        for hash in fine.chain(HASHES.map(str::to_owned)) {
+            assert!(is_hash(&hash) && !is_too_dear(&hash), "{hash}");
+        }
+        for hash in dear {
+            assert!(is_hash(&hash) && is_too_dear(&hash), "{hash}");
+        }
+        assert!(!is_too_dear("secret"));
     }
 
     #[test]

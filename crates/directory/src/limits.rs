@@ -14,6 +14,16 @@ pub const APP_PASSWORDS_MAX: usize = 50;
 pub const PROVEN_MAX: usize = 10_000;
 /// Logins that may wait for a hash before further ones are told to come back.
 pub const HASH_QUEUE_MAX: usize = 256;
+/// What an imported hash may cost, a second of a processor's time or less in each kind: a wrong
+/// password is to be answered no later than one for a name that nobody has (security.md AU-1).
+/// Rounds of SHA-crypt, PBKDF2 and SCRAM.
+pub const IMPORTED_ROUNDS_MAX: u32 = 2_000_000;
+/// bcrypt, as a power of two.
+pub const IMPORTED_BCRYPT_MAX: u32 = 14;
+/// MiB of memory that yescrypt fills: `$y$jDT$`.
+pub const IMPORTED_YESCRYPT_MIB_MAX: u64 = 256;
+/// MiB of memory that Argon2 fills, in all its passes.
+pub const IMPORTED_ARGON2_MIB_MAX: u64 = 1024;
 /// Octets of a password.
 pub const PASSWORD_OCTETS_MAX: usize = 1024;
 /// Aliases within aliases.

@@ -97,6 +97,12 @@ pub fn is_hash(text: &str) -> bool {
     text.starts_with("$argon2") && PasswordHash::new(text).is_ok()
 }
 
+/// KiB that its check fills, in all passes.
+pub fn memory_kib(hash: &str) -> u64 {
+    let params = PasswordHash::new(hash).ok().and_then(|hash| Params::try_from(&hash).ok());
+    params.map_or(0, |params| u64::from(params.m_cost()).saturating_mul(params.t_cost().into()))
+}
+
 /// A hash that costs as much to verify as any other.
 pub fn decoy(cost: Cost) -> String {
     hash("decoy", b"no such user....", cost).unwrap_or_default()

@@ -25,6 +25,7 @@ pub const COMMENTS: &[(&str, &str)] = &[
     ("smarthost_user =", "Who logs in there, always under TLS; the password is in this file."),
     ("servers =", "Name servers as address:port; empty: those of the system."),
     ("plaintext =", "Passwords without TLS: for tests on loopback only."),
+    ("failed_seconds =", "So long a wrong password waits for its answer; docs/logins.md."),
     (
         "channel_binding =",
         "Announce SCRAM-...-PLUS. Some programs, as mutt 2.2, fail if it is there.",

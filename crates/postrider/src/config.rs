@@ -322,6 +322,9 @@ pub struct Auth {
     /// Passes over that memory.
     pub hash_passes: u32,
     /// PEM file of the authorities that sign certificates of clients; empty for none. The addresses
+    /// Seconds until a wrong password is answered; 0 is at once. Longer than what the check of any
+    /// imported hash takes, or that time tells that there is such an account.
+    pub failed_seconds: u64,
     /// in such a certificate log in by EXTERNAL.
     pub client_authorities: PathBuf,
     /// Certificates of clients by their SHA-256, each with an account: `AB:CD:… ADDRESS`.
@@ -341,6 +344,7 @@ impl Default for Auth {
             hash_memory_kib: 19 * 1024,
             hash_passes: 2,
             client_authorities: PathBuf::new(),
+            failed_seconds: 2,
             scram_with_directory: false,
             directory_seconds: 60,
             client_certificates: Vec::new(),

@@ -269,6 +269,7 @@ fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failu
         imap: protocol::imap::session::Options {
             uid_only: config.imap.uid_only,
             message_limit: config.imap.message_limit,
+        failed_login: Duration::from_secs(config.auth.failed_seconds),
             save_limit: config.imap.save_limit,
         },
         pop3_exclusive: config.pop3.exclusive,

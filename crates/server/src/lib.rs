@@ -37,6 +37,9 @@ pub struct Settings {
     pub recipients_max: usize,
     /// Passwords are taken without TLS; for tests on loopback.
     pub plaintext_auth: bool,
+    /// Who fails to log in hears of it at a whole number of these since the check began: no hash
+    /// tells by the time that it takes that there is such a name (security.md AU-1).
+    pub failed_login: Duration,
     /// Proxies, whose connections begin with a PROXY header that tells who the client is.
     pub proxies: Vec<Network>,
     /// Proxies that may tell by XCLIENT who the client is.

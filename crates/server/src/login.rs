@@ -8,6 +8,7 @@ use protocol::machine::Security;
 use protocol::sasl::{Client, Login, Offered};
 use std::pin::Pin;
 use sys::tls::TlsFacts;
+use tokio::time::Instant;
 
 /// A session's logins.
 #[derive(Default)]
@@ -64,6 +65,7 @@ impl Logins {
             self.exchange = None;
             patience(shared, accepted).await?;
         }
+        let began = Instant::now();
         let told = self.exchange.as_ref().is_some_and(|exchange| exchange.failure().is_some());
         let binding = accepted.tls.as_ref().and_then(|tls| tls.binding.clone());
         let certificate = accepted.tls.as_ref().and_then(|tls| tls.client.clone());
@@ -80,13 +82,16 @@ impl Logins {
             Ok(Progress::Done(who)) => {
                 let done = self.enter(shared, accepted, Ok(who));
                 tell(shared, accepted, done.as_ref());
+                no_sooner(shared, began, &done).await;
                 done.map(Step::Done)
             }
             Err(error) => {
                 if !told {
                     tell(shared, accepted, Err(&error));
                 }
-                Err(error)
+                let done = Err(error);
+                no_sooner(shared, began, &done).await;
+                done
             }
         }
     }
@@ -99,11 +104,13 @@ impl Logins {
         login: &Login,
     ) -> Result<Authenticated, AuthError> {
         patience(shared, accepted).await?;
+        let began = Instant::now();
         let Login { user, password } = login;
         let credentials = Credentials { user, password, wanted: wanted(accepted.service) };
         let done = shared.directory.authenticate(credentials).await;
         let done = self.enter(shared, accepted, done);
         tell(shared, accepted, done.as_ref());
+        no_sooner(shared, began, &done).await;
         done
     }
 
@@ -150,6 +157,20 @@ async fn patience(shared: &Shared, accepted: &Accepted) -> Result<(), AuthError>
             Err(AuthError::Unavailable("too many failed logins from your address".to_owned()))
         }
     }
+}
+
+/// A refusal leaves at a time that does not tell whose password was compared: hashes of other
+/// servers, and those that were made at another cost, take longer or shorter than the one for a
+/// name that nobody has. It is counted already; no thread waits, and nobody else who logs in.
+async fn no_sooner<T>(shared: &Shared, began: Instant, done: &Result<T, AuthError>) {
+    let step = shared.settings.failed_login;
+    let refused = matches!(done, Err(AuthError::Invalid | AuthError::Disabled));
+    if !refused || step.is_zero() {
+        return;
+    }
+    let steps = began.elapsed().as_nanos() / step.as_nanos() + 1;
+    let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+    tokio::time::sleep_until(began + step.saturating_mul(steps)).await;
 }
 
 /// Counts a login and writes it into the log.

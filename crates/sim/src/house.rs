@@ -54,6 +54,8 @@ impl Default for Plan {
                 message_octets_max: 50_000_000,
                 recipients_max: 1000,
                 plaintext_auth: true,
+                // Nor is anybody kept waiting.
+                failed_login: Duration::ZERO,
                 proxies: Vec::new(),
                 xclients: Vec::new(),
                 tls_required: Vec::new(),
@@ -86,6 +88,7 @@ impl Plan {
     /// Changes a setting, as the header of a script has it.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let wrong = |_| format!("given: {key} = {value}?");
+        let seconds = || value.parse().map(Duration::from_secs).map_err(wrong);
         let sessions = &mut self.sessions;
         match key {
             "recipients_max" => self.sessions.recipients_max = value.parse().map_err(wrong)?,
@@ -100,9 +103,8 @@ impl Plan {
                 sessions.connections_per_account_max = value.parse().map_err(wrong)?;
             }
             "pop3_exclusive" => sessions.pop3_exclusive = value == "true",
-            "pop3_login_delay" => {
-                sessions.pop3_login_delay = Duration::from_secs(value.parse().map_err(wrong)?);
-            }
+            "pop3_login_delay" => sessions.pop3_login_delay = seconds()?,
+            "failed_login" => sessions.failed_login = seconds()?,
             "plaintext_auth" => self.sessions.plaintext_auth = value == "true",
             "recipients_per_hour" => {
                 self.rates.recipients_per_hour = value.parse().map_err(wrong)?

@@ -10,6 +10,7 @@ use directory::external::sql::{Database, Sql, SqlPlan};
 use directory::external::{External, Source};
 use server::listen::Service;
 use sim::client::Client;
+use sim::hands::SimHands;
 use sim::house::{House, Plan, address};
 use sim::world::SimWorld;
 use std::io;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use sys::hands::{Hands, Leave, SystemHands, Worker};
 use sys::sqlite::SqliteClient;
+use tokio::time::Instant;
 
 /// Threads, and how often one was lent: passwords are hashed there and nowhere else.
 #[derive(Default)]
@@ -44,7 +46,17 @@ const WAYS: [(Service, &str); 6] = [
 ];
 
 async fn login(house: &House, way: (Service, &str), user: &str, password: &str) -> String {
-    let mut client = Client::connect(house, way.0, [192, 0, 2, 1]).await;
+    login_from(house, 1, way, user, password).await
+}
+
+async fn login_from(
+    house: &House,
+    from: u8,
+    way: (Service, &str),
+    user: &str,
+    password: &str,
+) -> String {
+    let mut client = Client::connect(house, way.0, [192, 0, 2, from]).await;
     client.reply().await;
     if way.0 == Service::Submission {
         client.ask("EHLO client.example").await;
@@ -70,6 +82,10 @@ async fn house(hands: &Arc<Counting>, directory: directory::Settings) -> House {
     let world = SimWorld { hands: hands.clone(), ..SimWorld::new(7) };
     let mut plan = Plan { directory, ..Plan::default() };
     plan.rates.ban_after = 0;
+    peopled(world, plan).await
+}
+
+async fn peopled(world: SimWorld, plan: Plan) -> House {
     let house = House::build(plan, world).await;
     for name in ["alice", "off", "phone"] {
         house.add_account(name).await;
@@ -173,4 +189,40 @@ async fn au_1_who_is_in_no_other_directory_costs_as_much() {
     tried(&house, &hands, &names.map(|name| (name, "wrong"))).await;
     tried_cheap(&house, &hands, "old@example.org").await;
     std::fs::remove_file(&path).unwrap();
+}
+
+/// How long a refusal takes is not heard of either, whatever the check of a hash takes: each takes
+/// so long here, and for an account with one of another server there are two.
+#[test]
+fn au_1_a_dear_hash_is_answered_when_nobody_is() {
+    let hands = SimHands::default();
+    let runtime = hands.runtime().unwrap();
+    let tried = runtime.spawn(async move {
+        let world = SimWorld { hands: Arc::new(hands.clone()), ..SimWorld::new(7) };
+        let mut plan = Plan::default();
+        plan.set("failed_login", "2").unwrap();
+        let house = peopled(world, plan).await;
+        house.add_account("moved").await;
+        house.shared.directory.set_password(&address("moved"), CHEAP).await.unwrap();
+        let mut from = 0;
+        for millis in [0, 30, 990] {
+            hands.slow_down(Duration::from_millis(millis));
+            for way in WAYS {
+                for (user, password) in
+                    [("nobody", "wrong"), ("moved", "wrong"), ("alice", "wrong"), ("off", "secret")]
+                {
+                    // Another address each time: nobody is slowed down for guessing.
+                    from += 1;
+                    let began = Instant::now();
+                    login_from(&house, from, way, user, password).await;
+                    let took = began.elapsed().as_millis();
+                    assert!((2000..2005).contains(&took), "{millis} {way:?} {user}: {took}");
+                }
+            }
+            let began = Instant::now();
+            login_from(&house, 0, WAYS[3], "alice", "secret").await;
+            assert!(began.elapsed() < Duration::from_secs(1), "who is right need not wait");
+        }
+    });
+    runtime.block_on(tried).unwrap();
 }
