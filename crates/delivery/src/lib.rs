@@ -23,7 +23,7 @@ mod schedule;
 mod settle;
 mod signing;
 mod slots;
-mod sts;
+pub mod sts;
 mod trace;
 
 use directory::Directory;

@@ -86,5 +86,11 @@ pub const STS_ASK_AGAIN: Duration = Duration::from_secs(300);
 /// Seconds after which a policy is fetched again, though its id is the same: RFC 8461 §3.3 suggests
 /// a day.
 pub const STS_FETCH_AGAIN: i64 = 86_400;
+/// Between two looks at which of these are due, though no mail leaves. RFC 8461 §3.3.
+pub const STS_ROUND: Duration = Duration::from_secs(3600);
+/// Seconds without mail for a domain after which its policy is left to end.
+pub const STS_UNUSED: i64 = 90 * 86_400;
+/// That a policy in force cannot be renewed is told no more often than this.
+pub const STS_TOLD_AGAIN: Duration = Duration::from_secs(86_400);
 /// Domains whose MTA-STS policies are in memory, or that are known to have none.
 pub const STS_DOMAINS_MAX: usize = 2000;

@@ -1,8 +1,11 @@
 //! Which MTA-STS policy is in force for a domain: asked of DNS and of the domain's web server, and
-//! kept, so that nobody takes it away by silencing them. RFC 8461 §3.3, §5.1.
+//! kept, so that nobody takes it away by silencing them. RFC 8461 §3.3, §5.1. What is kept is
+//! fetched again before it ends, also when no mail leaves.
 
-use crate::Shared;
-use crate::limits::{STS_ASK_AGAIN, STS_DOMAINS_MAX, STS_FETCH_AGAIN};
+use crate::limits::{
+    STS_ASK_AGAIN, STS_DOMAINS_MAX, STS_FETCH_AGAIN, STS_ROUND, STS_TOLD_AGAIN, STS_UNUSED,
+};
+use crate::{Delivery, Shared};
 use mail::Domain;
 use policy::limits::STS_OCTETS_MAX;
 use policy::mta_sts::{Mode, Policy, record_id};
@@ -10,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use store::{Store, StoreError};
 use sys::http::HttpClient;
+use tokio::sync::watch;
 
 /// Policies of other domains.
 pub(crate) struct Policies {
@@ -27,12 +32,18 @@ struct Known {
     kept: Option<Kept>,
     /// When DNS was asked last.
     asked: Option<Duration>,
+    /// When mail left for the domain last, in seconds since 1970; since the start of the server.
+    used: Option<i64>,
+    /// When it was told last that the policy cannot be renewed.
+    told: Option<Duration>,
 }
 
+/// A policy as it is kept.
 #[derive(Clone)]
-struct Kept {
+pub struct Kept {
     row: Row,
-    policy: Arc<Policy>,
+    /// What it says.
+    pub policy: Arc<Policy>,
 }
 
 /// As the store has it.
@@ -43,11 +54,79 @@ struct Row {
     /// When the policy was fetched, in seconds since 1970.
     fetched: i64,
     policy: String,
+    /// When mail left for the domain last; older versions do not say.
+    used: Option<i64>,
 }
 
 impl Kept {
-    fn until(&self) -> i64 {
+    /// The id of its record in DNS.
+    pub fn id(&self) -> &str {
+        &self.row.id
+    }
+
+    /// When it was fetched, in seconds since 1970.
+    pub fn fetched(&self) -> i64 {
+        self.row.fetched
+    }
+
+    /// When it ends, in seconds since 1970.
+    pub fn until(&self) -> i64 {
         self.row.fetched.saturating_add(i64::from(self.policy.max_age))
+    }
+
+    /// Mail goes by it now.
+    pub fn is_in_force(&self, now: i64) -> bool {
+        now < self.until() && self.policy.mode != Mode::None
+    }
+
+    fn used(&self) -> i64 {
+        self.row.used.unwrap_or(self.row.fetched)
+    }
+
+    /// It need not be fetched again: not for a day, nor before half its time is over.
+    fn is_fresh(&self, now: i64) -> bool {
+        let keeps = STS_FETCH_AGAIN.min(i64::from(self.policy.max_age) / 2);
+        now < self.row.fetched.saturating_add(keeps)
+    }
+}
+
+/// The policies that are kept, in force or not, by domain.
+pub fn kept(store: &Store) -> Result<Vec<(String, Kept)>, StoreError> {
+    let rows = store.mail_policies()?;
+    Ok(rows.into_iter().filter_map(|(domain, row)| Some((domain, read(&row)?))).collect())
+}
+
+/// Fetches policies again before they end, as long as mail leaves for their domains now and then,
+/// until `shutdown`: who could keep us from it when a policy has ended would be rid of it. RFC 8461
+/// §3.3, §10.2.
+pub async fn renew(delivery: Delivery, mut shutdown: watch::Receiver<bool>) {
+    while tokio::time::timeout(STS_ROUND, shutdown.wait_for(|down| *down)).await.is_err() {
+        tokio::select! {
+            biased;
+            _ = shutdown.wait_for(|down| *down) => return,
+            () = delivery.shared.policies.renew(&delivery.shared) => {}
+        }
+    }
+}
+
+impl Delivery {
+    /// How many policies of other domains are in force.
+    pub fn policies_in_force(&self) -> Result<usize, StoreError> {
+        if self.shared.policies.http.is_none() {
+            return Ok(0);
+        }
+        let now = self.shared.world.clock.unix_seconds();
+        Ok(kept(&self.shared.store)?.iter().filter(|(_, kept)| kept.is_in_force(now)).count())
+    }
+
+    /// Forgets the policy of a domain, by its A-labels; whether there was one. The next mail for
+    /// there asks for it again.
+    pub async fn forget_policy(&self, name: &str) -> Result<bool, StoreError> {
+        let entry = self.shared.policies.entry(name);
+        let mut known = entry.lock().await;
+        let gone = self.shared.store.forget_mail_policy(name.to_owned()).await?;
+        *known = Known { read: true, ..Known::default() };
+        Ok(gone)
     }
 }
 
@@ -64,10 +143,30 @@ impl Policies {
         let name = domain.to_ascii().filter(|name| Domain::parse(name).is_ok())?;
         let entry = self.entry(&name);
         let mut known = entry.lock().await;
-        known.refresh(shared, http, &name).await;
         let now = shared.world.clock.unix_seconds();
-        let kept = known.kept.as_ref().filter(|kept| now < kept.until())?;
-        (kept.policy.mode != Mode::None).then(|| kept.policy.clone())
+        known.used = Some(now);
+        known.refresh(shared, http, &name).await;
+        known.kept.as_ref().filter(|kept| kept.is_in_force(now)).map(|kept| kept.policy.clone())
+    }
+
+    /// Fetches again what is due.
+    async fn renew(&self, shared: &Shared) {
+        let Some(http) = &self.http else { return };
+        let kept = kept(&shared.store).inspect_err(|error| {
+            tracing::error!(%error, "MTA-STS policies are not read");
+        });
+        for (name, kept) in kept.unwrap_or_default() {
+            let now = shared.world.clock.unix_seconds();
+            if !kept.is_in_force(now) || kept.is_fresh(now) {
+                continue;
+            }
+            let entry = self.entry(&name);
+            let mut known = entry.lock().await;
+            let used = known.used.unwrap_or_default().max(kept.used());
+            if now < used.saturating_add(STS_UNUSED) {
+                known.refresh(shared, http, &name).await;
+            }
+        }
     }
 
     fn entry(&self, name: &str) -> Arc<tokio::sync::Mutex<Known>> {
@@ -95,30 +194,49 @@ impl Known {
         self.asked = Some(now);
         // RFC 8461 §3.1: no record does not end a policy that is in force.
         let texts = shared.world.resolver.txt(&format!("_mta-sts.{name}")).await;
-        let Some(id) = texts.ok().and_then(|texts| record_id(&texts)) else { return };
-        let unix = shared.world.clock.unix_seconds();
-        let is_fresh = |kept: &Kept| {
-            kept.row.id == id && unix < kept.row.fetched.saturating_add(STS_FETCH_AGAIN)
+        let Some(id) = texts.ok().and_then(|texts| record_id(&texts)) else {
+            if self.kept.is_some() {
+                self.tell(shared, name, "DNS has no record of it");
+            }
+            return;
         };
-        if self.kept.as_ref().is_some_and(is_fresh) {
+        let unix = shared.world.clock.unix_seconds();
+        if self.kept.as_ref().is_some_and(|kept| kept.row.id == id && kept.is_fresh(unix)) {
             return;
         }
         match fetch(http, name).await {
             Ok(policy) => self.keep(shared, name, id, policy).await,
-            Err(why) => tracing::warn!(domain = name, why, "the MTA-STS policy is not to be had"),
+            Err(why) => self.tell(shared, name, &why),
+        }
+    }
+
+    /// That a policy is not to be had matters to an administrator where one is in force: it will
+    /// end. RFC 8461 §3.3.
+    fn tell(&mut self, shared: &Shared, name: &str, why: &str) {
+        let unix = shared.world.clock.unix_seconds();
+        let ends = self.kept.as_ref().filter(|kept| kept.is_in_force(unix)).map(Kept::until);
+        let now = shared.world.clock.monotonic();
+        match ends {
+            Some(ends) if self.told.is_none_or(|told| now >= told + STS_TOLD_AGAIN) => {
+                self.told = Some(now);
+                let ends = mail::date::format_rfc3339(ends);
+                tracing::warn!(domain = name, why, ends, "the MTA-STS policy cannot be renewed");
+            }
+            _ => tracing::debug!(domain = name, why, "the MTA-STS policy is not to be had"),
         }
     }
 
     async fn keep(&mut self, shared: &Shared, name: &str, id: String, policy: Policy) {
         let fetched = shared.world.clock.unix_seconds();
-        let row = Row { id, fetched, policy: policy.to_string() };
+        let used = self.used.max(self.kept.as_ref().map(Kept::used));
+        let row = Row { id, fetched, policy: policy.to_string(), used };
         let octets = serde_json::to_vec(&row).unwrap_or_default();
         let kept = Kept { row, policy: Arc::new(policy) };
         let stored = shared.store.keep_mail_policy(name.to_owned(), kept.until(), octets).await;
         if let Err(error) = stored {
             tracing::error!(domain = name, %error, "the MTA-STS policy is not kept");
         }
-        self.kept = Some(kept);
+        (self.kept, self.told) = (Some(kept), None);
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Policy {
     /// For so many seconds after it was fetched it is in force.
     pub max_age: u32,
     /// Names of servers in A-labels and lower case; `*.` stands for one label.
-    mx: Vec<String>,
+    pub mx: Vec<String>,
 }
 
 /// The id of a domain's policy, by the texts at `_mta-sts` below it. RFC 8461 §3.1.

@@ -1,6 +1,7 @@
 //! `ban`, `account release` and `account app-password`: who may get in, and how often.
 
 use crate::admin::{Failure, Outcome, Request, Response, address, done, exit, fail, known_account};
+use delivery::Delivery;
 use directory::secret::AppPassword;
 use directory::{AppError, Directory, Scope};
 use policy::dnsbl::Lists;
@@ -24,6 +25,8 @@ pub struct Live {
     pub tls: Arc<TlsServer>,
     /// Block lists.
     pub lists: Arc<Lists>,
+    /// Mail that leaves.
+    pub delivery: Delivery,
 }
 
 fn ip(text: &str) -> Result<IpAddr, Failure> {

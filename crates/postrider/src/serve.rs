@@ -151,16 +151,16 @@ pub async fn serve(
     let bans = Bans::restore(guard.clone(), world.clock.clone(), &folder);
     let bans = tokio::spawn(bans.keep(shutdown.clone()));
     let (clock, lists) = (world.clock.clone(), settings.judge.lists.clone());
-    let live = Live { guard: guard.clone(), clock, tls: tls.clone(), lists };
+    let relay = delivery.clone();
+    let live = Live { guard: guard.clone(), clock, tls: tls.clone(), lists, delivery: relay };
     let control =
         control::listen(root, store.clone(), directory.clone(), live.clone(), shutdown.clone())?;
     tokio::spawn(certificate::watch(tls.clone(), world.clock.clone(), shutdown.clone()));
-    tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
+    keep_house(&store, &directory, &delivery, &shutdown);
     make_indexes(&store, &world, &shutdown)?;
     if config.spam.learn {
         tokio::spawn(delivery::learning::learn(store.clone(), shutdown.clone()));
     }
-    tokio::spawn(housekeeping::end_sessions(directory.clone(), shutdown.clone()));
     let uses = tokio::spawn(housekeeping::write_uses(directory.clone(), shutdown.clone()));
     let maildrops = Maildrops::new(settings.pop3_exclusive, settings.pop3_login_delay);
     let shared = Arc::new(Shared {
@@ -188,6 +188,18 @@ pub async fn serve(
     let _ = control.await;
     let _ = bans.await;
     close(store).await
+}
+
+/// What is done now and then until `shutdown`.
+fn keep_house(
+    store: &Store,
+    directory: &Directory,
+    delivery: &Delivery,
+    shutdown: &watch::Receiver<bool>,
+) {
+    tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
+    tokio::spawn(housekeeping::end_sessions(directory.clone(), shutdown.clone()));
+    tokio::spawn(delivery::sts::renew(delivery.clone(), shutdown.clone()));
 }
 
 async fn close(store: Store) -> Result<(), Failure> {
@@ -257,6 +269,7 @@ fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failu
         message_octets_max: limits.message_octets,
         recipients_max: limits.recipients,
         plaintext_auth: config.auth.plaintext,
+        failed_login: Duration::from_secs(config.auth.failed_seconds),
         proxies,
         xclients,
         tls_required: networks("tls.required_from", &config.tls.required_from)?,
@@ -269,7 +282,6 @@ fn session_settings(config: &Config, hostname: Domain) -> Result<Settings, Failu
         imap: protocol::imap::session::Options {
             uid_only: config.imap.uid_only,
             message_limit: config.imap.message_limit,
-        failed_login: Duration::from_secs(config.auth.failed_seconds),
             save_limit: config.imap.save_limit,
         },
         pop3_exclusive: config.pop3.exclusive,

@@ -228,6 +228,7 @@ impl House {
         let (down, shutdown) = watch::channel(false);
         tokio::spawn(delivery::learning::learn(store.clone(), shutdown.clone()));
         tokio::spawn(Scheduler::new(&delivery).run(shutdown.clone()));
+        tokio::spawn(delivery::sts::renew(delivery.clone(), shutdown.clone()));
         let listeners = Service::ALL.map(|service| {
             let on = SocketAddr::new(ADDRESS, service.port());
             (service, seen.net.listen(on).unwrap())

@@ -21,6 +21,24 @@ impl Store {
         Ok(value.and_then(|value| Some(parts(&value)?.1.to_vec())))
     }
 
+    /// All that are kept, by domain.
+    pub fn mail_policies(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let rows = self.look(|txn| txn.properties(OF))?;
+        Ok(rows.into_iter().filter_map(|(name, v)| Some((name, parts(&v)?.1.to_vec()))).collect())
+    }
+
+    /// Forgets the policy of a domain; whether there was one.
+    pub async fn forget_mail_policy(&self, domain: String) -> Result<bool> {
+        self.write(move |w| {
+            let there = w.unit.rows().property(OF, &domain)?.is_some();
+            if there {
+                w.unit.write()?.remove_property(OF, &domain)?;
+            }
+            Ok(there)
+        })
+        .await
+    }
+
     /// Keeps the policy of a domain. When there are too many, those go that are not in force any
     /// more, and the one that ends first.
     pub async fn keep_mail_policy(

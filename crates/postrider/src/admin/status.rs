@@ -8,8 +8,8 @@ use crate::certificate;
 use serde_json::json;
 use store::{Health, Store};
 
-/// How the store is, which messages are damaged, until when the certificate holds, and which block
-/// lists are of no use.
+/// How the store is, which messages are damaged, until when the certificate holds, which block
+/// lists are of no use, and how many domains say by MTA-STS who gets their mail.
 pub(super) fn status(store: &Store, live: Option<&Live>) -> Outcome {
     let (word, why) = match store.health() {
         Health::Fine => ("fine", None),
@@ -38,11 +38,15 @@ pub(super) fn status(store: &Store, live: Option<&Live>) -> Outcome {
     for (zone, why) in &lists {
         text += &format!("; the block list {zone} is not asked: {why}");
     }
+    let policies = live.and_then(|live| live.delivery.policies_in_force().ok()).unwrap_or(0);
+    if policies > 0 {
+        text += &format!("; MTA-STS policies in force: {policies}");
+    }
     let zones: Vec<&String> = lists.iter().map(|(zone, _)| zone).collect();
     let value = json!({
         "running": true, "pid": pid, "version": version, "store": word, "damaged": damaged,
         "certificate_expires": expires.map(|(_, validity)| validity.end),
-        "block_lists_disabled": zones,
+        "block_lists_disabled": zones, "mta_sts_policies": policies,
     });
     Ok(Response { value, text })
 }
