@@ -110,6 +110,7 @@ impl Authors {
     /// Those of a header.
     pub fn of(head: &[u8]) -> Authors {
         let mut authors = Authors::default();
+        let mut named = false;
         let from = |field: &header::Field<'_>| field.name.eq_ignore_ascii_case(b"From");
         for field in header::fields(head).filter(from) {
             for host in address_list::passed_over(field.value) {
@@ -121,13 +122,22 @@ impl Authors {
                 authors.unclear = Some("From has too many addresses");
             }
             for item in items {
-                if let EnvelopeAddress::Mailbox { host, .. } = item {
-                    authors.add(&host);
+                match item {
+                    EnvelopeAddress::Mailbox { name, local, host, .. }
+                        if host.is_empty() && !has_at(name.as_deref()) && !has_at(Some(&local)) =>
+                    {
+                        named = true;
+                    }
+                    EnvelopeAddress::Mailbox { host, .. } => authors.add(&host),
+                    _ => {}
                 }
             }
         }
+        // `Doe, John <john@example.org>`: with a comma that should be in quotes the name is in two
+        // pieces, and speaks of no other domain than the address does.
         if authors.domains.is_empty() && authors.unclear.is_none() {
-            authors.unclear = Some("it has no From");
+            let why = if named { "From has no address with a domain" } else { "it has no From" };
+            authors.unclear = Some(why);
         }
         if authors.domains.len() > AUTHORS_MAX {
             authors.domains.clear();
@@ -144,6 +154,10 @@ impl Authors {
             None => self.unclear = Some("From has an address without a domain"),
         }
     }
+}
+
+fn has_at(text: Option<&[u8]>) -> bool {
+    text.is_some_and(|text| text.contains(&b'@'))
 }
 
 /// What DNS has to be asked, once the header is there.

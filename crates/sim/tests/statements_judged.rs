@@ -207,6 +207,44 @@ async fn a_message_does_not_pass_by_one_of_its_authors() {
     assert_eq!(messages(&house, "INBOX").await.len(), 1);
 }
 
+/// RFC 5322 §3.4 wants a name with a comma in quotes, and programs forget them: there is one
+/// address all the same, and its domain decides. What looks like another makes it unclear.
+#[tokio::test(start_paused = true)]
+async fn a_name_with_a_comma_is_no_other_author() {
+    let _still = sim::client::stand_still();
+    let house = house(&[]).await;
+    let dns = &house.world.dns;
+    for domain in ["example.net", "bank.example"] {
+        dns.add_text(domain, b"v=spf1 ip4:192.0.2.10 -all");
+        dns.add_text(&format!("_dmarc.{domain}"), b"v=DMARC1; p=reject");
+    }
+    let named =
+        ["Doe, John <f@example.net>", "Doe Jr, John (x) <f@example.net>", "f@example.net, Doe"];
+    for author in named {
+        let reply = give(&house, "f@example.net", &text(author)).await;
+        assert!(reply.starts_with("250 "), "{author}: {reply}");
+        let stored = messages(&house, "INBOX").await.pop().unwrap();
+        assert!(stored.contains("dmarc=pass") && stored.contains(author), "{stored}");
+        let reply = give(&house, "f@example.com", &text(author)).await;
+        assert!(reply.starts_with("550 5.7.1 example.net wants "), "{author}: {reply}");
+    }
+    assert_eq!(messages(&house, "INBOX").await.len(), named.len());
+    for (n, author) in [
+        "\"ceo@bank.example\", f@example.net",
+        "\"ceo@bank.example Ltd\", f@example.net",
+        "Doe",
+        "Doe, John",
+        "<Doe>",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let reply = give(&house, "f@example.net", &text(author)).await;
+        assert!(reply.starts_with("250 "), "{author}: {reply}");
+        assert_eq!(messages(&house, "Junk").await.len(), n + 1, "{author}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn s_22_what_is_stored_still_verifies() {
     let house = house(&[]).await;
