@@ -140,6 +140,8 @@ pub enum Ending {
     PeerGone,
     /// The peer put plain text before a TLS handshake, or the handshake failed.
     Tls(String),
+    /// The peer went on in clear behind the command that begins compression.
+    Uncompressed,
     /// A handler panicked.
     Failed,
 }
@@ -324,7 +326,7 @@ async fn compress<M: Machine>(
     machine: &mut M,
 ) -> Result<(BoxStream, End), Ending> {
     if machine.has_unread_input() {
-        return Err(Ending::Tls("plain text before compression".to_owned()));
+        return Err(Ending::Uncompressed);
     }
     if flush(&mut stream, machine.output()).await.is_err() {
         return Err(Ending::PeerGone);

@@ -41,6 +41,23 @@ async fn s_07_a_handshake_that_fails_is_counted() {
     }
 }
 
+/// Text in clear behind COMPRESS ends the session (RFC 4978 §3), and is no failure of TLS.
+#[tokio::test(start_paused = true)]
+async fn text_behind_compress_is_no_failed_handshake() {
+    let _still = sim::client::stand_still();
+    let house = House::build(Plan::default(), SimWorld::new(7)).await;
+    house.add_account("alice").await;
+    for service in [Service::Imap, Service::Imaps] {
+        let mut client = Client::connect(&house, service, [192, 0, 2, 1]).await;
+        client.reply().await;
+        assert!(client.ask("a LOGIN alice secret").await.starts_with("a OK"));
+        client.send(b"b COMPRESS DEFLATE\r\nc NOOP\r\n").await;
+        while !client.line().await.is_empty() {}
+        house.quiesce().await;
+        assert_eq!(house.shared.counts.of(service).tls_failed.get(), 0, "{service:?}");
+    }
+}
+
 /// An unknown name, an address, a final dot, the recipient's domain: the one certificate for all.
 #[tokio::test(start_paused = true)]
 async fn s_08_any_server_name_gets_the_certificate() {
@@ -175,6 +192,21 @@ fn sm_5_who_strips_tls_gets_no_mail_that_needs_it() {
     check(Service::Submission, needs, &text);
 }
 
+/// What begins an HTTP request of each method, and of each kind of target (RFC 9112 §3.2).
+const HTTP_REQUESTS: [&str; 11] = [
+    "GET / HTTP/1.1",
+    "get / HTTP/1.0",
+    "POST /?a=b HTTP/1.1",
+    "PUT /x HTTP/1.1",
+    "HEAD http://mail.example.org/ HTTP/1.1",
+    "DELETE / HTTP/1.1",
+    "TRACE / HTTP/1.1",
+    "PATCH / HTTP/1.1",
+    "CONNECT 192.0.2.1:25 HTTP/1.1",
+    "OPTIONS * HTTP/1.1",
+    "PRI * HTTP/2.0",
+];
+
 /// What a browser says, or a client that speaks TLS from the start, is a reason to hang up, and
 /// nothing that comes behind it is looked at; nor does anybody guess for long before EHLO.
 #[test]
@@ -192,21 +224,6 @@ fn sm_6_other_protocols_are_sent_away_at_once() {
         let hello = "\\x16\\x03\\x01\\x02\\0\\x01\\0\\x01\\xfc\\x03\\x03";
         for octets in [
             hello.to_owned(),
-/// What begins an HTTP request of each method, and of each kind of target (RFC 9112 §3.2).
-const HTTP_REQUESTS: [&str; 11] = [
-    "GET / HTTP/1.1",
-    "get / HTTP/1.0",
-    "POST /?a=b HTTP/1.1",
-    "PUT /x HTTP/1.1",
-    "HEAD http://mail.example.org/ HTTP/1.1",
-    "DELETE / HTTP/1.1",
-    "TRACE / HTTP/1.1",
-    "PATCH / HTTP/1.1",
-    "CONNECT 192.0.2.1:25 HTTP/1.1",
-    "OPTIONS * HTTP/1.1",
-    "PRI * HTTP/2.0",
-];
-
             format!("{hello}\\r\\nNOOP\\r\\n"),
             format!("{hello}\\n"),
             "\\x16\\x03\\x01".into(),
@@ -223,23 +240,6 @@ const HTTP_REQUESTS: [&str; 11] = [
     check(Service::Smtp, "account alice", junk);
 }
 
-/// So does who begins a handshake where POP3 and IMAP are spoken in clear.
-#[test]
-fn sm_6_a_tls_handshake_in_clear_is_the_end_of_pop3_and_imap() {
-    let hello = "\\x16\\x03\\x01\\x02\\0\\x01\\0\\x01\\xfc\\x03\\x03";
-    let with_line = format!("{hello}\\r\\na NOOP\\r\\n");
-    for (service, first, before, end) in [
-        (Service::Pop3, "+OK …", "C1: LANG en\nS1: +OK …\n", "-ERR This is a mail server, …"),
-        (Service::Imap, "* OK …", "C1: a NOOP\nS1: a OK …\n", "* BYE This is a mail server, …"),
-    ] {
-        for octets in [hello, &with_line, "\\x16\\n", "\\x16"] {
-            for before in ["", before] {
-                let said = format!("S1: {first}\n{before}C1> {octets}\nS1: {end}\n");
-                check(service, "account alice", &format!("{said}-- closed C1\n"));
-            }
-        }
-    }
-}
 /// POP3 and IMAP hang up on a browser too, before they look at the lines behind its first, which
 /// a page may have chosen; a tag that is called GET is a tag.
 #[test]
@@ -261,6 +261,23 @@ fn sm_6_an_http_request_is_the_end_of_pop3_and_imap() {
     check(Service::Imap, "account alice", text);
 }
 
+/// So does who begins a handshake where POP3 and IMAP are spoken in clear.
+#[test]
+fn sm_6_a_tls_handshake_in_clear_is_the_end_of_pop3_and_imap() {
+    let hello = "\\x16\\x03\\x01\\x02\\0\\x01\\0\\x01\\xfc\\x03\\x03";
+    let with_line = format!("{hello}\\r\\na NOOP\\r\\n");
+    for (service, first, before, end) in [
+        (Service::Pop3, "+OK …", "C1: LANG en\nS1: +OK …\n", "-ERR This is a mail server, …"),
+        (Service::Imap, "* OK …", "C1: a NOOP\nS1: a OK …\n", "* BYE This is a mail server, …"),
+    ] {
+        for octets in [hello, &with_line, "\\x16\\n", "\\x16"] {
+            for before in ["", before] {
+                let said = format!("S1: {first}\n{before}C1> {octets}\nS1: {end}\n");
+                check(service, "account alice", &format!("{said}-- closed C1\n"));
+            }
+        }
+    }
+}
 
 /// A report tells whether its message was spoken of under TLS, and by which; users.md S-62.
 #[test]
