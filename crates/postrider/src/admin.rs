@@ -2,16 +2,20 @@
 //! one (over its control socket), otherwise the command itself does.
 
 mod alias;
+mod import;
 mod queue;
 mod status;
 
 use crate::access::{self, Live};
-use crate::{dkim, reports, spam, unique_ids};
+use crate::nearest::did_you_mean;
+use crate::{dkim, mta_sts, reports, spam, unique_ids};
 use directory::{Directory, password};
 use mail::{Address, Domain};
+use protocol::imap::session::hideable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{NewAccount, Store, StoreError};
+use tokio::sync::watch;
 
 /// A command.
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,6 +102,11 @@ pub enum Request {
         address: String,
     },
     BanList,
+    /// MTA-STS policies of other domains.
+    MtaStsList,
+    MtaStsForget {
+        domain: String,
+    },
     DomainAdd {
         domain: String,
     },
@@ -155,6 +164,19 @@ pub enum Request {
     },
     /// How the running server is.
     Status,
+}
+
+impl Request {
+    /// The response has words of other servers, or of senders.
+    pub fn shows_what_others_say(&self) -> bool {
+        matches!(
+            self,
+            Request::QueueList { .. }
+                | Request::QueueShow { .. }
+                | Request::ReportsList { .. }
+                | Request::ReportsShow { .. }
+        )
+    }
 }
 
 /// What came of it.
@@ -219,14 +241,23 @@ standard error. Commands go to the running server if there is one, otherwise to 
 /// What comes of a command.
 pub type Outcome = Result<Response, Failure>;
 
+/// How far a long command is: how much is done, and of how much.
+pub type Told = watch::Sender<(u64, u64)>;
+
 /// Carries a command out.
 pub async fn execute(
     store: &Store,
     directory: &Directory,
     live: Option<&Live>,
     request: Request,
+    told: &Told,
 ) -> Outcome {
     match request {
+        Request::AccountImport { csv } => import::accounts(store, directory, &csv, told).await,
+        Request::AccountUniqueIds { address: text, lines } => {
+            let address = address(&text)?;
+            unique_ids::import(store, &address, &lines, told).await
+        }
         Request::AppPasswordAdd { .. }
         | Request::AppPasswordRemove { .. }
         | Request::AppPasswordList { .. } => access::app_password(directory, request).await,
@@ -239,13 +270,14 @@ pub async fn execute(
         Request::SpamShow { .. } | Request::SpamForget { .. } => {
             spam::execute(store, request).await
         }
+        Request::MtaStsList | Request::MtaStsForget { .. } => {
+            mta_sts::execute(store, live, request).await
+        }
         Request::AccountRelease { .. }
         | Request::BanAdd { .. }
         | Request::BanRemove { .. }
         | Request::BanList => access::counts(live, store, request),
         Request::AccountAdd { .. }
-        | Request::AccountImport { .. }
-        | Request::AccountUniqueIds { .. }
         | Request::AccountPassword { .. }
         | Request::AccountRemove { .. }
         | Request::AccountDisable { .. }
@@ -306,16 +338,6 @@ fn is_hash(text: &str) -> bool {
     password::is_hash(text) || directory::imported::is_hash(text)
 }
 
-/// What an import has: a hash of a kind that is known, or a password.
-fn imported(text: &str) -> Result<&str, &'static str> {
-    match text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
-        Some((name, rest)) if ["PLAIN", "CLEARTEXT"].contains(&&*name.to_uppercase()) => Ok(rest),
-        None if !text.starts_with('$') || text.matches('$').count() < 3 => Ok(text),
-        _ if is_hash(text) => Ok(text),
-        _ => Err("a hash of an unknown kind"),
-    }
-}
-
 async fn secret(directory: &Directory, text: String) -> Result<String, Failure> {
     if is_hash(&text) {
         return Ok(text);
@@ -334,10 +356,6 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
             let new = NewAccount { address: address.clone(), secret };
             store.account_add(new).await.map_err(trouble)?;
             done(format!("account {address} is ready, with its mailboxes"))
-        }
-        Request::AccountImport { csv } => import(store, directory, &csv).await,
-        Request::AccountUniqueIds { address: text, lines } => {
-            unique_ids::import(store, &address(&text)?, &lines).await
         }
         Request::AccountPassword { address: text, password } => {
             let address = address(&text)?;
@@ -359,6 +377,10 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
         }
         Request::AccountHide { address: text, names } => {
             let (address, id) = known_account(store, &text)?;
+            if let Some(name) = names.iter().find(|name| !is_capability(name)) {
+                let meant = did_you_mean(&name.to_ascii_uppercase(), hideable());
+                return Err(fail(exit::DATA, format!("'{name}' is no IMAP capability{meant}")));
+            }
             store.hide_capabilities(id, &names).await.map_err(trouble)?;
             let what = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
             done(format!("{what} is hidden from {address}"))
@@ -437,23 +459,8 @@ async fn quota(store: &Store, text: &str, limits: [Option<String>; 4]) -> Outcom
     Ok(Response { value: value.collect(), text })
 }
 
-async fn import(store: &Store, directory: &Directory, csv: &str) -> Outcome {
-    let mut new = Vec::new();
-    for (n, line) in (1..).zip(csv.lines().map(str::trim)) {
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let wrong = |why: &str| fail(exit::DATA, format!("line {n}: {why}"));
-        let (name, text) =
-            line.split_once(',').ok_or_else(|| wrong("not 'address,password or hash'"))?;
-        let address = Address::parse(name.trim()).map_err(|error| wrong(&error.to_string()))?;
-        let text = imported(text.trim()).map_err(wrong)?.to_owned();
-        let secret = secret(directory, text).await.map_err(|failure| wrong(&failure.text))?;
-        new.push(NewAccount { address, secret });
-    }
-    let count = new.len();
-    store.accounts_add(new).await.map_err(trouble)?;
-    done(format!("{count} accounts are ready"))
+fn is_capability(name: &str) -> bool {
+    hideable().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 async fn names(store: &Store, directory: &Directory, request: Request) -> Outcome {

@@ -58,9 +58,10 @@ pub fn bring_back(root: &Path, from: &Path, json: bool) -> Result<(), Failure> {
     } else {
         say(&amount(&copied));
         if held > 0 {
+            let see = "see postrider queue list, and queue release ID or queue drop ID";
             say(&format!(
-                "{held} messages were in the queue and may have been sent since: they are held; \
-                 see postrider queue list, and queue release ID or queue drop ID"
+                "{held} messages were in the queue and may have been sent since: they are held; {}",
+                control::retyped(root, see)
             ));
         }
     }

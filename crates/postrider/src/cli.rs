@@ -2,6 +2,7 @@
 
 use crate::admin::{Failure, Request, exit};
 use crate::dkim::{self, DomainDkim};
+use crate::mta_sts::{self, MtaSts};
 use crate::reports::{self, Reports};
 use crate::spam::{self, AccountSpam};
 use crate::unique_ids;
@@ -82,6 +83,9 @@ pub enum Command {
     /// Look at and change the queue of outgoing mail
     #[command(subcommand)]
     Queue(Queue),
+    /// Look at which servers other domains name by MTA-STS
+    #[command(subcommand)]
+    MtaSts(MtaSts),
     /// Look at what other receivers report about mail from our domains
     #[command(subcommand)]
     Reports(Reports),
@@ -529,6 +533,7 @@ pub fn request(
             Route::Remove { domain } => Request::RouteRemove { domain },
             Route::List => Request::RouteList,
         },
+        Command::MtaSts(command) => mta_sts::request(command),
         Command::Reports(command) => reports::request(command),
         Command::Queue(command) => match command {
             Queue::List { domain, limit } => Request::QueueList { domain, limit },

@@ -3,6 +3,7 @@
 use crate::comments::COMMENTS;
 pub use crate::judging::{Judge, Trusted};
 pub use crate::logins::{LdapConfig, Oauth, ProgramConfig, SqlConfig};
+use crate::nearest::did_you_mean;
 use delivery::route::split_target;
 use mail::Domain;
 use serde::{Deserialize, Serialize};
@@ -321,10 +322,10 @@ pub struct Auth {
     pub hash_memory_kib: u32,
     /// Passes over that memory.
     pub hash_passes: u32,
-    /// PEM file of the authorities that sign certificates of clients; empty for none. The addresses
     /// Seconds until a wrong password is answered; 0 is at once. Longer than what the check of any
     /// imported hash takes, or that time tells that there is such an account.
     pub failed_seconds: u64,
+    /// PEM file of the authorities that sign certificates of clients; empty for none. The addresses
     /// in such a certificate log in by EXTERNAL.
     pub client_authorities: PathBuf,
     /// Certificates of clients by their SHA-256, each with an account: `AB:CD:… ADDRESS`.
@@ -343,8 +344,8 @@ impl Default for Auth {
             channel_binding: false,
             hash_memory_kib: 19 * 1024,
             hash_passes: 2,
-            client_authorities: PathBuf::new(),
             failed_seconds: 2,
+            client_authorities: PathBuf::new(),
             scram_with_directory: false,
             directory_seconds: 60,
             client_certificates: Vec::new(),
@@ -409,7 +410,7 @@ impl Config {
         let path = root.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let hint = match error.kind() {
-                ErrorKind::NotFound => "Make one with: postrider setup --root DIR you@example.org",
+                ErrorKind::NotFound => "Make one with: postrider setup you@example.org",
                 _ => "It is for root and the server's user",
             };
             format!("{}: {error}\n{hint}", path.display())
@@ -514,26 +515,7 @@ fn nearest(message: &str) -> String {
     if !message.starts_with("unknown field") {
         return String::new();
     }
-    let best = known.iter().min_by_key(|name| distance(unknown, name));
-    let near = best.filter(|name| distance(unknown, name) <= name.chars().count() / 2);
-    near.map_or(String::new(), |name| format!("\nDid you mean '{name}'?"))
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = i;
-        let mut next = vec![i + 1];
-        for (j, y) in b.chars().enumerate() {
-            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
-            let left = next.last().copied().unwrap_or(usize::MAX - 1);
-            next.push((before + usize::from(x != y)).min(above + 1).min(left + 1));
-            before = above;
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
+    did_you_mean(unknown, known.iter().copied())
 }
 
 #[cfg(test)]

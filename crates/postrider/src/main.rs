@@ -18,6 +18,8 @@ mod housekeeping;
 mod judging;
 mod logins;
 mod metrics;
+mod mta_sts;
+mod nearest;
 mod port_owner;
 mod privilege;
 mod progress;
@@ -54,10 +56,12 @@ fn main() -> ExitCode {
             return ExitCode::from(if told.use_stderr() { exit::USAGE } else { 0 });
         }
     };
-    let json = cli.json;
+    let (json, root) = (cli.json, cli.root.clone());
     match start(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => complain(json, &failure),
+        Err(Failure { text, code }) => {
+            complain(json, &Failure { text: control::retyped(&root, &text), code })
+        }
     }
 }
 
@@ -158,6 +162,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
                 Ok(password)
             });
             let Some(request) = request? else { return Ok(()) };
+            // What others said is shown as it is.
+            let ours = !request.shows_what_others_say();
             let response = control::administer(&root, request).await?;
             if json {
                 let mut value = response.value;
@@ -166,7 +172,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
                 }
                 say(&value.to_string());
             } else {
-                say(if response.text.is_empty() { "none" } else { &response.text });
+                let text = response.text;
+                let text = if ours { control::retyped(&root, &text) } else { text };
+                say(if text.is_empty() { "none" } else { &text });
                 if let Some(password) = made {
                     say(&format!("password: {password}"));
                 }

@@ -4,7 +4,7 @@
 //! Messages are found by their Message-ID. Read are what Dovecot prints (`doveadm fetch`) and what
 //! it leaves in a Maildir (`dovecot-uidlist`).
 
-use crate::admin::{Failure, Outcome, Response, exit, fail};
+use crate::admin::{Failure, Outcome, Response, Told, exit, fail};
 use mail::{Address, MailboxName, Uid, stored};
 use serde_json::json;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -159,7 +159,7 @@ fn is_unique_id(id: &str) -> bool {
 }
 
 /// Gives the messages of an INBOX the unique ids that they had.
-pub async fn import(store: &Store, address: &Address, lines: &str) -> Outcome {
+pub async fn import(store: &Store, address: &Address, lines: &str, told: &Told) -> Outcome {
     let trouble = |error: StoreError| fail(exit::SOFTWARE, error.to_string());
     let account = store.lookup(address).map_err(trouble)?.account;
     let account = account.ok_or_else(|| fail(exit::NO_USER, format!("no account {address}")))?;
@@ -169,7 +169,9 @@ pub async fn import(store: &Store, address: &Address, lines: &str) -> Outcome {
     let mut by_message: HashMap<String, VecDeque<Uid>> = HashMap::new();
     let entries: Vec<(Uid, mail::ContentId)> =
         selected.listing.iter().map(|entry| (entry.uid, entry.content)).collect();
-    for some in entries.chunks(SUMMARIES) {
+    for (n, some) in entries.chunks(SUMMARIES).enumerate() {
+        told.send_replace(((n * SUMMARIES) as u64, entries.len() as u64));
+        tokio::task::yield_now().await;
         let ids: Vec<mail::ContentId> = some.iter().map(|(_, content)| *content).collect();
         let summaries = store.summaries(&ids).map_err(trouble)?;
         for ((uid, _), summary) in some.iter().zip(summaries) {

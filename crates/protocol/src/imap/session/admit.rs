@@ -21,6 +21,12 @@ const CAPABILITIES: &[&str] = &[
  "QUOTA=RES-MAILBOX", "QUOTA=RES-ANNOTATION-STORAGE", "QUOTASET", "ACL", "RIGHTS=kxten", "LIST-MYRIGHTS",
 ];
 
+/// What need not be announced to an account. RFC 3501 §6.1.1 wants IMAP4rev1 always.
+pub fn hideable() -> impl Iterator<Item = &'static str> {
+    let set = ["IMAP4rev2", "UIDONLY", "APPENDLIMIT", "MESSAGELIMIT", "SAVELIMIT"];
+    set.into_iter().chain(CAPABILITIES.iter().copied())
+}
+
 impl Session {
     fn may_login(&self) -> bool {
         self.security.is_tls() || self.offer.plaintext_auth

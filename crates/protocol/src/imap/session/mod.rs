@@ -9,6 +9,8 @@ mod admit;
 mod append;
 mod framing;
 
+pub use admit::hideable;
+
 use super::command::Command;
 use super::command::append::{Piece, Reader};
 use super::grammar::Charset;
