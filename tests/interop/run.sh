@@ -14,7 +14,7 @@ ok() { echo "ok      $1"; passed=$((passed+1)); }
 no() { echo "FAILED  $1"; failed=$((failed+1)); [ -f "$work/out" ] && tail -15 "$work/out" | sed 's/^/    /'; }
 check() { local name=$1; shift; if "$@" >"$work/out" 2>&1; then ok "$name"; else no "$name"; fi; }
 p() { "$postrider" --root "$work/r" "$@"; }
-cleanup() { kill %1 2>/dev/null; for at in "$work/postfix" "$work/hub/postfix"; do [ -d "$at" ] && postfix -c "$at" stop >/dev/null 2>&1; done; wait 2>/dev/null; rm -rf "$work"; }
+cleanup() { kill %1 2>/dev/null; for at in "$work/postfix" "$work/hub/postfix" "$work/sts/postfix"; do [ -d "$at" ] && postfix -c "$at" stop >/dev/null 2>&1; done; wait 2>/dev/null; rm -rf "$work"; }
 trap cleanup EXIT
 
 echo secret | p setup --yes --listen 127.0.0.1 --port-base $B --hostname localhost \
@@ -181,6 +181,7 @@ CF
 . "$here/pam.sh"
 . "$here/peers.sh"
 . "$here/smarthost.sh"
+. "$here/mta_sts.sh"
 
 # Debian's Postfix as a peer in both directions, with STARTTLS.
 if [ "$(id -u)" -eq 0 ]; then
