@@ -1,6 +1,6 @@
 //! Command lines into values. RFC 5321 §4.1.
 
-use super::params::{self, Body, By, Hold, Notify, Ret, words, xtext_decode};
+use super::params::{self, Body, By, Hold, Notify, Ret, parameters, words, xtext_decode};
 use super::path;
 use super::reply::{self, Reply};
 use crate::line::is_http_request;
@@ -138,7 +138,7 @@ fn after<'a>(rest: &'a str, keyword: &str) -> Result<&'a str, Reply> {
 
 fn mail(rest: &str) -> Result<Mail, Reply> {
     let found = path::split(rest).ok_or(reply::BAD_SENDER)?;
-    let sender = path::reverse_path(found.inner).ok_or(reply::BAD_SENDER)?;
+    let sender = path::reverse_path(&found).ok_or(reply::BAD_SENDER)?;
     let mut mail = Mail {
         sender,
         size: None,
@@ -151,7 +151,7 @@ fn mail(rest: &str) -> Result<Mail, Reply> {
         by: None,
         hold: None,
     };
-    for (keyword, value) in words(found.rest) {
+    for (keyword, value) in parameters(found.rest).ok_or(reply::SYNTAX)? {
         mail_parameter(&mut mail, &keyword, value)?;
     }
     let utf8 = mail.sender.address().is_some_and(Address::needs_utf8);
@@ -161,30 +161,27 @@ fn mail(rest: &str) -> Result<Mail, Reply> {
 /// One parameter of MAIL.
 fn mail_parameter(mail: &mut Mail, keyword: &str, value: Option<&str>) -> Result<(), Reply> {
     match (keyword, value) {
-        // RFC 1870 §6: once only.
-        ("SIZE", Some(value)) if mail.size.is_none() => {
+        ("SIZE", Some(value)) => {
             mail.size = Some(params::size(value).ok_or(reply::SYNTAX)?);
         }
         ("BODY", Some(value)) => mail.body = Body::parse(value).ok_or(reply::SYNTAX)?,
         ("SMTPUTF8", None) => mail.smtputf8 = true,
-        // RFC 3461 §4.5: RET, ENVID, NOTIFY and ORCPT once only.
-        ("RET", Some(value)) if mail.ret.is_none() => {
+        ("RET", Some(value)) => {
             mail.ret = Some(Ret::parse(value).ok_or(reply::SYNTAX)?);
         }
-        ("ENVID", Some(value)) if mail.envid.is_none() && value.len() <= 100 => {
+        ("ENVID", Some(value)) if value.len() <= 100 => {
             // RFC 3461 §4.4: printable ASCII.
             let decoded = xtext_decode(value).filter(|id| id.is_ascii());
             mail.envid = Some(decoded.ok_or(reply::SYNTAX)?);
         }
         ("REQUIRETLS", None) => mail.require_tls = true,
-        // RFC 6710 §4.1: once only.
-        ("MT-PRIORITY", Some(value)) if mail.priority.is_none() => {
+        ("MT-PRIORITY", Some(value)) => {
             mail.priority = Some(params::priority(value).ok_or(reply::SYNTAX)?);
         }
-        ("BY", Some(value)) if mail.by.is_none() => {
+        ("BY", Some(value)) => {
             mail.by = Some(By::parse(value).ok_or(reply::SYNTAX)?);
         }
-        // RFC 4865 §4.2: one of them, once.
+        // RFC 4865 §4.2: one of the two.
         ("HOLDFOR", Some(value)) if mail.hold.is_none() => {
             mail.hold = Some(Hold::parse_for(value).ok_or(reply::SYNTAX)?);
         }
@@ -212,14 +209,12 @@ fn rcpt(rest: &str) -> Result<Rcpt, Reply> {
         inner => Some(path::mailbox(inner).ok_or(reply::BAD_ADDRESS)?),
     };
     let mut rcpt = Rcpt { recipient, notify: Notify::default(), orcpt: None };
-    let mut notified = false;
-    for (keyword, value) in words(found.rest) {
+    for (keyword, value) in parameters(found.rest).ok_or(reply::SYNTAX)? {
         match (keyword.as_str(), value) {
-            ("NOTIFY", Some(value)) if !notified => {
-                notified = true;
+            ("NOTIFY", Some(value)) => {
                 rcpt.notify = Notify::parse(value).ok_or(reply::SYNTAX)?;
             }
-            ("ORCPT", Some(value)) if rcpt.orcpt.is_none() && value.len() <= 500 => {
+            ("ORCPT", Some(value)) if value.len() <= 500 => {
                 rcpt.orcpt = Some(params::orcpt(value).ok_or(reply::SYNTAX)?);
             }
             ("NOTIFY" | "ORCPT", _) => return Err(reply::SYNTAX),

@@ -85,7 +85,7 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Reads the value; `None` when it is none. NEVER stands alone.
+    /// Reads the value; `None` when it is none. NEVER stands alone, not even beside itself.
     pub fn parse(value: &str) -> Option<Notify> {
         let mut notify = Notify::default();
         for word in value.split(',') {
@@ -98,8 +98,7 @@ impl Notify {
             };
             *slot = true;
         }
-        let other = notify.success || notify.failure || notify.delay;
-        (!(notify.never && other)).then_some(notify)
+        (!notify.never || !value.contains(',')).then_some(notify)
     }
 
     /// The value, or `None` when NOTIFY was not given.
@@ -159,11 +158,31 @@ pub fn size(value: &str) -> Option<u64> {
     fine.then(|| value.parse().unwrap_or(u64::MAX))
 }
 
-/// `priority-value`: -9 to 9. RFC 6710 §7.
+/// `priority-value`: -9 to 9, and no -0. RFC 6710 §7.
 pub fn priority(value: &str) -> Option<i8> {
     let digit = value.strip_prefix('-').unwrap_or(value);
-    let fine = matches!(digit.as_bytes(), [b'0'..=b'9']);
+    let fine = matches!(digit.as_bytes(), [b'0'..=b'9']) && value != "-0";
     value.parse().ok().filter(|_| fine)
+}
+
+/// `esmtp-param`s behind a path: keyword in upper case, and value. `None` unless a blank comes
+/// first and each is well formed and named once (RFC 5321 §4.1.2; RFC 1870 §6, RFC 3461 §4.5 and
+/// RFC 6710 §4.1 say the latter of theirs, and of two that differ nobody could tell which counts).
+pub fn parameters(text: &str) -> Option<Vec<(String, Option<&str>)>> {
+    if !text.is_empty() && !text.starts_with(' ') {
+        return None;
+    }
+    let mut found: Vec<(String, Option<&str>)> = Vec::new();
+    for (keyword, value) in words(text) {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        let fine = !keyword.is_empty() && !keyword.starts_with('-') && keyword.bytes().all(inner);
+        let again = found.iter().any(|(known, _)| *known == keyword);
+        if !fine || again || value == Some("") {
+            return None;
+        }
+        found.push((keyword, value));
+    }
+    Some(found)
 }
 
 /// The words of a parameter list: keyword in upper case, and value.
@@ -249,8 +268,21 @@ mod tests {
         assert_eq!((size("007"), size("99999999999999999999")), (Some(7), Some(u64::MAX)));
         assert!(["", "+5", "1k", "000000000000000000001"].iter().all(|bad| size(bad).is_none()));
         assert_eq!((priority("-9"), priority("9"), priority("0")), (Some(-9), Some(9), Some(0)));
-        for bad in ["", "-", "10", "+1", "1 ", "--1", "x"] {
+        for bad in ["", "-", "-0", "10", "+1", "1 ", "--1", "x"] {
             assert_eq!(priority(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_apart_well_formed_and_named_once() {
+        let read = parameters(" SIZE=1  body=7BIT SMTPUTF8 ").unwrap();
+        let read: Vec<_> = read.iter().map(|(keyword, value)| (keyword.as_str(), *value)).collect();
+        assert_eq!(read, [("SIZE", Some("1")), ("BODY", Some("7BIT")), ("SMTPUTF8", None)]);
+        assert_eq!(parameters("").unwrap(), []);
+        for bad in
+            ["SIZE=1", ">", " BODY=7BIT body=8BITMIME", " A A", " A=", " =1", " -A=1", " A_B"]
+        {
+            assert_eq!(parameters(bad), None, "{bad}");
         }
     }
 
@@ -289,7 +321,9 @@ mod tests {
             assert_eq!(xtext_decode(bad), None, "{bad}");
         }
         assert_eq!(xtext_encode("a+b c"), "a+2Bb+20c");
-        assert!(Notify::parse("NEVER,SUCCESS").is_none() && Notify::parse("x").is_none());
+        for bad in ["NEVER,SUCCESS", "NEVER,NEVER", "DELAY,NEVER", "DELAY,", "", "x"] {
+            assert_eq!(Notify::parse(bad), None, "{bad}");
+        }
         assert_eq!(Notify::parse("success,delay").unwrap().value().unwrap(), "SUCCESS,DELAY");
     }
 }

@@ -6,6 +6,8 @@ use mail::{Address, Domain, ReversePath};
 pub struct PathAndRest<'a> {
     /// What stands between the angle brackets, source route taken off.
     pub inner: &'a str,
+    /// There was a source route.
+    routed: bool,
     /// What follows.
     pub rest: &'a str,
 }
@@ -17,7 +19,7 @@ pub fn split(text: &str) -> Option<PathAndRest<'_>> {
     let Some(body) = text.strip_prefix('<') else {
         let end = text.find(' ').unwrap_or(text.len());
         let (inner, rest) = text.split_at(end);
-        return (!inner.is_empty()).then_some(PathAndRest { inner, rest });
+        return (!inner.is_empty()).then_some(PathAndRest { inner, routed: false, rest });
     };
     let mut quoted = false;
     let mut escaped = false;
@@ -27,8 +29,10 @@ pub fn split(text: &str) -> Option<PathAndRest<'_>> {
             '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
             '>' if !quoted => {
-                let inner = without_route(body.get(..at)?);
-                return Some(PathAndRest { inner, rest: body.get(at + 1..)? });
+                let whole = body.get(..at)?;
+                let inner = without_route(whole);
+                let routed = inner.len() < whole.len();
+                return Some(PathAndRest { inner, routed, rest: body.get(at + 1..)? });
             }
             _ => {}
         }
@@ -44,12 +48,12 @@ fn without_route(inner: &str) -> &str {
     }
 }
 
-/// A reverse path. RFC 5321 §4.1.2 `Reverse-path`.
-pub fn reverse_path(inner: &str) -> Option<ReversePath> {
-    if inner.is_empty() {
+/// A reverse path. RFC 5321 §4.1.2 `Reverse-path`: a route leads to somebody.
+pub fn reverse_path(path: &PathAndRest<'_>) -> Option<ReversePath> {
+    if path.inner.is_empty() && !path.routed {
         return Some(ReversePath::Null);
     }
-    mailbox(inner).map(ReversePath::Address)
+    mailbox(path.inner).map(ReversePath::Address)
 }
 
 /// `Mailbox`: what its address literal says, if it has one, must be an address. RFC 5321 §4.1.3.
@@ -93,6 +97,8 @@ mod tests {
         assert_eq!(split("<\"a>b\"@c> X"), Some(("\"a>b\"@c", " X")));
         assert_eq!(split("a@b BODY=7BIT"), Some(("a@b", " BODY=7BIT")));
         assert_eq!(split("<a@b"), None);
+        let reverse = |text: &'static str| reverse_path(&super::split(text).unwrap());
+        assert_eq!((reverse("<>"), reverse("<@x:>")), (Some(ReversePath::Null), None));
         assert_eq!(split(""), None);
     }
 }
