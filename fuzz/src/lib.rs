@@ -57,7 +57,7 @@ where
                     let asked = format!("{question:?}");
                     match asked.as_str() {
                         // How much of a refused message was handed on is nobody's business.
-                        "Abort" => current.clear(),
+                        aborts if aborts.starts_with("Abort") => current.clear(),
                         ends if ends == "End" || ends.starts_with("AppendEnd") => {
                             done.taken.append(&mut current);
                         }

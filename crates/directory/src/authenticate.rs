@@ -33,21 +33,36 @@ pub struct Authenticated {
 /// Why a login fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthError {
-    /// No such user or a wrong password; nobody is told which.
+    /// No such user, or a wrong password; no client is told which.
     Invalid,
+    /// A wrong password of this account, for the log only.
+    WrongPassword(Address),
+    /// An app password of this account that is for something else, for the log only.
+    OutOfScope(Address),
     /// The account is switched off.
-    Disabled,
+    Disabled(Address),
     /// The client broke the rules of the mechanism.
     Malformed,
     /// It cannot be found out now.
     Unavailable(String),
 }
 
+impl AuthError {
+    /// Who it is was looked at, and the answer is no: clients hear the same, at the same time.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, AuthError::Malformed | AuthError::Unavailable(_))
+    }
+}
+
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AuthError::Invalid => f.write_str("wrong user name or password"),
-            AuthError::Disabled => f.write_str("the account is switched off"),
+            AuthError::WrongPassword(user) => write!(f, "wrong password of {user}"),
+            AuthError::OutOfScope(user) => {
+                write!(f, "an app password of {user} that is not for this (--scope)")
+            }
+            AuthError::Disabled(user) => write!(f, "the account {user} is switched off"),
             AuthError::Malformed => f.write_str("not what the mechanism wants"),
             AuthError::Unavailable(why) => write!(f, "cannot check the password now: {why}"),
         }
@@ -73,8 +88,10 @@ impl Directory {
             && let Some(app) = secret.app(password)
         {
             return match row.disabled {
-                true => Err(AuthError::Disabled),
-                false if !app.scope.covers(wanted) => Err(AuthError::Invalid),
+                true => Err(AuthError::Disabled(row.address.clone())),
+                false if !app.scope.covers(wanted) => {
+                    Err(AuthError::OutOfScope(row.address.clone()))
+                }
                 false => Ok(Authenticated {
                     account: row.id,
                     address: row.address.clone(),
@@ -91,12 +108,11 @@ impl Directory {
         let secret = secret.map_or_else(|| self.inner.decoy.clone(), |secret| secret.password);
         let is_imported = imported::is_hash(&secret) && !is_own(&secret);
         let key = account.as_ref().map(|row| row.address.key()).unwrap_or_default();
-        if !self.proves(&key, password, secret).await? {
-            return Err(AuthError::Invalid);
-        }
+        let right = self.proves(&key, password, secret).await?;
         match account {
             None => Err(AuthError::Invalid),
-            Some(row) if row.disabled => Err(AuthError::Disabled),
+            Some(row) if !right => Err(AuthError::WrongPassword(row.address)),
+            Some(row) if row.disabled => Err(AuthError::Disabled(row.address)),
             Some(row) => {
                 let by = whole.as_ref().map_or(ProvenBy::Elsewhere, Secret::proof);
                 if let Some(whole) = whole.filter(|_| is_imported) {

@@ -171,7 +171,10 @@ impl Directory {
         let holder = match issuer.holder(&bearer.token).await {
             Ok(holder) => holder,
             Err(TokenError::Unavailable(why)) => return Err((AuthError::Unavailable(why), None)),
-            Err(TokenError::Scope) => return no(AuthError::Invalid, Refusal::InsufficientScope),
+            Err(TokenError::Scope) => {
+                tracing::info!(why = "its scope is not for mail", "a token is not taken");
+                return no(AuthError::Invalid, Refusal::InsufficientScope);
+            }
             Err(TokenError::Invalid(why)) => {
                 tracing::info!(why, "a token is not taken");
                 return no(AuthError::Invalid, Refusal::InvalidToken);
@@ -183,9 +186,17 @@ impl Directory {
         });
         match self.named(&holder) {
             Err(error) => Err((Unavailable::from(error).into(), None)),
-            Ok(Some(row)) if own && row.disabled => no(AuthError::Disabled, Refusal::InvalidToken),
+            Ok(Some(row)) if own && row.disabled => {
+                no(AuthError::Disabled(row.address), Refusal::InvalidToken)
+            }
             Ok(Some(row)) if own => Ok(elsewhere(row)),
-            Ok(_) => no(AuthError::Invalid, Refusal::InvalidToken),
+            Ok(row) => {
+                // The issuer vouches for the name, so it is no secret.
+                let here = row.is_some();
+                let why = if here { "the client names another user" } else { "nobody here" };
+                tracing::info!(holder, why, "a token is not taken");
+                no(AuthError::Invalid, Refusal::InvalidToken)
+            }
         }
     }
 
@@ -219,7 +230,7 @@ impl Directory {
                 continue;
             }
             match self.store.lookup(&address).map_err(Unavailable::from)?.account {
-                Some(row) if row.disabled => return Err(AuthError::Disabled),
+                Some(row) if row.disabled => return Err(AuthError::Disabled(row.address)),
                 Some(row) => return Ok(elsewhere(row)),
                 None => {}
             }
@@ -285,12 +296,13 @@ fn check(
     let signature = proof.verifier.check(proof.hash, &last.proof, signed.as_bytes());
     match (signature, proof.account) {
         (Some(_), _) if last.binding != bound => Err(AuthError::Invalid),
-        (Some(_), Some(row)) if row.disabled => Err(AuthError::Disabled),
+        (Some(_), Some(row)) if row.disabled => Err(AuthError::Disabled(row.address)),
         (Some(signature), Some(row)) => {
             let by = Secret::parse(&row.secret).proof();
             Ok((signature, Authenticated { account: row.id, address: row.address, by }))
         }
-        _ => Err(AuthError::Invalid),
+        (None, Some(row)) => Err(AuthError::WrongPassword(row.address)),
+        (_, None) => Err(AuthError::Invalid),
     }
 }
 

@@ -95,7 +95,7 @@ fn run(octets: &[u8], split: usize) -> (Vec<Vec<u8>>, String) {
                             messages.push(std::mem::take(&mut current));
                             Answer::Reply(reply::MESSAGE_ACCEPTED)
                         }
-                        Question::Abort => {
+                        Question::Abort(_) => {
                             current.clear();
                             Answer::Yes
                         }

@@ -164,7 +164,7 @@ async fn patience(shared: &Shared, accepted: &Accepted) -> Result<(), AuthError>
 /// name that nobody has. It is counted already; no thread waits, and nobody else who logs in.
 async fn no_sooner<T>(shared: &Shared, began: Instant, done: &Result<T, AuthError>) {
     let step = shared.settings.failed_login;
-    let refused = matches!(done, Err(AuthError::Invalid | AuthError::Disabled));
+    let refused = done.as_ref().is_err_and(AuthError::is_refusal);
     if !refused || step.is_zero() {
         return;
     }
@@ -193,7 +193,7 @@ fn tell(shared: &Shared, accepted: &Accepted, done: Result<&Authenticated, &Auth
     };
     counts.logins_refused.add();
     tracing::info!(%peer, service, %error, "login refused");
-    if !matches!(error, AuthError::Invalid | AuthError::Disabled) {
+    if !error.is_refusal() {
         return;
     }
     if let Some(ban) = shared.guard.login_failed(peer.ip(), now) {

@@ -98,6 +98,34 @@ fn s_20_probes_are_not_logged() {
     assert!(logged(tracing::Level::INFO, &refused).contains("192.0.2.1"), "others are written of");
 }
 
+/// The log tells whose password was wrong, as the client is not told; a name that nobody has may be
+/// a password in the wrong place.
+#[test]
+fn the_log_knows_whose_login_was_refused() {
+    let client = "S1: +OK …\nC1: USER alice\nS1: +OK…\nC1: PASS x\nS1: -ERR …\n\
+        C1: USER hunter2canary\nS1: +OK…\nC1: PASS x\nS1: -ERR …\n";
+    let log = logged(tracing::Level::INFO, &[(Service::Pop3, client)]);
+    assert!(log.contains("wrong password of alice@example.org"), "{log}");
+    assert!(log.contains("wrong user name or password") && !log.contains("hunter2"), "{log}");
+}
+
+/// Who asks why a message did not come finds its sender in the log, whoever refused it.
+#[test]
+fn refused_messages_are_logged_with_their_sender() {
+    let client = "S1: 220 …\nC1: HELO x\nS1: 250 …\n\
+        C1: MAIL FROM:<large@example.net> SIZE=99999999999\nS1: 552 …\n\
+        C1: MAIL FROM:<nul@example.net>\nS1: 250 …\nC1: RCPT TO:<nobody@example.org>\nS1: 550 …\n\
+        C1: RCPT TO:<alice@example.org>\nS1: 250 …\nC1: DATA\nS1: 354 …\n\
+        C1> a\\0b\\r\\n.\\r\\n\nS1: 550 …\nS1: 421 …\n";
+    let log = logged(tracing::Level::INFO, &[(Service::Smtp, client)]);
+    let said = |what: &str, sender: &str, reply: &str| {
+        log.lines().any(|line| [what, sender, reply].iter().all(|part| line.contains(part)))
+    };
+    assert!(said("message refused", "<large@example.net>", "552"), "{log}");
+    assert!(said("recipient refused", "<nul@example.net>", "550"), "{log}");
+    assert!(said("message refused", "<nul@example.net>", "bare CR"), "{log}");
+}
+
 #[test]
 fn au_10_logs_hold_no_secrets() {
     let log = logged(tracing::Level::TRACE, &SESSIONS);

@@ -288,7 +288,7 @@ impl Directory {
             }
         };
         match self.settled(&address).await? {
-            Some(row) if row.disabled => Err(AuthError::Disabled),
+            Some(row) if row.disabled => Err(AuthError::Disabled(row.address)),
             Some(row) => {
                 external.sessions().gone.remove(&row.id);
                 Ok(Authenticated { account: row.id, address: row.address, by: ProvenBy::Elsewhere })

@@ -331,9 +331,7 @@ impl Context {
             Err(AuthError::Unavailable(_)) => {
                 Answer::No("[UNAVAILABLE] Cannot check the password now".to_owned())
             }
-            Err(AuthError::Invalid | AuthError::Disabled) => {
-                Answer::No("[AUTHENTICATIONFAILED] Wrong user name or password".to_owned())
-            }
+            Err(_) => Answer::No("[AUTHENTICATIONFAILED] Wrong user name or password".to_owned()),
         }
     }
 

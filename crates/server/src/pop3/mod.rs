@@ -120,7 +120,7 @@ fn refused(error: &AuthError) -> Answer {
     no(match error {
         AuthError::Unavailable(_) => "[SYS/TEMP] Cannot check the password now",
         AuthError::Malformed => "That is not what the mechanism wants",
-        AuthError::Invalid | AuthError::Disabled => "[AUTH] Wrong user name or password",
+        _ => "[AUTH] Wrong user name or password",
     })
 }
 

@@ -162,8 +162,9 @@ impl Context {
                 reply_for(&accepted)
             }
             Err(error) => {
-                tracing::warn!(%peer, %error, "message refused");
-                refusal(&error)
+                let (sender, reply) = (self.from(), refusal(&error));
+                tracing::warn!(%peer, sender, reply = reply.code, %error, "message refused");
+                reply
             }
         }
     }

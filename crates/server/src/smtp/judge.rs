@@ -81,9 +81,9 @@ impl Context {
         if to.local().eq_ignore_ascii_case("postmaster") {
             return None;
         }
-        let peer = self.accepted.peer;
+        let (peer, sender) = (self.accepted.peer, self.from());
         let why = self.listed().await.refused.clone()?;
-        tracing::info!(%peer, why, "recipient refused");
+        tracing::info!(%peer, sender, recipient = %to, why, "recipient refused");
         self.shared.counts.recipients.count(&reply::LISTED);
         Some(Answer::Reply(reply::LISTED.saying(why)))
     }
@@ -122,6 +122,7 @@ impl Context {
     /// The message is complete: it is judged, or refused.
     pub(super) async fn judge(&mut self) -> Result<(), Reply> {
         let listed = self.listed().await.clone();
+        let (peer, sender) = (self.accepted.peer, self.from());
         let (Some(mut judging), Some(receiving)) = (self.judging.take(), &mut self.receiving)
         else {
             return Ok(());
@@ -131,7 +132,6 @@ impl Context {
         receiving.write(&rest).await;
         judging.ask();
         let verdict = judging.conclude(&self.shared.settings.judge).await;
-        let peer = self.accepted.peer;
         for reason in &verdict.reasons {
             tracing::debug!(%peer, reason, "judged");
         }
@@ -147,15 +147,15 @@ impl Context {
                 judgement.junk = listed.junk;
             }
             Action::Junk(why) => {
-                tracing::info!(%peer, why, "into Junk");
+                tracing::info!(%peer, sender, why, "into Junk");
                 judgement.junk = Some(why);
             }
             Action::Reject(why) => {
-                tracing::info!(%peer, why, "message refused");
+                tracing::info!(%peer, sender, why, "message refused");
                 return Err(reply::FORGED.saying(why));
             }
             Action::Defer(why) => {
-                tracing::info!(%peer, why, "message deferred");
+                tracing::info!(%peer, sender, why, "message deferred");
                 return Err(reply::CANNOT_JUDGE.saying(why));
             }
         }

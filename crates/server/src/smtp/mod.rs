@@ -11,7 +11,7 @@ use crate::listen::{Accepted, Service};
 use crate::login::{Logins, Step, offered, security};
 use delivery::Receiving;
 use directory::{AuthError, Authenticated};
-use mail::{AccountId, Address, MessageId};
+use mail::{AccountId, Address, MessageId, ReversePath};
 use policy::dnsbl::Listed;
 use protocol::sasl::Client;
 use protocol::smtp::command::Mail;
@@ -31,8 +31,8 @@ pub struct Context {
     authenticated: Option<Authenticated>,
     /// The message of the present transaction.
     message: Option<MessageId>,
-    /// Its sender is the null path: it is a report. RFC 5321 §4.5.5.
-    reports: bool,
+    /// Its sender.
+    sender: Option<ReversePath>,
     /// Recipients of the present transaction that are accounts.
     accounts: HashMap<Address, AccountId>,
     receiving: Option<Receiving>,
@@ -77,7 +77,7 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         logins: Logins::default(),
         authenticated: None,
         message: None,
-        reports: false,
+        sender: None,
         accounts: HashMap::new(),
         receiving: None,
         judging: None,
@@ -106,9 +106,18 @@ impl Handler<Session> for Context {
             Question::Begin(hello, envelope) => self.begin(hello, envelope).await,
             Question::Url(url, most) => self.url(&url, most).await,
             Question::End => self.end().await,
-            Question::Abort => {
+            Question::Abort(reply) => {
                 self.receiving = None;
                 self.judging = None;
+                if !reply.is_positive() {
+                    self.tell_refusal(&reply);
+                    self.shared.counts.messages.count(&reply);
+                }
+                Answer::Yes
+            }
+            Question::Refused(mail, reply) => {
+                self.sender = Some(mail.sender);
+                self.tell_refusal(&reply);
                 Answer::Yes
             }
         }
@@ -129,6 +138,17 @@ impl Handler<Session> for Context {
 }
 
 impl Context {
+    /// Somebody will ask why a message did not come.
+    fn tell_refusal(&self, reply: &Reply) {
+        let (peer, text) = (self.accepted.peer, &reply.text);
+        tracing::info!(%peer, sender = self.from(), reply = reply.code, %text, "message refused");
+    }
+
+    /// Who the message in hand is from, as MAIL says it.
+    fn from(&self) -> String {
+        self.sender.as_ref().map_or(String::new(), |sender| format!("<{sender}>"))
+    }
+
     /// AUTH. RFC 4954 §4.
     async fn login(&mut self, client: Client) -> Answer {
         match self.logins.sasl(&self.shared, &self.accepted, client).await {
@@ -138,9 +158,9 @@ impl Context {
                 Answer::Yes
             }
             Err(error) => Answer::Reply(match error {
-                AuthError::Invalid | AuthError::Disabled => reply::WRONG_PASSWORD,
                 AuthError::Malformed => reply::BAD_BASE64,
                 AuthError::Unavailable(_) => reply::AUTH_UNAVAILABLE,
+                _ => reply::WRONG_PASSWORD,
             }),
         }
     }
@@ -197,7 +217,7 @@ impl Context {
         let world = &self.shared.world;
         let message = MessageId::new(world.clock.unix_millis() as u64, world.random.u32());
         self.message = Some(message);
-        self.reports = mail.sender.address().is_none();
+        self.sender = Some(mail.sender.clone());
         self.accounts.clear();
         self.ask_lists();
         if let Some(refusal) = mail.hold.and_then(|hold| self.hold_refusal(hold, mail.by)) {

@@ -2,7 +2,7 @@
 
 use super::Context;
 use directory::Resolution;
-use mail::Address;
+use mail::{Address, ReversePath};
 use policy::guard::Sending;
 use protocol::smtp::command::Rcpt;
 use protocol::smtp::reply::{self, Reply};
@@ -36,7 +36,9 @@ impl Context {
                     Err(error) => unavailable(&message, &error),
                 }
             }
-            Ok(Resolution::Returned(_)) if self.reports => return Answer::Yes,
+            Ok(Resolution::Returned(_)) if self.sender == Some(ReversePath::Null) => {
+                return Answer::Yes;
+            }
             Ok(Resolution::Returned(_)) => reply::REPORTS_ONLY,
             Ok(Resolution::NoSuchUser) => reply::NO_SUCH_USER,
             Ok(Resolution::NotLocal) if self.authenticated.is_some() => {
@@ -50,7 +52,8 @@ impl Context {
             Err(error) => unavailable(&message, &error),
         };
         let peer = self.accepted.peer;
-        tracing::info!(id = message, %peer, recipient = %address, reply = verdict.code, "recipient refused");
+        let sender = self.from();
+        tracing::info!(id = message, %peer, sender, recipient = %address, reply = verdict.code, "recipient refused");
         self.shared.counts.recipients.count(&verdict);
         Answer::Reply(verdict)
     }

@@ -134,7 +134,8 @@ impl Session {
         self.envelope = None;
         self.octets = 0;
         if self.chunks.take().is_some() {
-            return Some(self.ask(Pending::Abort(reply, times), Question::Abort));
+            let question = Question::Abort(reply.clone());
+            return Some(self.ask(Pending::Abort(reply, times), question));
         }
         self.say_times(&reply, times);
         None

@@ -93,8 +93,10 @@ pub enum Question {
     Url(String, u64),
     /// The message is complete; the answer is the reply to it.
     End,
-    /// What came of the message is void. The answer is not looked at.
-    Abort,
+    /// What came of the message is void, and this is said. The answer is not looked at.
+    Abort(Reply),
+    /// This sender's message is refused so. The answer is not looked at.
+    Refused(Mail, Reply),
 }
 
 /// The shell's answer.
@@ -144,6 +146,8 @@ enum Pending {
     /// And whether its priority was lowered.
     Sender(Mail, bool),
     Recipient(Rcpt),
+    /// The reply to MAIL that was known before.
+    Refused(Reply),
     Verify,
     BeginData,
     BeginChunk {
@@ -346,7 +350,11 @@ impl Session {
             () if self.offer.login && !self.authenticated => Some(reply::LOGIN_FIRST),
             () if self.envelope.is_some() || self.chunks.is_some() => Some(reply::BAD_SEQUENCE),
             () if mail.require_tls && !self.security.is_tls() => Some(reply::ENCRYPTION_NEEDED),
-            () if mail.size.is_some_and(|size| size > self.most()) => Some(reply::TOO_BIG),
+            () if mail.size.is_some_and(|size| size > self.most()) => {
+                // People ask why, and the log should know.
+                let pending = Pending::Refused(reply::TOO_BIG);
+                return Some(self.ask(pending, Question::Refused(mail, reply::TOO_BIG)));
+            }
             () => mail.hold.and_then(|hold| self.hold_refusal(hold)),
         };
         if let Some(refusal) = refusal {
@@ -537,6 +545,7 @@ impl Machine for Session {
             }
             (_, Some(reply)) => self.say(&reply),
         }
+            (Pending::Refused(reply), _) => self.say(&reply),
     }
 
     fn output(&mut self) -> &mut Vec<u8> {
