@@ -106,6 +106,8 @@ pub struct Accepted {
     pub service: Service,
     /// Who it is.
     pub peer: SocketAddr,
+    /// Our address that it came to; none behind a proxy, whose client came to another.
+    pub local: Option<IpAddr>,
     /// TLS, if it is up already.
     pub tls: Option<TlsFacts>,
     /// It spoke first: octets came before anything was said to it.
@@ -164,7 +166,9 @@ impl Accepting {
                     self.note_panic(ended);
                 }
                 got = listener.accept() => match got {
-                    Ok((stream, peer, _)) => self.session(&mut sessions, stream, peer),
+                    Ok((stream, peer, local)) => {
+                        self.session(&mut sessions, stream, (peer, local.ip()));
+                    }
                     Err(error) => {
                         if let Some(times) = failing.again() {
                             let service = self.service.name();
@@ -186,14 +190,15 @@ impl Accepting {
         }
     }
 
-    fn session(&self, sessions: &mut JoinSet<()>, stream: BoxStream, peer: SocketAddr) {
+    fn session(&self, sessions: &mut JoinSet<()>, stream: BoxStream, ends: (SocketAddr, IpAddr)) {
+        let (peer, local) = ends;
         if self.shared.settings.proxies.iter().any(|proxy| proxy.contains(peer.ip())) {
             sessions.spawn(self.clone().behind_proxy(stream, peer));
             return;
         }
         match self.admit(peer) {
-            Ok(seat) => sessions.spawn(self.clone().seated(seat, stream, peer)),
-            Err(()) => sessions.spawn(self.clone().turn_away(stream)),
+            Ok(seat) => sessions.spawn(self.clone().seated(seat, stream, (peer, Some(local)))),
+            Err(why) => sessions.spawn(self.clone().turn_away(stream, why)),
         };
     }
 
@@ -204,7 +209,7 @@ impl Accepting {
         let most = self.shared.settings.connections_max;
         let Some(waiting) = Seat::take(&self.census, proxy.ip(), [most, most]) else {
             tracing::warn!(service = service.name(), peer = %proxy, "too many connections");
-            return self.turn_away(stream).await;
+            return self.turn_away(stream, Away::Crowded).await;
         };
         let said = tokio::time::timeout(limits::PROXY_WAIT, client_of(&mut stream)).await;
         let Ok(Some(client)) = said else {
@@ -214,32 +219,34 @@ impl Accepting {
         drop(waiting);
         let peer = client.unwrap_or(proxy);
         match self.admit(peer) {
-            Ok(seat) => self.seated(seat, stream, peer).await,
-            Err(()) => self.turn_away(stream).await,
+            Ok(seat) => self.seated(seat, stream, (peer, None)).await,
+            Err(why) => self.turn_away(stream, why).await,
         }
     }
 
     /// A place for somebody who is not banned.
-    fn admit(&self, peer: SocketAddr) -> Result<Seat, ()> {
+    fn admit(&self, peer: SocketAddr) -> Result<Seat, Away> {
         let service = self.service.name();
         let now = self.shared.world.clock.monotonic();
         if !self.service.takes_mail() && self.shared.guard.is_banned(peer.ip(), now) {
             tracing::info!(service, %peer, "banned");
-            return Err(());
+            return Err(Away::Banned);
         }
         let settings = &self.shared.settings;
         let most = [settings.connections_max, settings.connections_per_address_max];
         Seat::take(&self.census, peer.ip(), most).ok_or_else(|| {
             tracing::warn!(service, %peer, "too many connections");
+            Away::Crowded
         })
     }
 
-    async fn turn_away(self, stream: BoxStream) {
+    async fn turn_away(self, stream: BoxStream, why: Away) {
         self.shared.counts.of(self.service).turned_away.add();
-        turn_away(stream, self.service).await;
+        turn_away(stream, self.service, why).await;
     }
 
-    async fn seated(self, seat: Seat, stream: BoxStream, peer: SocketAddr) {
+    async fn seated(self, seat: Seat, stream: BoxStream, ends: (SocketAddr, Option<IpAddr>)) {
+        let peer = ends.0;
         let (service, shared) = (self.service, self.shared.clone());
         let counts = shared.counts.of(service);
         let _taken = Taken::new(counts);
@@ -247,7 +254,7 @@ impl Accepting {
         let mut trusted = shared.settings.judge.trusted.iter();
         let stranger = !trusted.any(|network| network.contains(peer.ip()));
         let hurried = || stranger && seat.is_scarce(most);
-        match serve(self.shared, stream, service, peer, &self.tls, self.shutdown, &hurried).await {
+        match serve(self.shared, stream, service, ends, &self.tls, self.shutdown, &hurried).await {
             Ok(Ending::Failed) => {
                 counts.panicked.add();
                 tracing::error!(service = service.name(), %peer, "a session failed: a panic");
@@ -284,15 +291,28 @@ pub(crate) async fn is_down(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|down| *down).await;
 }
 
-/// Says that there is no room, where that can be said before TLS, and closes.
-async fn turn_away(mut stream: BoxStream, service: Service) {
+/// Why somebody is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Away {
+    /// There are too many connections.
+    Crowded,
+    /// The address is banned.
+    Banned,
+}
+
+/// Says why nobody is heard, where that can be said before TLS, and closes.
+async fn turn_away(mut stream: BoxStream, service: Service, why: Away) {
+    let (said, text) = match why {
+        Away::Crowded => (reply::TOO_MANY_CONNECTIONS, "Too many connections"),
+        Away::Banned => (reply::BANNED, "No logins from your address for now; ask postmaster"),
+    };
     let mut line = Vec::new();
     match service {
-        Service::Smtp | Service::Submission | Service::Lmtp => {
-            reply::TOO_MANY_CONNECTIONS.encode(&mut line)
+        Service::Smtp | Service::Submission | Service::Lmtp => said.encode(&mut line),
+        Service::Imap => {
+            line.extend_from_slice(format!("* BYE [UNAVAILABLE] {text}\r\n").as_bytes())
         }
-        Service::Imap => line.extend_from_slice(b"* BYE [UNAVAILABLE] Too many connections\r\n"),
-        Service::Pop3 => line.extend_from_slice(b"-ERR [SYS/TEMP] Too many connections\r\n"),
+        Service::Pop3 => line.extend_from_slice(format!("-ERR [SYS/TEMP] {text}\r\n").as_bytes()),
         Service::Submissions | Service::Imaps | Service::Pop3s => {}
     }
     let said = async {
@@ -306,7 +326,7 @@ async fn serve(
     shared: Arc<Shared>,
     mut stream: BoxStream,
     service: Service,
-    peer: SocketAddr,
+    (peer, local): (SocketAddr, Option<IpAddr>),
     tls: &TlsServer,
     shutdown: watch::Receiver<bool>,
     hurried: &(dyn Fn() -> bool + Sync),
@@ -317,7 +337,8 @@ async fn serve(
         let (secured, settled) = Box::pin(tls.accept(stream)).await?;
         (stream, facts) = (secured, Some(settled));
     }
-    let accepted = Accepted { service, peer, tls: facts, spoke_first: stream.has_input() };
+    let spoke_first = stream.has_input();
+    let accepted = Accepted { service, peer, local, tls: facts, spoke_first };
     Ok(match service {
         Service::Smtp | Service::Submission | Service::Submissions | Service::Lmtp => {
             let (mut machine, mut handler) = smtp::session(shared, accepted);

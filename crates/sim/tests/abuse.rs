@@ -45,8 +45,15 @@ async fn au_2_s_21_guessing_is_slowed_then_banned_and_the_ban_is_lifted() {
     let now = house.shared.world.clock.monotonic();
     assert_eq!(guard.bans(now).len(), 1);
     // No login from there, not even with the right password; the account is not locked.
-    let mut client = Client::connect(&house, Service::Imap, STRANGER).await;
-    assert!(client.reply().await.starts_with("* BYE"));
+    let text = "No logins from your address for now; ask postmaster";
+    for (service, said) in [
+        (Service::Imap, format!("* BYE [UNAVAILABLE] {text}")),
+        (Service::Pop3, format!("-ERR [SYS/TEMP] {text}")),
+        (Service::Submission, format!("421 4.7.0 {text}")),
+    ] {
+        let mut client = Client::connect(&house, service, STRANGER).await;
+        assert_eq!(client.reply().await.trim_end(), said);
+    }
     let mut client = pop3(&house, FRIEND).await;
     assert!(attempt(&mut client, "secret").await.starts_with("+OK"));
     // S-21: mail still comes from there.

@@ -173,7 +173,7 @@ fn s_34_a_refused_sender_is_named_at_mail() {
 }
 
 /// Recipients that are nobody's here.
-const NOT_OURS: [&str; 70] = [
+const NOT_OURS: [&str; 73] = [
     "<bob@example.net>",
     "<@example.org:bob@example.net>",
     "<@a,@example.org:bob@example.net>",
@@ -198,7 +198,10 @@ const NOT_OURS: [&str; 70] = [
     "<@example.org>",
     "<\"alice\\\"@example.net>",
     "<alice@.example.org>",
-    "<alice@[203.0.113.1]>",
+    "<alice@[203.0.113.2]>",
+    "<bob%example.net@[203.0.113.1]>",
+    "<example.net!bob@[203.0.113.1]>",
+    "<\"bob@example.net\"@[203.0.113.1]>",
     "<alice@localhost>",
     "<alice@mail.example.org>",
     "<bob%example.net@[127.0.0.1]>",

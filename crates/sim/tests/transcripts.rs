@@ -15,8 +15,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Replies to failures that no conversation brings about: a panic (`server/tests/panic.rs`), a
-/// directory that is down (`protocol/smtp/server/mod.rs`), a flood (`statements_abuse.rs`).
-const ELSEWHERE: [&str; 3] = ["TOO_MANY_IDLE", "SESSION_FAILED", "AUTH_UNAVAILABLE"];
+/// directory that is down (`protocol/smtp/server/mod.rs`), a flood (`statements_abuse.rs`), a ban
+/// (`abuse.rs`).
+const ELSEWHERE: [&str; 4] = ["BANNED", "TOO_MANY_IDLE", "SESSION_FAILED", "AUTH_UNAVAILABLE"];
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests").join(folder);

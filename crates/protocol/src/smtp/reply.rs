@@ -101,6 +101,8 @@ replies! {
     TOO_MANY_IDLE = 421, "4.7.0", "Too many commands without a message; connect again";
     /// Too many connections.
     TOO_MANY_CONNECTIONS = 421, "4.7.0", "Too many connections, come back later";
+    /// The address is banned. RFC 5321 §7.8.
+    BANNED = 421, "4.7.0", "No logins from your address for now; ask postmaster";
 
     /// Something of ours does not work now.
     TRY_LATER = 451, "4.3.0", "Cannot do that now, come back later";

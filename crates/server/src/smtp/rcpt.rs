@@ -134,9 +134,15 @@ impl Context {
         }
     }
 
-    /// `<postmaster>` is the default domain's. RFC 5321 §4.5.1.
+    /// `<postmaster>` is the default domain's (RFC 5321 §4.5.1), and so is everybody at our own
+    /// address (RFC 1123 §5.2.17).
     pub(super) fn address_of(&self, rcpt: &Rcpt) -> Option<Address> {
+        let ours = self.accepted.local.map(|local| local.to_canonical());
+        let at_ours = |address: &Address| ours.is_some() && address.domain().literal_ip() == ours;
         match (&rcpt.recipient, &self.shared.settings.default_domain) {
+            (Some(address), Some(domain)) if at_ours(address) => {
+                Address::new(address.local(), domain.clone()).ok()
+            }
             (Some(address), _) => Some(address.clone()),
             (None, Some(domain)) => Address::new("postmaster", domain.clone()).ok(),
             (None, None) => None,
