@@ -4,6 +4,9 @@ use std::time::Duration;
 
 /// Octets of a command line. RFC 5321 §4.5.3.1.4 wants 512 and more for extensions.
 pub const COMMAND_OCTETS_MAX: usize = 4096;
+/// Octets of an AUTH command: its response may be as long as any. RFC 4954 §4 has clients keep to
+/// the limit above and send a longer one by itself, but those that bring tokens do not.
+pub const AUTH_OCTETS_MAX: usize = crate::sasl::RESPONSE_OCTETS_MAX + 64;
 /// Octets of a reply line we read. RFC 5321 §4.5.3.1.5 wants 512.
 pub const REPLY_OCTETS_MAX: usize = 4096;
 /// Lines of one reply we read.

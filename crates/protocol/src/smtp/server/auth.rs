@@ -4,9 +4,17 @@ use super::{Pending, Phase, Question, Session};
 use crate::line::Line;
 use crate::machine::Step;
 use crate::sasl::{self, Client, Mechanism, NoResponse, RESPONSE_OCTETS_MAX};
+use crate::smtp::limits::{AUTH_OCTETS_MAX, COMMAND_OCTETS_MAX};
 use crate::smtp::reply;
 
 impl Session {
+    /// Octets of the command that comes. Where nobody logs in, none is longer for it.
+    pub(super) fn command_octets_max(&self) -> usize {
+        let verb = self.input.rest().get(..5);
+        let auth = verb.is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+        if auth && self.offer.login { AUTH_OCTETS_MAX } else { COMMAND_OCTETS_MAX }
+    }
+
     pub(super) fn auth(
         &mut self,
         mechanism: &str,

@@ -98,6 +98,7 @@ impl Session {
     /// The client is somebody else now.
     pub(super) fn begin_anew(&mut self) {
         self.hello = None;
+        self.errors = 0;
         self.first_line();
         self.progress += 1;
     }

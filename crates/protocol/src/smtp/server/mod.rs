@@ -276,7 +276,7 @@ impl Session {
             self.close_with(&reply::NOT_SMTP);
             return None;
         }
-        let line = self.input.line(COMMAND_OCTETS_MAX);
+        let line = self.input.line(self.command_octets_max());
         self.urgent = line != Line::Partial;
         match line {
             Line::Partial => return Some(Step::Read),
@@ -538,6 +538,7 @@ impl Machine for Session {
             }
             (Pending::End, reply) => self.end(&reply.unwrap_or(reply::TRY_LATER)),
             (Pending::Client, None) => self.begin_anew(),
+            (Pending::Refused(reply), _) => self.say(&reply),
             (Pending::Verify, None) => self.say(&reply::CANNOT_VERIFY),
             (Pending::Sender(..), Some(reply)) => {
                 self.idle += 1;
@@ -545,7 +546,6 @@ impl Machine for Session {
             }
             (_, Some(reply)) => self.say(&reply),
         }
-            (Pending::Refused(reply), _) => self.say(&reply),
     }
 
     fn output(&mut self) -> &mut Vec<u8> {

@@ -67,6 +67,24 @@ fn a_login_that_cannot_be_decided_is_for_later() {
     let said = String::from_utf8_lossy(session.output()).into_owned();
     assert_eq!(said, "454 4.7.0 Cannot check the password now\r\n250 2.0.0 OK\r\n");
 }
+
+/// RFC 4954 §4: 12288 octets of base64 are enough for anybody, with AUTH as without; users.md S-30.
+#[test]
+fn a_response_that_comes_with_auth_may_be_as_long_as_another() {
+    for (octets, code) in [(12_288, "235"), (12_292, "500"), (20_000, "500")] {
+        let mut session = session(true);
+        session.receive(b"HELO x\r\n");
+        flushes(&mut session);
+        let line = format!("auth XOAUTH2 {}\r\n", "A".repeat(octets));
+        session.offer.sasl.bearer = true;
+        line.as_bytes().chunks(1000).for_each(|piece| session.receive(piece));
+        assert_eq!(flushes(&mut session).concat(), code, "{octets}");
+    }
+    let mut session = session(false);
+    session.receive(format!("AUTH PLAIN {}\r\n", "A".repeat(5000)).as_bytes());
+    assert_eq!(flushes(&mut session).concat(), "220 500");
+}
+
 /// How many NOOPs are answered before the connection ends.
 fn noops(session: &mut Session) -> usize {
     session.receive(&b"NOOP\r\n".repeat(300));
