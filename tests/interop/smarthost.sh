@@ -51,7 +51,7 @@ CF
   h() { "$postrider" --root "$at/r" "$@"; }
   hub_submits() { printf 'From: alice@here.test\r\nSubject: %s\r\n\r\nhi\r\n' "$1" >"$at/m.eml"; curl -sS --ssl-reqd --cacert "$at/r/tls/cert.pem" --user alice@here.test:secret --mail-from alice@here.test --mail-rcpt dave@world.test -T "$at/m.eml" smtps://localhost:$((S+465)); }
   hub_has() { grep -rqs "^Subject: $1" "$at/pfmail"; }
-  waiting() { h queue list >"$work/out"; grep -q 'waiting, [1-9].* attempts' "$work/out"; }
+  waiting() { h queue list >"$work/out"; grep -q 'waiting, [1-9].* attempt' "$work/out"; }
   # $1 port, $2 password, as the server begins anew with them.
   hub_serve() {
     [ -n "${hub_server:-}" ] && kill "$hub_server" && wait "$hub_server"

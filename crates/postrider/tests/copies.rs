@@ -190,6 +190,10 @@ fn a_backup_is_restored_in_place_of_the_server() {
     assert_eq!(server.subjects(admin), ["one", "two"]);
     let queue = json(server.run(&["queue", "list", "--json"], ""));
     assert_eq!(queue[0]["recipients"][0]["held"], true, "{queue}");
+    let told = server.run(&["queue", "retry", queue[0]["id"].as_str().unwrap()], "");
+    assert!(told.contains("stays held"), "{told}");
+    let list = server.run(&["queue", "list"], "");
+    assert!(list.contains(", tried until ") && list.contains("held, "), "{list}");
     submit(&server, admin, admin, "three").unwrap();
     assert_eq!(server.subjects(admin), ["one", "two", "three"]);
     for folder in [old, copy] {

@@ -215,7 +215,9 @@ impl Report<'_> {
                 let _ = write!(out, "The other server is {}{cover}.\r\n", one_line(host));
             }
             if let Some(said) = &recipient.diagnostic {
-                let _ = write!(out, "The reason:\r\n");
+                let arrived = !matches!(recipient.action, Action::Failed | Action::Delayed);
+                let what = if arrived { "It said" } else { "The reason" };
+                let _ = write!(out, "{what}:\r\n");
                 for line in wrapped(&one_line(said)) {
                     let _ = write!(out, "    {line}\r\n");
                 }

@@ -26,22 +26,37 @@ pub(super) async fn execute(store: &Store, request: Request) -> Outcome {
         }
         Request::QueueShow { id: text } => return show(store, id(&text)?),
         Request::QueueRetry { id: text } => {
-            (text.clone(), store.queue_retry(id(&text)?).await, "is tried now")
+            let message = id(&text)?;
+            let done = store.queue_retry(message).await;
+            let row = store.queue_get(message).map_err(trouble)?;
+            (text, done, retried(row.as_ref()))
         }
         Request::QueueHold { id: text } => {
-            (text.clone(), store.queue_hold(id(&text)?).await, "is held")
+            (text.clone(), store.queue_hold(id(&text)?).await, "is held".to_owned())
         }
         Request::QueueRelease { id: text } => {
-            (text.clone(), store.queue_release(id(&text)?).await, "goes on")
+            (text.clone(), store.queue_release(id(&text)?).await, "goes on".to_owned())
         }
         Request::QueueDrop { id: text } => {
-            (text.clone(), store.queue_drop(id(&text)?).await, "is dropped")
+            (text.clone(), store.queue_drop(id(&text)?).await, "is dropped".to_owned())
         }
         _ => return Err(fail(exit::SOFTWARE, "not a queue command")),
     };
     match found.map_err(trouble)? {
         true => done(format!("message {id} {what}")),
         false => Err(fail(exit::NO_USER, format!("message {id} is not queued"))),
+    }
+}
+
+/// What becomes of a message that is to be tried: held ones stay.
+fn retried(row: Option<&QueueRow>) -> String {
+    let held = |row: &QueueRow| row.recipients.iter().all(|r| r.held);
+    match row.and_then(|row| row.terms.hold) {
+        _ if row.is_some_and(held) => "stays held: queue release lets it go".to_owned(),
+        Some(hold) => {
+            format!("is tried, not before {}, as its sender wants", format_rfc5322(hold.at))
+        }
+        None => "is tried now".to_owned(),
     }
 }
 
@@ -58,19 +73,25 @@ fn as_json(row: &QueueRow) -> Value {
 
 fn summary(row: &QueueRow) -> String {
     let mut text = format!(
-        "{}  {} octets  from <{}>  since {}",
+        "{}  {} octets  from <{}>  since {}, tried until {}",
         row.message,
         row.size,
         row.sender,
-        format_rfc5322(row.arrived)
+        format_rfc5322(row.arrived),
+        format_rfc5322(row.expires)
     );
     if let Some(hold) = row.terms.hold {
         let until = format_rfc5322(hold.at);
         text.push_str(&format!("\n    not before {until}, as its sender wants"));
     }
     for r in &row.recipients {
-        let state = if r.held { "held" } else { "waiting" };
-        text.push_str(&format!("\n    <{}>  {state}, {} attempts", r.address, r.attempts));
+        let plural = if r.attempts == 1 { "" } else { "s" };
+        let tries = format!("{} attempt{plural} so far", r.attempts);
+        let state = match r.held {
+            true => format!("held, {tries}"),
+            false => format!("waiting, {tries}, next {}", format_rfc5322(r.next_attempt)),
+        };
+        text.push_str(&format!("\n    <{}>  {state}", r.address));
         if let Some(reply) = &r.last_reply {
             text.push_str(&format!("\n        {reply}"));
         }

@@ -28,7 +28,15 @@ impl RemoteReply {
     }
     /// All of it on one line.
     pub fn text(&self) -> String {
-        format!("{} {}", self.code, self.lines.join(" "))
+        // An enhanced code stands before each line (RFC 2034 §4); once is enough for people.
+        let status = format!("{} ", self.status());
+        let mut text = self.code.to_string();
+        for (n, line) in self.lines.iter().enumerate() {
+            let again = line.strip_prefix(&status).filter(|_| n > 0);
+            text.push(' ');
+            text.push_str(again.unwrap_or(line));
+        }
+        text
     }
     /// The enhanced status code it gives, or a general one. Its class is that of the code (RFC 2034
     /// §4); a reply that makes no sense here is of class 4, since the next one may. Numbers have no
@@ -317,6 +325,16 @@ mod tests {
             let endless = b"250-x\r\n".repeat(300);
             assert!(replies(&endless, split).is_err());
         }
+    }
+
+    #[test]
+    fn lines_are_told_on_one_and_the_enhanced_code_once() {
+        let text = |octets: &[u8]| replies(octets, 3).unwrap()[0].text();
+        assert_eq!(
+            text(b"550-5.7.1 no\r\n550-5.7.1 not\r\n550 5.1.1 you\r\n"),
+            "550 5.7.1 no not 5.1.1 you"
+        );
+        assert_eq!(text(b"550-no\r\n550 5.7.1 not\r\n"), "550 no 5.7.1 not");
     }
 
     /// RFC 9422 §3.7: a value that is none is passed over, a word that is none takes all with it.

@@ -102,23 +102,27 @@ impl Context {
     ) -> Option<Answer> {
         let Sending::Later { wait, news } = sending else { return None };
         let minutes = wait.as_secs().div_ceil(60);
+        let time = match minutes {
+            ..=120 => format!("{minutes} minutes"),
+            _ => format!("{} hours", minutes.div_ceil(60)),
+        };
         tracing::warn!(%user, minutes, what, "over a limit");
         if news {
-            self.tell_administrator(user, what, limits, minutes).await;
+            self.tell_administrator(user, what, limits, &time).await;
         }
-        let text = format!("You sent to too many {what}; go on in {minutes} minutes");
+        let text = format!("You sent to too many {what}; go on in {time}");
         Some(Answer::Reply(reply::OVER_RATE.saying(text)))
     }
 
     /// Somebody broke in perhaps, or somebody has much to say: a person must look.
-    async fn tell_administrator(&self, user: &Address, what: &str, limits: &str, minutes: u64) {
+    async fn tell_administrator(&self, user: &Address, what: &str, limits: &str, time: &str) {
         let domain = self.shared.settings.default_domain.clone();
         let Some(to) = domain.and_then(|domain| Address::new("postmaster", domain).ok()) else {
             return;
         };
         let text = format!(
             "{user} sent to as many {what} as it may\r\n(limits.{limits}).\r\n\
-             It is refused more for {minutes} minutes.\r\n\r\n\
+             It is refused more for {time}.\r\n\r\n\
              If that is right, let it send again at once:\r\n\r\n    \
              postrider account release {user}\r\n\r\n\
              If somebody else got its password, take it away:\r\n\r\n    \
