@@ -2,7 +2,8 @@
 # Installs the programs that tests/interop/run.sh drives. Debian; as root or with sudo.
 set -euo pipefail
 needed=(curl openssl swaks isync mutt fetchmail postfix python3 libio-socket-ssl-perl libnet-ssleay-perl strace
-  getmail6 msmtp mpop neomutt python3-venv offlineimap3 libmail-imapclient-perl slapd postgresql dovecot-imapd libmail-imaptalk-perl libmail-srs-perl thunderbird testssl.sh python3-pampy gsasl bind9 iproute2)
+  getmail6 msmtp mpop neomutt python3-venv offlineimap3 libmail-imapclient-perl slapd postgresql dovecot-imapd libmail-imaptalk-perl libmail-srs-perl thunderbird testssl.sh python3-pampy gsasl
+  bind9 bind9-utils bind9-dnsutils iproute2)
 missing=()
 for package in "${needed[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

@@ -182,6 +182,7 @@ CF
 . "$here/peers.sh"
 . "$here/smarthost.sh"
 . "$here/mta_sts.sh"
+. "$here/dane.sh"
 
 # Debian's Postfix as a peer in both directions, with STARTTLS.
 if [ "$(id -u)" -eq 0 ]; then

@@ -172,6 +172,18 @@ impl Delivery {
         }
     }
 
+    /// Finds out whether DNSSEC proves anything here.
+    pub async fn probe_dnssec(&self) {
+        if let Some(resolver) = &self.shared.world.validating {
+            resolver.probe().await;
+        }
+    }
+
+    /// Whether DNSSEC proves anything here, once that is known: without it there is no DANE.
+    pub fn dnssec(&self) -> Option<bool> {
+        self.shared.world.validating.as_ref()?.works()
+    }
+
     /// What became of attempts.
     pub fn attempted(&self) -> &Attempted {
         &self.shared.attempted

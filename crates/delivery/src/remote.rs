@@ -4,6 +4,8 @@
 //! Invariant: a recipient counts as delivered only with the server's positive reply to the end of
 //! the message; whatever else happens it is deferred or failed, never lost.
 
+mod connect;
+mod dane;
 mod login;
 mod transaction;
 mod trust;
@@ -22,7 +24,7 @@ use protocol::smtp::client::{Extensions, RemoteReply, ReplyReader};
 use std::time::Duration;
 use store::{QueueRow, RecipientRow};
 use sys::net::BoxStream;
-use sys::tls::TlsFacts;
+use sys::tls::{TlsClient, TlsFacts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 use trust::Wants;
@@ -90,17 +92,6 @@ enum Broken {
     Unsafe(String, String),
 }
 
-/// Whether a connection is under TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cover {
-    /// When it is offered.
-    IfOffered,
-    /// It did not work, so without.
-    No,
-    /// Or not at all, with the server's certificate proven.
-    Proven,
-}
-
 /// No answer from host. RFC 3463 §3.5.
 const UNREACHABLE: &str = "4.4.1";
 const RSET: &str = "RSET\r\n";
@@ -129,6 +120,8 @@ pub(crate) struct Connection {
     /// RSET goes along with the next envelope, and its reply tells whether the server is still
     /// there.
     reset_due: bool,
+    /// A message asked that nobody looks how safe it is: it is not for others.
+    lax: bool,
     dialogue: Dialogue,
 }
 
@@ -143,6 +136,7 @@ pub(crate) async fn attempt(
     let mut tried = Attempt::default();
     let fixed = kept.as_ref().map(|connection| connection.host.fixed);
     let mut wants = Wants::of(shared, domain, row, fixed).await;
+    wants.proven_mx = kept.as_ref().is_some_and(|connection| connection.host.proven);
     if by_kept(shared, row, recipients, &wants, kept, &mut tried).await {
         return tried;
     }
@@ -150,27 +144,20 @@ pub(crate) async fn attempt(
     tried.dns = route.dns;
     tried.dns.extend(wants.told(domain));
     wants.fixed = route.fixed;
+    wants.proven_mx = route.hosts.iter().any(|host| host.proven);
     wants.login = shared.settings.smarthost_login.as_ref().filter(|_| route.smarthost);
     if wants.nobody_vouches() && route.problem.is_none() {
         let why = format!("REQUIRETLS: neither DNSSEC nor MTA-STS vouches for the MX of {domain}");
         route.problem = Some(RouteProblem::Permanent("5.7.30", why));
         route.hosts.clear();
     }
-    let mut verdict = match route.problem {
-        Some(RouteProblem::Permanent(status, reply)) => {
-            let status = status.to_owned();
-            Some(Fate::Failed { status, host: None, reply })
-        }
-        Some(RouteProblem::Temporary(status, reply)) => Some(deferred(status, None, &reply)),
-        None => None,
-    };
+    let mut verdict = route.problem.map(fate_without_route);
     let mut left = recipients.to_vec();
     let mut sessions = 0;
     let turn_by = Instant::now() + CONNECTION_TURN_WAIT;
     let mut hosts = route.hosts.into_iter().peekable();
     while let Some(host) = hosts.next() {
-        let dialogue = &mut tried.dialogue;
-        let broken = match connect(shared, &host, &wants, turn_by, dialogue).await {
+        let broken = match connect::connect(shared, &host, &wants, turn_by, &mut tried).await {
             Ok(connection) => {
                 tried.fates.retain(|(n, _)| !left.iter().any(|r| r.n == *n));
                 converse(shared, row, &left, connection, kept, &mut tried).await;
@@ -196,8 +183,8 @@ pub(crate) async fn attempt(
     if sessions == 0 {
         let fate =
             verdict.unwrap_or_else(|| deferred(UNREACHABLE, None, "no server could be reached"));
-        // What is too unsafe for this message may do for others.
-        let is_unsafe = wants.enforces() && fate.is_unsafe();
+        // What is too unsafe for this message may do for others: RFC 8689 §3.
+        let is_unsafe = !wants.proven && wants.login.is_none() && fate.is_unsafe();
         tried.unreachable = !wants.require_tls && !is_unsafe;
         tried.fates = recipients.iter().map(|r| (r.n, fate.clone())).collect();
     }
@@ -247,6 +234,15 @@ fn fate_without(broken: Broken, host: Host) -> Fate {
             deferred(UNREACHABLE, Some(host.name), &text)
         }
         Broken::Unsafe(status, reply) => unsafe_fate(status, host.name, reply),
+    }
+}
+
+fn fate_without_route(problem: RouteProblem) -> Fate {
+    match problem {
+        RouteProblem::Permanent(status, reply) => {
+            Fate::Failed { status: status.to_owned(), host: None, reply }
+        }
+        RouteProblem::Temporary(status, reply) => deferred(status, None, &reply),
     }
 }
 
@@ -331,7 +327,7 @@ async fn converse(
         connection.sent += usize::from(!connection.is_used_up());
     }
     tried.dialogue.lines.append(&mut connection.dialogue.lines);
-    if good && !connection.is_used_up() {
+    if good && !connection.is_used_up() && !connection.lax {
         *kept = Some(connection);
     } else if good {
         connection.quit().await;
@@ -339,163 +335,7 @@ async fn converse(
     true
 }
 
-/// Connects and greets; takes TLS when it is offered, and does without when it does not work and
-/// nothing forbids that.
-async fn connect(
-    shared: &Shared,
-    host: &Host,
-    wants: &Wants<'_>,
-    turn_by: Instant,
-    dialogue: &mut Dialogue,
-) -> Result<Connection, Broken> {
-    wants.allows(&host.name)?;
-    let open = async |cover| match shared.slots.take(host.address.ip(), turn_by).await {
-        Some(slot) => open(shared, host, wants, cover, slot).await,
-        None => {
-            let why = "other messages have all connections that it may have at a time";
-            Err((Broken::Connection(why.to_owned()), false))
-        }
-    };
-    if wants.is_strict() {
-        return open(Cover::Proven).await.map_err(|(broken, _)| broken);
-    }
-    if wants.policy.is_some() {
-        // RFC 8461 §5: a policy that is only tested keeps nothing back.
-        match open(Cover::Proven).await {
-            Err((Broken::Unsafe(_, why) | Broken::Connection(why), true)) => {
-                tracing::warn!(host = host.name, why, "MTA-STS: a policy that is only tested");
-                dialogue.note('C', format!("(MTA-STS is only tested: {why})").as_bytes());
-            }
-            done => return done.map_err(|(broken, _)| broken),
-        }
-    }
-    match open(Cover::IfOffered).await {
-        Ok(connection) => Ok(connection),
-        Err((Broken::Connection(why), true)) => {
-            dialogue.note('C', format!("(TLS failed: {why}; once more without)").as_bytes());
-            let mut plain = open(Cover::No).await.map_err(|(broken, _)| broken)?;
-            plain.tls_failed = Some(why);
-            Ok(plain)
-        }
-        Err((broken, _)) => Err(broken),
-    }
-}
-
-/// The error's second half: it came from TLS, so trying without may help.
-async fn open(
-    shared: &Shared,
-    host: &Host,
-    wants: &Wants<'_>,
-    cover: Cover,
-    slot: Slot,
-) -> Result<Connection, (Broken, bool)> {
-    let proven = cover == Cover::Proven;
-    let plain = |broken: Broken| (broken, false);
-    let no_tls = |why: &str| (wants.without_tls(&host.name, why), true);
-    let source = shared.settings.source;
-    let stream = shared.world.net.connect(host.address, source, CONNECT_WAIT).await;
-    let stream = stream.map_err(|error| plain(Broken::Connection(error.to_string())))?;
-    let mut connection = Connection::over(stream, slot, host, Dialogue::default());
-    // RFC 8314 §3.3: under TLS from the first octet.
-    let implicit = host.address.port() == SUBMISSIONS_PORT;
-    let failed = |why: String| match proven {
-        true => no_tls(&why),
-        false => (Broken::Connection(why), !implicit),
-    };
-    if implicit {
-        connection = connection.secured(shared, proven).await.map_err(failed)?;
-    }
-    if let Err(broken) = connection.greeted(shared).await {
-        return Err(connection.leave(plain(broken)).await);
-    }
-    if !implicit {
-        if cover == Cover::No || !connection.can.starttls {
-            return connection.unless(proven, || no_tls("no STARTTLS")).await;
-        }
-        let ready = connection.say("STARTTLS\r\n").await.map_err(|broken| (broken, true))?;
-        if !ready.is_positive() {
-            return connection.unless(proven, || no_tls(&ready.text())).await;
-        }
-        if connection.replies.has_unread_input() {
-            // Somebody put plain text before the handshake: security.md SM-4.
-            return Err(failed("plain text after the reply to STARTTLS".to_owned()));
-        }
-        connection = connection.secured(shared, proven).await.map_err(failed)?;
-        if let Err(broken) = connection.hello(shared).await {
-            return Err(connection.leave(plain(broken)).await);
-        }
-    }
-    match connection.satisfy(wants).await {
-        Ok(()) => Ok(connection),
-        Err(broken) => Err(connection.leave(plain(broken)).await),
-    }
-}
-
 impl Connection {
-    fn over(stream: BoxStream, slot: Slot, host: &Host, dialogue: Dialogue) -> Connection {
-        Connection {
-            slot,
-            stream,
-            replies: ReplyReader::default(),
-            can: Extensions::default(),
-            host: host.clone(),
-            tls: None,
-            tls_failed: None,
-            sent: 0,
-            reset_due: false,
-            dialogue,
-        }
-    }
-
-    /// The same under TLS, or why not.
-    async fn secured(self, shared: &Shared, proven: bool) -> Result<Connection, String> {
-        let Connection { slot, stream, host, dialogue, .. } = self;
-        let client = match (proven, &shared.settings.verifying) {
-            (false, _) => &shared.tls,
-            (true, Some(client)) => client,
-            (true, None) => return Err("no authorities to prove its certificate by".to_owned()),
-        };
-        let (stream, facts) =
-            client.connect(&host.name, stream).await.map_err(|e| e.to_string())?;
-        let mut secured = Connection::over(stream, slot, &host, dialogue);
-        secured.dialogue.note('C', format!("({})", describe_tls(&facts)).as_bytes());
-        secured.tls = Some(facts);
-        Ok(secured)
-    }
-
-    /// Under TLS it has what is wanted, or gets it.
-    async fn satisfy(&mut self, wants: &Wants<'_>) -> Result<(), Broken> {
-        if wants.require_tls && !self.can.require_tls {
-            let why = format!("{} does not announce REQUIRETLS", self.host.name);
-            return Err(Broken::Unsafe("5.7.30".to_owned(), why));
-        }
-        match wants.login {
-            Some(login) => self.log_in(login).await,
-            None => Ok(()),
-        }
-    }
-
-    /// The server is ready, and knows us. RFC 5321 §3.1, §3.2.
-    async fn greeted(&mut self, shared: &Shared) -> Result<(), Broken> {
-        let greeting = self.reply(REPLY_WAIT).await?;
-        if !greeting.is_positive() {
-            return Err(Broken::Refused(greeting));
-        }
-        self.hello(shared).await
-    }
-
-    async fn hello(&mut self, shared: &Shared) -> Result<(), Broken> {
-        let hostname = &shared.settings.hostname;
-        let reply = self.say(&format!("EHLO {hostname}\r\n")).await?;
-        if reply.is_positive() {
-            self.can = Extensions::parse(&reply);
-            return Ok(());
-        }
-        self.can = Extensions::default();
-        let reply = self.say(&format!("HELO {hostname}\r\n")).await?;
-        if reply.is_positive() { Ok(()) } else { Err(Broken::Refused(reply)) }
-    }
-
     async fn reset(&mut self) -> Result<(), Broken> {
         self.send(RSET.as_bytes()).await?;
         self.was_reset().await
@@ -515,26 +355,6 @@ impl Connection {
     pub async fn quit(mut self) {
         let _ = tokio::time::timeout(QUIT_WAIT, self.say("QUIT\r\n")).await;
         let _ = tokio::time::timeout(QUIT_WAIT, self.stream.shutdown()).await;
-    }
-
-    /// Goes on, or leaves for that reason.
-    async fn unless(
-        self,
-        leaves: bool,
-        why: impl FnOnce() -> (Broken, bool),
-    ) -> Result<Connection, (Broken, bool)> {
-        if leaves { Err(self.leave(why()).await) } else { Ok(self) }
-    }
-
-    /// Says goodbye, for this reason, to a server that still listens: RFC 5321 §4.1.1.10, and where
-    /// TLS does not do RFC 8689 §4.2.1.
-    async fn leave(self, why: (Broken, bool)) -> (Broken, bool) {
-        match &why.0 {
-            Broken::Refused(reply) if reply.code != 421 => self.quit().await,
-            Broken::Unsafe(..) => self.quit().await,
-            _ => {}
-        }
-        why
     }
 
     async fn say(&mut self, line: &str) -> Result<RemoteReply, Broken> {

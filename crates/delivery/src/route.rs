@@ -4,6 +4,7 @@ use crate::Shared;
 use crate::limits::HOSTS_MAX;
 use mail::Domain;
 use std::net::{IpAddr, SocketAddr};
+use sys::dnssec::Answer;
 use sys::resolver::{DnsError, Mx};
 
 /// A server to try.
@@ -15,6 +16,21 @@ pub struct Host {
     pub address: SocketAddr,
     /// An operator named it; DNS did not.
     pub fixed: bool,
+    /// DNSSEC proves that it is a server of the domain.
+    pub proven: bool,
+    /// The names at which its TLSA records may be, best first; none where DNSSEC proves nothing.
+    /// RFC 7672 §2.2.2.
+    pub bases: Vec<String>,
+    /// Names of the domain, which its certificate may have instead. RFC 7672 §3.2.2.
+    pub next_hop: Vec<String>,
+}
+
+impl Host {
+    fn new(name: &str, address: SocketAddr) -> Host {
+        let name = name.to_owned();
+        let (bases, next_hop) = (Vec::new(), Vec::new());
+        Host { name, address, fixed: false, proven: false, bases, next_hop }
+    }
 }
 
 /// The servers of a domain, in the order to try, or why there are none.
@@ -63,11 +79,12 @@ pub(crate) async fn route(shared: &Shared, domain: &Domain) -> Route {
         let why = format!("{domain} is no domain name that DNS could know");
         return with_problem(route, Permanent("5.1.2", why));
     };
-    let exchangers = match shared.world.resolver.mx(&name).await {
+    let exchangers = match exchangers(shared, &name).await {
         Ok(found) => found,
         Err(DnsError::NoRecord) => {
             route.dns.push(format!("MX {name}: none, so its own address counts"));
-            vec![Mx { preference: 0, exchange: name.clone() }]
+            let own = vec![Mx { preference: 0, exchange: name.clone() }];
+            Exchangers { proven: false, next_hop: vec![name.clone()], found: own }
         }
         Err(DnsError::NoSuchName) => {
             route.dns.push(format!("MX {name}: no such domain"));
@@ -87,15 +104,39 @@ fn with_problem(mut route: Route, problem: RouteProblem) -> Route {
     route
 }
 
+/// Servers of a domain.
+struct Exchangers {
+    /// By DNSSEC.
+    proven: bool,
+    /// What the domain is called by names that are proven. RFC 7672 §3.2.2.
+    next_hop: Vec<String>,
+    found: Vec<Mx>,
+}
+
+/// The MX records of a domain.
+async fn exchangers(shared: &Shared, name: &str) -> Result<Exchangers, DnsError> {
+    let answer = match &shared.world.validating {
+        Some(resolver) => resolver.mx(name).await?,
+        None => Answer::unproven(name, shared.world.resolver.mx(name).await?),
+    };
+    let mut next_hop = Vec::new();
+    if answer.secure {
+        next_hop = vec![name.to_owned(), answer.canonical];
+        next_hop.dedup();
+    }
+    Ok(Exchangers { proven: answer.secure, next_hop, found: answer.found })
+}
+
 /// The hosts of an MX record set: by preference, shuffled among equals.
 async fn by_exchangers(
     shared: &Shared,
     mut route: Route,
     domain: &Domain,
-    mut exchangers: Vec<Mx>,
+    Exchangers { proven, next_hop, found: mut exchangers }: Exchangers,
 ) -> Route {
+    let by = if proven { " (DNSSEC)" } else { "" };
     for mx in &exchangers {
-        route.dns.push(format!("MX {domain}: {} {}", mx.preference, shown(&mx.exchange)));
+        route.dns.push(format!("MX {domain}: {} {}{by}", mx.preference, shown(&mx.exchange)));
     }
     if exchangers.iter().all(|mx| mx.exchange.is_empty()) {
         let why = format!("{domain} takes no mail (null MX, RFC 7505)");
@@ -110,8 +151,8 @@ async fn by_exchangers(
         if last_preference.is_some_and(|last| mx.preference >= last) {
             break;
         }
-        let addresses = lookup(shared, &mut route, &mx.exchange, &mut problem).await;
-        let own_address = addresses.iter().any(|ip| is_own(shared, *ip));
+        let answer = lookup(shared, &mut route, &mx.exchange, &mut problem).await;
+        let own_address = answer.found.iter().any(|ip| is_own(shared, *ip));
         if mx.exchange == own || own_address {
             // RFC 5321 §5.1: ourselves and everything behind us must not be tried.
             route.dns.push(format!("{} is this server", mx.exchange));
@@ -123,9 +164,14 @@ async fn by_exchangers(
             });
             continue;
         }
-        for ip in addresses {
-            let address = SocketAddr::new(ip, shared.settings.relay_port);
-            route.hosts.push(Host { name: mx.exchange.clone(), address, fixed: false });
+        for ip in &answer.found {
+            let address = SocketAddr::new(*ip, shared.settings.relay_port);
+            route.hosts.push(Host {
+                proven,
+                bases: bases(&mx.exchange, &answer),
+                next_hop: next_hop.clone(),
+                ..Host::new(&mx.exchange, address)
+            });
         }
     }
     route.hosts.truncate(HOSTS_MAX);
@@ -145,24 +191,43 @@ fn shown(exchange: &str) -> &str {
     if exchange.is_empty() { "." } else { exchange }
 }
 
+/// The names at which a server may have TLSA records. RFC 7672 §2.2.2.
+fn bases(name: &str, answer: &Answer<Vec<IpAddr>>) -> Vec<String> {
+    let mut names = Vec::new();
+    if answer.secure {
+        names.push(answer.canonical.clone());
+    }
+    if answer.name_secure {
+        names.push(name.to_ascii_lowercase());
+    }
+    names.dedup();
+    names
+}
+
 async fn lookup(
     shared: &Shared,
     route: &mut Route,
     name: &str,
     problem: &mut Option<RouteProblem>,
-) -> Vec<IpAddr> {
-    match shared.world.resolver.addresses(name).await {
-        Ok(found) => {
-            let shown: Vec<String> = found.iter().map(IpAddr::to_string).collect();
-            route.dns.push(format!("A, AAAA {name}: {}", shown.join(", ")));
-            found
+) -> Answer<Vec<IpAddr>> {
+    let world = &shared.world;
+    let answer = match &world.validating {
+        Some(resolver) => resolver.addresses(name).await,
+        None => world.resolver.addresses(name).await.map(|found| Answer::unproven(name, found)),
+    };
+    match answer {
+        Ok(answer) => {
+            let shown: Vec<String> = answer.found.iter().map(IpAddr::to_string).collect();
+            let proven = if answer.secure { " (DNSSEC)" } else { "" };
+            route.dns.push(format!("A, AAAA {name}: {}{proven}", shown.join(", ")));
+            answer
         }
         Err(error) => {
             route.dns.push(format!("A, AAAA {name}: {error}"));
             if matches!(error, DnsError::Temporary(_)) {
                 *problem = Some(Temporary("4.4.3", format!("address of {name}: {error}")));
             }
-            Vec::new()
+            Answer::unproven(name, Vec::new())
         }
     }
 }
@@ -180,13 +245,17 @@ async fn fixed_route(shared: &Shared, mut route: Route, target: &str) -> Route {
         return with_problem(route, Temporary("4.3.5", why));
     };
     if let Ok(ip) = name.parse::<IpAddr>() {
-        route.hosts.push(Host { name, address: SocketAddr::new(ip, port), fixed: true });
+        route.hosts.push(Host { fixed: true, ..Host::new(&name, SocketAddr::new(ip, port)) });
         return route;
     }
     let mut problem = None;
-    let found = lookup(shared, &mut route, &name, &mut problem).await;
-    let host = |ip| Host { name: name.clone(), address: SocketAddr::new(ip, port), fixed: true };
-    route.hosts = found.into_iter().map(host).take(HOSTS_MAX).collect();
+    let answer = lookup(shared, &mut route, &name, &mut problem).await;
+    let host = |ip: &IpAddr| Host {
+        fixed: true,
+        bases: bases(&name, &answer),
+        ..Host::new(&name, SocketAddr::new(*ip, port))
+    };
+    route.hosts = answer.found.iter().map(host).take(HOSTS_MAX).collect();
     if route.hosts.is_empty() {
         // A route that an operator set is mended by them, so the mail waits.
         let none = Temporary("4.4.4", format!("the route's host {name} has no address"));
@@ -217,7 +286,7 @@ fn literal_route(shared: &Shared, mut route: Route, domain: &Domain) -> Route {
     match domain.literal_ip() {
         Some(ip) if !is_own(shared, ip) => {
             let address = SocketAddr::new(ip, shared.settings.relay_port);
-            route.hosts.push(Host { name: ip.to_string(), address, fixed: false });
+            route.hosts.push(Host::new(&ip.to_string(), address));
             route
         }
         _ => with_problem(route, Permanent("5.1.2", format!("{domain} cannot be reached"))),

@@ -1,10 +1,11 @@
 //! Judgement: facts in, verdicts with reasons out. It never acts.
 //!
 //! Rates and spam; who is speaking: SPF, DKIM, DMARC, lists of addresses in DNS; and whom we may
-//! speak to: MTA-STS.
+//! speak to: DANE and MTA-STS.
 
 mod authres;
 pub mod counted;
+pub mod dane;
 pub mod dkim;
 pub mod dmarc;
 pub mod dnsbl;

@@ -274,6 +274,9 @@ pub struct Relay {
     /// PEM file of the authorities that certificates are proven by: for REQUIRETLS, for MTA-STS and
     /// for a login at the smarthost.
     pub authorities: PathBuf,
+    /// Do as domains say of their servers by DANE, where the name servers hand on what DNSSEC
+    /// needs. RFC 7672.
+    pub dane: bool,
     /// Do as domains say of their servers by MTA-STS. RFC 8461.
     pub mta_sts: bool,
     /// Seconds between attempts; the last one repeats.
@@ -293,6 +296,7 @@ impl Default for Relay {
             port: 25,
             sign: true,
             authorities: "/etc/ssl/certs/ca-certificates.crt".into(),
+            dane: true,
             mta_sts: true,
             retry_seconds: vec![60, 300, 900, 1800, 3600, 7200, 14_400],
             expire_seconds: 5 * 86_400,
@@ -307,6 +311,9 @@ impl Default for Relay {
 pub struct Dns {
     /// Name servers, `address:port`; empty for those of the system.
     pub servers: Vec<SocketAddr>,
+    /// File of DNSKEY records that DNSSEC begins with, where there is a root of one's own; empty
+    /// for the root of the Internet.
+    pub trust_anchors: PathBuf,
 }
 
 /// `[auth]`

@@ -1,5 +1,5 @@
 //! `domain dns`: the records in DNS that a domain should have. RFC 5321 §5.1, RFC 7208 §10.1,
-//! RFC 6376 §3.6.2, RFC 9989 §4.7, RFC 8460 §3.
+//! RFC 6376 §3.6.2, RFC 7672, RFC 9989 §4.7, RFC 8460 §3.
 
 use crate::admin::{self, Failure, Request, Response, exit};
 use crate::config::Config;
@@ -7,6 +7,8 @@ use crate::{control, dkim};
 use mail::{Address, Domain};
 use serde_json::{Value, json};
 use std::path::Path;
+use sys::dnssec::Tlsa;
+use sys::tls::Pair;
 
 /// A record of a domain.
 struct Record {
@@ -60,7 +62,7 @@ fn records(config: &Config, domain: &Domain, keys: &[(String, String)]) -> Vec<R
 }
 
 /// As zone files have them, with what a machine cannot know as a comment.
-fn zone(config: &Config, records: &[Record]) -> String {
+fn zone(config: &Config, records: &[Record], own: Option<&Tlsa>) -> String {
     let mut out = String::new();
     let mut purpose = "";
     for record in records {
@@ -81,10 +83,35 @@ fn zone(config: &Config, records: &[Record]) -> String {
             ));
         }
     }
+    out.push_str(&dane(config, own));
     if !config.relay.smarthost.is_empty() {
         out.push_str("; What leaves by the smarthost: who runs it says what SPF is to have.\n");
     }
     out.trim_end().to_owned()
+}
+
+/// What others prove our certificate by, which is a promise that an operator has to keep: so it is
+/// told, and not among the records. RFC 7672 §3.1.1, §4.
+fn dane(config: &Config, own: Option<&Tlsa>) -> String {
+    let Some(own) = own else { return String::new() };
+    let name = tlsa_name(config);
+    format!(
+        "; If the zone of {} is signed by DNSSEC, others can prove this server (DANE). The key must \
+         stay when the certificate is renewed (certbot: --reuse-key), or its record come first:\n\
+         ; {name}. TLSA {}\n",
+        ascii(&config.hostname),
+        tlsa_data(own)
+    )
+}
+
+fn tlsa_name(config: &Config) -> String {
+    format!("_25._tcp.{}", ascii(&config.hostname))
+}
+
+fn tlsa_data(own: &Tlsa) -> String {
+    let Tlsa { usage, selector, matching, data } = own;
+    let data: String = data.iter().map(|octet| format!("{octet:02x}")).collect();
+    format!("{usage} {selector} {matching} {data}")
 }
 
 /// The records of a domain of ours, as text and for machines.
@@ -108,5 +135,11 @@ pub async fn told(root: &Path, domain: &str) -> Result<Response, Failure> {
         .iter()
         .map(|one| json!({ "name": one.name, "type": one.kind, "data": one.data }))
         .collect();
-    Ok(Response { value: json!({ "records": value }), text: zone(&config, &records) })
+    let own = Pair { cert: root.join(&config.tls.certificate), key: root.join(&config.tls.key) };
+    let own = own.tlsa();
+    let dane = own
+        .as_ref()
+        .map(|own| json!({ "name": tlsa_name(&config), "type": "TLSA", "data": tlsa_data(own) }));
+    let text = zone(&config, &records, own.as_ref());
+    Ok(Response { value: json!({ "records": value, "dane": dane }), text })
 }

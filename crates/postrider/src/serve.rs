@@ -19,6 +19,7 @@ use server::imap::Arrangements;
 use server::listen::{self, Service};
 use server::pop3::maildrops::Maildrops;
 use server::{Settings, Shared};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -28,6 +29,7 @@ use store::{Health, Options, Store, StoreError, Surroundings};
 use sys::World;
 use sys::clock::SystemClock;
 use sys::disk::RealDisk;
+use sys::dnssec::{DnssecResolver, ValidatingResolver};
 use sys::hands::{self, SystemHands};
 use sys::net::{self, Listener, TcpNet};
 use sys::page;
@@ -102,16 +104,28 @@ fn make_indexes(
         .map_err(|error| fail(exit::TEMPORARY, format!("no thread for search indexes: {error}")))
 }
 
-fn world(config: &Config) -> Result<World, Failure> {
-    let resolver = match config.dns.servers.as_slice() {
-        [] => DnsResolver::system(),
-        servers => DnsResolver::servers(servers),
-    };
-    let resolver = resolver.map_err(|error| fail(exit::CONFIG, format!("DNS: {error}")))?;
+fn world(root: &Path, config: &Config) -> Result<World, Failure> {
+    let dns = &config.dns;
+    let no_dns = |error: &dyn Display| fail(exit::CONFIG, format!("DNS: {error}"));
+    let resolver = Arc::new(DnsResolver::new(&dns.servers).map_err(|error| no_dns(&error))?);
+    let mut validating: Option<Arc<dyn ValidatingResolver>> = None;
+    if config.relay.dane {
+        let anchors =
+            (!dns.trust_anchors.as_os_str().is_empty()).then(|| root.join(&dns.trust_anchors));
+        let made = DnssecResolver::new(&dns.servers, anchors.as_deref(), resolver.clone());
+        let made = made.map_err(|error| match anchors {
+            Some(file) => {
+                fail(exit::CONFIG, format!("dns.trust_anchors: {}: {error}", file.display()))
+            }
+            None => no_dns(&error),
+        })?;
+        validating = Some(Arc::new(made));
+    }
     Ok(World {
         clock: Arc::new(SystemClock::new()),
         random: Arc::new(SystemRandom),
-        resolver: Arc::new(resolver),
+        resolver,
+        validating,
         net: Arc::new(TcpNet),
         disk: Arc::new(RealDisk),
         hands: Arc::new(SystemHands),
@@ -129,7 +143,7 @@ pub async fn serve(
     let hostname = hostname(&config)?;
     check::warn(&config);
     let tls = Arc::new(session_tls(root, &config)?);
-    let world = world(&config)?;
+    let world = world(root, &config)?;
     let Held { bound, metrics, helper } = held;
     let software = |error: std::io::Error| fail(exit::SOFTWARE, error.to_string());
     let metrics = metrics.map(net::adopt).transpose().map_err(software)?;
@@ -200,6 +214,8 @@ fn keep_house(
     tokio::spawn(housekeeping::keep(store.clone(), shutdown.clone()));
     tokio::spawn(housekeeping::end_sessions(directory.clone(), shutdown.clone()));
     tokio::spawn(delivery::sts::renew(delivery.clone(), shutdown.clone()));
+    let delivery = delivery.clone();
+    tokio::spawn(async move { delivery.probe_dnssec().await });
 }
 
 async fn close(store: Store) -> Result<(), Failure> {
@@ -214,7 +230,7 @@ async fn close(store: Store) -> Result<(), Failure> {
 /// Reads all settings and files that [`serve`] reads, but for the store; gives TLS back.
 pub fn check(root: &Path, config: &Config) -> Result<TlsServer, Failure> {
     let tls = session_tls(root, config)?;
-    let world = world(config)?;
+    let world = world(root, config)?;
     let hostname = hostname(config)?;
     session_settings(config, hostname.clone())?;
     delivery_settings(root, config, hostname, &[])?;

@@ -4,7 +4,7 @@
 
 use policy::spf::{Request, check_host};
 use serde_json::{Value, json};
-use sim::world::SimDns;
+use sim::dns::SimDns;
 use std::io::BufRead;
 use std::net::IpAddr;
 

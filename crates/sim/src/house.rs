@@ -178,8 +178,8 @@ fn scratch() -> PathBuf {
     base.join(format!("postrider-sim-{}-{n}", std::process::id()))
 }
 
-/// A certificate for all houses of this process.
-fn certificate() -> &'static (String, String) {
+/// A certificate for all houses of this process, and its key, in PEM.
+pub fn certificate() -> &'static (String, String) {
     static MADE: OnceLock<(String, String)> = OnceLock::new();
     // Those who prove it look at the real clock.
     let valid = 0..4_000_000_000;

@@ -10,10 +10,12 @@
 
 pub mod client;
 pub mod disk;
+pub mod dns;
 pub mod hands;
 pub mod hosts;
 pub mod house;
 pub mod model;
+pub mod neighbour;
 pub mod pipe;
 pub mod play;
 pub mod random;

@@ -2,6 +2,7 @@
 //! network in memory, a real disk that fails when told.
 
 use crate::disk::SimDisk;
+use crate::dns::SimDns;
 use crate::model::Model;
 use crate::pipe::{self, End, Power};
 use std::collections::HashMap;
@@ -18,7 +19,6 @@ use sys::disk::{Disk, DiskFile, Mode, RealDisk};
 use sys::hands::{Hands, SystemHands};
 use sys::net::{BoxStream, Listener, Net};
 use sys::random::Random;
-use sys::resolver::{DnsError, Mx, Resolver, reverse_name};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
@@ -106,143 +106,6 @@ impl Random for SimRandom {
             z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
             chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
         }
-    }
-}
-
-/// DNS from a table.
-#[derive(Default)]
-pub struct SimDns {
-    names: Mutex<HashMap<String, Records>>,
-    /// Questions that were asked.
-    asked: AtomicU64,
-}
-
-/// What there is at a name.
-#[derive(Clone, Default)]
-struct Records {
-    mx: Vec<Mx>,
-    addresses: Vec<IpAddr>,
-    texts: Vec<Vec<u8>>,
-    names: Vec<String>,
-    /// Nobody answers.
-    fails: bool,
-    /// Nobody answers questions about texts.
-    texts_fail: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl SimDns {
-    fn change(&self, name: &str, change: impl FnOnce(&mut Records)) {
-        change(lock(&self.names).entry(name.to_ascii_lowercase()).or_default());
-    }
-
-    /// Adds an MX record; the empty exchange is the null MX.
-    pub fn add_mx(&self, name: &str, preference: u16, exchange: &str) {
-        let mx = Mx { preference, exchange: exchange.to_owned() };
-        self.change(name, |records| {
-            records.fails = false;
-            records.mx.push(mx);
-        });
-    }
-
-    /// Adds an address record.
-    pub fn add_address(&self, name: &str, address: IpAddr) {
-        self.change(name, |records| {
-            records.fails = false;
-            records.addresses.push(address);
-        });
-    }
-
-    /// Adds a TXT record.
-    pub fn add_text(&self, name: &str, text: &[u8]) {
-        self.change(name, |records| records.texts.push(text.to_vec()));
-    }
-
-    /// Takes all TXT records of a name away; the name stays.
-    pub fn clear_texts(&self, name: &str) {
-        self.change(name, |records| records.texts.clear());
-    }
-
-    /// Adds a PTR record.
-    pub fn add_name(&self, ip: IpAddr, name: &str) {
-        self.add_text_name(&reverse_name(ip), name);
-    }
-
-    /// Adds a PTR record at a name of `in-addr.arpa` or `ip6.arpa`.
-    pub fn add_text_name(&self, at: &str, name: &str) {
-        self.change(at, |records| records.names.push(name.to_owned()));
-    }
-
-    /// From now on questions about the name fail.
-    pub fn fail(&self, name: &str) {
-        self.change(name, |records| *records = Records { fails: true, ..Records::default() });
-    }
-
-    /// From now on, or no longer, questions about texts of the name fail.
-    pub fn fail_texts(&self, name: &str, fails: bool) {
-        self.change(name, |records| records.texts_fail = fails);
-    }
-
-    /// How many questions were asked.
-    pub fn asked(&self) -> u64 {
-        self.asked.load(Ordering::SeqCst)
-    }
-
-    fn find<T>(
-        &self,
-        name: &str,
-        take: impl FnOnce(&Records) -> Vec<T>,
-    ) -> Result<Vec<T>, DnsError> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        let names = lock(&self.names);
-        let name = name.to_ascii_lowercase();
-        let Some(records) = names.get(&name) else {
-            // A name with others below it exists (RFC 8020 §2).
-            let below =
-                names.keys().any(|n| n.strip_suffix(&name).is_some_and(|n| n.ends_with('.')));
-            return Err(if below { DnsError::NoRecord } else { DnsError::NoSuchName });
-        };
-        if records.fails {
-            return Err(DnsError::Temporary("SERVFAIL".to_owned()));
-        }
-        let found = take(records);
-        if found.is_empty() { Err(DnsError::NoRecord) } else { Ok(found) }
-    }
-}
-
-impl Resolver for SimDns {
-    fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Mx>, DnsError>> {
-        let found = self.find(name, |records| records.mx.clone());
-        Box::pin(async move { found })
-    }
-    fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        let found = self.find(name, |records| records.addresses.clone());
-        Box::pin(async move { found })
-    }
-    fn ipv4<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        let v4 = |all: &Records| all.addresses.iter().copied().filter(IpAddr::is_ipv4).collect();
-        let found = self.find(name, v4);
-        Box::pin(async move { found })
-    }
-    fn ipv6<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        let v6 = |all: &Records| all.addresses.iter().copied().filter(IpAddr::is_ipv6).collect();
-        let found = self.find(name, v6);
-        Box::pin(async move { found })
-    }
-    fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>> {
-        let fails = lock(&self.names).get(&name.to_ascii_lowercase()).is_some_and(|r| r.texts_fail);
-        let found = match fails {
-            true => Err(DnsError::Temporary("SERVFAIL".to_owned())),
-            false => self.find(name, |records| records.texts.clone()),
-        };
-        Box::pin(async move { found })
-    }
-    fn ptr(&self, ip: IpAddr) -> BoxFuture<'_, Result<Vec<String>, DnsError>> {
-        let found = self.find(&reverse_name(ip), |records| records.names.clone());
-        Box::pin(async move { found })
     }
 }
 
@@ -424,6 +287,10 @@ impl DiskFile for MoodyFile {
     }
 }
 
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// All of it.
 #[derive(Clone)]
 pub struct SimWorld {
@@ -477,6 +344,7 @@ impl SimWorld {
             clock: self.clock.clone(),
             random: self.random.clone(),
             resolver: self.dns.clone(),
+            validating: Some(self.dns.clone()),
             net: self.net.clone(),
             disk: match &self.ground {
                 Some(ground) => Arc::new(ground.disk.clone()),

@@ -1,205 +1,16 @@
 //! MTA-STS for mail that leaves, against web servers and mail servers in the simulated network: who
-//! gets a message under which policy (RFC 8461 §4, §5; security.md SM-5; users.md S-50). Of DANE
-//! nothing is known, so that half of SM-5's product is not here.
+//! gets a message under which policy (RFC 8461 §4, §5; users.md S-50). SM-5's whole product, with
+//! DANE, is in dane.rs.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use server::listen::Service;
-use sim::client::Client;
 use sim::house::{House, Plan};
+use sim::neighbour::{
+    MX, Neighbour, Offers, PROVEN, UNPROVEN, answer, house, policy, publish, reply, send,
+};
 use sim::world::{Ground, SimWorld};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{QueueFilter, QueueRow};
-use sys::net::{BoxStream, Listener};
-use sys::tls::{Speaks, TlsServer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// Everybody's certificate is for these, `mta-sts.example.net` and the house.
-const PROVEN: &str = "mx.example.net";
-/// Not for this.
-const UNPROVEN: &str = "self.example.net";
-const MX: &str = "192.0.2.10";
-const WEB: &str = "192.0.2.80";
-
-/// What a mail server offers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Offers {
-    Proven,
-    SelfSigned,
-    NoTls,
-}
-
-/// A message that came to the mail server: under TLS or not, and what MAIL said.
-type Came = (bool, String);
-
-/// The mail server and the web server of example.net.
-#[derive(Clone)]
-struct Town {
-    tls: Arc<TlsServer>,
-    offers_tls: bool,
-    came: Arc<Mutex<Vec<Came>>>,
-    connections: Arc<Mutex<usize>>,
-    /// What the web server answers.
-    answer: Arc<Mutex<String>>,
-    asked: Arc<Mutex<usize>>,
-}
-
-impl Town {
-    /// Opens the servers; the web server tells of `answer`, and is down without one.
-    fn open(house: &House, offers: Offers, answer: Option<String>) -> Town {
-        let town = Town {
-            tls: house.tls.clone(),
-            offers_tls: offers != Offers::NoTls,
-            came: Arc::default(),
-            connections: Arc::default(),
-            answer: Arc::new(Mutex::new(answer.clone().unwrap_or_default())),
-            asked: Arc::default(),
-        };
-        let name = if offers == Offers::SelfSigned { UNPROVEN } else { PROVEN };
-        let dns = &house.world.dns;
-        dns.add_mx("example.net", 10, name);
-        dns.add_address(name, MX.parse().unwrap());
-        dns.add_address("mta-sts.example.net", WEB.parse().unwrap());
-        let mx = house.world.net.open(format!("{MX}:25").parse().unwrap());
-        let own = town.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, ..)) = mx.accept().await {
-                *own.connections.lock().unwrap() += 1;
-                tokio::spawn(own.clone().take(stream));
-            }
-        });
-        if answer.is_some() {
-            let web = house.world.net.open(format!("{WEB}:443").parse().unwrap());
-            let own = town.clone();
-            tokio::spawn(async move {
-                while let Ok((stream, ..)) = web.accept().await {
-                    tokio::spawn(own.clone().tell(stream));
-                }
-            });
-        }
-        town
-    }
-
-    async fn tell(self, stream: BoxStream) {
-        *self.asked.lock().unwrap() += 1;
-        let Ok((mut stream, facts)) = self.tls.port(Speaks::Mail).accept(stream).await else {
-            return;
-        };
-        assert_eq!(facts.sni.as_deref(), Some("mta-sts.example.net"));
-        let mut request = String::new();
-        while !request.ends_with("\r\n\r\n") {
-            request.push(char::from(stream.read_u8().await.unwrap()));
-        }
-        assert!(request.starts_with("GET /.well-known/mta-sts.txt HTTP/1.1\r\n"), "{request}");
-        let answer = self.answer.lock().unwrap().clone();
-        stream.write_all(answer.as_bytes()).await.unwrap();
-        stream.flush().await.unwrap();
-    }
-
-    async fn take(self, mut stream: BoxStream) -> Option<()> {
-        let (mut secured, mut mail) = (false, String::new());
-        say(&mut stream, "220 x").await?;
-        loop {
-            let line = line(&mut stream).await?;
-            match line.split([' ', ':']).next()? {
-                "EHLO" if secured => say(&mut stream, "250-x\r\n250 REQUIRETLS").await?,
-                "EHLO" if self.offers_tls => say(&mut stream, "250-x\r\n250 STARTTLS").await?,
-                "STARTTLS" => {
-                    say(&mut stream, "220 go").await?;
-                    stream = self.tls.port(Speaks::Mail).accept(stream).await.ok()?.0;
-                    secured = true;
-                }
-                "MAIL" => {
-                    mail = line;
-                    say(&mut stream, "250 ok").await?;
-                }
-                "DATA" => {
-                    say(&mut stream, "354 go").await?;
-                    while self::line(&mut stream).await? != "." {}
-                    self.came.lock().unwrap().push((secured, mail.clone()));
-                    say(&mut stream, "250 ok").await?;
-                }
-                _ => say(&mut stream, "250 ok").await?,
-            }
-        }
-    }
-
-    /// Who came since this was asked last.
-    fn came(&self) -> Vec<Came> {
-        std::mem::take(&mut self.came.lock().unwrap())
-    }
-}
-
-async fn say(stream: &mut BoxStream, text: &str) -> Option<()> {
-    stream.write_all(format!("{text}\r\n").as_bytes()).await.ok()?;
-    stream.flush().await.ok()
-}
-
-async fn line(stream: &mut BoxStream) -> Option<String> {
-    let mut line = Vec::new();
-    while !line.ends_with(b"\r\n") {
-        line.push(stream.read_u8().await.ok()?);
-    }
-    Some(String::from_utf8(line).unwrap().trim_end().to_owned())
-}
-
-/// An answer of the web server.
-fn answer(policy: &str) -> String {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ";
-    format!("{head}{}\r\n\r\n{policy}", policy.len())
-}
-
-fn policy(mode: &str, mx: &str, max_age: u32) -> String {
-    format!("version: STSv1\r\nmode: {mode}\r\nmx: {mx}\r\nmax_age: {max_age}\r\n")
-}
-
-fn publish(house: &House, id: &str) {
-    let name = "_mta-sts.example.net";
-    house.world.dns.clear_texts(name);
-    house.world.dns.add_text(name, format!("v=STSv1; id={id}").as_bytes());
-}
-
-async fn house(plan: Plan) -> House {
-    let house = House::build(plan, SimWorld::new(5)).await;
-    house.add_account("alice").await;
-    house
-}
-
-/// Alice sends a message; what is left of it in the queue when it was tried.
-async fn send(house: &House, parameters: &str, header: &str) -> Option<QueueRow> {
-    let queued = || house.shared.store.queue_list(&QueueFilter::default()).unwrap();
-    let before: Vec<_> = queued().iter().map(|row| row.message).collect();
-    let mut client = Client::connect(house, Service::Submissions, [192, 0, 2, 1]).await;
-    client.reply().await;
-    client.ask("EHLO client.example").await;
-    let login = STANDARD.encode("\0alice@example.org\0secret");
-    for (line, reply) in [
-        (format!("AUTH PLAIN {login}"), "235"),
-        (format!("MAIL FROM:<alice@example.org>{parameters}"), "250"),
-        ("RCPT TO:<bob@example.net>".to_owned(), "250"),
-        ("DATA".to_owned(), "354"),
-        (format!("{header}Subject: x\r\n\r\n."), "250"),
-    ] {
-        let said = client.ask(&line).await;
-        assert!(said.starts_with(reply), "{line}: {said}");
-    }
-    for _ in 0..1000 {
-        house.quiesce().await;
-        match queued().into_iter().find(|row| !before.contains(&row.message)) {
-            Some(row) if row.recipients[0].attempts == 0 => {}
-            left => return left,
-        }
-    }
-    panic!("nothing becomes of the message");
-}
-
-fn reply(row: Option<&QueueRow>) -> &str {
-    row.and_then(|row| row.recipients[0].last_reply.as_deref()).unwrap_or_default()
-}
 
 /// What a domain says of its servers, as far as it can be had.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -239,7 +50,7 @@ async fn sm_5_s_50_who_gets_mail_by_which_policy() {
                 if sts != Nothing {
                     publish(&house, "1");
                 }
-                let town = Town::open(&house, offers, policy);
+                let town = Neighbour::open(&house, offers, policy);
                 let left = send(&house, "", "").await;
                 let waits = sts == Enforce && !(named && offers == Offers::Proven);
                 assert_eq!(left.is_some(), waits, "{case}: {}", reply(left.as_ref()));
@@ -278,7 +89,7 @@ async fn what_is_no_policy_keeps_nothing_back() {
     ] {
         let house = house(Plan::default()).await;
         publish(&house, "1");
-        let town = Town::open(&house, Offers::NoTls, Some(wrong.clone()));
+        let town = Neighbour::open(&house, Offers::NoTls, Some(wrong.clone()));
         assert!(send(&house, "", "").await.is_none(), "{wrong}");
         assert_eq!((town.came().len(), *town.asked.lock().unwrap()), (1, 1), "{wrong}");
         // RFC 8461 §3.3: nobody is asked again for five minutes.
@@ -295,7 +106,7 @@ async fn a_policy_stays_in_force_until_its_end_or_a_new_one() {
     let house = house(Plan::default()).await;
     publish(&house, "1");
     let enforce = policy("enforce", "other.example.net", 2 * 86_400);
-    let town = Town::open(&house, Offers::NoTls, Some(answer(&enforce)));
+    let town = Neighbour::open(&house, Offers::NoTls, Some(answer(&enforce)));
     assert!(send(&house, "", "").await.is_some());
     house.world.dns.fail_texts("_mta-sts.example.net", true);
     *town.answer.lock().unwrap() = String::new();
@@ -333,7 +144,7 @@ async fn a_policy_outlives_a_restart() {
     first.add_account("alice").await;
     publish(&first, "1");
     let enforce = policy("enforce", "other.example.net", 86_400);
-    let town = Town::open(&first, Offers::NoTls, Some(answer(&enforce)));
+    let town = Neighbour::open(&first, Offers::NoTls, Some(answer(&enforce)));
     assert!(send(&first, "", "").await.is_some());
     drop(first);
     let second = House::build(Plan::default(), world).await;
@@ -350,7 +161,7 @@ async fn tls_required_no_ignores_a_policy() {
     let _still = sim::client::stand_still();
     let house = house(Plan::default()).await;
     publish(&house, "1");
-    let town = Town::open(
+    let town = Neighbour::open(
         &house,
         Offers::NoTls,
         Some(answer(&policy("enforce", "other.example.net", 99))),
@@ -384,7 +195,7 @@ async fn requiretls_leaves_where_a_policy_vouches() {
     ] {
         let house = house(Plan::default()).await;
         publish(&house, "1");
-        let town = Town::open(&house, offers, Some(answer(&policy(mode, mx, 86_400))));
+        let town = Neighbour::open(&house, offers, Some(answer(&policy(mode, mx, 86_400))));
         assert!(send(&house, " REQUIRETLS", "").await.is_none(), "{mode} {mx} {offers:?}");
         let expected = vec![(true, "MAIL FROM:<alice@example.org> REQUIRETLS".to_owned())];
         let expected = if goes { expected } else { vec![] };
@@ -398,7 +209,8 @@ async fn the_next_server_is_tried_and_a_route_has_no_policy() {
     let _still = sim::client::stand_still();
     let house = house(Plan::default()).await;
     publish(&house, "1");
-    let town = Town::open(&house, Offers::Proven, Some(answer(&policy("enforce", PROVEN, 86_400))));
+    let town =
+        Neighbour::open(&house, Offers::Proven, Some(answer(&policy("enforce", PROVEN, 86_400))));
     house.world.dns.add_mx("example.net", 5, "evil.example.com");
     house.world.dns.add_address("evil.example.com", "192.0.2.66".parse().unwrap());
     let evil = house.world.net.open("192.0.2.66:25".parse().unwrap());

@@ -6,7 +6,9 @@
 
 mod client_certificate;
 pub mod clock;
+pub mod dane;
 pub mod disk;
+pub mod dnssec;
 pub mod hands;
 pub mod http;
 pub mod ldap;
@@ -30,6 +32,8 @@ pub struct World {
     pub random: Arc<dyn random::Random>,
     /// DNS.
     pub resolver: Arc<dyn resolver::Resolver>,
+    /// DNS with DNSSEC, where it is wanted.
+    pub validating: Option<Arc<dyn dnssec::ValidatingResolver>>,
     /// TCP.
     pub net: Arc<dyn net::Net>,
     /// Files.

@@ -2,12 +2,13 @@
 //! not find out* (RFC 5321 §5.1: only the first may bounce).
 
 use crate::BoxFuture;
-use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as HickoryDnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
 use hickory_resolver::{Resolver as HickoryResolver, TokioResolver};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -89,40 +90,17 @@ pub struct DnsResolver {
 const QUERY_WAIT: Duration = Duration::from_secs(5);
 
 impl DnsResolver {
-    /// Asks the servers of /etc/resolv.conf.
-    pub fn system() -> Result<DnsResolver, DnsError> {
-        let builder = TokioResolver::builder_tokio().map_err(|e| temporary(&e))?;
-        build(builder)
-    }
-
-    /// Asks these servers only.
-    pub fn servers(servers: &[SocketAddr]) -> Result<DnsResolver, DnsError> {
-        let server = |address: &SocketAddr| {
-            let mut config = NameServerConfig::udp_and_tcp(address.ip());
-            for connection in &mut config.connections {
-                connection.port = address.port();
-            }
-            config
-        };
-        let servers = servers.iter().map(server).collect();
-        let config = ResolverConfig::from_name_servers(servers);
+    /// Asks these servers only, or those of /etc/resolv.conf where there are none.
+    pub fn new(servers: &[SocketAddr]) -> Result<DnsResolver, DnsError> {
+        let (config, options) = servers_and_options(servers)?;
         let provider = TokioRuntimeProvider::default();
-        build(HickoryResolver::builder_with_config(config, provider))
+        let mut builder = HickoryResolver::builder_with_config(config, provider);
+        *builder.options_mut() = options;
+        Ok(DnsResolver { inner: builder.build().map_err(|e| temporary(&e))? })
     }
 
     async fn lookup(&self, name: &str, kind: RecordType) -> Result<Lookup, DnsError> {
-        // Labels may hold anything; what is no name does not exist.
-        let labels = name.trim_end_matches('.').split('.').map(str::as_bytes);
-        let mut absolute = Name::from_labels(labels).map_err(|_| DnsError::NoSuchName)?;
-        absolute.set_fqdn(true);
-        self.inner.lookup(absolute, kind).await.map_err(|error| match &error {
-            NetError::Dns(HickoryDnsError::NoRecordsFound(none)) => match none.response_code {
-                ResponseCode::NXDomain => DnsError::NoSuchName,
-                ResponseCode::NoError => DnsError::NoRecord,
-                _ => temporary(&error),
-            },
-            _ => temporary(&error),
-        })
+        self.inner.lookup(absolute(name)?, kind).await.map_err(|error| as_dns_error(&error))
     }
 }
 
@@ -141,33 +119,70 @@ impl DnsResolver {
     }
 }
 
-fn build(
-    mut builder: hickory_resolver::ResolverBuilder<TokioRuntimeProvider>,
-) -> Result<DnsResolver, DnsError> {
-    let options = builder.options_mut();
+/// These servers, or those of the system, and how they are asked.
+pub(crate) fn servers_and_options(
+    servers: &[SocketAddr],
+) -> Result<(ResolverConfig, ResolverOpts), DnsError> {
+    let server = |address: &SocketAddr| {
+        let mut config = NameServerConfig::udp_and_tcp(address.ip());
+        for connection in &mut config.connections {
+            connection.port = address.port();
+        }
+        config
+    };
+    let (config, mut options) = match servers {
+        [] => read_system_conf().map_err(|e| temporary(&e))?,
+        servers => {
+            let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
+            (config, ResolverOpts::default())
+        }
+    };
     options.timeout = QUERY_WAIT;
     options.attempts = 2;
     options.cache_size = 4096;
-    Ok(DnsResolver { inner: builder.build().map_err(|e| temporary(&e))? })
+    Ok((config, options))
 }
 
-fn temporary(error: &dyn fmt::Display) -> DnsError {
+/// Labels may hold anything; what is no name does not exist.
+pub(crate) fn absolute(name: &str) -> Result<Name, DnsError> {
+    let labels = name.trim_end_matches('.').split('.').map(str::as_bytes);
+    let mut absolute = Name::from_labels(labels).map_err(|_| DnsError::NoSuchName)?;
+    absolute.set_fqdn(true);
+    Ok(absolute)
+}
+
+pub(crate) fn as_dns_error(error: &NetError) -> DnsError {
+    match error {
+        NetError::Dns(HickoryDnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => DnsError::NoSuchName,
+            ResponseCode::NoError => DnsError::NoRecord,
+            _ => temporary(error),
+        },
+        _ => temporary(error),
+    }
+}
+
+pub(crate) fn temporary(error: &dyn fmt::Display) -> DnsError {
     DnsError::Temporary(error.to_string())
+}
+
+pub(crate) fn exchanger(data: &RData) -> Option<Mx> {
+    let RData::MX(mx) = data else { return None };
+    let exchange = mx.exchange.to_ascii().trim_end_matches('.').to_lowercase();
+    Some(Mx { preference: mx.preference, exchange })
+}
+
+pub(crate) fn address(data: &RData) -> Option<IpAddr> {
+    match data {
+        RData::A(a) => Some(IpAddr::V4(a.0)),
+        RData::AAAA(a) => Some(IpAddr::V6(a.0)),
+        _ => None,
+    }
 }
 
 impl Resolver for DnsResolver {
     fn mx<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Mx>, DnsError>> {
-        Box::pin(async move {
-            let found = self.lookup(name, RecordType::MX).await?;
-            let mut hosts = Vec::new();
-            for record in found.answers() {
-                if let RData::MX(mx) = &record.data {
-                    let exchange = mx.exchange.to_ascii().trim_end_matches('.').to_lowercase();
-                    hosts.push(Mx { preference: mx.preference, exchange });
-                }
-            }
-            if hosts.is_empty() { Err(DnsError::NoRecord) } else { Ok(hosts) }
-        })
+        Box::pin(self.records(name.to_owned(), RecordType::MX, exchanger))
     }
 
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
@@ -178,11 +193,9 @@ impl Resolver for DnsResolver {
             let mut error = None;
             for found in [v4, v6] {
                 match found {
-                    Ok(found) => all.extend(found.answers().iter().filter_map(|r| match &r.data {
-                        RData::A(a) => Some(IpAddr::V4(a.0)),
-                        RData::AAAA(a) => Some(IpAddr::V6(a.0)),
-                        _ => None,
-                    })),
+                    Ok(found) => {
+                        all.extend(found.answers().iter().filter_map(|r| address(&r.data)));
+                    }
                     // "Could not find out" outweighs "there is nothing".
                     Err(e) if matches!(e, DnsError::Temporary(_)) => error = Some(e),
                     Err(e) => error = error.or(Some(e)),
@@ -193,17 +206,11 @@ impl Resolver for DnsResolver {
     }
 
     fn ipv4<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        Box::pin(self.records(name.to_owned(), RecordType::A, |data| match data {
-            RData::A(a) => Some(IpAddr::V4(a.0)),
-            _ => None,
-        }))
+        Box::pin(self.records(name.to_owned(), RecordType::A, address))
     }
 
     fn ipv6<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
-        Box::pin(self.records(name.to_owned(), RecordType::AAAA, |data| match data {
-            RData::AAAA(a) => Some(IpAddr::V6(a.0)),
-            _ => None,
-        }))
+        Box::pin(self.records(name.to_owned(), RecordType::AAAA, address))
     }
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<Vec<u8>>, DnsError>> {

@@ -8,7 +8,10 @@
 
 use crate::client_certificate::Believes;
 pub use crate::client_certificate::{ClientCertificate, ClientTrust};
+use crate::dane::{self, Associations};
+use crate::dnssec::Tlsa;
 use crate::net::BoxStream;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
@@ -16,7 +19,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{Acceptor, ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
-    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
     ServerConfig, SignatureAlgorithm, SignatureScheme, SupportedCipherSuite,
 };
 use std::fmt;
@@ -98,6 +101,11 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// The record by which DNS can vouch for the certificate, if it can be read. RFC 7672 §3.1.
+    pub fn tlsa(&self) -> Option<Tlsa> {
+        Tlsa::of_key(&CertificateDer::from_pem_file(&self.cert).ok()?)
+    }
+
     fn stamps(&self) -> [Option<SystemTime>; 2] {
         [modified(&self.cert), modified(&self.key)]
     }
@@ -326,6 +334,8 @@ pub enum Trust {
 #[derive(Clone)]
 pub struct TlsClient {
     connector: TlsConnector,
+    /// Who proves a server's certificate; with an empty list nobody can.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
     verifies: bool,
 }
 
@@ -341,6 +351,7 @@ impl TlsClient {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
+        let mut proves = None;
         let config = match trust {
             Trust::Anybody => builder
                 .dangerous()
@@ -350,11 +361,32 @@ impl TlsClient {
                 builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth()
             }
             Trust::Authorities(file) => {
-                builder.with_root_certificates(authorities(file)?).with_no_client_auth()
+                let roots = Arc::new(authorities(file)?);
+                let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider());
+                let verifier = proves.insert(verifier.build().map_err(io::Error::other)?);
+                builder.with_webpki_verifier(verifier.clone()).with_no_client_auth()
             }
         };
         let verifies = !matches!(trust, Trust::Anybody);
-        Ok(TlsClient { connector: TlsConnector::from(Arc::new(config)), verifies })
+        let connector = TlsConnector::from(Arc::new(config));
+        Ok(TlsClient { connector, authorities: proves, verifies })
+    }
+
+    /// The same client for the server of that name only, whose certificate DNS has to vouch for,
+    /// besides those whom this client trusts already. RFC 7672 §3.
+    pub fn with_dane(&self, associations: Associations, name: &str) -> io::Result<TlsClient> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?;
+        let besides = self.authorities.clone();
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let verifier = dane::Verifier { associations, besides, name, provider: provider() };
+        let config = builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        let connector = TlsConnector::from(Arc::new(config));
+        Ok(TlsClient { connector, authorities: self.authorities.clone(), verifies: true })
     }
 
     /// For a library that shakes hands itself.
@@ -372,10 +404,22 @@ impl TlsClient {
         let server = server.map_err(io::Error::other)?;
         let handshake = self.connector.connect(server, stream);
         let stream = tokio::time::timeout(HANDSHAKE_WAIT, handshake).await;
-        let stream = stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let stream = stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        let stream = stream.map_err(plainly)?;
         let mut facts = facts(stream.get_ref().1, Some(name.to_owned()), self.verifies);
         facts.binding = binding(stream.get_ref().1);
         Ok((Box::new(stream), facts))
+    }
+}
+
+/// The error in its own words where rustls only wraps it.
+fn plainly(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(why)))) => {
+            io::Error::new(error.kind(), why.to_string())
+        }
+        _ => error,
     }
 }
 

@@ -1,9 +1,9 @@
 //! Which servers a message may go to, and how safe the connection has to be. RFC 8461 §4, §5; RFC
-//! 8689 §4.2; what an operator wants.
+//! 8689 §4.2; what an operator wants. What DANE wants is known with the server only.
 
 use super::*;
 use policy::mta_sts::{Mode, Policy};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Octets of a header that is looked at for TLS-Required.
 const HEADER_OCTETS: u64 = 64 * 1024;
@@ -18,8 +18,13 @@ pub(super) struct Wants<'a> {
     pub login: Option<&'a Login>,
     /// An operator named the server.
     pub fixed: bool,
+    /// DNSSEC proves which servers the domain has: known with the route.
+    pub proven_mx: bool,
     /// What the domain says of its servers. RFC 8461.
     pub policy: Option<Arc<Policy>>,
+    row: &'a QueueRow,
+    /// The message says `TLS-Required: No`, once that was looked for. RFC 8689 §3.
+    lax: OnceLock<bool>,
 }
 
 impl<'a> Wants<'a> {
@@ -27,7 +32,7 @@ impl<'a> Wants<'a> {
     pub async fn of(
         shared: &'a Shared,
         domain: &Domain,
-        row: &QueueRow,
+        row: &'a QueueRow,
         fixed: Option<bool>,
     ) -> Wants<'a> {
         // RFC 8689 §4.2.1; a report goes on its way all the same (§5).
@@ -36,20 +41,33 @@ impl<'a> Wants<'a> {
         let proven = settings.tls_required.iter().any(|known| known.is_same(domain));
         let routed = || shared.store.route(domain).is_ok_and(|route| route.is_some());
         let fixed = fixed.unwrap_or_else(|| settings.smarthost.is_some() || routed());
-        let mut policy = match fixed {
+        let policy = match fixed {
             true => None,
             false => shared.policies.of(shared, domain).await,
         };
-        if policy.is_some() && !row.terms.require_tls && is_tls_optional(shared, row) {
-            policy = None;
+        let (login, proven_mx, lax) = (None, false, OnceLock::new());
+        let mut wants = Wants { require_tls, proven, login, fixed, proven_mx, policy, row, lax };
+        if wants.policy.is_some() && wants.is_lax(shared) {
+            wants.policy = None;
         }
-        Wants { require_tls, proven, login: None, fixed, policy }
+        wants
+    }
+
+    /// The message asks to look away where DANE and MTA-STS ask for TLS. RFC 8689 §3.
+    pub fn is_lax(&self, shared: &Shared) -> bool {
+        let look = || !self.row.terms.require_tls && is_tls_optional(shared, self.row);
+        *self.lax.get_or_init(look)
+    }
+
+    /// It was looked, and it does.
+    pub fn was_lax(&self) -> bool {
+        self.lax.get() == Some(&true)
     }
 
     /// Why REQUIRETLS cannot be had at all: RFC 8689 §2, DNS alone does not prove that these are
     /// the domain's servers.
     pub fn nobody_vouches(&self) -> bool {
-        self.require_tls && !self.fixed && self.policy.is_none()
+        self.require_tls && !self.fixed && !self.proven_mx && self.policy.is_none()
     }
 
     /// The policy in words, for the record.
@@ -92,7 +110,7 @@ impl<'a> Wants<'a> {
     }
 
     /// Why there is nothing to be said to a server without TLS, or without a proven certificate.
-    pub fn without_tls(&self, host: &str, why: &str) -> Broken {
+    pub fn without_tls(&self, host: &str, why: &str, dane: bool) -> Broken {
         if self.require_tls {
             let text = format!("REQUIRETLS, and {host}: {why}");
             return Broken::Unsafe("5.7.10".to_owned(), text);
@@ -101,7 +119,11 @@ impl<'a> Wants<'a> {
             Some(_) => "the password",
             None => "mail for there",
         };
-        let by = if self.enforces() { "MTA-STS: " } else { "" };
+        let by = match dane {
+            true => "DANE: ",
+            false if self.enforces() => "MTA-STS: ",
+            false => "",
+        };
         let text = format!("{by}{what} must not go to {host}, which is not safe: {why}");
         Broken::Unsafe("4.7.10".to_owned(), text)
     }

@@ -9,7 +9,8 @@ use serde_json::json;
 use store::{Health, Store};
 
 /// How the store is, which messages are damaged, until when the certificate holds, which block
-/// lists are of no use, and how many domains say by MTA-STS who gets their mail.
+/// lists are of no use, how many domains say by MTA-STS who gets their mail, and whether DNSSEC
+/// works.
 pub(super) fn status(store: &Store, live: Option<&Live>) -> Outcome {
     let (word, why) = match store.health() {
         Health::Fine => ("fine", None),
@@ -42,11 +43,15 @@ pub(super) fn status(store: &Store, live: Option<&Live>) -> Outcome {
     if policies > 0 {
         text += &format!("; MTA-STS policies in force: {policies}");
     }
+    let dnssec = live.and_then(|live| live.delivery.dnssec());
+    if dnssec == Some(false) {
+        text += "; the DNS servers do not hand on what DNSSEC needs: there is no DANE";
+    }
     let zones: Vec<&String> = lists.iter().map(|(zone, _)| zone).collect();
     let value = json!({
         "running": true, "pid": pid, "version": version, "store": word, "damaged": damaged,
         "certificate_expires": expires.map(|(_, validity)| validity.end),
-        "block_lists_disabled": zones, "mta_sts_policies": policies,
+        "block_lists_disabled": zones, "mta_sts_policies": policies, "dnssec": dnssec,
     });
     Ok(Response { value, text })
 }

@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Compares what DNSSEC makes of answers with BIND's delv, over random signed zones that BIND serves.
+
+Usage: dnssec.py PATH-TO-THE-EXAMPLE-dnssec PORT FOLDER [SEED] [QUESTIONS]. Everything stays on 127.0.0.1.
+"""
+
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+
+example, port, folder = os.path.abspath(sys.argv[1]), sys.argv[2], os.path.abspath(sys.argv[3])
+seed = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+questions = int(sys.argv[5]) if len(sys.argv) > 5 else 300
+chance = random.Random(seed)
+os.makedirs(f"{folder}/cache", exist_ok=True)
+os.chdir(folder)
+
+HEAD = "$TTL 300\n@ IN SOA ns.test. admin.test. 1 3600 600 86400 300\n@ IN NS ns.test.\n"
+# Zone: algorithm and how it is signed; None is not signed at all.
+ZONES = {
+    "nsec.test": ("ECDSAP256SHA256", []),
+    "nsec3.test": ("ECDSAP256SHA256", ["-3", "-"]),
+    "salted.test": ("ECDSAP384SHA384", ["-3", "aabbccdd", "-H", "5"]),
+    "optout.test": ("ED25519", ["-3", "-", "-A"]),
+    "rsa.test": ("RSASHA256", []),
+    "child.nsec.test": ("ECDSAP256SHA256", []),
+    "plain.nsec3.test": (None, []),
+    "plain.test": (None, []),
+    "bad.test": ("ECDSAP256SHA256", []),
+}
+LABELS = ["a", "b", "*", "x-y", "z0"]
+
+
+def names(zone):
+    """Some names of a zone, with holes, wildcards and names below names."""
+    made = set()
+    for _ in range(14):
+        depth = chance.choice([1, 1, 2, 3])
+        labels = [chance.choice([label for label in LABELS if label != "*"]) for _ in range(depth)]
+        # Below unsigned delegations that nobody can deny, a wildcard that an alias leads to may be told
+        # apart or not (RFC 5155 section 9.2): its records are the zone's own in either case.
+        if chance.random() < 0.35 and zone != "optout.test":
+            labels[0] = "*"
+        made.add(".".join(labels))
+    return sorted(made)
+
+
+NAMES = {zone: names(zone) for zone in ZONES}
+
+
+def target(own=None):
+    while True:
+        zone = chance.choice(list(ZONES))
+        name = chance.choice(NAMES[zone]).replace("*", chance.choice(["q", "a", "q.r"]))
+        if f"{name}.{zone}." != own:
+            return f"{name}.{zone}."
+
+
+def records(zone):
+    lines = [HEAD, "@ A 127.0.0.9", "@ MX 10 a"]
+    for name in NAMES[zone]:
+        kind = chance.random()
+        if kind < 0.3:
+            lines.append(f"{name} CNAME {target(f'{name}.{zone}.')}")
+        elif kind < 0.36 and "*" not in name:
+            lines.append(f"{name}.d DNAME {chance.choice(list(ZONES))}.")
+        else:
+            lines.append(f"{name} A 127.0.0.{chance.randrange(1, 250)}")
+            if chance.random() < 0.7:
+                lines.append(f"{name} MX 10 {target()}")
+            if chance.random() < 0.5:
+                lines.append(f"{name} TLSA 3 1 1 {'ab' * 32}")
+    for other in ZONES:
+        if other.endswith("." + zone):
+            lines.append(f"{other}. NS ns.test.")
+            if os.path.exists(f"dsset-{other}."):
+                lines.append(open(f"dsset-{other}.").read())
+    return "\n".join(lines) + "\n"
+
+
+def run(*command):
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def sign(zone, algorithm, options, text):
+    file = "root" if zone == "." else zone
+    with open(f"{file}.zone", "w") as out:
+        out.write(text)
+    if not algorithm:
+        os.replace(f"{file}.zone", f"{file}.signed")
+        return
+    os.makedirs(f"keys.{file}", exist_ok=True)
+    for flag in (["-f", "KSK"], []):
+        run("dnssec-keygen", "-q", "-K", f"keys.{file}", "-a", algorithm, *flag, zone)
+    run("dnssec-signzone", "-q", "-K", f"keys.{file}", "-S", "-o", zone, "-f", f"{file}.signed", *options, f"{file}.zone")
+
+
+for zone in sorted(ZONES, key=lambda name: -name.count(".")):
+    sign(zone, *ZONES[zone], records(zone))
+# Somebody changes what was signed: addresses, and nothing else.
+signed = open("bad.test.signed").read()
+open("bad.test.signed", "w").write(re.sub(r"127\.0\.0\.(\d)", r"127.0.1.\1", signed))
+below = [zone for zone in ZONES if zone.count(".") == 1]
+tld = HEAD + "ns A 127.0.0.1\n" + "".join(f"{zone}. NS ns.test.\n" for zone in below)
+tld += "".join(open(f"dsset-{zone}.").read() for zone in below if ZONES[zone][0])
+sign("test", "ECDSAP256SHA256", ["-3", "-", "-A"], tld)
+root = HEAD.replace("@", ".", 1) + "test. NS ns.test.\nns.test. A 127.0.0.1\n" + open("dsset-test.").read()
+sign(".", "ECDSAP256SHA256", [], root)
+key = next(f"keys.root/{name}" for name in os.listdir("keys.root") if name.endswith(".key") and " 257 3 " in open(f"keys.root/{name}").read())
+anchor = next(line for line in open(key) if not line.startswith(";"))
+open("anchors", "w").write(anchor)
+fields = anchor.split()
+at = fields.index("DNSKEY")
+open("anchors.delv", "w").write('trust-anchors { . initial-key %s %s %s "%s"; };\n' % (*fields[at + 1:at + 4], "".join(fields[at + 4:])))
+served = "".join(f'zone "{zone}" {{ type primary; file "{folder}/{"root" if zone == "." else zone}.signed"; }};\n' for zone in [".", "test", *ZONES])
+open("named.conf", "w").write(f'options {{ directory "{folder}/cache"; pid-file "{folder}/pid"; session-keyfile "{folder}/cache/key"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; check-names primary ignore; }};\ncontrols {{ }};\n{served}')
+server = subprocess.Popen(["named", "-c", f"{folder}/named.conf", "-g"], stdout=subprocess.DEVNULL, stderr=open("named.log", "w"))
+
+
+def answers():
+    return subprocess.run(["dig", "+time=1", "+tries=1", "@127.0.0.1", "-p", port, "test", "SOA"], stdout=subprocess.DEVNULL).returncode == 0
+
+
+try:
+    while not answers():
+        assert server.poll() is None, open("named.log").read()
+        time.sleep(0.1)
+    asked = []
+    while len(asked) < questions:
+        name, kind = target().rstrip("."), chance.choice(["A", "MX", "A", "TLSA"])
+        if chance.random() < 0.25:
+            name = chance.choice(["nope", "q.q", "a.d", "b.a.d"]) + "." + name
+        if len(name) < 200 and (name, kind) not in asked:
+            asked.append((name, kind))
+    lines = "".join(f"{name} {kind}\n" for name, kind in asked)
+    ours = subprocess.run([example, f"127.0.0.1:{port}", "anchors"], input=lines, capture_output=True, text=True)
+    assert ours.returncode == 0, ours.stderr
+    ours = dict(line.split(": ", 1) for line in ours.stdout.splitlines())
+    differ, kinds = 0, {}
+    for name, kind in asked:
+        command = ["delv", "@127.0.0.1", "-p", port, "-a", "anchors.delv", "+root=.", name, kind]
+        theirs = subprocess.run(command, capture_output=True, text=True)
+        theirs = theirs.stdout + theirs.stderr
+        got = ours[f"{name} {kind}"]
+        has = re.search(rf"IN\s+{kind}\s", theirs) is not None and "negative response" not in theirs
+        if "broken trust chain" in theirs or "failed to verify" in theirs or "no valid" in theirs or "insecurity proof failed" in theirs or "resolution failed: failure" in theirs:
+            expected = "bogus"
+        elif "negative response" in theirs or "ncache" in theirs or not has:
+            expected = "nothing"
+        else:
+            expected = "insecure" if "unsigned answer" in theirs else "secure"
+        if got.startswith("fails: "):
+            said = "bogus"
+        elif got in ("NoRecord", "NoSuchName"):
+            said = "nothing"
+        else:
+            said = "secure" if ", secure: true" in got or "proven" in got else "insecure"
+        if kind == "TLSA" and expected == "insecure":
+            expected = "nothing"
+        kinds[expected] = kinds.get(expected, 0) + 1
+        if said != expected:
+            differ += 1
+            print(f"{name} {kind}: here {got}\n  delv: {expected}\n    " + theirs.strip().replace("\n", "\n    "))
+    print(f"seed {seed}: {questions} questions, {differ} differ; {kinds}")
+    assert min(kinds.get(word, 0) for word in ("secure", "insecure", "nothing", "bogus")) > 0, kinds
+    sys.exit(1 if differ else 0)
+finally:
+    server.terminate()
+    server.wait()
