@@ -66,8 +66,8 @@ pub fn session(shared: Arc<Shared>, accepted: Accepted) -> (Session, Context) {
         strict: !xclient && judge::is_stranger(settings, accepted.service, ip),
     };
     let mut machine = Session::new(offer, security(accepted.tls.as_ref()));
-    if accepted.spoke_first {
-        machine.spoken_to_too_early();
+    if accepted.spoke_first && machine.spoken_to_too_early() {
+        tracing::info!(peer = %accepted.peer, "refused: it did not wait for the greeting");
     }
     let resolver = shared.world.resolver.clone();
     let context = Context {

@@ -15,12 +15,14 @@ impl Session {
         self.output.extend_from_slice(text.as_bytes());
     }
 
-    /// Octets have come although the greeting has not left: who has to wait gets none.
-    pub fn spoken_to_too_early(&mut self) {
+    /// Octets have come although the greeting has not left: who has to wait gets none, and that is
+    /// told.
+    pub fn spoken_to_too_early(&mut self) -> bool {
         if self.offer.strict {
             self.output.clear();
             self.phase = Phase::TooEarly;
         }
+        self.offer.strict
     }
 
     /// EHLO, HELO. RFC 5321 §4.1.1.1: also ends a transaction.
