@@ -202,7 +202,13 @@ impl Report<'_> {
                 Action::Delayed => write!(
                     out,
                     "Your message to <{address}> is not delivered yet.\r\n\
-                     You need not do anything: we go on trying.\r\n"
+                     You need not do anything: we go on trying{}.\r\n",
+                    recipient.retry_until.map_or(String::new(), |until| {
+                        format!(
+                            "\r\nuntil {}, and tell you if it comes to nothing",
+                            format_rfc5322(until)
+                        )
+                    })
                 ),
                 _ => write!(out, "Your message reached the server of <{address}>.\r\n"),
             };
@@ -444,6 +450,23 @@ mod tests {
         assert!(text.lines().take_while(|line| !line.contains("rfc822")).all(|l| l.len() < 998));
         let none = compose("alice@one.example", failed(), Original::Header(b"From: a@b\r\n"));
         assert!(!String::from_utf8(none).unwrap().contains("It is about"));
+    }
+
+    /// Who hears of a delay knows how long it may last; what a server took, it took for no reason.
+    #[test]
+    fn the_words_are_those_of_what_happened() {
+        let words = |action, retry_until| {
+            let of = recipient("bob@two.example", "rfc822;bob@two.example", "250 taken");
+            let of = ReportedRecipient { action, retry_until, ..of };
+            let message = compose("alice@one.example", of, Original::Header(b"Subject: hi\r\n"));
+            String::from_utf8(message).unwrap()
+        };
+        let delayed = words(Action::Delayed, Some(880_559_706));
+        let until = "we go on trying\r\nuntil Wed, 26 Nov 1997 15:55:06 +0000, and tell you";
+        assert!(delayed.contains(until) && delayed.contains("The reason:\r\n"), "{delayed}");
+        assert!(words(Action::Delayed, None).contains("we go on trying.\r\n"));
+        let relayed = words(Action::Relayed, None);
+        assert!(relayed.contains("It said:\r\n    250 taken") && !relayed.contains("reason"));
     }
 
     /// RFC 3461 §9.2: only replies of servers are SMTP diagnostics.
