@@ -72,7 +72,11 @@ pub fn counts(live: Option<&Live>, store: &Store, request: Request) -> Outcome {
             });
             let line = |ban: &policy::guard::Ban| {
                 let minutes = ban.left.as_secs().div_ceil(60);
-                format!("{}  {} failed logins, {minutes} minutes left", ban.source, ban.failures)
+                let why = match ban.failures {
+                    0 => "by hand".to_owned(),
+                    times => format!("{times} failed logins"),
+                };
+                format!("{}  {why}, {minutes} minutes left", ban.source)
             };
             let text: Vec<String> = bans.iter().map(line).collect();
             Ok(Response { value: value.collect(), text: text.join("\n") })

@@ -378,7 +378,7 @@ fn bans_outlive_the_server_whatever_ends_it() {
     server.kill();
     server.start();
     let list = server.run(&["ban", "list"], "");
-    assert!(list.contains("192.0.2.1") && list.contains("2001:db8::/64"), "{list}");
+    assert!(list.contains("192.0.2.1  by hand") && list.contains("2001:db8::/64"), "{list}");
     assert!(list.contains("600 minutes left") || list.contains("599 minutes left"), "{list}");
     server.run(&["ban", "rm", "192.0.2.1"], "");
     assert!(wait(10, || !std::fs::read_to_string(server.root.join("data/bans.json"))
