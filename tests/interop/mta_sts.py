@@ -118,6 +118,7 @@ def main():
     server = subprocess.Popen(
         [postrider, "--root", root, "serve"], stdout=open(at / "serve.out", "w"), stderr=log
     )
+    started.append(server)
     until(lambda: "ready" in (at / "serve.out").read_text(), "the server is ready")
     assert ours("mta-sts", "list") == "none\n", "nobody's policy is known"
     assert ours("mta-sts", "remove", "example.net", fails=True)[0] == 67
@@ -163,9 +164,10 @@ def main():
 
 
 web()
-named = dns()
+started = [dns()]
 try:
     main()
 finally:
     run("postfix", "-c", at / "postfix", "stop", fails=True)
-    named.terminate()
+    for process in started:
+        process.terminate()
