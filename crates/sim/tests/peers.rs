@@ -198,8 +198,8 @@ fn what_is_refused_comes_back_with_all_that_was_said() {
         )],
         Returns(
             "5.7.26",
-            "550 5.7.26 Your email has been blocked because the sender is unauthenticated. 5.7.26 \
-             Gmail requires all senders to authenticate with either SPF or DKIM. 5.7.26 gsmtp",
+            "550 5.7.26 Your email has been blocked because the sender is unauthenticated. Gmail \
+             requires all senders to authenticate with either SPF or DKIM. gsmtp",
         ),
     );
     // qmail has no enhanced codes; Exim says it at RCPT, in several lines.
