@@ -1,8 +1,9 @@
 //! App passwords: one for each device, good for sending, reading or both, taken back one by one.
 
-use crate::secret::{AppPassword, Scope, Secret, app_password};
+use crate::secret::{AppPassword, Scope, Secret, app_password, verifiers};
 use crate::{Directory, Unavailable};
 use mail::Address;
+use sys::hands;
 
 /// Why an app password is not made or removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,20 +44,46 @@ impl Directory {
         name: &str,
         scope: Scope,
     ) -> Result<String, AppError> {
-        let (mut random, mut salt) = ([0; 20], [0; 16]);
+        let mut random = [0; 20];
         self.inner.random.fill(&mut random);
-        self.inner.random.fill(&mut salt);
         let password = app_password(&random);
-        self.secret_of(address)?;
-        let (name, made) = (name.to_owned(), password.clone());
+        loop {
+            let added = self.try_to_add(address, name, scope, &password).await?;
+            match added {
+                Ok(true) => return Ok(password),
+                // Somebody gave the account its salt meanwhile, which is done once.
+                Ok(false) => {}
+                Err(why) => return Err(AppError::NotAllowed(why)),
+            }
+        }
+    }
+
+    /// Adds an app password; false when the account has another salt than it had.
+    async fn try_to_add(
+        &self,
+        address: &Address,
+        name: &str,
+        scope: Scope,
+        password: &str,
+    ) -> Result<Result<bool, String>, AppError> {
+        let mut salt = [0; 16];
+        self.inner.random.fill(&mut salt);
+        let secret = self.secret_of(address)?;
+        let shared = secret.scram_salt().unwrap_or(&salt).to_vec();
+        let (made, with) = (password.to_owned(), shared.clone());
+        let verifiers = hands::blocking(&*self.inner.hands, move || verifiers(&made, &with));
+        let verifiers = verifiers.await.map_err(AppError::Unavailable)?;
+        let (name, made) = (name.to_owned(), password.to_owned());
         let add = move |stored: &mut String| {
             let mut secret = Secret::parse(stored);
-            secret.add_app(&name, scope, &made, &salt)?;
+            if secret.scram_salt().is_some_and(|known| known != shared) {
+                return Ok(false);
+            }
+            secret.add_app(&name, scope, &made, (&salt, verifiers))?;
             *stored = secret.to_string();
-            Ok(())
+            Ok(true)
         };
-        let added = self.store.account_change_secret(address.clone(), add).await?;
-        added.map(|()| password).map_err(AppError::NotAllowed)
+        Ok(self.store.account_change_secret(address.clone(), add).await?)
     }
 
     /// Takes an app password back; whether there was one.

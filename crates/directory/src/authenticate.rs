@@ -126,7 +126,7 @@ impl Directory {
     /// Puts a hash of our own, and SCRAM verifiers, in the place of an imported hash. When that
     /// does not work the next login tries again.
     async fn rehash(&self, row: &AccountRow, mut whole: Secret, password: &str) {
-        let Ok(made) = self.hash(password.to_owned()).await else { return };
+        let Ok(made) = self.hash_beside(password.to_owned(), &whole).await else { return };
         whole.adopt(Secret::parse(&made));
         let (old, new) = (row.secret.clone(), whole.to_string());
         let change = move |secret: &mut String| {

@@ -7,7 +7,7 @@ use crate::authenticate::{AuthError, Authenticated, Credentials};
 use crate::issuer::{Issuer, TokenError};
 use crate::limits::SCRAM_ITERATIONS;
 use crate::scram::Verifier;
-use crate::secret::{ProvenBy, Secret, Use};
+use crate::secret::{AppPassword, ProvenBy, Secret, Use};
 use crate::{Directory, Unavailable};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -293,17 +293,31 @@ fn check(
         return Err(AuthError::Malformed);
     }
     let signed = format!("{},{},{}", proof.first.bare, proof.server_first, last.without_proof);
-    let signature = proof.verifier.check(proof.hash, &last.proof, signed.as_bytes());
-    match (signature, proof.account) {
-        (Some(_), _) if last.binding != bound => Err(AuthError::Invalid),
-        (Some(_), Some(row)) if row.disabled => Err(AuthError::Disabled(row.address)),
-        (Some(signature), Some(row)) => {
-            let by = Secret::parse(&row.secret).proof();
-            Ok((signature, Authenticated { account: row.id, address: row.address, by }))
-        }
-        (None, Some(row)) => Err(AuthError::WrongPassword(row.address)),
-        (_, None) => Err(AuthError::Invalid),
+    let Some(row) = proof.account else {
+        let _ = proof.verifier.check(proof.hash, &last.proof, signed.as_bytes());
+        return Err(AuthError::Invalid);
+    };
+    let secret = Secret::parse(&row.secret);
+    let right = |(verifier, app): (&Verifier, Option<&AppPassword>)| {
+        let signature = verifier.check(proof.hash, &last.proof, signed.as_bytes())?;
+        Some((signature, app.cloned()))
+    };
+    let found = secret.meant(proof.hash, &proof.verifier).find_map(right);
+    let (signature, by, covers) = match found {
+        None => return Err(AuthError::WrongPassword(row.address)),
+        Some((signature, None)) => (signature, secret.proof(), true),
+        Some((signature, Some(app))) => (signature, app.proof(), app.scope.covers(channel.wanted)),
+    };
+    if last.binding != bound {
+        return Err(AuthError::Invalid);
     }
+    if row.disabled {
+        return Err(AuthError::Disabled(row.address));
+    }
+    if !covers {
+        return Err(AuthError::OutOfScope(row.address));
+    }
+    Ok((signature, Authenticated { account: row.id, address: row.address, by }))
 }
 
 fn elsewhere(row: AccountRow) -> Authenticated {

@@ -156,13 +156,35 @@ impl Directory {
 
     /// What to store for a password: its hash, at the cost of the settings, and SCRAM verifiers.
     pub async fn hash(&self, password: String) -> Result<String, Unavailable> {
+        self.hash_beside(password, &secret::Secret::default()).await
+    }
+
+    /// The same for another password of an account that may be there: app passwords go on to work
+    /// with SCRAM.
+    pub async fn hash_for(
+        &self,
+        address: &Address,
+        password: String,
+    ) -> Result<String, Unavailable> {
+        let account = self.store.lookup(address)?.account;
+        let known = account.map(|account| secret::Secret::parse(&account.secret));
+        self.hash_beside(password, &known.unwrap_or_default()).await
+    }
+
+    /// Verifiers get the salt that those of `known` have.
+    pub(crate) async fn hash_beside(
+        &self,
+        password: String,
+        known: &secret::Secret,
+    ) -> Result<String, Unavailable> {
         let mut salt = [0; 16];
         self.inner.random.fill(&mut salt);
+        let shared = known.scram_salt().unwrap_or(&salt).to_vec();
         let cost = self.inner.settings.hash_cost;
         let done = hands::blocking(&*self.inner.hands, move || {
             let hash = password::hash(&password, &salt, cost)?;
             let mut secret = secret::Secret::default();
-            secret.set_password(hash, &password, &salt);
+            secret.set_password(hash, &password, &shared);
             Ok::<_, String>(secret.to_string())
         });
         done.await.map_err(Unavailable)?.map_err(Unavailable)

@@ -2,8 +2,9 @@
 //!
 //! The first line is the password's hash (a PHC string); `scram HASH ITERATIONS SALT STORED SERVER`
 //! are its SCRAM verifiers; `app NAME USE SALT HASH [TIME ADDRESS]` are app passwords with their
-//! last use; `was DIGEST` tells which imported hash the first line has replaced. A text of one
-//! line, as an import gives it, is fine.
+//! last use, `appscram NAME` and the rest of a `scram` line their verifiers; `was DIGEST` tells
+//! which imported hash the first line has replaced. A text of one line, as an import gives it, is
+//! fine.
 
 use crate::limits::{APP_PASSWORDS_MAX, SCRAM_ITERATIONS};
 use crate::scram::Verifier;
@@ -95,6 +96,7 @@ pub struct AppPassword {
     pub used: Option<LastUse>,
     salt: Vec<u8>,
     hash: Vec<u8>,
+    scram: Vec<(Hash, Verifier)>,
 }
 
 /// All that an account can be proven by.
@@ -141,6 +143,11 @@ impl Secret {
             match words.as_slice() {
                 ["scram", hash, rest @ ..] => secret.scram.extend(verifier(hash, rest)),
                 ["app", rest @ ..] => secret.apps.extend(app(rest)),
+                ["appscram", name, hash, rest @ ..] => {
+                    if let Some(app) = secret.apps.iter_mut().find(|app| app.name == *name) {
+                        app.scram.extend(verifier(hash, rest));
+                    }
+                }
                 ["was", digest] => secret.was = STANDARD.decode(digest).ok(),
                 _ => {}
             }
@@ -151,8 +158,14 @@ impl Secret {
     /// A new password: hash, and verifiers salted with `salt`. Slow.
     pub fn set_password(&mut self, hash: String, password: &str, salt: &[u8]) {
         self.password = hash;
-        let make = |hash| (hash, Verifier::new(hash, password, salt, SCRAM_ITERATIONS));
-        self.scram = [Hash::Sha256, Hash::Sha1].map(make).into();
+        self.scram = verifiers(password, salt);
+    }
+
+    /// The salt that verifiers of this account have. A client is told it before it says which
+    /// password it has, so they all have one.
+    pub fn scram_salt(&self) -> Option<&[u8]> {
+        let of_apps = self.apps.iter().flat_map(|app| &app.scram);
+        of_apps.chain(&self.scram).next().map(|(_, verifier)| verifier.salt.as_slice())
     }
 
     /// Takes over the hash of `other`, which is of the same password; app passwords stay, and so
@@ -180,9 +193,28 @@ impl Secret {
         }
     }
 
-    /// The verifier for a mechanism.
+    /// A verifier for a mechanism: of the password, or of an app password where it has none.
     pub fn verifier(&self, hash: Hash) -> Option<&Verifier> {
-        self.scram.iter().find(|(of, _)| *of == hash).map(|(_, verifier)| verifier)
+        let all = self.scram.iter().chain(self.apps.iter().flat_map(|app| &app.scram));
+        all.into_iter().find(|(of, _)| *of == hash).map(|(_, verifier)| verifier)
+    }
+
+    /// The verifiers that a client may have meant who was told salt and rounds of `asked`, and
+    /// whose they are: nobody's are the password's.
+    pub fn meant<'a>(
+        &'a self,
+        hash: Hash,
+        asked: &'a Verifier,
+    ) -> impl Iterator<Item = (&'a Verifier, Option<&'a AppPassword>)> {
+        let own = self.scram.iter().map(|(of, verifier)| (of, verifier, None));
+        let of_app = |app: &'a AppPassword| {
+            app.scram.iter().map(move |(of, verifier)| (of, verifier, Some(app)))
+        };
+        let all = own.chain(self.apps.iter().flat_map(of_app));
+        let same = move |of: &Hash, verifier: &Verifier| {
+            (*of, &verifier.salt, verifier.iterations) == (hash, &asked.salt, asked.iterations)
+        };
+        all.filter_map(move |(of, verifier, app)| same(of, verifier).then_some((verifier, app)))
     }
 
     /// The app password that this is.
@@ -194,13 +226,13 @@ impl Secret {
         self.apps.iter().find(same)
     }
 
-    /// Adds an app password; the error says why it cannot be.
+    /// Adds an app password with its verifiers; the error says why it cannot be.
     pub fn add_app(
         &mut self,
         name: &str,
         scope: Scope,
         password: &str,
-        salt: &[u8],
+        (salt, scram): (&[u8], Vec<(Hash, Verifier)>),
     ) -> Result<(), String> {
         let fine = !name.is_empty() && name.len() <= 64;
         if !fine || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -219,6 +251,7 @@ impl Secret {
             used: None,
             salt: salt.to_vec(),
             hash,
+            scram,
         });
         Ok(())
     }
@@ -236,10 +269,12 @@ impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.password)?;
         let b64 = |octets: &[u8]| STANDARD.encode(octets);
-        for (hash, v) in &self.scram {
+        let words = |hash: Hash, v: &Verifier| {
             let (salt, stored, server) = (b64(&v.salt), b64(&v.stored_key), b64(&v.server_key));
-            let (name, iterations) = (name_of(*hash), v.iterations);
-            write!(f, "\nscram {name} {iterations} {salt} {stored} {server}")?;
+            format!("{} {} {salt} {stored} {server}", name_of(hash), v.iterations)
+        };
+        for (hash, verifier) in &self.scram {
+            write!(f, "\nscram {}", words(*hash, verifier))?;
         }
         for app in &self.apps {
             let (salt, hash) = (b64(&app.salt), b64(&app.hash));
@@ -247,12 +282,21 @@ impl fmt::Display for Secret {
             if let Some(LastUse { at, from }) = app.used {
                 write!(f, " {at} {from}")?;
             }
+            for (hash, verifier) in &app.scram {
+                write!(f, "\nappscram {} {}", app.name, words(*hash, verifier))?;
+            }
         }
         if let Some(was) = &self.was {
             write!(f, "\nwas {}", b64(was))?;
         }
         Ok(())
     }
+}
+
+/// Verifiers of a password, one for each mechanism. Slow.
+pub(crate) fn verifiers(password: &str, salt: &[u8]) -> Vec<(Hash, Verifier)> {
+    let make = |hash| (hash, Verifier::new(hash, password, salt, SCRAM_ITERATIONS));
+    [Hash::Sha256, Hash::Sha1].map(make).into()
 }
 
 fn verifier(hash: &str, words: &[&str]) -> Option<(Hash, Verifier)> {
@@ -279,6 +323,7 @@ fn app(words: &[&str]) -> Option<AppPassword> {
         used,
         salt: STANDARD.decode(salt).ok()?,
         hash: STANDARD.decode(hash).ok()?,
+        scram: Vec::new(),
     })
 }
 
@@ -299,14 +344,21 @@ mod tests {
         let mut secret = Secret::parse("$argon2id$x");
         assert_eq!(secret.to_string(), "$argon2id$x");
         secret.set_password("$argon2id$y".to_owned(), "pencil", b"salt");
-        secret.add_app("phone", Scope::Read, "abcde-fghij", b"pepper").unwrap();
-        assert!(secret.add_app("phone", Scope::Both, "x", b"y").is_err());
-        assert!(secret.add_app("a b", Scope::Both, "x", b"y").is_err());
+        assert_eq!(secret.scram_salt(), Some(&b"salt"[..]));
+        let verifiers = verifiers("abcde-fghij", b"salt");
+        secret.add_app("phone", Scope::Read, "abcde-fghij", (b"pepper", verifiers)).unwrap();
+        assert!(secret.add_app("phone", Scope::Both, "x", (b"y", vec![])).is_err());
+        assert!(secret.add_app("a b", Scope::Both, "x", (b"y", vec![])).is_err());
         let again = Secret::parse(&secret.to_string());
         assert!(again == secret && again.verifier(Hash::Sha1).is_some());
         let app = again.app("abcde-fghij").unwrap();
         assert!(app.scope.covers(Use::Read) && !app.scope.covers(Use::Send));
         assert!(again.app("abcde-fghi").is_none());
+        let asked = again.verifier(Hash::Sha256).unwrap();
+        let meant: Vec<_> = again.meant(Hash::Sha256, asked).map(|(_, app)| app).collect();
+        assert!(meant.len() == 2 && meant[0].is_none() && meant[1] == Some(app));
+        let elsewhere = Verifier { salt: b"other".to_vec(), ..asked.clone() };
+        assert_eq!(again.meant(Hash::Sha256, &elsewhere).count(), 0);
         assert!(secret.remove_app("phone") && !secret.remove_app("phone"));
         let odd = Secret::parse("h\nscram sha512 1 a b c\nscram sha1 x\napp\nwhat");
         assert_eq!(odd.to_string(), "h");

@@ -338,11 +338,11 @@ fn is_hash(text: &str) -> bool {
     password::is_hash(text) || directory::imported::is_hash(text)
 }
 
-async fn secret(directory: &Directory, text: String) -> Result<String, Failure> {
+async fn secret(directory: &Directory, of: &Address, text: String) -> Result<String, Failure> {
     if is_hash(&text) {
         return Ok(text);
     }
-    directory.hash(text).await.map_err(|error| fail(exit::DATA, error.0))
+    directory.hash_for(of, text).await.map_err(|error| fail(exit::DATA, error.0))
 }
 
 async fn account(store: &Store, directory: &Directory, request: Request) -> Outcome {
@@ -350,7 +350,7 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
         Request::AccountAdd { address: text, password } => {
             let address = address(&text)?;
             let secret = match password {
-                Some(password) => secret(directory, password).await?,
+                Some(password) => secret(directory, &address, password).await?,
                 None => directory::external::MARK.to_owned(),
             };
             let new = NewAccount { address: address.clone(), secret };
@@ -359,7 +359,7 @@ async fn account(store: &Store, directory: &Directory, request: Request) -> Outc
         }
         Request::AccountPassword { address: text, password } => {
             let address = address(&text)?;
-            let secret = secret(directory, password).await?;
+            let secret = secret(directory, &address, password).await?;
             directory.set_password(&address, &secret).await.map_err(trouble)?;
             done(format!("account {address} has a new password"))
         }

@@ -120,7 +120,7 @@ async fn accounts(
         added.map_err(|error| software(error.to_string()))?;
     }
     dkim::first(&store, address.domain()).await?;
-    let secret = directory.hash(password).await.map_err(|error| wrong(error.0))?;
+    let secret = directory.hash_for(address, password).await.map_err(|error| wrong(error.0))?;
     let made = match found.account {
         Some(_) => directory.set_password(address, &secret).await,
         None => {

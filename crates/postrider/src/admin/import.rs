@@ -24,7 +24,8 @@ pub(super) async fn accounts(
             line.split_once(',').ok_or_else(|| wrong("not 'address,password or hash'"))?;
         let address = Address::parse(name.trim()).map_err(|error| wrong(&error.to_string()))?;
         let text = imported(text.trim()).map_err(wrong)?.to_owned();
-        let secret = secret(directory, text).await.map_err(|failure| wrong(&failure.text))?;
+        let secret = secret(directory, &address, text).await;
+        let secret = secret.map_err(|failure| wrong(&failure.text))?;
         new.push(NewAccount { address, secret });
     }
     let count = new.len();
