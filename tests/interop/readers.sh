@@ -80,6 +80,18 @@ by_each_mechanism() {
   done
 }
 check "msmtp and mpop: SCRAM, PLAIN, LOGIN" by_each_mechanism
+by_app_password() {
+  local device; device=$(p account app-password add dora@here.test laptop | grep -oE '([a-z]{5}-){3}[a-z]{5}' | head -1)
+  [ -n "$device" ] || { echo "no app password"; return 1; }
+  local mechanism
+  for mechanism in on scram-sha-256 plain; do
+    (sed "s/^password .*/password $device/" "$work/mpoprc"; echo "auth $mechanism") >"$work/mpoprc-a"; chmod 600 "$work/mpoprc-a"
+    mpop -C "$work/mpoprc-a" --uidls-file="$work/uidls-a" || { echo "mpop $mechanism"; return 1; }
+  done
+  p account app-password remove dora@here.test laptop
+  ! mpop -C "$work/mpoprc-a" --uidls-file="$work/uidls-a"
+}
+check "mpop with an app password, by SCRAM and PLAIN, until it is taken back" by_app_password
 check "mpop takes nothing twice" bash -c "mpop -C $work/mpoprc --uidls-file=$work/uidls 2>&1 | grep -q 'new: no messages'"
 
 cat >"$work/fetchdora" <<RC
