@@ -3,6 +3,8 @@
 //! Signatures are checked here, from the root's keys on: nobody else's word is taken for it.
 //! Invariant: what contradicts its signatures is no answer, but [`DnsError::Temporary`].
 
+mod cut;
+mod denial;
 mod wildcard;
 
 use crate::BoxFuture;
@@ -16,7 +18,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle as _, FirstAnswer as _, RetryDnsHandle};
 use hickory_resolver::net::{DnsError as HickoryDnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
-use hickory_resolver::proto::op::{DnsRequestOptions, Query, ResponseCode};
+use hickory_resolver::proto::op::{DnsRequestOptions, DnsResponse, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType, rdata::CNAME};
 use hickory_resolver::{NameServerPool, PoolContext, Resolver as HickoryResolver, TlsConfig};
 use std::fmt;
@@ -169,17 +171,49 @@ impl DnssecResolver {
 
     /// What an answer is worth that the library does not judge well.
     async fn look_again(&self, name: &Name, kind: RecordType) -> Result<Vec<Record>, DnsError> {
+        let response = self.response(name, kind).await?;
+        // An alias of a name that is not there comes with NXDOMAIN.
+        let right =
+            matches!(response.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
+        if let Some(proven) = wildcard::proven(&response).filter(|_| right) {
+            return Ok(proven);
+        }
+        if !self.is_unsigned(name).await? {
+            return Err(as_dns_error(&HickoryDnsError::DnssecBogus.into()));
+        }
+        let mut records = self.plain.lookup(name, kind).await?.answers().to_vec();
+        records.iter_mut().for_each(|record| record.proof = Proof::Insecure);
+        Ok(records)
+    }
+
+    /// An answer, whatever it is worth.
+    async fn response(&self, name: &Name, kind: RecordType) -> Result<DnsResponse, DnsError> {
         let query = Query::query(name.clone(), kind);
         let mut options = DnsRequestOptions::default();
         options.edns_set_dnssec_ok = true;
-        let response = match self.second.lookup(query, options).first_answer().await {
-            Ok(response) => response,
-            Err(NetError::Dns(HickoryDnsError::Nsec { response, .. })) => *response,
-            Err(error) => return unproven(error),
-        };
-        let right = response.response_code == ResponseCode::NoError;
-        let proven = wildcard::proven(&response).filter(|_| right);
-        proven.ok_or_else(|| as_dns_error(&HickoryDnsError::DnssecBogus.into()))
+        match self.second.lookup(query, options).first_answer().await {
+            Ok(response) => Ok(response),
+            Err(NetError::Dns(HickoryDnsError::Nsec { response, .. })) => Ok(*response),
+            Err(error) => Err(as_dns_error(&error)),
+        }
+    }
+
+    /// The name lies in or below a zone of which a signed one proves that it is not signed.
+    async fn is_unsigned(&self, name: &Name) -> Result<bool, DnsError> {
+        let mut above = Name::root();
+        let labels = name.iter().count();
+        for depth in 1..=labels {
+            let mut zone = name.trim_to(depth);
+            zone.set_fqdn(true);
+            let answer = self.response(&zone, RecordType::DS).await?;
+            if cut::is_unsigned(&zone, &above, &answer) {
+                return Ok(true);
+            }
+            if cut::is_signed(&zone, &answer) {
+                above = zone;
+            }
+        }
+        Ok(false)
     }
 
     /// What is found at the name, or where its aliases lead. Each is asked for on its own: an

@@ -99,8 +99,8 @@ impl DnsResolver {
         Ok(DnsResolver { inner: builder.build().map_err(|e| temporary(&e))? })
     }
 
-    async fn lookup(&self, name: &str, kind: RecordType) -> Result<Lookup, DnsError> {
-        self.inner.lookup(absolute(name)?, kind).await.map_err(|error| as_dns_error(&error))
+    pub(crate) async fn lookup(&self, name: &Name, kind: RecordType) -> Result<Lookup, DnsError> {
+        self.inner.lookup(name.clone(), kind).await.map_err(|error| as_dns_error(&error))
     }
 }
 
@@ -112,7 +112,7 @@ impl DnsResolver {
         kind: RecordType,
         take: fn(&RData) -> Option<T>,
     ) -> Result<Vec<T>, DnsError> {
-        let found = self.lookup(&name, kind).await?;
+        let found = self.lookup(&absolute(&name)?, kind).await?;
         let taken = found.answers().iter().filter_map(|record| take(&record.data));
         let all: Vec<T> = taken.take(RECORDS_MAX).collect();
         if all.is_empty() { Err(DnsError::NoRecord) } else { Ok(all) }
@@ -187,8 +187,9 @@ impl Resolver for DnsResolver {
 
     fn addresses<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, DnsError>> {
         Box::pin(async move {
-            let (v4, v6) =
-                tokio::join!(self.lookup(name, RecordType::A), self.lookup(name, RecordType::AAAA));
+            let name = absolute(name)?;
+            let v4 = self.lookup(&name, RecordType::A);
+            let (v4, v6) = tokio::join!(v4, self.lookup(&name, RecordType::AAAA));
             let mut all = Vec::new();
             let mut error = None;
             for found in [v4, v6] {
