@@ -152,7 +152,10 @@ impl DnssecResolver {
             Err(_) => (ASK_AGAIN_SOON, false),
         };
         if answered {
-            tracing::warn!("the DNS servers do not hand on what DNSSEC needs: there is no DANE");
+            tracing::warn!(
+                "the DNS servers do not hand on what DNSSEC needs: there is no DANE; a resolver on \
+                 this machine does, such as Unbound, and relay.dane = false ends this warning"
+            );
         }
         let until = Instant::now() + wait;
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, answered));
