@@ -67,7 +67,7 @@ d_down() { kill "$d_pid"; wait "$d_pid" 2>/dev/null; }
 echo lookup >"$dir/secret"
 slapd_up
 echo secret | d setup --yes --listen 127.0.0.1 --port-base $D --hostname localhost --password-stdin \
-  --set auth.hash_memory_kib=1024 --set auth.plaintext=true --set auth.directory_seconds=0 --set 'limits.failed_logins=0' \
+  --set auth.hash_memory_kib=1024 --set auth.plaintext=true --set auth.directory_seconds=0 --set auth.failed_seconds=0 --set 'limits.failed_logins=0' \
   --set "ldap.urls=['ldap://localhost:1','ldap://localhost:$ldap']" --set ldap.starttls=true \
   --set "ldap.authorities=$dir/cert.pem" --set 'ldap.bind_dn=cn=postrider,dc=here,dc=test' \
   --set "ldap.bind_password=$dir/secret" --set 'ldap.base=dc=here,dc=test' \

@@ -23,7 +23,7 @@ chmod 755 "$dir/check"
 m() { "$postrider" --root "$dir/r" "$@"; }
 # The server becomes nobody, who cannot read /etc/shadow; its helper stays root.
 echo secret | m setup --yes --listen 127.0.0.1 --port-base $P --hostname localhost --password-stdin --set user=nobody \
-  --set auth.hash_memory_kib=1024 --set auth.plaintext=true --set auth.directory_seconds=0 --set 'limits.failed_logins=0' \
+  --set auth.hash_memory_kib=1024 --set auth.plaintext=true --set auth.directory_seconds=0 --set auth.failed_seconds=0 --set 'limits.failed_logins=0' \
   --set "program.command=['$dir/check','$service']" --set 'program.name={local}' bob@here.test >/dev/null
 "$postrider" --root "$dir/r" serve >"$dir/serve.out" 2>"$dir/serve.log" & m_pid=$!
 waits 100 grep -q '^ready' "$dir/serve.out" || cat "$dir/serve.log"

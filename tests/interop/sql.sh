@@ -21,7 +21,7 @@ INSERT INTO aliases VALUES ('ann.a@here.test', 'ann@here.test'), ('eve.e@here.te
 SQL
 q() { "$postrider" --root "$dir/r" "$@"; }
 echo secret | q setup --yes --listen 127.0.0.1 --port-base $Q --hostname localhost --password-stdin \
-  --set auth.hash_memory_kib=1024 --set auth.plaintext=true --set auth.directory_seconds=0 --set 'limits.failed_logins=0' \
+  --set auth.hash_memory_kib=1024 --set auth.plaintext=true --set auth.directory_seconds=0 --set auth.failed_seconds=0 --set 'limits.failed_logins=0' \
   --set "sql.url=postgresql://postgres@localhost:$pgport/postgres" --set "sql.password=$dir/secret" \
   --set 'sql.login_query=SELECT address, hash FROM people WHERE address = $1' \
   --set 'sql.address_query=SELECT address FROM people WHERE address = $1 UNION SELECT target FROM aliases WHERE address = $2 || chr(64) || $3' \
