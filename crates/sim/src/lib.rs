@@ -14,6 +14,7 @@ pub mod dns;
 pub mod hands;
 pub mod hosts;
 pub mod house;
+pub mod log;
 pub mod logins;
 pub mod model;
 pub mod neighbour;

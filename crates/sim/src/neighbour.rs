@@ -136,12 +136,14 @@ impl Neighbour {
     }
 }
 
-async fn say(stream: &mut BoxStream, text: &str) -> Option<()> {
+/// Says a line to a client. `None` when it is gone, as with [`line`].
+pub async fn say(stream: &mut BoxStream, text: &str) -> Option<()> {
     stream.write_all(format!("{text}\r\n").as_bytes()).await.ok()?;
     stream.flush().await.ok()
 }
 
-async fn line(stream: &mut BoxStream) -> Option<String> {
+/// The next line that a client says, without its end.
+pub async fn line(stream: &mut BoxStream) -> Option<String> {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         line.push(stream.read_u8().await.ok()?);

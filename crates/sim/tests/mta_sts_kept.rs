@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sim::house::Plan;
+use sim::log::Log;
 use sim::town::{Town, in_town};
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use sys::net::{BoxStream, Listener};
@@ -125,25 +125,6 @@ fn a_policy_that_nobody_needs_is_left_to_end() {
         days(6).await;
         assert_eq!((web.asked(), in_force(town)), (0, 0));
     });
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(octets);
-        Ok(octets.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
-    }
 }
 
 /// RFC 8461 §3.3: administrators are told that a policy cannot be renewed, once a day; of one that

@@ -6,17 +6,12 @@
 use server::listen::Service;
 use sim::client::Client;
 use sim::house::Plan;
+use sim::neighbour::{PROVEN, UNPROVEN, line, say};
 use sim::town::{Town, in_town};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use sys::net::{BoxStream, Listener};
 use sys::tls::{Speaks, TlsServer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-/// The certificate of all servers is for this name.
-const PROVEN: &str = "mx.example.net";
-/// And not for this.
-const UNPROVEN: &str = "self.example.net";
 
 /// A mail server, and what it was told: `open`, `tls`, MAIL with its parameters, `QUIT`.
 #[derive(Clone)]
@@ -71,7 +66,7 @@ impl Server {
                 }
                 "DATA" => {
                     say(&mut stream, "354 go").await?;
-                    while self::line(&mut stream).await? != "." {}
+                    while sim::neighbour::line(&mut stream).await? != "." {}
                     say(&mut stream, "250 ok").await?;
                 }
                 word => {
@@ -88,19 +83,6 @@ impl Server {
     fn told(&self) -> Vec<String> {
         std::mem::take(&mut self.told.lock().unwrap())
     }
-}
-
-async fn say(stream: &mut BoxStream, text: &str) -> Option<()> {
-    stream.write_all(format!("{text}\r\n").as_bytes()).await.ok()?;
-    stream.flush().await.ok()
-}
-
-async fn line(stream: &mut BoxStream) -> Option<String> {
-    let mut line = Vec::new();
-    while !line.ends_with(b"\r\n") {
-        line.push(stream.read_u8().await.ok()?);
-    }
-    Some(String::from_utf8(line).unwrap().trim_end().to_owned())
 }
 
 /// Alice sends a message, and it is tried at once: no connection is idle for long enough to end.

@@ -3,23 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use server::listen::Service;
+use sim::log::Log;
 use sim::play::{Way, play};
 use sim::script::Script;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Kept {
-    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(octets);
-        Ok(octets.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 const SESSIONS: [(Service, &str); 3] = [
     (
@@ -50,7 +36,7 @@ fn logged(level: tracing::Level, sessions: &[(Service, &str)]) -> String {
 }
 
 fn logged_with(level: tracing::Level, given: &str, sessions: &[(Service, &str)]) -> String {
-    let kept = Kept::default();
+    let kept = Log::default();
     let writer = kept.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
@@ -62,7 +48,7 @@ fn logged_with(level: tracing::Level, given: &str, sessions: &[(Service, &str)])
             play(&script.unwrap(), *service, Way::Whole, false).unwrap();
         }
     });
-    String::from_utf8(kept.0.lock().unwrap().clone()).unwrap()
+    kept.take()
 }
 
 /// A block list that answers nonsense is told of when that is found out, and not by each client.
