@@ -54,15 +54,13 @@ CF
     check "mail for $domain waits, and queue show says why" waits 100 dane_waits "$domain" "${row#*|}"
   done
   check "status says that DNSSEC works" bash -c "$postrider --root $at/r status --json | grep -q '\"dnssec\":true'"
-  sed -i 's/^smtpd_tls_security_level = may/smtpd_tls_security_level = none/' "$at/postfix/main.cf"
-  postfix -c "$at/postfix" reload >/dev/null 2>&1
-  no_starttls() { ! printf 'EHLO x\r\nQUIT\r\n' | timeout 5 bash -c "exec 3<>/dev/tcp/127.0.0.1/$mx; cat >&3; cat <&3" | grep -q STARTTLS; }
-  waits 50 no_starttls; sleep 3
+  # Begun anew: processes that a reload leaves would still offer it.
+  dane_postfix() { postfix -c "$at/postfix" stop >/dev/null 2>&1; sed -i "s/^smtpd_tls_security_level = .*/smtpd_tls_security_level = $1/" "$at/postfix/main.cf"; postfix -c "$at/postfix" start >/dev/null 2>&1; }
+  dane_postfix none
   dane_sends third secure.test; dane_sends third plain.test
   check "without STARTTLS nothing goes where DANE wants it" waits 100 dane_waits secure.test "DANE: .*no STARTTLS"
   check "and elsewhere it goes" waits 100 dane_has third plain.test
-  sed -i 's/^smtpd_tls_security_level = none/smtpd_tls_security_level = may/' "$at/postfix/main.cf"
-  postfix -c "$at/postfix" reload >/dev/null 2>&1
+  dane_postfix may
   check "it goes when STARTTLS is back" waits 200 dane_has third secure.test
   dane_serve $((D+2))
   dane_sends fourth wrong.nsec3.test
